@@ -1,0 +1,37 @@
+# make table5   set up, then the paper's central table (results/table5.md) and figure (results/figure5.svg)
+# make test     set up, then every check
+# After the first of them, use Snakemake directly: `. .venv/bin/activate`, then `snakemake results/table5.md --cores all`.
+
+BIN := .venv/bin
+READY := .venv/.ready
+LOCK := envs/requirements.lock
+
+.PHONY: table5 test bench lint lock setup
+
+table5: setup
+	$(BIN)/snakemake results/table5.md results/figure5.svg --cores all
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+bench: setup
+	$(BIN)/python benchmarks/where_time_goes.py
+	$(BIN)/python benchmarks/loaders.py
+
+setup: $(READY)
+
+$(READY): $(LOCK) envs/pillow.lock envs/setup.sh pyproject.toml
+	sh envs/setup.sh
+
+# Pin again, to the newest that envs/*.in allow. Names, versions and hashes only: no address of an index.
+lock:
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--upgrade --overrides envs/overrides.txt envs/requirements.in -o $(LOCK)
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--upgrade envs/pillow.in -o envs/pillow.lock

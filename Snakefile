@@ -1,0 +1,32 @@
+# FixRes Suite: every table, figure and number of the paper is a target of this workflow.
+#
+#   snakemake results/table5.md --cores all
+#   snakemake results/table5.md --cores all --configfile configs/imagenet.yaml
+#
+# A stage of the paper's procedure is one file of rules/; what there is to run is decided in src/fixres/plan.py.
+import os
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/finetune.smk"
+include: "rules/evaluate.smk"
+include: "rules/pages.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        expand("results/{table}.{kind}", table=plan.tables, kind=["md", "csv", "html"]),
+        expand("results/{figure}.{kind}", figure=plan.figures, kind=["svg", "png"]),
+    localrule: True

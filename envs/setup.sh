@@ -1,0 +1,70 @@
+#!/bin/sh
+# Create .venv from the lock (name==version with hashes). `make` calls it when the lock is newer than the environment.
+set -eu
+
+venv=.venv
+log=$venv/setup.log
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+# `block NAME FILE`: one package of a lock with its hashes; `without NAME FILE`: all the others.
+block() { awk -v name="$1==" '/^[a-zA-Z0-9]/ { keep = index($0, name) == 1 } keep' "$2"; }
+without() { awk -v name="$1==" '/^[a-zA-Z0-9]/ { keep = index($0, name) != 1 } keep' "$2"; }
+
+find_python() {
+    for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    say "no Python 3.11 to 3.14 found; install one (Debian: apt install python3 python3-venv), or give it: make PYTHON=/path/to/python3"
+    exit 1
+}
+
+python=$(find_python)
+if ! "$venv/bin/python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then
+    rm -rf "$venv"
+    "$python" -m venv "$venv" || {
+        say "$python cannot create environments; install its venv module (Debian: apt install python3-venv)"
+        exit 1
+    }
+fi
+say "installing the locked environment into $venv (about 3.3 GB to download, 6.3 GB on disk); details: $log"
+rm -f "$venv/.ready"
+
+block uv envs/requirements.lock >"$venv/uv.lock"
+"$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r "$venv/uv.lock" >"$log" 2>&1 || {
+    tail -n 5 "$log" >&2
+    exit 1
+}
+install() { "$venv/bin/uv" pip install --python "$venv/bin/python" --no-deps --compile-bytecode "$@" >>"$log" 2>&1; }
+
+# pillow-simd is source code for x86 processors: it needs a compiler and the headers of libjpeg and zlib. Pillow is the same module.
+block pillow-simd envs/requirements.lock >"$venv/pillow-simd.lock"
+if [ "$(uname -m)" != x86_64 ]; then
+    reason="not an x86 processor"
+elif install --require-hashes -r "$venv/pillow-simd.lock"; then
+    reason=
+else
+    reason="it could not be compiled: it needs a C compiler, libjpeg and zlib headers, see $log"
+fi
+if [ -n "$reason" ]; then
+    say "taking Pillow in place of Pillow-SIMD ($reason)"
+    cp envs/pillow.lock "$venv/pillow.lock"
+else
+    : >"$venv/pillow.lock"
+fi
+
+without pillow-simd envs/requirements.lock >"$venv/others.lock"
+for step in "--require-hashes -r $venv/others.lock -r $venv/pillow.lock" "--no-build-isolation -e ."; do
+    # shellcheck disable=SC2086
+    install $step || {
+        say "failed: uv pip install $step"
+        tail -n 20 "$log" >&2
+        exit 1
+    }
+done
+"$venv/bin/python" -c 'import PIL, torch, snakemake'
+date >"$venv/.ready"
+say "done"

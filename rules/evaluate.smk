@@ -1,0 +1,24 @@
+# §5: top-1, top-5 and their spread, of any trained or adapted network at all the test resolutions that a page shows it at.
+
+
+rule evaluate:
+    input:
+        config="results/{run}/evaluation/config.json",
+        manifest=f"results/data/{plan.config.dataset.name}/manifest.npz",
+        weights="results/{run}/weights.safetensors",
+    output:
+        metrics="results/{run}/evaluation/metrics.json",
+    log:
+        "results/{run}/evaluation/log.txt",
+    benchmark:
+        "results/{run}/evaluation/benchmark.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: hardware.evaluate_threads
+    resources:
+        loader=hardware.loader,
+        precision=hardware.precision,
+    shell:
+        "python -m fixres evaluate --config {input.config:q} --manifest {input.manifest:q} --weights {input.weights:q}"
+        " --threads {threads} --loader {resources.loader} --precision {resources.precision}"
+        " --out {output.metrics:q} 2> {log:q}"

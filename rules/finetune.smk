@@ -1,0 +1,27 @@
+# §4.2, "Adaptation via fine-tuning": the last layers of a trained network, at one k_test.
+
+
+rule finetune:
+    input:
+        config="results/{base}/{adapted}/config.json",
+        manifest=f"results/data/{plan.config.dataset.name}/manifest.npz",
+        weights="results/{base}/weights.safetensors",
+    output:
+        weights="results/{base}/{adapted}/weights.safetensors",
+    log:
+        "results/{base}/{adapted}/finetune.log",
+    benchmark:
+        "results/{base}/{adapted}/finetune.benchmark.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: hardware.finetune_threads
+    resources:
+        loader=hardware.loader,
+        precision=hardware.precision,
+        checkpoint_seconds=int(hardware.checkpoint_seconds),
+        cache_mb=int(1000 * hardware.cache_gb),
+    shell:
+        "python -m fixres finetune --config {input.config:q} --manifest {input.manifest:q} --weights {input.weights:q}"
+        " --threads {threads} --loader {resources.loader} --precision {resources.precision}"
+        " --checkpoint-seconds {resources.checkpoint_seconds} --cache-mb {resources.cache_mb}"
+        " --out {output.weights:q} 2> {log:q}"

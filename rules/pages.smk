@@ -1,0 +1,40 @@
+# The pages: tables and figures of the paper, from the metrics of the runs that they show.
+
+
+rule table:
+    input:
+        config="results/pages/{table}/config.json",
+        reference=f"{os.path.relpath(SOURCE)}/fixres/paper/reference/{{table}}.csv",
+        metrics=lambda wildcards: plan.metrics(wildcards.table),
+    output:
+        md="results/{table}.md",
+        csv="results/{table}.csv",
+        html=report(
+            "results/{table}.html", category="Tables", caption="../report/table.rst"
+        ),
+    log:
+        "results/pages/{table}/log.txt",
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    shell:
+        "python -m fixres table --config {input.config:q} --reference {input.reference:q} --results results"
+        " --out {output.md:q} 2> {log:q}"
+
+
+rule figure:
+    input:
+        config="results/pages/figure{n}/config.json",
+        numbers="results/table{n}.csv",
+    output:
+        svg=report(
+            "results/figure{n}.svg", category="Figures", caption="../report/figure.rst"
+        ),
+        png="results/figure{n}.png",
+    log:
+        "results/pages/figure{n}/log.txt",
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    shell:
+        "python -m fixres figure --config {input.config:q} --numbers {input.numbers:q} --out {output.svg:q} 2> {log:q}"

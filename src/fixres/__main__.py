@@ -1,0 +1,65 @@
+"""`python -m fixres STAGE …`: every job of the DAG, runnable by hand. `python -m fixres STAGE --help` explains one.
+
+Only the asked-for stage is imported: start-up is what a short job spends most of its time on.
+"""
+
+import importlib
+import os
+import sys
+
+STAGES = {
+    "render": ("fixres.data.pinhole", "render the pinhole set"),
+    "manifest": ("fixres.data.manifest", "check every image of a dataset and list them"),
+    "train": ("fixres.stages.train", "train a network from scratch at one k_train"),
+    "finetune": ("fixres.stages.finetune", "adapt its last layers to one k_test"),
+    "evaluate": ("fixres.stages.evaluate", "measure it at one or several k_test"),
+    "table": ("fixres.paper.tables", "render a table from the measured numbers"),
+    "figure": ("fixres.paper.figures", "draw a figure from a table's numbers"),
+    "schema": ("fixres.config", "print the JSON schema of config.yaml"),
+}
+
+
+def usage() -> str:
+    lines = [f"  {name:10} {what}" for name, (_, what) in STAGES.items()]
+    return "\n".join(["usage: python -m fixres STAGE …   (STAGE --help explains its options)", "", *lines])
+
+
+def main(arguments: list[str]) -> int:
+    stage, *rest = arguments or ["--help"]
+    if stage in ("-h", "--help"):
+        print(usage())
+        return 0
+    if stage not in STAGES:
+        import difflib
+
+        close = difflib.get_close_matches(stage, STAGES, n=1)
+        print(f"no stage '{stage}'" + (f"; did you mean '{close[0]}'?" if close else "") + f"\n\n{usage()}", file=sys.stderr)
+        return 2
+    from fixres.config import ConfigError
+    from fixres.job import JobError
+
+    try:
+        importlib.import_module(STAGES[stage][0]).main(rest)
+    except (JobError, ConfigError) as error:
+        print(f"\nerror in {stage}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        import errno
+
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        where = error.filename or "the results folder"
+        print(
+            f"\nerror in {stage}: {where}: {os.strerror(error.errno)}. Nothing finished is lost: make room or allow writing there, "
+            "then give the same command again",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print(f"\n{stage} interrupted; the same command resumes it", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,294 @@
+"""The typed configuration: one place for every name, type, default and explanation.
+
+`config.yaml` is the embedded scale; a file of configs/ holds only what differs and is laid over it
+(`--configfile configs/imagenet.yaml`). `load()` checks the result before any job is planned. The JSON schema for editors is
+generated from here: `python -m fixres schema`.
+"""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SCHEMA_FILE = Path("configs/schema.json")
+
+Pixels = Annotated[int, Field(gt=0, description="pixels")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message names the key, what was found, what was expected and what to do."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Dataset(Section):
+    """The images that everything is trained and measured on."""
+
+    name: Name = Field("pinhole", description="names the folders below results/; give each dataset and scale its own")
+    source: Literal["pinhole", "imagefolder"] = Field(
+        "pinhole", description="pinhole: rendered by the suite (§3.1); imagefolder: train/CLASS/* and val/CLASS/* below root"
+    )
+    root: str = Field("", description="the folder of an imagefolder source; may use ~ and $VARIABLES")
+
+
+class Pinhole(Section):
+    """What the rendered set looks like (§3.1's imaging model). Sizes are fractions of sqrt(HW) unless they say pixels."""
+
+    seed: int = Field(0, ge=0)
+    train_images: Count = Field(7200, description="training images, spread evenly over the 24 classes")
+    val_images: Count = Field(2400, description="validation images, spread evenly over the 24 classes")
+    shorter_side: Annotated[list[Pixels], Field(min_length=2, max_length=2)] = Field(
+        [88, 120], description="range of an image's shorter side, pixels"
+    )
+    r1_median: Positive = Field(0.40, description="median of the log-normal r1 = R/Z: the object's size over sqrt(HW)")
+    r1_sigma: NotNegative = Field(0.30, description="standard deviation of ln r1")
+    off_centre: NotNegative = Field(0.08, description="standard deviation of the object's offset from the centre")
+    jpeg_quality: int = Field(90, ge=1, le=100)
+
+
+class Augmentation(Section):
+    """Train DA (§3.1.2, §5): random resized crop, horizontal flip, colour jitter."""
+
+    area: Annotated[list[Fraction], Field(min_length=2, max_length=2)] = Field(
+        [0.08, 1.0], description="range of σ², the RoC's share of the image area (§3.1.2: σ in [0.28, 1])"
+    )
+    aspect: Annotated[list[Positive], Field(min_length=2, max_length=2)] = Field(
+        [0.75, 4 / 3], description="range of the RoC's aspect ratio α; ln α is uniform"
+    )
+    jitter: Fraction = Field(0.3, description="strength of brightness, contrast and saturation jitter")
+
+
+class BaseTraining(Section):
+    """Training from scratch at one k_train (§5, "Training protocol"): SGD with momentum."""
+
+    epochs: Count = Field(120)
+    samples_per_epoch: Count = Field(5005 * 512, description="crops an epoch; the paper: 5005·512/B batches of B")
+    batch_size: Count = Field(512, description="B, over all devices")
+    lr_per_256: Positive = Field(0.1, description="learning rate for B = 256; the run uses lr_per_256 · B/256")
+    schedule: Literal["step", "cosine", "triangle"] = Field(
+        "step", description="step: /10 every lr_step epochs (the paper); cosine to 0; triangle: linear up, then linear to 0"
+    )
+    lr_step: Count = Field(30, description="epochs between the tenfold drops of the step schedule")
+    warmup: Fraction = Field(0.0, description="share of the training with a linearly rising rate")
+    momentum: Fraction = Field(0.9)
+    nesterov: bool = Field(False)
+    weight_decay: NotNegative = Field(1e-4)
+    label_smoothing: Fraction = Field(0.0)
+    repeated_augmentation: Count = Field(3, description="RA: how often each drawn image appears in the batch stream")
+    augmentation: Augmentation = Augmentation()
+
+
+class FineTuning(Section):
+    """Adaptation of the last layers at one k_test (§4.2, §5): SGD with momentum on the training set."""
+
+    layers: Literal["cls", "cls+bn"] = Field("cls+bn", description="what trains: the classifier; and the last batch-norm")
+    batch_norm: Literal["affine+statistics", "statistics"] = Field(
+        "affine+statistics", description="of the last batch-norm, what adapts: all (the paper) or the statistics (released code)"
+    )
+    augmentation: Literal["train DA", "test DA", "test DA2"] = Field("test DA", description='§5, "Fine-tuning data-augmentation"')
+    jitter: Fraction = Field(0.05, description="colour jitter of test DA2")
+    epochs: Count = Field(60)
+    batch_size: Count = Field(512)
+    lr: Positive = Field(0.008)
+    schedule: Literal["step", "cosine", "triangle"] = Field("step")
+    lr_step: Count = Field(30)
+    warmup: Fraction = Field(0.0)
+    momentum: Fraction = Field(0.9)
+    nesterov: bool = Field(False)
+    weight_decay: NotNegative = Field(1e-4)
+    label_smoothing: Fraction = Field(0.0)
+
+
+class Evaluation(Section):
+    """How accuracy is measured (§5)."""
+
+    folds: int = Field(10, ge=2, description="folds of the standard deviation: each is left out in turn (§5)")
+
+
+class Table5(Section):
+    """Table 5 and Figure 5: top-1 over k_train × k_test, without and with adaptation."""
+
+    k_train: Annotated[list[Pixels], Field(min_length=1)] = Field([16, 32, 40, 56, 96], description="left half")
+    k_train_adapted: list[Pixels] = Field([16, 32, 56, 96], description="right half: fine-tuned at every k_test")
+    k_test: Annotated[list[Pixels], Field(min_length=1)] = Field([16, 32, 56, 72, 96, 112, 120])
+
+
+class Pages(Section):
+    """How the pages look; changing it runs nothing but the pages."""
+
+    decimals: int = Field(1, ge=0, le=4, description="digits after the point of an accuracy in per cent")
+    captions: dict[Literal["table5", "figure5"], str] = Field({}, description="replaces the caption of a page")
+
+
+class Hardware(Section):
+    """How the work is spread over the machine. It changes no result and reruns nothing."""
+
+    loader: Literal["auto", "dali", "pillow"] = Field("auto", description="auto: DALI where it is installed, else Pillow")
+    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 autocast where the processor has it")
+    render_threads: Count = Field(64, description="processes that render and validate; Snakemake caps them at --cores")
+    train_threads: Count = Field(1, description="threads of one base training")
+    finetune_threads: Count = Field(1, description="threads of one fine-tuning")
+    evaluate_threads: Count = Field(1, description="threads of one evaluation")
+    cache_gb: NotNegative = Field(2.0, description="memory for the activations of one fine-tuning; beyond it they are recomputed")
+    checkpoint_seconds: NotNegative = Field(20.0, description="a running job saves its state this often")
+
+
+class Config(Section):
+    """The whole suite at one scale."""
+
+    scale: Name = Field("embedded", description="printed on every page: what the numbers were measured on")
+    seed: int = Field(0, ge=0, description="every random number follows from it")
+    resolution_divisor: Count = Field(4, description="a resolution of this scale times this is the paper's that it stands for")
+    dataset: Dataset = Dataset()
+    pinhole: Pinhole = Pinhole()
+    network: Name = Field("resnet8q", description="a name of fixres.models.zoo")
+    base_training: BaseTraining = BaseTraining()
+    fine_tuning: FineTuning = FineTuning()
+    evaluation: Evaluation = Evaluation()
+    table5: Table5 = Table5()
+    pages: Pages = Pages()
+    hardware: Hardware = Hardware()
+
+
+# --- reading -----------------------------------------------------------------------------------------------------------------
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML as usual, except that a key given twice is an error (PyYAML keeps the last one silently)."""
+
+
+def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode, deep: bool = False) -> dict:
+    seen: dict[Any, int] = {}
+    for key_node, _ in node.value:
+        key, line = loader.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+        if key in seen:
+            raise ConfigError(f"{loader.name}, line {line}: key '{key}' stands already in line {seen[key]}; remove one of them")
+        seen[key] = line
+    return yaml.SafeLoader.construct_mapping(loader, node, deep)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
+
+
+def read_yaml(path: str | Path) -> dict:
+    """A YAML mapping, or `ConfigError` naming the file and line."""
+    try:
+        with open(path, encoding="utf-8") as f:
+            content = yaml.load(f, _StrictLoader)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected 'key: value' lines, found a {type(content).__name__}")
+    return content
+
+
+def merge(base: dict, over: dict) -> dict:
+    """`over` laid on `base`, section by section: how Snakemake lays one --configfile on another."""
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = merge(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+    return merged
+
+
+def load(*files: str | Path, extra: dict | None = None) -> Config:
+    """The configuration of these YAML files, each laid over the one before, then `extra` (Snakemake's --config)."""
+    content: dict = {}
+    for file in files:
+        content = merge(content, read_yaml(file))
+    return parse(merge(content, extra or {}), where=" + ".join(map(str, files)) or "configuration")
+
+
+def parse(content: dict, where: str = "configuration") -> Config:
+    """Check names, types and ranges. Raises `ConfigError` with one line for each problem."""
+    try:
+        config = Config.model_validate(content)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_explain(e)}" for e in error.errors())
+        raise ConfigError(f"{where}:\n{problems}") from None
+    problems = list(_contradictions(config))
+    if problems:
+        raise ConfigError(f"{where}:\n" + "\n".join(f"  {problem}" for problem in problems))
+    return config
+
+
+def _section_at(path: tuple) -> type[BaseModel] | None:
+    model: Any = Config
+    for part in path:
+        field = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        if field is None:
+            return None
+        model = field.annotation
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+
+def _explain(error: dict) -> str:
+    """One line for a person: the key, what was found, what was expected, what to do."""
+    path = tuple(part for part in error["loc"] if part != "[key]")
+    key, found = ".".join(map(str, path)), error.get("input")
+    if error["type"] == "extra_forbidden":
+        section = _section_at(path[:-1])
+        names = list(section.model_fields) if section else []
+        close = difflib.get_close_matches(str(path[-1]), names, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"valid here: {', '.join(names)}"
+        return f"{key}: unknown key; {hint}"
+    said = error["msg"].replace("Input should be", "expected").replace("List should", "the list should")
+    hint = ""
+    if isinstance(found, str) and error["type"] in ("float_type", "int_type", "bool_type"):
+        hint = "; remove the quotes"
+        try:
+            number = repr(float(found))
+            if "e" in number and "." not in number:
+                number = number.replace("e", ".0e")
+            hint = f"; YAML reads {found} as text: write {number} (digits, a point, digits, then the exponent) without quotes"
+        except ValueError:
+            pass
+    return f"{key}: found {found!r} ({type(found).__name__}), {said}{hint}"
+
+
+def _contradictions(config: Config):
+    """What the types alone cannot tell."""
+    if config.dataset.source == "imagefolder" and not config.dataset.root:
+        yield "dataset.root: missing; an imagefolder source needs the folder that holds train/ and val/"
+    for key, (low, high) in {
+        "pinhole.shorter_side": config.pinhole.shorter_side,
+        "base_training.augmentation.area": config.base_training.augmentation.area,
+        "base_training.augmentation.aspect": config.base_training.augmentation.aspect,
+    }.items():
+        if low > high:
+            yield f"{key}: found [{low}, {high}], expected [smaller, larger]"
+    if config.base_training.augmentation.area[0] == 0:
+        yield "base_training.augmentation.area: a RoC without area; give a lower bound above 0 (the paper: 0.08)"
+    for name in ("k_train", "k_train_adapted", "k_test"):
+        values = getattr(config.table5, name)
+        twice = sorted({k for k in values if values.count(k) > 1})
+        if twice:
+            yield f"table5.{name}: {twice[0]} stands there twice"
+    extra = [k for k in config.table5.k_train_adapted if k not in config.table5.k_train]
+    if extra:
+        yield f"table5.k_train_adapted: {extra} not in table5.k_train {config.table5.k_train}; add it there or remove it here"
+
+
+def json_schema() -> str:
+    """The JSON schema of config.yaml, as configs/schema.json holds it."""
+    schema = Config.model_json_schema()
+    schema["title"] = "FixRes Suite configuration"
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def main(arguments: list[str]) -> None:
+    """Print the JSON schema (`python -m fixres schema > configs/schema.json`)."""
+    print(json_schema(), end="")

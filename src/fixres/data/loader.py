@@ -1,0 +1,281 @@
+"""Two loaders, one geometry: DALI and Pillow-SIMD cut exactly the RoCs of `roc.py` and hand out uint8.
+
+A request is one batch: the crops to cut, as one `Views` for each resolution. An image that several crops come from (the repeats of
+RA, or several test resolutions) is read and decoded once. What is handed over is what the network will see before normalisation;
+that and the colour jitter happen on the device (`to_device`), alike for both loaders.
+
+DALI's own random crops depend on its batch size and threads; here it only executes rectangles that are given to it.
+"""
+
+import itertools
+import math
+import os
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from fixres.data.manifest import Manifest
+from fixres.data.roc import Views
+from fixres.job import JobError
+
+CPU = torch.device("cpu")
+PREFETCH = 3  # batches prepared ahead of the one in use
+PERMUTATIONS = torch.tensor([(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+GREY = torch.tensor([0.2989, 0.587, 0.114])  # ITU-R 601-2 luma, as torchvision and Pillow convert to grey
+
+
+class Crops(NamedTuple):
+    """One resolution of one batch: n crops of k×k pixels."""
+
+    views: Views
+    k: int
+
+
+def resolve(loader: str) -> str:
+    """`auto` is DALI where it is installed (Linux), else Pillow."""
+    if loader != "auto":
+        return loader
+    from importlib.util import find_spec
+
+    return "dali" if find_spec("nvidia") and find_spec("nvidia.dali") else "pillow"
+
+
+def batches(
+    manifest: Manifest, requests: Iterable[list[Crops]], loader: str = "auto", threads: int = 1, device: torch.device = CPU
+) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
+    """Cut the crops of each request, a few requests ahead of the consumer.
+
+    Parameters
+    ----------
+    requests : one entry a batch; every entry has the same resolutions in the same order.
+    threads : worker threads; they change nothing but the speed.
+
+    Yields
+    ------
+    Each request with its pixels: one (n, k, k, 3) uint8 tensor per resolution, in memory, or on `device` where DALI decodes there.
+    """
+    if resolve(loader) == "dali":
+        return _dali_batches(manifest, requests, threads, device)
+    return _pillow_batches(manifest, requests, threads)
+
+
+def to_device(crops: torch.Tensor, views: Views, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """uint8 crops to what the network sees: jittered, scaled to [0, 1], normalised; (n, 3, k, k) float32 in channels_last."""
+    x = crops.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+    if views.jitter is not None:
+        x = colour_jitter(x, torch.from_numpy(views.jitter), torch.from_numpy(views.jitter_order))
+    mean_, std_ = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (mean, std))
+    return (x - mean_) / std_
+
+
+def colour_jitter(x: torch.Tensor, factors: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """Brightness, contrast and saturation of every image scaled by its own factors, in its own order.
+
+    Each of the three is a blend f·x + (1 - f)·reference, clamped to [0, 1]; the reference is black, the image's mean grey, or each
+    pixel's grey. Equals torchvision's adjust_brightness, adjust_contrast and adjust_saturation.
+
+    Parameters
+    ----------
+    x : (n, 3, h, w) in [0, 1].
+    factors : (n, 3) factors of brightness, contrast, saturation.
+    order : (n,) in 0..5, which permutation of the three.
+    """
+    sequence = PERMUTATIONS[order]
+    weights = GREY.to(x.device).view(1, 3, 1, 1)
+    for position in range(3):
+        operation = sequence[:, position]
+        f = factors.gather(1, operation[:, None]).to(x.device).view(-1, 1, 1, 1)
+        operation = operation.to(x.device).view(-1, 1, 1, 1)
+        grey = (x * weights).sum(dim=1, keepdim=True)
+        flat = torch.where(operation == 0, 0.0, grey.mean(dim=(2, 3), keepdim=True))
+        reference = torch.where(operation == 2, grey, flat)
+        x = (f * x + (1 - f) * reference).clamp(0, 1)
+    return x
+
+
+# --- which image is decoded for which crops -------------------------------------------------------------------------------------
+
+
+class Layout(NamedTuple):
+    """A batch seen from its images: each is decoded once and cut into up to `slots` crops of every resolution."""
+
+    images: np.ndarray  # (m,) row of the manifest
+    crops: list[np.ndarray]  # for each resolution (m, slots): which crop of the request; -1: the slot is unused
+
+
+def _slots(request: list[Crops]) -> list[int]:
+    """For each resolution, how many crops of one image the request holds at most."""
+    return [max(Counter(views.image.tolist()).values()) for views, _ in request]
+
+
+def _layout(request: list[Crops], slots: list[int]) -> Layout:
+    """Images in order of appearance; one with more crops than slots (an image drawn twice) is listed again."""
+    wanted: dict[int, list[list[int]]] = {}
+    for which, (views, _) in enumerate(request):
+        for row, image in enumerate(views.image.tolist()):
+            wanted.setdefault(image, [[] for _ in request])[which].append(row)
+    images: list[int] = []
+    crops: list[list[list[int]]] = [[] for _ in request]
+    for image, rows in wanted.items():
+        for turn in range(max(math.ceil(len(r) / s) for r, s in zip(rows, slots, strict=True))):
+            images.append(image)
+            for out, r, s in zip(crops, rows, slots, strict=True):
+                part = r[turn * s : (turn + 1) * s]
+                out.append(part + [-1] * (s - len(part)))
+    return Layout(np.array(images, np.int64), [np.array(c, np.int64) for c in crops])
+
+
+# --- Pillow ------------------------------------------------------------------------------------------------------------------
+
+
+def _cut_pillow(file: str, crops: list[np.ndarray], request: list[Crops], out: list[np.ndarray]) -> None:
+    """Decode one image and write its crops where they belong in the batch."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as opened:
+            image = opened.convert("RGB")
+    except Exception as error:
+        raise JobError(f"{file}: cannot be decoded ({error}); it was whole when the manifest was built: restore it") from None
+    for (views, k), rows, batch in zip(request, crops, out, strict=True):
+        for row in rows[rows >= 0].tolist():
+            box = views.box[row].tolist()
+            if views.cut:
+                crop = image.crop(tuple(int(v) for v in box)).resize((k, k), Image.Resampling.BILINEAR)
+            else:
+                crop = image.resize((k, k), Image.Resampling.BILINEAR, box=box)
+            if views.flip[row]:
+                crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            batch[row] = np.asarray(crop)
+
+
+def _pillow_batches(manifest: Manifest, requests: Iterable[list[Crops]], threads: int) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
+    def work(jobs: list[tuple], request: list[Crops], out: list[np.ndarray]) -> None:
+        for file, *crops in jobs:
+            _cut_pillow(file, crops, request, out)
+
+    with ThreadPoolExecutor(threads) as pool:
+
+        def submit(request: list[Crops]) -> tuple:
+            out = [np.empty((len(views.image), k, k, 3), np.uint8) for views, k in request]
+            images, crops = _layout(request, _slots(request))
+            jobs = list(zip(manifest.files(images), *crops, strict=True))
+            return request, out, [pool.submit(work, jobs[i::threads], request, out) for i in range(threads)]
+
+        pending: deque = deque()
+        stream = iter(requests)
+        try:
+            for request in itertools.islice(stream, PREFETCH):
+                pending.append(submit(request))
+            while pending:
+                request, out, futures = pending.popleft()
+                for future in futures:
+                    future.result()
+                pending.extend(submit(r) for r in itertools.islice(stream, 1))
+                yield request, [torch.from_numpy(a) for a in out]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+# --- DALI --------------------------------------------------------------------------------------------------------------------
+
+
+def _dali_pipeline(source: Iterator, slots: list[tuple[int, bool]], batch_size: int, threads: int, device: torch.device):
+    """The graph: read, decode once, then one cut and one resize for each slot (k, cut) of an image."""
+    from nvidia.dali import fn, pipeline_def, types
+
+    mixed = device.type == "cuda"
+    device_id = (device.index or 0) if mixed else None
+
+    @pipeline_def(batch_size=batch_size, num_threads=threads, device_id=device_id, prefetch_queue_depth=PREFETCH)
+    def graph():
+        files, *geometry = fn.external_source(source=source, num_outputs=1 + 3 * len(slots), batch=True)
+        image = fn.decoders.image(
+            fn.io.file.read(files),
+            device="mixed" if mixed else "cpu",
+            output_type=types.RGB,
+            adjust_orientation=False,  # neither ImageFolder nor Pillow's open() turns images by their EXIF tag
+            jpeg_fancy_upsampling=True,  # on the GPU: the chroma filter that libjpeg uses
+        )
+        resize = {"interp_type": types.INTERP_LINEAR, "antialias": True}
+        crops = []
+        for i, (k, cut) in enumerate(slots):
+            start, end, flip = geometry[3 * i : 3 * i + 3]
+            if cut:
+                crop = fn.resize(fn.slice(image, start=start, end=end, axes=[0, 1]), size=[k, k], **resize)
+            else:
+                crop = fn.resize(image, size=[k, k], roi_start=start, roi_end=end, roi_relative=False, **resize)
+            crops.append(fn.flip(crop, horizontal=flip))
+        return tuple(crops)
+
+    return graph()
+
+
+def _dali_feed(manifest: Manifest, request: list[Crops], layout: Layout) -> tuple:
+    """What the graph reads for one batch: the files, then start, end and flip of every slot."""
+    feed: list = [[np.frombuffer(os.fsencode(f), np.uint8) for f in manifest.files(layout.images)]]
+    for (views, _), crops in zip(request, layout.crops, strict=True):
+        # An unused slot cuts some crop's rectangle of the image's own first slot; it is dropped in `_assemble`.
+        rows = np.where(crops >= 0, crops, crops[:, :1])
+        boxes = views.box.astype(np.int32 if views.cut else np.float32)[rows]
+        flips = views.flip.astype(np.int32)[rows]
+        for slot in range(crops.shape[1]):
+            x0, y0, x1, y1 = boxes[:, slot].T
+            feed += [list(np.stack([y0, x0], axis=1)), list(np.stack([y1, x1], axis=1)), list(flips[:, slot])]
+    return tuple(feed)
+
+
+def _dali_batches(
+    manifest: Manifest, requests: Iterable[list[Crops]], threads: int, device: torch.device
+) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
+    stream = iter(requests)
+    first = next(stream, None)
+    if first is None:
+        return
+    slots = _slots(first)
+    under_way: deque[tuple[list[Crops], Layout]] = deque()
+
+    def source() -> Iterator[tuple]:
+        for request in itertools.chain([first], stream):
+            under_way.append((request, _layout(request, slots)))
+            yield _dali_feed(manifest, *under_way[-1])
+
+    kinds = [(k, views.cut) for (views, k), n in zip(first, slots, strict=True) for _ in range(n)]
+    pipeline = _dali_pipeline(source(), kinds, max(len(views.image) for views, _ in first), threads, device)
+    while True:
+        try:
+            outputs = pipeline.run()
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            # DALI names no file: name the ones that are gone, or else all of the batch.
+            files = manifest.files(under_way[0][1].images)
+            bad = [file for file in files if not os.path.isfile(file)] or files
+            listed = "\n  ".join(bad[:10])
+            raise JobError(
+                f"one of these {len(bad)} files cannot be loaded; they were whole when the manifest was built: restore them\n  {listed}\n"
+                f"DALI says: {str(error).strip().splitlines()[0]}"
+            ) from None
+        request, layout = under_way.popleft()
+        yield request, _assemble(outputs, layout, device)
+
+
+def _assemble(outputs: tuple, layout: Layout, device: torch.device) -> list[torch.Tensor]:
+    """Slots back to crops, in the order of the request."""
+    result, at = [], 0
+    for crops in layout.crops:
+        slots = outputs[at : at + crops.shape[1]]
+        at += crops.shape[1]
+        image, slot = np.nonzero(crops >= 0)
+        order = np.argsort(crops[image, slot])
+        image, slot = torch.from_numpy(image[order]), torch.from_numpy(slot[order])
+        if device.type == "cuda":
+            parts = torch.stack([torch.from_dlpack(s.as_tensor()) for s in slots])
+        else:
+            parts = torch.stack([torch.from_numpy(s.as_array()) for s in slots])
+        result.append(parts[slot, image])
+    return result

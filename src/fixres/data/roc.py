@@ -1,0 +1,187 @@
+"""Where a crop comes from: the geometry of the region of classification (RoC, §3) and every random number of the data.
+
+A RoC is a rectangle of the input image. Both loaders cut exactly the rectangles computed here, so DALI and Pillow, any number of
+workers and any number of ranks see the same crops.
+
+Random numbers are counter-based: Philox keyed by (seed, purpose) with the counter (epoch, image, repeat). They depend on nothing
+else, so a run resumed at any step draws what the undisturbed run would have drawn.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+ATTEMPTS = 10  # rectangles tried before RandomResizedCrop falls back to a centre crop, as torchvision does
+# Uniform numbers of one view: ATTEMPTS areas, ATTEMPTS aspect ratios, then the ones named here.
+AREA, ASPECT, TOP, LEFT, FLIP = 0, ATTEMPTS, 2 * ATTEMPTS, 2 * ATTEMPTS + 1, 2 * ATTEMPTS + 2
+JITTER, JITTER_ORDER, SHIFT, NUMBERS = FLIP + 1, FLIP + 4, FLIP + 5, FLIP + 6
+PURPOSES = {"views": 0, "order": 1}
+
+TEST_MARGIN = (256, 224)  # k_test_image / k_test at test time, kept constant when k_test changes (§4.1)
+
+
+class Augmentation(NamedTuple):
+    """How RoCs are drawn. `name` is the paper's: train DA, test DA or test DA2 (§5, "Fine-tuning data-augmentation")."""
+
+    name: str
+    area: tuple[float, float] = (0.08, 1.0)  # σ², §3.1.2
+    aspect: tuple[float, float] = (3 / 4, 4 / 3)  # α, §3.1.2
+    jitter: float = 0.0  # brightness, contrast and saturation each scale by U(1 - jitter, 1 + jitter)
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether an image always gives the same crop."""
+        return self.name == "test DA"
+
+
+@dataclass(frozen=True)
+class Views:
+    """n crops to be cut, one row each."""
+
+    image: np.ndarray  # (n,) int64: row of the manifest
+    box: np.ndarray  # (n, 4) float64: x0, y0, x1, y1 of the RoC in pixels of the input image
+    flip: np.ndarray  # (n,) bool
+    jitter: np.ndarray | None  # (n, 3) float32: factors of brightness, contrast, saturation; None: no jitter
+    jitter_order: np.ndarray | None  # (n,) int64 in 0..5: which permutation of the three
+    cut: bool  # True: cut, then resize (train DA). False: resize the whole image, then cut (test DA): filters see past the RoC
+
+    def __getitem__(self, rows) -> "Views":
+        some = (None if a is None else a[rows] for a in (self.jitter, self.jitter_order))
+        return Views(self.image[rows], self.box[rows], self.flip[rows], *some, self.cut)
+
+
+def uniforms(seed: int, epoch: int, images: np.ndarray, repeats: np.ndarray) -> np.ndarray:
+    """(n, NUMBERS) numbers in [0, 1), each row a function of (seed, epoch, image, repeat) alone."""
+    out = np.empty((len(images), NUMBERS))
+    key = np.array([seed, PURPOSES["views"]], np.uint64)
+    for row, image, repeat in zip(out, images.tolist(), repeats.tolist(), strict=True):
+        stream = np.random.Philox(key=key, counter=np.array([0, repeat, epoch, image], np.uint64))
+        row[:] = np.random.Generator(stream).random(NUMBERS)
+    return out
+
+
+def order(seed: int, epoch: int, images: int, samples: int, repeats: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The batch stream of one epoch: which image, and which repeat of it.
+
+    Images are drawn without replacement, permutation after permutation; each drawn image stands `repeats` times in a row
+    (repeated augmentation, §5), each time with another repeat number and so another RoC.
+
+    Returns
+    -------
+    (image, repeat) : two int64 arrays of length `samples`.
+    """
+    draws = -(-samples // repeats)
+    rounds = -(-draws // images)
+    rng = np.random.Generator(np.random.Philox(key=[seed, PURPOSES["order"]], counter=[0, 0, epoch, 0]))
+    drawn = np.concatenate([rng.permutation(images) for _ in range(rounds)])[:draws]
+    repeat = np.arange(draws)[:, None] // images * repeats + np.arange(repeats)
+    return np.repeat(drawn, repeats)[:samples], repeat.reshape(-1)[:samples]
+
+
+def rank_slice(step: int, batch_size: int, rank: int = 0, world: int = 1) -> slice:
+    """The part of the epoch's stream that one rank of `world` sees at one step: an even share of the global batch."""
+    if batch_size % world:
+        raise ValueError(f"batch_size {batch_size} cannot be shared evenly by {world} ranks")
+    share = batch_size // world
+    start = step * batch_size + rank * share
+    return slice(start, start + share)
+
+
+def test_image_size(k_test: int) -> int:
+    """`k_test_image`, the shorter side of the resized image: floor(256/224 · k_test) (§4.1 keeps the ratio constant)."""
+    return TEST_MARGIN[0] * k_test // TEST_MARGIN[1]
+
+
+def centre_boxes(heights: np.ndarray, widths: np.ndarray, k_test: int, shift: np.ndarray | None = None) -> np.ndarray:
+    """RoCs of the test transform: resize the shorter side to `k_test_image`, then cut a k_test × k_test crop.
+
+    Follows torchvision's Resize and CenterCrop to the pixel: the long side is floored and the crop's offset rounds half to even.
+
+    Parameters
+    ----------
+    shift : (n,) in [0, 1], test DA2: where the crop lies between the left (0) and the right (1) edge; None: in the centre.
+
+    Returns
+    -------
+    (n, 4) x0, y0, x1, y1 in pixels of the input image; not whole numbers in general.
+    """
+    heights, widths = np.asarray(heights, np.int64), np.asarray(widths, np.int64)
+    size = test_image_size(k_test)
+    portrait = widths <= heights
+    short, long = np.where(portrait, widths, heights), np.where(portrait, heights, widths)
+    resized_long = (size * long / short).astype(np.int64)
+    resized_w, resized_h = np.where(portrait, size, resized_long), np.where(portrait, resized_long, size)
+    left = np.rint((resized_w - k_test) / 2.0) if shift is None else np.floor(shift * (resized_w - k_test + 1))
+    left, top = np.minimum(left, resized_w - k_test), np.rint((resized_h - k_test) / 2.0)
+    sx, sy = widths / resized_w, heights / resized_h
+    return np.stack([left * sx, top * sy, (left + k_test) * sx, (top + k_test) * sy], axis=1)
+
+
+def random_resized_boxes(heights: np.ndarray, widths: np.ndarray, u: np.ndarray, augmentation: Augmentation) -> np.ndarray:
+    """RoCs of RandomResizedCrop (§3.1.2): area share σ² uniform, ln α uniform, position uniform; whole pixels.
+
+    The text of §3.1.2 prints sqrt(σαHW); with eq. (1) the area of the RoC is σ²HW, which is what torchvision does and this follows.
+
+    Parameters
+    ----------
+    u : (n, NUMBERS) uniform numbers.
+
+    Returns
+    -------
+    (n, 4) x0, y0, x1, y1, whole numbers, inside the image.
+    """
+    heights, widths = np.asarray(heights, np.int64), np.asarray(widths, np.int64)
+    area_low, area_high = augmentation.area
+    log_low, log_high = (math.log(a) for a in augmentation.aspect)
+    area = (heights * widths)[:, None] * (area_low + (area_high - area_low) * u[:, AREA : AREA + ATTEMPTS])
+    alpha = np.exp(log_low + (log_high - log_low) * u[:, ASPECT : ASPECT + ATTEMPTS])
+    w, h = np.rint(np.sqrt(area * alpha)).astype(np.int64), np.rint(np.sqrt(area / alpha)).astype(np.int64)
+    fits = (w > 0) & (w <= widths[:, None]) & (h > 0) & (h <= heights[:, None])
+    rows, first = np.arange(len(heights)), fits.argmax(axis=1)
+    w, h, found = w[rows, first], h[rows, first], fits.any(axis=1)
+
+    # No attempt fitted: the largest centre crop within the allowed aspect ratios, as torchvision does.
+    ratio = widths / heights
+    narrow, wide = ratio < augmentation.aspect[0], ratio > augmentation.aspect[1]
+    fallback_w = np.where(wide, np.rint(heights * augmentation.aspect[1]), widths).astype(np.int64)
+    fallback_h = np.where(narrow, np.rint(widths / augmentation.aspect[0]), heights).astype(np.int64)
+    w, h = np.where(found, w, fallback_w), np.where(found, h, fallback_h)
+    top = np.where(found, np.floor(u[:, TOP] * (heights - h + 1)), (heights - h) // 2)
+    left = np.where(found, np.floor(u[:, LEFT] * (widths - w + 1)), (widths - w) // 2)
+    return np.stack([left, top, left + w, top + h], axis=1).astype(np.float64)
+
+
+def views(
+    augmentation: Augmentation,
+    k: int,
+    images: np.ndarray,
+    heights: np.ndarray,
+    widths: np.ndarray,
+    seed: int = 0,
+    epoch: int = 0,
+    repeats: np.ndarray | None = None,
+) -> Views:
+    """The crops of `images` (rows of the manifest, whose sizes are given) under an augmentation, at k×k pixels."""
+    n = len(images)
+    if augmentation.name == "test DA":
+        return Views(images, centre_boxes(heights, widths, k), np.zeros(n, bool), None, None, cut=False)
+    u = uniforms(seed, epoch, images, np.zeros(n, np.int64) if repeats is None else repeats)
+    flip = u[:, FLIP] < 0.5
+    jitter = order_ = None
+    if augmentation.jitter:
+        jitter = (1 + augmentation.jitter * (2 * u[:, JITTER : JITTER + 3] - 1)).astype(np.float32)
+        order_ = (u[:, JITTER_ORDER] * 6).astype(np.int64)
+    if augmentation.name == "test DA2":
+        return Views(images, centre_boxes(heights, widths, k, u[:, SHIFT]), flip, jitter, order_, cut=False)
+    if augmentation.name == "train DA":
+        return Views(images, random_resized_boxes(heights, widths, u, augmentation), flip, jitter, order_, cut=True)
+    raise ValueError(f"augmentation '{augmentation.name}': expected 'train DA', 'test DA' or 'test DA2'")
+
+
+def expected_size_ratio(k_train: int, k_test: int, area: tuple[float, float] = (0.08, 1.0)) -> float:
+    """E[r_test / r_train] of eq. (5): F · k_test_image / k_train, F = 2/3 · (σ₊³ - σ₋³) / (σ₊² - σ₋²)."""
+    low, high = math.sqrt(area[0]), math.sqrt(area[1])
+    f = 2 / 3 * (high**3 - low**3) / (high**2 - low**2) if high > low else low
+    return f * test_image_size(k_test) / k_train

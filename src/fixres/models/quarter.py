@@ -1,0 +1,53 @@
+"""The quarter-scale ResNet: the paper's ResNet-50 for crops a quarter as wide, on two processor cores.
+
+Its total stride is 8 instead of 32, so that the final activation map has the paper's size at a quarter of the resolution
+(64/32 = 16/8 = 2, 224/32 = 56/8 = 7, 448/32 = 112/8 = 14) and the statistics of §3.2 and the border effects of Appendix B keep their
+shape. One basic block a stage (He et al., 2016), halved at once after the stem: at full resolution a processor spends most of
+its time for the least channels.
+
+It is written out here, and not taken from torchvision or timm, because neither has a ResNet of this stride and because importing
+either takes as long as fine-tuning does at this scale.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions beside a 1×1 shortcut. The last batch-norm starts at zero: the block starts as its shortcut."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels_out)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels_out)
+        self.shortcut = nn.Sequential(nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out))
+        nn.init.zeros_(self.bn2.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+
+
+class QuarterResNet(nn.Module):
+    """(n, 3, K, K) -> (n, classes); final map K/8 × K/8 of 128 channels."""
+
+    def __init__(self, classes: int, stem: int = 16, channels: tuple[int, int, int] = (32, 64, 128)):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, stem, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
+        self.layer1 = BasicBlock(stem, channels[0], stride=2)
+        self.layer2 = BasicBlock(channels[0], channels[1], stride=2)
+        self.layer3 = BasicBlock(channels[1], channels[2], stride=2)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(channels[2], classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.fc(self.avgpool(x).flatten(1))

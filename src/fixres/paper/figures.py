@@ -1,0 +1,65 @@
+"""Figures, from the tidy numbers of a table.
+
+    python -m fixres figure --config results/pages/figure5/config.json --numbers results/table5.csv --out results/figure5.svg
+
+Writes the SVG and, beside it, the PNG. The same numbers give the same bytes.
+"""
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("agg")
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from fixres import job
+
+ADAPTED = " adapted"
+PANELS = {False: "without adaptation", True: "after adaptation"}
+
+
+def main(arguments: list[str]) -> None:
+    p = job.parser("figure", __doc__, "out", threads=False)
+    p.add_argument("--numbers", type=Path, required=True, help="the table that the figure draws (CSV)")
+    args = p.parse_args(arguments)
+    config = job.read_config(args.config, "figure")
+    mpl.rcParams.update({"svg.hashsalt": "fixres", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False})
+    figure = accuracy_over_resolution(pd.read_csv(args.numbers, dtype={"column": str}), config)
+    for suffix, metadata in ((".svg", {"Date": None, "Creator": None}), (".png", {"Software": None})):
+        with job.atomic(args.out.with_suffix(suffix)) as temporary:
+            figure.savefig(temporary, metadata=metadata, dpi=160)
+
+
+def accuracy_over_resolution(numbers: pd.DataFrame, config: dict) -> plt.Figure:
+    """Figure 5: top-1 against the test resolution, a line a train resolution; solid ours, dotted the paper's.
+
+    A ring marks k_test = k_train. Where our resolutions stand for others of the paper, the upper axis shows the paper's.
+    """
+    adapted = numbers["column"].str.endswith(ADAPTED)
+    numbers = numbers.assign(adapted=adapted, k_train=numbers["column"].str.removesuffix(ADAPTED).astype(int))
+    panels = [p for p in PANELS if (numbers["adapted"] == p).any()]
+    colours = dict(zip(sorted(numbers["k_train"].unique()), mpl.colormaps["viridis"].resampled(6).colors, strict=False))
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.9 * len(panels), 4.0), sharey=True, squeeze=False, layout="constrained")
+    divisor = config["resolution_divisor"]
+    for axis, panel in zip(axes[0], panels, strict=True):
+        for k_train, line in numbers[numbers["adapted"] == panel].groupby("k_train"):
+            line = line.sort_values("row")
+            axis.plot(line["row"], line["ours"], "-o", color=colours[k_train], ms=3, lw=1.5, label=f"{k_train}")
+            axis.plot(line["row"], line["paper"], ":", color=colours[k_train], lw=1, alpha=0.8)
+            native = line[line["row"] == k_train]
+            axis.plot(native["row"], native["ours"], "o", color=colours[k_train], ms=9, mfc="none")
+        axis.set(xlabel="k_test (pixels)", title=PANELS[panel], xticks=sorted(numbers["row"].unique()))
+        axis.tick_params(axis="x", labelsize=7)
+        axis.grid(alpha=0.25)
+        if divisor != 1:
+            upper = axis.secondary_xaxis("top", functions=(lambda k: k * divisor, lambda k: k / divisor))
+            upper.set_xticks([k * divisor for k in sorted(numbers["row"].unique())])
+            upper.tick_params(labelsize=7, colors="0.4")
+            upper.set_xlabel("the paper's resolution", color="0.4")
+    axes[0][0].set_ylabel("top-1 accuracy (%)")
+    axes[0][0].legend(title="k_train", fontsize=8, frameon=False, loc="lower right")
+    figure.suptitle(
+        f"{config['caption']}\n{config['scale']} scale on {config['dataset']}; dotted: the paper's, ResNet-50 on ImageNet", fontsize=8
+    )
+    return figure

@@ -1,0 +1,147 @@
+"""Fine-tuning: the classifier, and the last batch-norm, adapted to one k_test (§4.2, "Adaptation via fine-tuning").
+
+    python -m fixres finetune --config results/runs/pinhole/resnet8q-k32/ft-k56-cls+bn-testda/config.json \\
+        --manifest results/data/pinhole/manifest.npz --weights results/runs/pinhole/resnet8q-k32/weights.safetensors --out …
+
+The trunk below the trained layers is frozen and stays in eval mode. Where the augmentation is deterministic (test DA) its activations are
+computed once and kept in memory, if they fit --cache-mb; otherwise every epoch computes them again. Both give the same numbers.
+"""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from fixres import job
+from fixres.data import loader, manifest, roc
+from fixres.device import Device, open_device
+from fixres.models import weights, zoo
+from fixres.models.checkpoints import Checkpoints
+from fixres.models.split import Split, split
+from fixres.stages import sgd
+
+Activations = tuple[torch.Tensor, ...]
+
+
+def main(arguments: list[str]) -> None:
+    p = job.device_options(job.parser("finetune", __doc__, "manifest", "weights", "out"))
+    p.add_argument("--checkpoint-seconds", type=float, default=60.0, help="save the state this often (default: 60)")
+    p.add_argument("--cache-mb", type=float, default=2000, help="memory for activations that are computed once (default: 2000)")
+    args = p.parse_args(arguments)
+    config = job.read_config(args.config, "finetune")
+    data = manifest.load(args.manifest)
+    device = open_device(args.device, args.precision, args.threads)
+    startup = time.process_time()
+
+    recipe, entry, k = config["recipe"], zoo.ZOO[config["network"]], config["k_test"]
+    rows = data.rows("train")
+    steps_per_epoch = len(rows) // recipe["batch_size"]
+    if not steps_per_epoch:
+        raise job.JobError(
+            f"fine_tuning.batch_size: found {recipe['batch_size']}, but {args.manifest} has {len(rows)} training images; "
+            f"expected at most that many"
+        )
+    network = zoo.build(config["network"], len(data.classes), config["seed"])
+    weights.load_into(network, args.weights)
+    network.to(device.device)
+    parts = freeze(network, config["layers"], entry, recipe["batch_norm"])
+    job.log(f"{config['run']}: {entry.title}, {' + '.join(config['layers'])} at k_test {k}; {recipe['epochs']} epochs of {steps_per_epoch}")
+
+    for line in manifest.enlarged(data, "train", k):
+        job.log(line)
+    augmentation = roc.Augmentation(**config["augmentation"])
+    source = Source(parts, data, rows, k, augmentation, config["seed"], entry, device, args.loader, args.threads)
+    batch = recipe["batch_size"]
+    cache = source.cache(batch, args.cache_mb * 1e6) if augmentation.deterministic else None
+    labels = torch.from_numpy(data.label[rows]).long().to(device.device)
+
+    def stream(first: int) -> Iterator[tuple[Activations, torch.Tensor]]:
+        if cache is None:
+            yield from source.streamed(batch, first, recipe["epochs"] * steps_per_epoch, steps_per_epoch)
+            return
+        for step in range(first, recipe["epochs"] * steps_per_epoch):
+            if step % steps_per_epoch == 0 or step == first:
+                images, _ = roc.order(config["seed"], step // steps_per_epoch, len(rows), len(rows))
+            chosen = torch.from_numpy(images[roc.rank_slice(step % steps_per_epoch, batch)]).to(device.device)
+            yield tuple(a[chosen] for a in cache), labels[chosen]
+
+    checkpoint_key = job.digest(job.canonical(config), data.digest(), job.file_digest(args.weights))
+    checkpoints = Checkpoints(args.out.parent / "checkpoints", checkpoint_key)
+    trained = nn.ModuleList(parts.modules)
+    sgd.fit(parts.head, trained, stream, recipe, steps_per_epoch, checkpoints, args.checkpoint_seconds, device)
+    weights.save(args.out, network.state_dict(), {"run": config["run"], "classes": list(data.classes)})
+    checkpoints.clear()
+    job.log_times(startup)
+
+
+def freeze(network: nn.Module, layers: list[str], entry: zoo.Network, batch_norm: str) -> Split:
+    """Cut the network before the layers that train; everything else is frozen and in eval mode.
+
+    Parameters
+    ----------
+    layers : of "classifier" and "batch-norm".
+    batch_norm : "affine+statistics" (the paper), or "statistics" (the released code: the affine weights stay).
+    """
+    names = {"classifier": entry.classifier, "batch-norm": entry.last_batch_norm}
+    network.eval().requires_grad_(False)
+    parts = split(network, [names[layer] for layer in layers])
+    for layer, module in zip(layers, parts.modules, strict=True):
+        module.train()
+        module.requires_grad_(layer != "batch-norm" or batch_norm == "affine+statistics")
+    return parts
+
+
+class Source:
+    """What the head trains on: the trunk's activations of the training crops, computed once or again each epoch."""
+
+    def __init__(self, parts: Split, data, rows, k, augmentation, seed, entry, device: Device, loader_name: str, threads: int):
+        self.parts, self.data, self.rows, self.k, self.augmentation, self.seed = parts, data, rows, k, augmentation, seed
+        self.entry, self.device, self.loader_name, self.threads = entry, device, loader_name, threads
+
+    def activations(self, requests: Iterator[list[loader.Crops]]) -> Iterator[tuple[np.ndarray, Activations]]:
+        """(rows of the manifest, frontier of the trunk) of each batch of crops."""
+        wanted = loader.batches(self.data, requests, self.loader_name, self.threads, self.device.device)
+        for [crops], [pixels] in wanted:
+            with torch.no_grad(), self.device.autocast():
+                x = loader.to_device(pixels, crops.views, self.entry.mean, self.entry.std, self.device.device)
+                yield crops.views.image, self.parts.trunk(x)
+
+    def crops(self, chosen: np.ndarray, epoch: int) -> list[loader.Crops]:
+        h, w = self.data.height[chosen], self.data.width[chosen]
+        return [loader.Crops(roc.views(self.augmentation, self.k, chosen, h, w, self.seed, epoch), self.k)]
+
+    def cache(self, batch: int, budget: float) -> Activations | None:
+        """The activations of every training image in the order of `rows`, or None where they take more than `budget` bytes."""
+        chunks = [self.rows[i : i + batch] for i in range(0, len(self.rows), batch)]
+        # The probe tells what one image takes, and keeps a cache that will not fit from being filled.
+        _, probe = next(self.activations(iter([self.crops(chunks[0][:1], 0)])))
+        need = sum(a[0].numel() * a.element_size() for a in probe) * len(self.rows)
+        shapes = ", ".join("×".join(map(str, a.shape[1:])) for a in probe)
+        if need > budget:
+            job.log(f"activations ({shapes}) would take {need / 1e9:.2f} GB, more than --cache-mb {budget / 1e6:g}: streamed")
+            return None
+        job.log(f"activations ({shapes}) take {need / 1e9:.2f} GB: computed once")
+        kept = [torch.empty((len(self.rows), *a.shape[1:]), dtype=a.dtype, device=a.device) for a in probe]
+        at = 0
+        with job.progress("activations", len(self.rows), "images") as bar:
+            for images, frontier in self.activations(self.crops(chunk, 0) for chunk in chunks):
+                for store, a in zip(kept, frontier, strict=True):
+                    store[at : at + len(images)] = a
+                at += len(images)
+                bar.update(len(images))
+        return tuple(kept)
+
+    def streamed(self, batch: int, first: int, steps: int, steps_per_epoch: int) -> Iterator[tuple[Activations, torch.Tensor]]:
+        """The same batches as from the cache, each through the trunk when its turn comes."""
+
+        def requests() -> Iterator[list[loader.Crops]]:
+            for step in range(first, steps):
+                epoch, within = divmod(step, steps_per_epoch)
+                if within == 0 or step == first:
+                    images, _ = roc.order(self.seed, epoch, len(self.rows), len(self.rows))
+                yield self.crops(self.rows[images[roc.rank_slice(within, batch)]], epoch)
+
+        for images, frontier in self.activations(requests()):
+            yield frontier, torch.from_numpy(self.data.label[images]).long().to(self.device.device)

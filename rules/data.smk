@@ -20,7 +20,8 @@ rule render:
 rule manifest:
     input:
         config="results/data/{dataset}/manifest/config.json",
-        images=ancient(plan.images),
+        # A folder that the user gives changes its date for many reasons; one that is rendered here only when it is rendered.
+        images=plan.images if plan.rendered else ancient(plan.images),
     output:
         manifest="results/data/{dataset}/manifest.npz",
     log:

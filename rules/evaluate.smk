@@ -17,8 +17,9 @@ rule evaluate:
     threads: hardware.evaluate_threads
     resources:
         loader=hardware.loader,
+        workers=hardware.workers,
         precision=hardware.precision,
     shell:
         "python -m fixres evaluate --config {input.config:q} --manifest {input.manifest:q} --weights {input.weights:q}"
-        " --threads {threads} --loader {resources.loader} --precision {resources.precision}"
+        " --threads {threads} --loader {resources.loader} --workers {resources.workers} --precision {resources.precision}"
         " --out {output.metrics:q} 2> {log:q}"

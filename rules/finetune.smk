@@ -12,16 +12,18 @@ rule finetune:
         "results/{base}/{adapted}/finetune.log",
     benchmark:
         "results/{base}/{adapted}/finetune.benchmark.tsv"
+    priority: lambda wildcards: plan.resolution(f"{wildcards.base}/{wildcards.adapted}")
     conda:
         "../envs/environment.yaml"
     threads: hardware.finetune_threads
     resources:
         loader=hardware.loader,
+        workers=hardware.workers,
         precision=hardware.precision,
         checkpoint_seconds=int(hardware.checkpoint_seconds),
         cache_mb=int(1000 * hardware.cache_gb),
     shell:
         "python -m fixres finetune --config {input.config:q} --manifest {input.manifest:q} --weights {input.weights:q}"
-        " --threads {threads} --loader {resources.loader} --precision {resources.precision}"
+        " --threads {threads} --loader {resources.loader} --workers {resources.workers} --precision {resources.precision}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --cache-mb {resources.cache_mb}"
         " --out {output.weights:q} 2> {log:q}"

@@ -4,7 +4,6 @@
 rule table:
     input:
         config="results/pages/{table}/config.json",
-        reference=f"{os.path.relpath(SOURCE)}/fixres/paper/reference/{{table}}.csv",
         metrics=lambda wildcards: plan.metrics(wildcards.table),
     output:
         md="results/{table}.md",
@@ -18,14 +17,14 @@ rule table:
     conda:
         "../envs/environment.yaml"
     shell:
-        "python -m fixres table --config {input.config:q} --reference {input.reference:q} --results results"
+        "python -m fixres table --config {input.config:q} --results results"
         " --out {output.md:q} 2> {log:q}"
 
 
 rule figure:
     input:
         config="results/pages/figure{n}/config.json",
-        numbers="results/table{n}.csv",
+        metrics=lambda wildcards: plan.metrics(f"figure{wildcards.n}"),
     output:
         svg=report(
             "results/figure{n}.svg", category="Figures", caption="../report/figure.rst"
@@ -37,4 +36,5 @@ rule figure:
     conda:
         "../envs/environment.yaml"
     shell:
-        "python -m fixres figure --config {input.config:q} --numbers {input.numbers:q} --out {output.svg:q} 2> {log:q}"
+        "python -m fixres figure --config {input.config:q} --results results"
+        " --out {output.svg:q} 2> {log:q}"

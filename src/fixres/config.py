@@ -50,8 +50,9 @@ class Pinhole(Section):
     shorter_side: Annotated[list[Pixels], Field(min_length=2, max_length=2)] = Field(
         [88, 120], description="range of an image's shorter side, pixels"
     )
-    r1_median: Positive = Field(0.40, description="median of the log-normal r1 = R/Z: the object's size over sqrt(HW)")
-    r1_sigma: NotNegative = Field(0.30, description="standard deviation of ln r1")
+    r1_median: Positive = Field(0.24, description="median of the log-normal r1 = R/Z: the object's size over sqrt(HW)")
+    r1_sigma: NotNegative = Field(0.28, description="standard deviation of ln r1")
+    r1_largest: Positive = Field(0.34, description="r1 is cut off here")
     off_centre: NotNegative = Field(0.08, description="standard deviation of the object's offset from the centre")
     jpeg_quality: int = Field(90, ge=1, le=100)
 
@@ -98,6 +99,7 @@ class FineTuning(Section):
     augmentation: Literal["train DA", "test DA", "test DA2"] = Field("test DA", description='§5, "Fine-tuning data-augmentation"')
     jitter: Fraction = Field(0.05, description="colour jitter of test DA2")
     epochs: Count = Field(60)
+    images: Count | None = Field(None, description="fine-tune on this many training images, drawn at random; null: on all (the paper)")
     batch_size: Count = Field(512)
     lr: Positive = Field(0.008)
     schedule: Literal["step", "cosine", "triangle"] = Field("step")
@@ -134,6 +136,7 @@ class Hardware(Section):
     """How the work is spread over the machine. It changes no result and reruns nothing."""
 
     loader: Literal["auto", "dali", "pillow"] = Field("auto", description="auto: DALI where it is installed, else Pillow")
+    workers: Count = Field(1, description="threads of one job that decode and cut images")
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 autocast where the processor has it")
     render_threads: Count = Field(64, description="processes that render and validate; Snakemake caps them at --cores")
     train_threads: Count = Field(1, description="threads of one base training")
@@ -151,7 +154,7 @@ class Config(Section):
     resolution_divisor: Count = Field(4, description="a resolution of this scale times this is the paper's that it stands for")
     dataset: Dataset = Dataset()
     pinhole: Pinhole = Pinhole()
-    network: Name = Field("resnet8q", description="a name of fixres.models.zoo")
+    network: Name = Field("resnet10q", description="a name of fixres.models.zoo")
     base_training: BaseTraining = BaseTraining()
     fine_tuning: FineTuning = FineTuning()
     evaluation: Evaluation = Evaluation()

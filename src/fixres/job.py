@@ -40,6 +40,7 @@ INPUT_HELP = {
 def device_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Options of the jobs that run a network: none of them changes what is computed beyond rounding."""
     p.add_argument("--loader", choices=["auto", "dali", "pillow"], default="auto", help="auto: DALI where installed")
+    p.add_argument("--workers", type=int, default=1, help="threads that decode and cut images (default: 1)")
     p.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="auto", help="auto: bf16 where the hardware has it")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return p

@@ -7,6 +7,7 @@ The Snakefile takes its files from here, each job its resolved configuration, ea
 - A *page* (`table5`) declares rows, columns and cells; a cell says which run and metric give its number, and which of the paper's it is.
 """
 
+import csv
 import difflib
 import os
 from collections.abc import Iterable
@@ -31,7 +32,8 @@ class Cell(NamedTuple):
     paper_column: str
     run: str  # what is measured …
     k_test: int  # … at which test resolution …
-    metric: str = "top1"  # … and which number of it
+    metric: str  # … and which number of it …
+    paper: float | None  # … beside the number that the paper printed there, if it printed one
 
 
 class Block(NamedTuple):
@@ -43,18 +45,22 @@ class Block(NamedTuple):
     cells: list[Cell]
 
 
+class Figure(NamedTuple):
+    """A figure that draws a table's cells."""
+
+    name: str
+    caption: str
+
+
 class Page(NamedTuple):
-    """A table or a figure: what it shows and how it is headed."""
+    """A table, and the figure that draws the same cells: what it shows and how it is headed."""
 
     name: str
     title: str
     caption: str
     corner: str
     blocks: list[Block]
-
-    def runs(self) -> list[str]:
-        """The runs whose metrics the page shows, each once."""
-        return list(dict.fromkeys(cell.run for block in self.blocks for cell in block.cells))
+    figure: Figure | None = None
 
 
 class Plan:
@@ -120,7 +126,7 @@ class Plan:
     def _add_data(self) -> None:
         dataset = self.config.dataset
         folder = f"data/{dataset.name}"
-        if dataset.source == "pinhole":
+        if self.rendered:
             self._add("render", f"{folder}/render", pinhole=self.config.pinhole.model_dump())
         self._add("manifest", f"{folder}/manifest", source=dataset.source, root=dataset.root)
 
@@ -130,14 +136,14 @@ class Plan:
 
     def _add_page(self, page: Page) -> None:
         c = self.config
-        settings = {"scale": c.scale, "dataset": c.dataset.name, "network": ZOO[c.network].title, "decimals": c.pages.decimals}
-        layout = page._asdict() | {"blocks": [b._asdict() | {"cells": [cell._asdict() for cell in b.cells]} for b in page.blocks]}
-        layout["caption"] = c.pages.captions.get(page.name, page.caption)
-        self._add("table", f"pages/{page.name}", **settings, **layout)
-        figure = page.name.replace("table", "figure")
-        caption = c.pages.captions.get(figure, FIGURE_CAPTIONS[figure])
-        divisor = c.resolution_divisor
-        self._add("figure", f"pages/{figure}", caption=caption, scale=c.scale, dataset=c.dataset.name, resolution_divisor=divisor)
+        blocks = [b._asdict() | {"cells": [cell._asdict() for cell in b.cells]} for b in page.blocks]
+        common = {"title": page.title, "blocks": blocks, "scale": c.scale, "dataset": c.dataset.name}
+        caption = c.pages.captions.get(page.name, page.caption)
+        settings = {"name": page.name, "caption": caption, "corner": page.corner, "decimals": c.pages.decimals}
+        self._add("table", f"pages/{page.name}", **common, **settings, network=ZOO[c.network].title)
+        if page.figure:
+            caption = c.pages.captions.get(page.figure.name, page.figure.caption)
+            self._add("figure", f"pages/{page.figure.name}", **common, caption=caption)
 
     # --- what the Snakefile asks -------------------------------------------------------------------------------------
 
@@ -148,9 +154,16 @@ class Plan:
             raise ConfigError(f"results/{job}: no such run in this configuration; nearest: results/{close[0]}")
         return self.jobs[job]
 
-    def metrics(self, table: str) -> list[str]:
-        """The files whose numbers a table shows."""
-        return [f"results/{run}/evaluation/metrics.json" for run in self.tables[table].runs()]
+    def metrics(self, page: str) -> list[str]:
+        """The files whose numbers a table or figure shows."""
+        blocks = self.resolved(f"pages/{page}")["blocks"]
+        runs = dict.fromkeys(cell["run"] for block in blocks for cell in block["cells"])
+        return [f"results/{run}/evaluation/metrics.json" for run in runs]
+
+    def resolution(self, job: str) -> int:
+        """The crop side that a training or fine-tuning works at: its cost grows with the square, so larger ones start first."""
+        content = self.resolved(job)
+        return content.get("k_train") or content["k_test"]
 
     @property
     def figures(self) -> list[str]:
@@ -161,7 +174,21 @@ class Plan:
     def images(self) -> str:
         """The image folder: rendered below results/, or the one that the configuration names."""
         dataset = self.config.dataset
-        return f"results/data/{dataset.name}/images" if dataset.source == "pinhole" else data_root(dataset.root)
+        return f"results/data/{dataset.name}/images" if self.rendered else data_root(dataset.root)
+
+    @property
+    def rendered(self) -> bool:
+        """Whether the suite renders the images itself."""
+        return self.config.dataset.source == "pinhole"
+
+
+REFERENCE = Path(__file__).parent / "paper" / "reference"
+
+
+def printed(table: str) -> dict[tuple[str, str, str], float]:
+    """(row, column, metric) -> the number that the paper printed: reference/<table>.csv."""
+    with open(REFERENCE / f"{table}.csv", newline="", encoding="utf-8") as f:
+        return {(line["row"], line["column"], line["metric"]): float(line["value"]) for line in csv.DictReader(f)}
 
 
 def data_root(root: str) -> str:
@@ -202,21 +229,18 @@ def check(config: Config) -> None:
 
 # --- the paper's pages -------------------------------------------------------------------------------------------------------
 
-FIGURE_CAPTIONS = {
-    "figure5": "Top-1 accuracy according to the test resolution. Left: without adaptation; right: after resolution adaptation."
-}
-
 
 def table5(plan: Plan) -> Page:
     """Table 5: top-1 for combinations of train and test resolution; left unadapted, right fine-tuned."""
-    c, divisor = plan.config.table5, plan.config.resolution_divisor
+    c, divisor, reference = plan.config.table5, plan.config.resolution_divisor, printed("table5")
 
     def both(resolutions: Iterable[int]) -> list[tuple[str, str]]:
         return [(str(k), str(k * divisor)) for k in resolutions]
 
     def cell(k_test: int, k_train: int, run: str, suffix: str = "") -> Cell:
-        paper = str(k_test * divisor), f"{k_train * divisor}{suffix}"
-        return Cell(str(k_test), f"{k_train}{suffix}", *paper, plan.measured(run, k_test), k_test)
+        theirs = str(k_test * divisor), f"{k_train * divisor}{suffix}"
+        value = reference.get((*theirs, "top1"))
+        return Cell(str(k_test), f"{k_train}{suffix}", *theirs, plan.measured(run, k_test), k_test, "top1", value)
 
     rows = both(c.k_test)
     left = Block(
@@ -238,4 +262,5 @@ def table5(plan: Plan) -> Page:
         "Top-1 validation accuracy (%) for different combinations of training and testing resolution.",
         "test \\ train",
         [left, right] if c.k_train_adapted else [left],
+        Figure("figure5", "Top-1 accuracy according to the test resolution, without and with resolution adaptation."),
     )

@@ -23,11 +23,10 @@ from PIL import Image, ImageDraw
 from fixres import job
 from fixres.job import progress
 
-SILHOUETTES = ("bar", "triangle", "cross", "star5", "star6", "star7")
+SILHOUETTES = ("bar", "triangle", "hexagon", "cross", "star5", "star7")
 HUES = ("red", "green", "blue", "yellow")
 HUE_DEGREES = {"red": 0.0, "yellow": 55.0, "green": 120.0, "blue": 225.0}
 SPLITS = ("train", "val")
-LARGEST_R1 = 0.85  # an object larger than its image shows no silhouette
 SUPERSAMPLING = 4  # the mask of a shape is drawn this much larger, so that its edge is antialiased
 
 
@@ -150,7 +149,7 @@ def render(label: int, split: str, index: int, settings: dict) -> tuple[np.ndarr
     scale = math.sqrt(height * width)
 
     canvas = _background(rng, height, width)
-    r1 = min(math.exp(rng.normal(math.log(settings["r1_median"]), settings["r1_sigma"])), LARGEST_R1)
+    r1 = min(math.exp(rng.normal(math.log(settings["r1_median"]), settings["r1_sigma"])), settings["r1_largest"])
     r = scale * r1
     centre = np.array([width, height]) / 2 + rng.normal(0, settings["off_centre"], 2) * scale
     points = _rotated(outline(silhouette), rng.uniform(0, 2 * math.pi)) * r + centre

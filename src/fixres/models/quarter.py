@@ -2,8 +2,8 @@
 
 Its total stride is 8 instead of 32, so that the final activation map has the paper's size at a quarter of the resolution
 (64/32 = 16/8 = 2, 224/32 = 56/8 = 7, 448/32 = 112/8 = 14) and the statistics of §3.2 and the border effects of Appendix B keep their
-shape. One basic block a stage (He et al., 2016), halved at once after the stem: at full resolution a processor spends most of
-its time for the least channels.
+shape. Four stages of one basic block (He et al., 2016); of ResNet-50's five halvings the max-pool's and the last stage's are left out.
+The stem keeps its stride: at full resolution a processor spends half of its time for 16 channels.
 
 It is written out here, and not taken from torchvision or timm, because neither has a ResNet of this stride and because importing
 either takes as long as fine-tuning does at this scale.
@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions beside a 1×1 shortcut. The last batch-norm starts at zero: the block starts as its shortcut."""
+    """Two 3×3 convolutions beside a shortcut. The last batch-norm starts at zero: the block starts as its shortcut."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int):
         super().__init__()
@@ -23,7 +23,9 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(channels_out)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels_out)
-        self.shortcut = nn.Sequential(nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out))
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels_in != channels_out:
+            self.shortcut = nn.Sequential(nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out))
         nn.init.zeros_(self.bn2.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -34,20 +36,21 @@ class BasicBlock(nn.Module):
 class QuarterResNet(nn.Module):
     """(n, 3, K, K) -> (n, classes); final map K/8 × K/8 of 128 channels."""
 
-    def __init__(self, classes: int, stem: int = 16, channels: tuple[int, int, int] = (32, 64, 128)):
+    def __init__(self, classes: int, channels: tuple[int, int, int, int] = (16, 32, 64, 128)):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, stem, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(stem)
-        self.layer1 = BasicBlock(stem, channels[0], stride=2)
+        self.conv1 = nn.Conv2d(3, channels[0], 3, stride=2, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels[0])
+        self.layer1 = BasicBlock(channels[0], channels[0], stride=1)
         self.layer2 = BasicBlock(channels[0], channels[1], stride=2)
         self.layer3 = BasicBlock(channels[1], channels[2], stride=2)
+        self.layer4 = BasicBlock(channels[2], channels[3], stride=1)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(channels[2], classes)
+        self.fc = nn.Linear(channels[3], classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(self.avgpool(x).flatten(1))

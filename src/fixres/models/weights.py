@@ -3,7 +3,9 @@
 safetensors holds no code and no checksum; the digest makes a file that was cut short or altered an error that names it.
 """
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import torch
@@ -30,7 +32,14 @@ def save(path: Path, tensors: dict[str, torch.Tensor], meta: dict | None = None)
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     text = json.dumps(meta or {}, sort_keys=True)
     with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata={"meta": text, "digest": _content_digest(tensors, text)})
+        # One entry: safetensors writes several in any order, and the same content is to be the same bytes.
+        header = json.dumps({"meta": text, "digest": _content_digest(tensors, text)}, sort_keys=True)
+        try:
+            save_file(tensors, temporary, metadata={"fixres": header})
+        except SafetensorError as error:
+            if "os error 28" in str(error):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
+            raise
 
 
 def load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
@@ -39,7 +48,7 @@ def load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
         raise FileNotFoundError(path)
     try:
         with safe_open(path, framework="pt") as f:
-            header = f.metadata() or {}
+            header = json.loads((f.metadata() or {}).get("fixres", "{}"))
             tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, ValueError) as error:
         raise DamagedError(f"{path}: damaged ({error})") from None

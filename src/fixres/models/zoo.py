@@ -24,7 +24,7 @@ class Network(NamedTuple):
     std: tuple[float, float, float] = IMAGENET[1]
 
 
-def _resnet8q(classes: int) -> "torch.nn.Module":
+def _resnet10q(classes: int) -> "torch.nn.Module":
     from fixres.models.quarter import QuarterResNet
 
     return QuarterResNet(classes)
@@ -40,7 +40,7 @@ def _torchvision(name: str) -> Callable[[int], "torch.nn.Module"]:
 
 
 ZOO = {
-    "resnet8q": Network("quarter-scale ResNet-8", 8, "fc", "layer3.bn2", _resnet8q),
+    "resnet10q": Network("quarter-scale ResNet-10", 8, "fc", "layer4.bn2", _resnet10q),
     "resnet18": Network("ResNet-18", 32, "fc", "layer4.1.bn2", _torchvision("resnet18")),
     "resnet50": Network("ResNet-50", 32, "fc", "layer4.2.bn3", _torchvision("resnet50")),
 }

@@ -1,11 +1,9 @@
-"""Figures, from the tidy numbers of a table.
+"""Figures, from the same cells as the tables.
 
-    python -m fixres figure --config results/pages/figure5/config.json --numbers results/table5.csv --out results/figure5.svg
+    python -m fixres figure --config results/pages/figure5/config.json --results results --out results/figure5.svg
 
 Writes the SVG and, beside it, the PNG. The same numbers give the same bytes.
 """
-
-from pathlib import Path
 
 import matplotlib as mpl
 
@@ -14,18 +12,18 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from fixres import job
+from fixres.paper import tables
 
 ADAPTED = " adapted"
 PANELS = {False: "without adaptation", True: "after adaptation"}
 
 
 def main(arguments: list[str]) -> None:
-    p = job.parser("figure", __doc__, "out", threads=False)
-    p.add_argument("--numbers", type=Path, required=True, help="the table that the figure draws (CSV)")
-    args = p.parse_args(arguments)
+    args = tables.page_parser("figure", __doc__).parse_args(arguments)
     config = job.read_config(args.config, "figure")
+    numbers = tables.frame(config, tables.collect(config, args.results))
     mpl.rcParams.update({"svg.hashsalt": "fixres", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False})
-    figure = accuracy_over_resolution(pd.read_csv(args.numbers, dtype={"column": str}), config)
+    figure = accuracy_over_resolution(numbers, config)
     for suffix, metadata in ((".svg", {"Date": None, "Creator": None}), (".png", {"Software": None})):
         with job.atomic(args.out.with_suffix(suffix)) as temporary:
             figure.savefig(temporary, metadata=metadata, dpi=160)
@@ -37,11 +35,13 @@ def accuracy_over_resolution(numbers: pd.DataFrame, config: dict) -> plt.Figure:
     A ring marks k_test = k_train. Where our resolutions stand for others of the paper, the upper axis shows the paper's.
     """
     adapted = numbers["column"].str.endswith(ADAPTED)
-    numbers = numbers.assign(adapted=adapted, k_train=numbers["column"].str.removesuffix(ADAPTED).astype(int))
+    numbers = numbers.assign(
+        adapted=adapted, k_train=numbers["column"].str.removesuffix(ADAPTED).astype(int), row=numbers["row"].astype(int)
+    )
     panels = [p for p in PANELS if (numbers["adapted"] == p).any()]
     colours = dict(zip(sorted(numbers["k_train"].unique()), mpl.colormaps["viridis"].resampled(6).colors, strict=False))
     figure, axes = plt.subplots(1, len(panels), figsize=(4.9 * len(panels), 4.0), sharey=True, squeeze=False, layout="constrained")
-    divisor = config["resolution_divisor"]
+    stands_for = {int(ours): int(paper) for block in config["blocks"] for ours, paper in block["rows"]}
     for axis, panel in zip(axes[0], panels, strict=True):
         for k_train, line in numbers[numbers["adapted"] == panel].groupby("k_train"):
             line = line.sort_values("row")
@@ -52,9 +52,9 @@ def accuracy_over_resolution(numbers: pd.DataFrame, config: dict) -> plt.Figure:
         axis.set(xlabel="k_test (pixels)", title=PANELS[panel], xticks=sorted(numbers["row"].unique()))
         axis.tick_params(axis="x", labelsize=7)
         axis.grid(alpha=0.25)
-        if divisor != 1:
-            upper = axis.secondary_xaxis("top", functions=(lambda k: k * divisor, lambda k: k / divisor))
-            upper.set_xticks([k * divisor for k in sorted(numbers["row"].unique())])
+        if any(ours != paper for ours, paper in stands_for.items()):
+            upper = axis.secondary_xaxis("top")
+            upper.set_xticks(sorted(stands_for), [str(stands_for[k]) for k in sorted(stands_for)])
             upper.tick_params(labelsize=7, colors="0.4")
             upper.set_xlabel("the paper's resolution", color="0.4")
     axes[0][0].set_ylabel("top-1 accuracy (%)")

@@ -1,12 +1,11 @@
 """Tables: from a page's declared cells, the measured metrics and the paper's printed numbers to Markdown, tidy CSV and HTML.
 
-    python -m fixres table --config results/pages/table5/config.json --reference src/fixres/paper/reference/table5.csv \\
-        --results results --out results/table5.md
+    python -m fixres table --config results/pages/table5/config.json --results results --out results/table5.md
 
 No table knows how a network is trained: a cell names a run, a test resolution and a metric. The same input gives the same bytes.
 """
 
-import csv
+import argparse
 import html
 import io
 import json
@@ -30,27 +29,25 @@ class Number(NamedTuple):
 
 
 def main(arguments: list[str]) -> None:
-    p = job.parser("table", __doc__, "out", threads=False)
-    p.add_argument("--reference", type=Path, required=True, help="the numbers that the paper printed (CSV)")
-    p.add_argument("--results", type=Path, required=True, help="the folder with the runs' metrics")
-    args = p.parse_args(arguments)
+    args = page_parser("table", __doc__).parse_args(arguments)
     page = job.read_config(args.config, "table")
-    numbers = collect(page, args.results, read_reference(args.reference))
+    numbers = collect(page, args.results)
     for suffix, text in (("md", markdown(page, numbers)), ("csv", tidy(page, numbers)), ("html", webpage(page, numbers))):
         with job.atomic(args.out.with_suffix(f".{suffix}")) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 
+def page_parser(stage: str, doc: str) -> argparse.ArgumentParser:
+    """The command line of a table or figure."""
+    p = job.parser(stage, doc, "out", threads=False)
+    p.add_argument("--results", type=Path, required=True, help="the folder with the runs' metrics")
+    return p
+
+
 # --- numbers -----------------------------------------------------------------------------------------------------------------
 
 
-def read_reference(path: Path) -> dict[tuple[str, str, str], float]:
-    """(row, column, metric) -> the paper's number."""
-    with open(path, newline="", encoding="utf-8") as f:
-        return {(line["row"], line["column"], line["metric"]): float(line["value"]) for line in csv.DictReader(f)}
-
-
-def collect(page: dict, results: Path, reference: dict) -> dict[tuple[str, str], Number]:
+def collect(page: dict, results: Path) -> dict[tuple[str, str], Number]:
     """(row, column) -> Number for every cell of a page. Raises JobError naming the run whose metrics are missing or damaged."""
     metrics: dict[str, dict] = {}
     numbers = {}
@@ -72,8 +69,7 @@ def collect(page: dict, results: Path, reference: dict) -> dict[tuple[str, str],
                     f"{page['title']}, row {cell['row']}, column {cell['column']}: {file} is damaged or lacks {error}; delete it and "
                     "let Snakemake make it again"
                 ) from None
-            paper = reference.get((cell["paper_row"], cell["paper_column"], cell["metric"]))
-            numbers[cell["row"], cell["column"]] = Number(ours, std, paper)
+            numbers[cell["row"], cell["column"]] = Number(ours, std, cell["paper"])
     return numbers
 
 
@@ -129,16 +125,21 @@ def markdown(page: dict, numbers: dict) -> str:
     return "\n\n".join(part.replace("\\ ", "\\\\ ") if part.startswith("|") else part for part in parts) + "\n"
 
 
-def tidy(page: dict, numbers: dict) -> str:
-    """One row a cell, full precision: for further computation."""
+def frame(page: dict, numbers: dict) -> pd.DataFrame:
+    """One row a cell, full precision."""
     rows = []
     for block in page["blocks"]:
         for cell in block["cells"]:
             number = numbers[cell["row"], cell["column"]]
-            row = {"table": page["name"], **{c: cell[c] for c in ("row", "column", "paper_row", "paper_column", "metric")}}
+            row = {"table": page["title"].lower().replace(" ", ""), **{c: cell[c] for c in COLUMNS[1:6]}}
             rows.append(row | {"paper": number.paper, "ours": number.ours, "std": number.std, "source": "measured"})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def tidy(page: dict, numbers: dict) -> str:
+    """The tidy CSV, for further computation."""
     out = io.StringIO()
-    pd.DataFrame(rows, columns=COLUMNS).to_csv(out, index=False, float_format="%.4f", lineterminator="\n")
+    frame(page, numbers).to_csv(out, index=False, float_format="%.4f", lineterminator="\n")
     return out.getvalue()
 
 

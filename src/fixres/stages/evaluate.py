@@ -1,8 +1,8 @@
 """Evaluation: top-1 and top-5 of one network at several k_test, from one decode of the validation set (§5).
 
-    python -m fixres evaluate --config results/runs/pinhole/resnet8q-k56/evaluation/config.json \\
-        --manifest results/data/pinhole/manifest.npz --weights results/runs/pinhole/resnet8q-k56/weights.safetensors \\
-        --out results/runs/pinhole/resnet8q-k56/evaluation/metrics.json
+    python -m fixres evaluate --config results/runs/pinhole/resnet10q-k56/evaluation/config.json \\
+        --manifest results/data/pinhole/manifest.npz --weights results/runs/pinhole/resnet10q-k56/weights.safetensors \\
+        --out results/runs/pinhole/resnet10q-k56/evaluation/metrics.json
 
 The predictions for every image stand in predictions/k<k_test>.npz beside the result. A resolution whose predictions are there
 already, for exactly these weights and images, is not computed again: adding one to a table costs that one.
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
         job.log(f"{config['run']}: k_test {', '.join(map(str, missing))} on {len(rows)} images")
         for line in manifest.enlarged(data, "val", max(missing)):
             job.log(line)
-        wanted = loader.batches(data, requests(data, rows, missing), args.loader, args.threads, device.device)
+        wanted = loader.batches(data, requests(data, rows, missing), args.loader, args.workers, device.device)
         with job.progress("evaluation", len(rows) * len(missing), "crops") as bar, torch.no_grad(), device.autocast():
             for crops, pixels in wanted:
                 for (views, k), part in zip(crops, pixels, strict=True):

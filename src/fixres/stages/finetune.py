@@ -1,7 +1,7 @@
 """Fine-tuning: the classifier, and the last batch-norm, adapted to one k_test (§4.2, "Adaptation via fine-tuning").
 
-    python -m fixres finetune --config results/runs/pinhole/resnet8q-k32/ft-k56-cls+bn-testda/config.json \\
-        --manifest results/data/pinhole/manifest.npz --weights results/runs/pinhole/resnet8q-k32/weights.safetensors --out …
+    python -m fixres finetune --config results/runs/pinhole/resnet10q-k32/ft-k56-cls+bn-testda/config.json \\
+        --manifest results/data/pinhole/manifest.npz --weights results/runs/pinhole/resnet10q-k32/weights.safetensors --out …
 
 The trunk below the trained layers is frozen and stays in eval mode. Where the augmentation is deterministic (test DA) its activations are
 computed once and kept in memory, if they fit --cache-mb; otherwise every epoch computes them again. Both give the same numbers.
@@ -22,6 +22,7 @@ from fixres.models.checkpoints import Checkpoints
 from fixres.models.split import Split, split
 from fixres.stages import sgd
 
+SUBSET = 2**32  # an epoch that no training reaches: the random order that the subset is taken from
 Activations = tuple[torch.Tensor, ...]
 
 
@@ -36,12 +37,12 @@ def main(arguments: list[str]) -> None:
     startup = time.process_time()
 
     recipe, entry, k = config["recipe"], zoo.ZOO[config["network"]], config["k_test"]
-    rows = data.rows("train")
+    rows = some(data.rows("train"), recipe["images"], config["seed"])
     steps_per_epoch = len(rows) // recipe["batch_size"]
     if not steps_per_epoch:
         raise job.JobError(
-            f"fine_tuning.batch_size: found {recipe['batch_size']}, but {args.manifest} has {len(rows)} training images; "
-            f"expected at most that many"
+            f"fine_tuning.batch_size: found {recipe['batch_size']}, but there are {len(rows)} images to fine-tune on; "
+            f"expected at most that many (fine_tuning.images, {args.manifest})"
         )
     network = zoo.build(config["network"], len(data.classes), config["seed"])
     weights.load_into(network, args.weights)
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> None:
     for line in manifest.enlarged(data, "train", k):
         job.log(line)
     augmentation = roc.Augmentation(**config["augmentation"])
-    source = Source(parts, data, rows, k, augmentation, config["seed"], entry, device, args.loader, args.threads)
+    source = Source(parts, data, rows, k, augmentation, config["seed"], entry, device, args.loader, args.workers)
     batch = recipe["batch_size"]
     cache = source.cache(batch, args.cache_mb * 1e6) if augmentation.deterministic else None
     labels = torch.from_numpy(data.label[rows]).long().to(device.device)
@@ -76,6 +77,14 @@ def main(arguments: list[str]) -> None:
     job.log_times(startup)
 
 
+def some(rows: np.ndarray, n: int | None, seed: int) -> np.ndarray:
+    """`n` of the rows, drawn at random (by a stream of its own), in their order; all of them for None."""
+    if n is None or n >= len(rows):
+        return rows
+    drawn, _ = roc.order(seed, SUBSET, len(rows), n)
+    return rows[np.sort(drawn)]
+
+
 def freeze(network: nn.Module, layers: list[str], entry: zoo.Network, batch_norm: str) -> Split:
     """Cut the network before the layers that train; everything else is frozen and in eval mode.
 
@@ -96,17 +105,18 @@ def freeze(network: nn.Module, layers: list[str], entry: zoo.Network, batch_norm
 class Source:
     """What the head trains on: the trunk's activations of the training crops, computed once or again each epoch."""
 
-    def __init__(self, parts: Split, data, rows, k, augmentation, seed, entry, device: Device, loader_name: str, threads: int):
+    def __init__(self, parts: Split, data, rows, k, augmentation, seed, entry, device: Device, loader_name: str, workers: int):
         self.parts, self.data, self.rows, self.k, self.augmentation, self.seed = parts, data, rows, k, augmentation, seed
-        self.entry, self.device, self.loader_name, self.threads = entry, device, loader_name, threads
+        self.entry, self.device, self.loader_name, self.workers = entry, device, loader_name, workers
 
     def activations(self, requests: Iterator[list[loader.Crops]]) -> Iterator[tuple[np.ndarray, Activations]]:
         """(rows of the manifest, frontier of the trunk) of each batch of crops."""
-        wanted = loader.batches(self.data, requests, self.loader_name, self.threads, self.device.device)
+        wanted = loader.batches(self.data, requests, self.loader_name, self.workers, self.device.device)
         for [crops], [pixels] in wanted:
             with torch.no_grad(), self.device.autocast():
                 x = loader.to_device(pixels, crops.views, self.entry.mean, self.entry.std, self.device.device)
-                yield crops.views.image, self.parts.trunk(x)
+                frontier = self.parts.trunk(x)
+            yield crops.views.image, frontier  # outside the block: a generator would leave the consumer without gradients
 
     def crops(self, chosen: np.ndarray, epoch: int) -> list[loader.Crops]:
         h, w = self.data.height[chosen], self.data.width[chosen]

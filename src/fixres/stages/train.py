@@ -1,7 +1,7 @@
 """Base training: a network from scratch at one k_train (§5, "Training protocol").
 
-    python -m fixres train --config results/runs/pinhole/resnet8q-k56/config.json \\
-        --manifest results/data/pinhole/manifest.npz --out results/runs/pinhole/resnet8q-k56/weights.safetensors
+    python -m fixres train --config results/runs/pinhole/resnet10q-k56/config.json \\
+        --manifest results/data/pinhole/manifest.npz --out results/runs/pinhole/resnet10q-k56/weights.safetensors
 
 SGD with momentum on train DA crops. A checkpoint stands beside the result while the job runs; the same command again resumes from
 it and ends with the same bits (on CPU).
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
 
     def stream(first: int) -> Iterator[tuple[tuple[torch.Tensor], torch.Tensor]]:
         wanted = requests(config, data, first)
-        for [crops], [pixels] in loader.batches(data, wanted, args.loader, args.threads, device.device):
+        for [crops], [pixels] in loader.batches(data, wanted, args.loader, args.workers, device.device):
             x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
             yield (x,), torch.from_numpy(data.label[crops.views.image]).long().to(device.device)
 

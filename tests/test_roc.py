@@ -1,0 +1,149 @@
+"""The geometry of the RoC and the random stream, against torchvision, Pillow and closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.transforms import v2
+
+from fixres.data import roc
+
+sides = st.integers(1, 900)
+TRAIN_DA = roc.Augmentation("train DA", jitter=0.3)
+
+
+@given(height=sides, width=sides, k=st.integers(1, 500))
+@settings(max_examples=300, deadline=None)
+def test_the_test_transform_is_torchvisions_resize_and_centre_crop(height, width, k):
+    """The box, scaled to the resized image, is exactly what CenterCrop takes of what Resize gives."""
+    size = roc.test_image_size(k)
+    resized = v2.functional.resize(torch.empty(1, height, width, device="meta"), [size])
+    h, w = resized.shape[1:]
+    top, left = round((h - k) / 2.0), round((w - k) / 2.0)
+    x0, y0, x1, y1 = roc.centre_boxes(np.array([height]), np.array([width]), k)[0]
+    assert np.allclose([x0 * w / width, x1 * w / width], [left, left + k], atol=1e-6)
+    assert np.allclose([y0 * h / height, y1 * h / height], [top, top + k], atol=1e-6)
+
+
+@given(height=sides, width=sides, seed=st.integers(0, 2**32))
+@settings(max_examples=300, deadline=None)
+def test_a_random_roc_lies_in_the_image_and_keeps_its_area_and_aspect(height, width, seed):
+    u = roc.uniforms(seed, 0, np.array([5]), np.array([0]))
+    x0, y0, x1, y1 = roc.random_resized_boxes(np.array([height]), np.array([width]), u, TRAIN_DA)[0]
+    assert 0 <= x0 < x1 <= width
+    assert 0 <= y0 < y1 <= height
+    w, h = x1 - x0, y1 - y0
+    assert w == int(w)
+    # Rounding a side moves it by at most half a pixel.
+    assert (w + 0.5) * (h + 0.5) >= 0.08 * height * width - 1e-9 or (w, h) == (width, height) or min(w, h) == min(width, height)
+    if min(w, h) >= 8:
+        assert 0.75 * (w - 0.5) / (h + 0.5) <= (w / h) <= (4 / 3) * (w + 0.5) / (h - 0.5)
+        assert (w - 0.5) / (h + 0.5) <= 4 / 3 + 1e-9
+        assert (w + 0.5) / (h - 0.5) >= 3 / 4 - 1e-9
+
+
+def test_random_rocs_have_torchvisions_distribution():
+    """10,000 of ours beside 10,000 of torchvision's: same mean area, aspect and position, by a two-sample KS test."""
+    from scipy.stats import ks_2samp
+
+    n, height, width = 10_000, 300, 400
+    u = roc.uniforms(0, 0, np.arange(n), np.zeros(n, int))
+    x0, y0, x1, y1 = roc.random_resized_boxes(np.full(n, height), np.full(n, width), u, TRAIN_DA).T
+    torch.manual_seed(0)
+    image = torch.empty(3, height, width)
+    transform = v2.RandomResizedCrop(10)
+    theirs = np.array([[p[key] for key in ("top", "left", "height", "width")] for p in (transform.make_params([image]) for _ in range(n))])
+    top, left, h, w = theirs.T
+    for a, b in [((x1 - x0) * (y1 - y0), h * w), ((x1 - x0) / (y1 - y0), w / h), (x0, left), (y0, top)]:
+        assert ks_2samp(a, b).pvalue > 0.001
+
+
+@pytest.mark.parametrize(("height", "width"), [(10, 400), (400, 10), (1, 30)])
+def test_no_fitting_roc_falls_back_to_torchvisions_centre_crop(height, width):
+    u = np.full((1, roc.NUMBERS), 0.999)  # the whole area at the widest aspect: nothing fits
+    whole = roc.Augmentation("train DA", area=(1.0, 1.0), aspect=(3 / 4, 4 / 3))
+    box = roc.random_resized_boxes(np.array([height]), np.array([width]), u, whole)[0]
+    p = v2.RandomResizedCrop(10, scale=(1.0, 1.0)).make_params([torch.empty(3, height, width)])
+    assert box.tolist() == [p["left"], p["top"], p["left"] + p["width"], p["top"] + p["height"]]
+
+
+@given(height=st.integers(20, 600), width=st.integers(20, 600), k=st.integers(8, 300))
+@settings(max_examples=100, deadline=None)
+def test_da2_moves_the_crop_over_the_full_horizontal_margin_and_no_other(height, width, k):
+    h, w = np.array([height]), np.array([width])
+    left, centre, right = (roc.centre_boxes(h, w, k, None if s is None else np.array([s]))[0] for s in (0.0, None, 1.0 - 1e-12))
+    assert left[0] == 0
+    assert math.isclose(right[2], width, abs_tol=1e-6)
+    assert np.array_equal(left[[1, 3]], centre[[1, 3]])
+    assert np.array_equal(right[[1, 3]], centre[[1, 3]])
+    assert math.isclose(left[2] - left[0], centre[2] - centre[0], rel_tol=1e-9)
+
+
+def test_random_numbers_depend_on_nothing_but_their_coordinates():
+    images, repeats = np.array([7, 3, 3, 900_000]), np.array([0, 0, 1, 2])
+    together = roc.uniforms(1, 4, images, repeats)
+    for i in range(4):
+        assert np.array_equal(together[i], roc.uniforms(1, 4, images[i : i + 1], repeats[i : i + 1])[0])
+    assert len({row.tobytes() for row in together}) == 4
+    assert not np.array_equal(together, roc.uniforms(1, 5, images, repeats))
+    assert not np.array_equal(together, roc.uniforms(2, 4, images, repeats))
+
+
+def test_uniforms_are_uniform():
+    from scipy.stats import kstest
+
+    u = roc.uniforms(0, 0, np.arange(3000), np.zeros(3000, int))
+    assert kstest(u.ravel(), "uniform").pvalue > 0.001
+    assert abs(np.corrcoef(u.T)[np.triu_indices(roc.NUMBERS, 1)]).max() < 0.1
+
+
+@given(n=st.integers(1, 60), repeats=st.integers(1, 4), samples=st.integers(1, 400), epoch=st.integers(0, 3))
+@settings(max_examples=200, deadline=None)
+def test_order_draws_without_replacement_and_repeats_in_a_row(n, repeats, samples, epoch):
+    image, repeat = roc.order(0, epoch, n, samples, repeats)
+    assert len(image) == len(repeat) == samples
+    drawn = image[::repeats]
+    for start in range(0, len(drawn), n):
+        one_round = drawn[start : start + n]
+        assert len(set(one_round.tolist())) == len(one_round)
+    assert np.array_equal(image, np.repeat(drawn, repeats)[:samples])
+    assert len(set(zip(image.tolist(), repeat.tolist(), strict=True))) == samples  # never the same crop twice in an epoch
+
+
+def test_the_papers_epoch():
+    """§5: 5005·512/B batches; with RA 3 that is 2/3 of 1,281,167 images, each three times."""
+    image, repeat = roc.order(0, 0, 1_281_167, 5005 * 512, 3)
+    assert len(image) // 512 == 5005
+    assert len(np.unique(image)) == 854_187
+    assert repeat.max() == 2
+
+
+@given(world=st.sampled_from([1, 2, 4, 8]), steps=st.integers(1, 5))
+def test_ranks_share_every_global_batch(world, steps):
+    stream = np.arange(steps * 16)
+    for step in range(steps):
+        parts = [stream[roc.rank_slice(step, 16, rank, world)] for rank in range(world)]
+        assert np.array_equal(np.concatenate(parts), stream[step * 16 : step * 16 + 16])
+    with pytest.raises(ValueError, match="shared evenly"):
+        roc.rank_slice(0, 16, 0, 3)
+
+
+def test_expected_apparent_size_ratio():
+    """Eq. (5): F = 0.708 for areas from 0.08 to 1, and 0.81 at 224 → 224; the measured mean of eq. (4) agrees."""
+    assert math.isclose(roc.expected_size_ratio(224, 224), 0.8094, abs_tol=1e-4)
+    n = 20_000
+    u = roc.uniforms(0, 0, np.arange(n), np.zeros(n, int))
+    side = np.full(n, 4000)
+    square = roc.Augmentation("train DA", aspect=(1.0, 1.0))
+    x0, _, x1, _ = roc.random_resized_boxes(side, side, u, square).T
+    a0, _, a1, _ = roc.centre_boxes(side[:1], side[:1], 224)[0]
+    measured = (224 / (a1 - a0)) / (224 / (x1 - x0))  # scale at test over scale at train, eq. (1)
+    assert math.isclose(measured.mean(), roc.expected_size_ratio(224, 224), rel_tol=0.01)
+
+
+def test_unknown_augmentation():
+    with pytest.raises(ValueError, match="expected 'train DA'"):
+        roc.views(roc.Augmentation("test DA3"), 32, np.arange(1), np.array([50]), np.array([50]))

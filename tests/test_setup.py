@@ -1,0 +1,49 @@
+"""The environment: one lock without addresses, its conda twin, and the command line."""
+
+import re
+from importlib.metadata import distributions
+
+import yaml
+from conftest import ROOT, fixres
+
+LOCK = (ROOT / "envs/requirements.lock").read_text()
+PINNED = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", LOCK, re.MULTILINE))
+
+
+def test_the_lock_pins_names_versions_and_hashes_and_no_address():
+    for file in (ROOT / "envs").glob("*.lock"):
+        text = file.read_text()
+        assert "://" not in text
+        packages = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+        assert all("--hash=sha256:" in package for package in packages)
+
+
+def test_there_is_one_pillow():
+    names = {d.metadata["Name"].lower() for d in distributions()}
+    assert len(names & {"pillow", "pillow-simd"}) == 1
+
+
+def test_the_conda_twin_has_the_locks_versions():
+    environment = yaml.safe_load((ROOT / "envs/environment.yaml").read_text())
+    [pip] = [d["pip"] for d in environment["dependencies"] if isinstance(d, dict)]
+    for requirement in pip:
+        name, version = requirement.split("==")
+        assert f"{name}=={version}" in LOCK, requirement
+    direct = re.findall(r"^([a-z0-9-]+)", (ROOT / "envs/requirements.in").read_text().split("# set-up")[0], re.MULTILINE)
+    assert {r.split("==")[0] for r in pip} == set(direct) - {"snakemake", "pygments", "pillow-simd"}
+
+
+def test_every_stage_explains_itself():
+    usage = fixres("--help").stdout
+    for stage in ("render", "manifest", "train", "finetune", "evaluate", "table", "figure"):
+        assert f"  {stage} " in usage
+        help_ = fixres(stage, "--help")
+        assert help_.returncode == 0
+        assert f"python -m fixres {stage}" in help_.stdout
+        assert "--config" in help_.stdout
+
+
+def test_a_mistyped_stage():
+    result = fixres("trian")
+    assert result.returncode == 2
+    assert "did you mean 'train'?" in result.stderr

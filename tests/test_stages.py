@@ -1,0 +1,395 @@
+"""The stages as functions and as commands: resumption, caching, determinism, accuracy, files that are whole or refused."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from conftest import ENVIRONMENT, fixres
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fixres import job
+from fixres.data import manifest
+from fixres.models import weights, zoo
+from fixres.models.checkpoints import Checkpoints
+from fixres.stages import evaluate, sgd
+
+RECIPE = {
+    "epochs": 3,
+    "batch_size": 12,
+    "lr": 0.05,
+    "schedule": "triangle",
+    "lr_step": 30,
+    "warmup": 0.2,
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 1e-4,
+    "label_smoothing": 0.0,
+}
+TRAIN = {
+    "stage": "train",
+    "version": 1,
+    "run": "runs/tiny/net",
+    "seed": 0,
+    "network": "resnet10q",
+    "k_train": 32,
+    "recipe": RECIPE | {"samples_per_epoch": 96, "repeated_augmentation": 3},
+    "augmentation": {"name": "train DA", "area": [0.08, 1.0], "aspect": [0.75, 4 / 3], "jitter": 0.3},
+}
+FINETUNE = {
+    "stage": "finetune",
+    "version": 1,
+    "run": "runs/tiny/net/ft",
+    "seed": 0,
+    "network": "resnet10q",
+    "k_test": 48,
+    "layers": ["batch-norm", "classifier"],
+    "recipe": RECIPE | {"batch_norm": "affine+statistics", "images": None},
+    "augmentation": {"name": "test DA"},
+}
+EVALUATE = {"stage": "evaluate", "version": 1, "run": "runs/tiny/net", "seed": 0, "network": "resnet10q", "k_test": [24, 32], "folds": 10}
+
+
+class Bench:
+    """A folder with a manifest, in which stages are run by hand."""
+
+    def __init__(self, folder, data: manifest.Manifest):
+        self.folder = folder
+        data.save(folder / "manifest.npz")
+
+    def command(self, config: dict, *options: object, out: str = "weights.safetensors") -> list:
+        (self.folder / "config.json").write_text(json.dumps(config))
+        common = ["--config", self.folder / "config.json", "--manifest", self.folder / "manifest.npz", "--threads", 1]
+        return [config["stage"], *common, "--out", self.folder / out, *options]
+
+    def run(self, config: dict, *options: object, out: str = "weights.safetensors") -> subprocess.CompletedProcess:
+        result = fixres(*self.command(config, *options, out=out))
+        assert result.returncode == 0, result.stderr
+        return result
+
+    def read(self, out: str = "weights.safetensors") -> dict[str, torch.Tensor]:
+        return weights.load(self.folder / out)[0]
+
+
+@pytest.fixture
+def bench(tmp_path, tiny) -> Bench:
+    return Bench(tmp_path, tiny)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, tiny) -> Bench:
+    """A trained network."""
+    made = Bench(tmp_path_factory.mktemp("trained"), tiny)
+    made.run(TRAIN)
+    return made
+
+
+def same(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+# --- training and interruption -----------------------------------------------------------------------------------------------
+
+
+def test_a_trainer_killed_again_and_again_ends_with_the_same_bits(trained, bench):
+    """kill -9 at varying moments; the last run finishes and leaves no checkpoint."""
+    kills = 0
+    for wait in (0.0, 0.2, 0.5):
+        command = [sys.executable, "-m", "fixres", *map(str, bench.command(TRAIN, "--checkpoint-seconds", 0))]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+        deadline = time.monotonic() + 60
+        before = sorted(p.name for p in (bench.folder / "checkpoints").glob("*"))
+        while time.monotonic() < deadline and process.poll() is None:
+            if sorted(p.name for p in (bench.folder / "checkpoints").glob("step*")) != before:
+                time.sleep(wait)
+                break
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+    assert kills >= 2
+    log = bench.run(TRAIN, "--checkpoint-seconds", 0).stderr
+    assert "resuming after step" in log
+    assert same(bench.read(), trained.read())
+    assert not (bench.folder / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("option", [("--loader", "pillow"), ("--loader", "dali")])
+def test_worker_threads_change_no_bit(bench, trained, option):
+    if option[1] == "dali":
+        pytest.importorskip("nvidia.dali")
+    one = bench.run(TRAIN, *option) and bench.read()
+    bench.run(TRAIN, *option, "--workers", 3)
+    assert same(one, bench.read())
+
+
+def test_a_checkpoint_of_another_configuration_is_never_resumed(bench, trained):
+    other = TRAIN | {"seed": 1}
+    checkpoints = Checkpoints(bench.folder / "checkpoints", "another key")
+    checkpoints.save(7, {"model.x": torch.zeros(2)})
+    assert "belongs to another configuration" in bench.run(TRAIN).stderr
+    assert same(bench.read(), trained.read())
+    bench.run(other)
+    assert not same(bench.read(), trained.read())
+
+
+@pytest.mark.parametrize("damage", ["cut", "byte", "empty"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, damage, capsys):
+    checkpoints = Checkpoints(tmp_path, "key")
+    for step in (1, 2, 3):
+        checkpoints.save(step, {"model.x": torch.full((50,), float(step))})
+    newest = sorted(tmp_path.iterdir())[-1]
+    assert len(list(tmp_path.iterdir())) == 2
+    data = bytearray(newest.read_bytes())
+    if damage == "byte":
+        data[-20] ^= 1
+    newest.write_bytes(data[: {"cut": len(data) // 2, "byte": len(data), "empty": 0}[damage]])
+    step, state = checkpoints.latest()
+    assert step == 2
+    assert state["model.x"][0] == 2
+    assert newest.name in capsys.readouterr().err
+    for file in tmp_path.iterdir():
+        file.write_bytes(b"")
+    assert checkpoints.latest() is None
+
+
+def test_divergence_is_an_error_that_names_step_and_rate(bench):
+    broken = TRAIN | {"recipe": TRAIN["recipe"] | {"lr": 1e30, "warmup": 0.0}}
+    result = fixres(*bench.command(broken))
+    assert result.returncode == 1
+    assert "diverged" in result.stderr
+    assert "lr 1e+30" in result.stderr
+    assert not (bench.folder / "weights.safetensors").exists()
+
+
+@given(schedule=st.sampled_from(["step", "cosine", "triangle"]), warmup=st.sampled_from([0.0, 0.1, 0.5]), epochs=st.integers(1, 130))
+@settings(max_examples=60, deadline=None)
+def test_learning_rates(schedule, warmup, epochs):
+    recipe = {"lr": 0.2, "schedule": schedule, "lr_step": 30, "warmup": warmup, "epochs": epochs}
+    rates = [sgd.learning_rate(recipe, step, 7) for step in range(7 * epochs)]
+    assert all(0 < rate <= 0.2 + 1e-12 for rate in rates)
+    start = round(warmup * 7 * epochs)
+    assert rates[:start] == sorted(rates[:start])
+    assert rates[start:] == sorted(rates[start:], reverse=True)
+    if schedule == "step" and not warmup:
+        reference = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.2)
+        scheduler = torch.optim.lr_scheduler.StepLR(reference, 30)
+        for epoch in range(epochs):
+            assert rates[7 * epoch] == pytest.approx(scheduler.get_last_lr()[0])
+            reference.step()
+            scheduler.step()
+
+
+def test_the_loop_is_torchs_sgd(tmp_path):
+    """fit() against torch.optim.SGD, with momentum, Nesterov and weight decay."""
+    from fixres.device import Device
+
+    torch.manual_seed(0)
+    ours = torch.nn.Linear(5, 3)
+    theirs = torch.nn.Linear(5, 3)
+    theirs.load_state_dict(ours.state_dict())
+    batches = [(torch.randn(4, 5), torch.randint(3, (4,))) for _ in range(12)]
+    recipe = RECIPE | {"epochs": 4, "batch_size": 4, "weight_decay": 0.1, "schedule": "cosine"}
+    optimiser = torch.optim.SGD(theirs.parameters(), lr=1, momentum=0.9, nesterov=True, weight_decay=0.1)
+    for step, (x, y) in enumerate(batches):
+        optimiser.param_groups[0]["lr"] = sgd.learning_rate(recipe, step, 3)
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(theirs(x), y).backward()
+        optimiser.step()
+
+    def stream(first):
+        return (((x,), y) for x, y in batches[first:])
+
+    sgd.fit(ours, ours, stream, recipe, 3, Checkpoints(tmp_path, "k"), 100, Device(torch.device("cpu"), "fp32"))
+    torch.testing.assert_close(ours.weight, theirs.weight)
+
+
+# --- fine-tuning -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32"])
+def test_cached_and_streamed_activations_give_the_same_bits(trained, bench, precision):
+    start = ["--weights", trained.folder / "weights.safetensors", "--precision", precision]
+    cached = bench.run(FINETUNE, *start)
+    assert "computed once" in cached.stderr
+    once = bench.read()
+    streamed = bench.run(FINETUNE, *start, "--cache-mb", 0)
+    assert "streamed" in streamed.stderr
+    assert same(once, bench.read())
+
+
+def test_fine_tuning_changes_the_last_layers_only(trained, bench):
+    bench.run(FINETUNE, "--weights", trained.folder / "weights.safetensors")
+    before, after = trained.read(), bench.read()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"fc.weight", "fc.bias"} | {
+        f"layer4.bn2.{n}" for n in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    }
+
+
+@pytest.mark.parametrize("name", ["train DA", "test DA2"])
+def test_random_augmentations_are_streamed(trained, bench, name):
+    config = FINETUNE | {"augmentation": {"name": name, "jitter": 0.05}}
+    log = bench.run(config, "--weights", trained.folder / "weights.safetensors").stderr
+    assert "computed once" not in log
+    assert not same(bench.read(), trained.read())
+
+
+def test_a_batch_larger_than_the_set_is_told_before_anything_runs(trained, bench):
+    config = FINETUNE | {"recipe": FINETUNE["recipe"] | {"batch_size": 1000}}
+    result = fixres(*bench.command(config, "--weights", trained.folder / "weights.safetensors"))
+    assert result.returncode == 1
+    for part in ("fine_tuning.batch_size", "1000", "96 images"):
+        assert part in result.stderr
+
+
+# --- evaluation --------------------------------------------------------------------------------------------------------------
+
+
+def test_evaluation_keeps_what_it_knows(trained, bench):
+    start = ["--weights", trained.folder / "weights.safetensors"]
+    bench.run(EVALUATE, *start, out="metrics.json")
+    first = json.loads((bench.folder / "metrics.json").read_text())
+    assert set(first["k_test"]) == {"24", "32"}
+    more = bench.run(EVALUATE | {"k_test": [24, 32, 48]}, *start, out="metrics.json")
+    assert "predictions kept: k_test 24, 32" in more.stderr
+    assert "k_test 48 on 48 images" in more.stderr
+    second = json.loads((bench.folder / "metrics.json").read_text())
+    assert {k: second["k_test"][k] for k in ("24", "32")} == first["k_test"]
+    shutil.rmtree(bench.folder / "predictions")
+    alone = Bench(bench.folder, manifest.load(bench.folder / "manifest.npz"))
+    alone.run(EVALUATE | {"k_test": [48]}, *start, out="metrics.json")
+    assert json.loads((bench.folder / "metrics.json").read_text())["k_test"]["48"] == second["k_test"]["48"]
+
+
+def test_predictions_of_other_weights_or_damaged_ones_are_not_kept(trained, bench):
+    start = ["--weights", trained.folder / "weights.safetensors"]
+    bench.run(EVALUATE, *start, out="metrics.json")
+    damaged = bench.folder / "predictions" / "k24.npz"
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 255
+    damaged.write_bytes(data)
+    result = bench.run(EVALUATE, *start, out="metrics.json")
+    assert "predictions kept: k_test 32" in result.stderr
+    assert "k24.npz is damaged" in result.stderr
+    other = zoo.build("resnet10q", 24, 9)
+    weights.save(bench.folder / "other.safetensors", other.state_dict())
+    assert "kept" not in bench.run(EVALUATE, "--weights", bench.folder / "other.safetensors", out="metrics.json").stderr
+
+
+def test_predictions_are_the_networks(trained, bench, tiny):
+    """Top-5 of a plain torchvision loop over the validation images, fp32."""
+    from PIL import Image
+    from torchvision.transforms import v2
+
+    start = ["--weights", trained.folder / "weights.safetensors", "--precision", "fp32", "--loader", "pillow"]
+    bench.run(EVALUATE | {"k_test": [32]}, *start, out="metrics.json")
+    network = zoo.build("resnet10q", 24, 0).eval()
+    weights.load_into(network, trained.folder / "weights.safetensors")
+    transform = v2.Compose(
+        [v2.Resize(36), v2.CenterCrop(32), v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*zoo.IMAGENET)]
+    )
+    rows = tiny.rows("val")
+    with torch.no_grad():
+        x = torch.stack([transform(Image.open(file).convert("RGB")) for file in tiny.files(rows)])
+        expected = network(x).topk(5).indices.numpy()
+    archive = np.load(bench.folder / "predictions" / "k32.npz")
+    assert (archive["top"] == expected).mean() > 0.98  # near-ties may swap
+    assert np.array_equal(archive["label"], tiny.label[rows])
+    metrics = json.loads((bench.folder / "metrics.json").read_text())["k_test"]["32"]
+    assert metrics["top1"] == pytest.approx(100 * (archive["top"][:, 0] == archive["label"]).mean())
+
+
+def test_accuracy_and_its_folds():
+    """Leave-one-fold-out by hand; for equal folds the spread is that of the fold sums over 9."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 50, 1000)
+    top = rng.integers(0, 50, (1000, 5))
+    top[rng.random(1000) < 0.6, 0] = -1
+    top[top[:, 0] == -1, 0] = labels[top[:, 0] == -1]
+    m = evaluate.accuracy(top, labels, 10)
+    hit = top[:, 0] == labels
+    assert m["top1"] == pytest.approx(100 * hit.mean())
+    assert m["top5"] == pytest.approx(100 * (top == labels[:, None]).any(axis=1).mean())
+    # of the order of the binomial spread of one fold's sum: sqrt(p q n / 10) / (9 n / 10)
+    assert m["top1_std"] == pytest.approx(100 * np.sqrt(hit.mean() * (1 - hit.mean()) * 100) / 900, rel=0.6)
+    assert evaluate.accuracy(labels[:, None], labels, 10) == {"top1": 100.0, "top5": 100.0, "top1_std": 0.0}
+
+
+# --- files -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "byte", "shape", "extra"])
+def test_weights_that_do_not_fit_are_refused_by_name(trained, bench, damage):
+    file = bench.folder / "given.safetensors"
+    tensors = trained.read()
+    if damage == "shape":
+        tensors["fc.weight"] = torch.zeros(3, 128)
+    if damage == "extra":
+        tensors["fc2.weight"] = tensors.pop("fc.weight")
+    weights.save(file, tensors)
+    data = bytearray(file.read_bytes())
+    if damage == "byte":
+        data[-9] ^= 4
+    file.write_bytes(data[: len(data) // 3] if damage == "cut" else data)
+    if damage == "missing":
+        file.unlink()
+    result = fixres(*bench.command(EVALUATE, "--weights", file, out="metrics.json"))
+    assert result.returncode == 1
+    assert str(file) in result.stderr
+    assert "Traceback" not in result.stderr
+    expected = {
+        "missing": "no such weights",
+        "cut": "damaged",
+        "byte": "damaged",
+        "shape": "expected (24, 128)",
+        "extra": "missing fc.weight",
+    }
+    assert expected[damage] in result.stderr
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path):
+    file = tmp_path / "a.json"
+    job.write_json(file, {"a": 1})
+
+    def fail():
+        with job.atomic(file) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert json.loads(file.read_text()) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 400 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_told_and_nothing_half_written_is_left(bench, trained, small_disk):
+    """A 1.2 MB model does not fit: one message, no output; with room the same command succeeds."""
+    config, out = bench.folder / "config.json", small_disk / "run" / "weights.safetensors"
+    command = [*map(str, bench.command(TRAIN)), "--out", str(out), "--checkpoint-seconds", "1000"]
+    result = fixres(*command)
+    assert result.returncode == 1
+    assert "No space left on device" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert config.exists()
+    assert [p for p in small_disk.rglob("*") if p.is_file()] == []
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    assert fixres(*command).returncode == 0
+    assert same(weights.load(out)[0], trained.read())

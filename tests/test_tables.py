@@ -1,0 +1,131 @@
+"""Pages: the paper's numbers, the layout, the formats, what is escaped."""
+
+import csv
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fixres import plan
+from fixres.config import load
+from fixres.job import JobError
+from fixres.paper import figures, tables
+
+from conftest import ROOT  # isort: skip
+
+PAGE = plan.Plan(load(ROOT / "config.yaml")).resolved("pages/table5")
+
+
+def numbers_of(page: dict) -> dict:
+    """Some distinct number for every cell."""
+    cells = [cell for block in page["blocks"] for cell in block["cells"]]
+    return {(c["row"], c["column"]): tables.Number(40 + 0.713 * i, 0.123, c["paper"]) for i, c in enumerate(cells)}
+
+
+def test_the_papers_table_5():
+    """63 numbers; those that the text repeats (§3.3, Table 4, Table 7) agree."""
+    reference = plan.printed("table5")
+    assert len(reference) == 7 * (5 + 4)
+    value = {(int(r), c): v for (r, c, _), v in reference.items()}
+    section_3_3 = {64: 29.4, 128: 65.4, 224: 77.0, 288: 78.4, 384: 77.7, 448: 76.6}
+    assert {r: value[r, "224"] for r in section_3_3} == section_3_3
+    table_4_last_row_but_one = {64: 41.7, 224: 77.1, 288: 78.6, 384: 79.0}
+    assert {r: value[r, "224 adapted"] for r in table_4_last_row_but_one} == pytest.approx(table_4_last_row_but_one, abs=0.11)
+    table_7 = {(128, 128): 73.3, (224, 224): 77.0, (384, 384): 78.2, (160, 224): 77.3, (224, 288): 78.4}
+    assert {key: value[key[1], str(key[0])] for key in table_7} == table_7
+    assert value[224, "128 adapted"] == 77.1
+    assert value[384, "224 adapted"] == 79.0
+    sums = {c: round(sum(v for (_, column), v in value.items() if column == c), 1) for c in ("64", "128", "160", "224", "384")}
+    assert sums == {"64": 275.6, "128": 475.5, "160": 480.0, "224": 481.1, "384": 446.0}
+
+
+def test_the_default_page_is_the_papers():
+    """Every cell of the embedded table stands for one that the paper printed, each once."""
+    cells = [cell for block in PAGE["blocks"] for cell in block["cells"]]
+    stands_for = [(c["paper_row"], c["paper_column"], c["metric"]) for c in cells]
+    assert sorted(stands_for) == sorted(plan.printed("table5"))
+    assert all(int(c["row"]) * 4 == int(c["paper_row"]) for c in cells)
+
+
+def test_the_csv_has_a_row_a_cell():
+    numbers = numbers_of(PAGE)
+    rows = list(csv.DictReader(io.StringIO(tables.tidy(PAGE, numbers))))
+    assert list(rows[0]) == tables.COLUMNS
+    assert len(rows) == 63
+    for row in rows:
+        number = numbers[row["row"], row["column"]]
+        assert float(row["ours"]) == pytest.approx(number.ours, abs=5e-5)
+        assert float(row["paper"]) == number.paper
+        assert (row["table"], row["metric"], row["source"]) == ("table5", "top1", "measured")
+
+
+def test_the_markdown_shows_each_number_in_its_place():
+    text = tables.markdown(PAGE, numbers_of(PAGE))
+    assert text.startswith("# Table 5\n")
+    assert "Measured at the embedded scale (quarter-scale ResNet-10 on pinhole)" in text
+    grids = [[line for line in part.splitlines() if line.startswith("|")] for part in text.split("**Right")]
+    for grid, block in zip(grids, PAGE["blocks"], strict=True):
+        head, _, *body = ([cell.strip() for cell in line.strip("|").split("|")] for line in grid)
+        assert head == ["test \\\\ train", *(f"{ours} ({paper})" for ours, paper in block["columns"])]
+        assert [row[0] for row in body] == [f"{ours} ({paper})" for ours, paper in block["rows"]]
+        numbers, cells = numbers_of(PAGE), iter(block["cells"])
+        for row in body:
+            for cell in row[1:]:
+                declared = next(cells)
+                number = numbers[declared["row"], declared["column"]]
+                assert cell.replace("**", "") == f"{number.ours:.1f} ({number.paper:.1f})"
+        assert [sum("**" in row[column] for row in body) for column in range(1, len(head))] == [1] * len(block["columns"])
+
+
+@given(st.lists(st.sampled_from([50.0, 50.04, 50.06, 61.2, 7.0]), min_size=4, max_size=4))
+def test_the_best_is_what_is_printed_as_best(values):
+    block = {"cells": [{"row": str(i), "column": "a"} for i in range(4)]}
+    numbers = {(str(i), "a"): tables.Number(v, 0, None) for i, v in enumerate(values)}
+    printed = [f"{v:.1f}" for v in values]
+    highest = max(printed, key=float)
+    assert tables.best(block, numbers, 1) == {(str(i), "a") for i, text in enumerate(printed) if text == highest}
+
+
+def test_what_the_paper_did_not_print_stays_empty():
+    config = load(ROOT / "config.yaml")
+    wider = config.model_copy(update={"table5": config.table5.model_copy(update={"k_test": [64], "k_train": [56], "k_train_adapted": []})})
+    page = plan.Plan(wider).resolved("pages/table5")
+    text = tables.markdown(page, numbers_of(page))
+    assert "| **40.0** |" in text.replace("  ", "")
+    assert tables.tidy(page, numbers_of(page)).splitlines()[1] == "table5,64,56,256,224,top1,,40.0000,0.1230,measured"
+    figures.accuracy_over_resolution(tables.frame(page, numbers_of(page)), {**page, "caption": "c"})
+
+
+def test_text_from_the_configuration_is_escaped():
+    page = PAGE | {"caption": "<script>alert(1)</script> & more", "dataset": "a<b"}
+    text = tables.webpage(page, numbers_of(PAGE))
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"k_test": {}}', '{"k_test": {"16": {"top1": 1.0}}}'])
+def test_missing_or_damaged_metrics_name_the_cell_and_the_file(tmp_path, content):
+    file = tmp_path / "runs/pinhole/resnet10q-k16/evaluation/metrics.json"
+    if content is not None:
+        file.parent.mkdir(parents=True)
+        file.write_text(content)
+    with pytest.raises(JobError) as caught:
+        tables.collect(PAGE, tmp_path)
+    for part in ("Table 5, row 16, column 16", str(file)):
+        assert part in str(caught.value)
+
+
+def test_the_figure_draws_every_cell():
+    page = PAGE | {"caption": "c"}
+    frame = tables.frame(PAGE, numbers_of(PAGE))
+    left, right = [axis for axis in figures.accuracy_over_resolution(frame, page).axes if axis.get_title()]
+    solid = [[line for line in axis.lines if line.get_linestyle() == "-"] for axis in (left, right)]
+    assert [len(lines) for lines in solid] == [5, 4]
+    drawn = {float(y) for lines in solid for line in lines for y in line.get_ydata()}
+    assert drawn == {number.ours for number in numbers_of(PAGE).values()}
+
+
+def test_resolved_pages_are_plain_json():
+    assert json.loads(json.dumps(PAGE)) == json.loads(json.dumps(PAGE, sort_keys=True))

@@ -251,7 +251,7 @@ def table5(plan: Plan) -> Page:
     )
     layers = {"cls": "classifier", "cls+bn": "classifier and last batch-norm"}[plan.config.fine_tuning.layers]
     right = Block(
-        f"Right: {layers} fine-tuned at the test resolution",
+        f"Right: {layers} fine-tuned",
         rows,
         both(c.k_train_adapted),
         [cell(k_test, k_train, plan.adapted(k_train, k_test), " adapted") for k_test in c.k_test for k_train in c.k_train_adapted],

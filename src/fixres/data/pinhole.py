@@ -46,7 +46,7 @@ def outline(silhouette: str) -> np.ndarray:
     elif silhouette.startswith("star"):
         n = int(silhouette.removeprefix("star"))
         angles = np.arange(2 * n) * math.pi / n
-        radii = np.where(np.arange(2 * n) % 2 == 0, 1.0, 0.52)
+        radii = np.where(np.arange(2 * n) % 2 == 0, 1.0, 0.72)
         points = np.stack([np.sin(angles) * radii, np.cos(angles) * radii], axis=1)
     else:
         n = {"triangle": 3, "hexagon": 6}[silhouette]

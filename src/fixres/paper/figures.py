@@ -58,7 +58,7 @@ def accuracy_over_resolution(numbers: pd.DataFrame, config: dict) -> plt.Figure:
             upper.tick_params(labelsize=7, colors="0.4")
             upper.set_xlabel("the paper's resolution", color="0.4")
     axes[0][0].set_ylabel("top-1 accuracy (%)")
-    axes[0][0].legend(title="k_train", fontsize=8, frameon=False, loc="lower right")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), title="k_train", fontsize=8, frameon=False, loc="outside right center")
     figure.suptitle(
         f"{config['caption']}\n{config['scale']} scale on {config['dataset']}; dotted: the paper's, ResNet-50 on ImageNet", fontsize=8
     )

@@ -145,7 +145,8 @@ def tidy(page: dict, numbers: dict) -> str:
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1d2733; margin: 2rem auto; max-width: 78rem; padding: 0 1rem }
-h1 { font-size: 1.4rem; margin-bottom: .3rem } p { max-width: 60rem } .halves { display: flex; flex-wrap: wrap; gap: 1.5rem 2.5rem; align-items: start }
+h1 { font-size: 1.4rem; margin-bottom: .3rem } p { max-width: 60rem }
+.halves { display: flex; flex-wrap: wrap; gap: 1.5rem 2.5rem; align-items: start }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 caption { text-align: left; font-weight: 600; padding-bottom: .4rem }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #dde3ea; white-space: nowrap }

@@ -129,5 +129,5 @@ def test_the_job_says_it_in_one_message(folder, tmp_path_factory):
 
 def test_images_smaller_than_the_crop_are_told(shapes):
     [line] = manifest.enlarged(shapes, "val", 64)
-    assert "3é.jpg (200×3)" in line
+    assert "4é.jpg (200×3)" in line
     assert manifest.enlarged(shapes, "val", 1) == []

@@ -51,8 +51,8 @@ class Pinhole(Section):
         [88, 120], description="range of an image's shorter side, pixels"
     )
     r1_median: Positive = Field(0.25, description="median of the log-normal r1 = R/Z: the object's size over sqrt(HW)")
-    r1_sigma: NotNegative = Field(0.30, description="standard deviation of ln r1")
-    r1_largest: Positive = Field(0.40, description="r1 is cut off here")
+    r1_sigma: NotNegative = Field(0.35, description="standard deviation of ln r1")
+    r1_largest: Positive = Field(0.46, description="r1 is cut off here")
     off_centre: NotNegative = Field(0.08, description="standard deviation of the object's offset from the centre")
     jpeg_quality: int = Field(90, ge=1, le=100)
 

@@ -102,6 +102,13 @@ def freeze(network: nn.Module, layers: list[str], entry: zoo.Network, batch_norm
     return parts
 
 
+def _like(a: torch.Tensor, rows: int) -> torch.Tensor:
+    """An empty tensor of `rows` rows, each laid out in memory like the one row of `a`."""
+    last = a.dim() == 4 and a.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if last else torch.contiguous_format
+    return torch.empty((rows, *a.shape[1:]), dtype=a.dtype, device=a.device, memory_format=layout)
+
+
 class Source:
     """What the head trains on: the trunk's activations of the training crops, computed once or again each epoch."""
 
@@ -133,7 +140,8 @@ class Source:
             job.log(f"activations ({shapes}) would take {need / 1e9:.2f} GB, more than --cache-mb {budget / 1e6:g}: streamed")
             return None
         job.log(f"activations ({shapes}) take {need / 1e9:.2f} GB: computed once")
-        kept = [torch.empty((len(self.rows), *a.shape[1:]), dtype=a.dtype, device=a.device) for a in probe]
+        # In the layout that the trunk gives them: another would be summed in another order, and differ in the last bits.
+        kept = [_like(a, len(self.rows)) for a in probe]
         at = 0
         with job.progress("activations", len(self.rows), "images") as bar:
             for images, frontier in self.activations(self.crops(chunk, 0) for chunk in chunks):

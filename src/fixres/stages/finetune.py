@@ -102,13 +102,6 @@ def freeze(network: nn.Module, layers: list[str], entry: zoo.Network, batch_norm
     return parts
 
 
-def _like(a: torch.Tensor, rows: int) -> torch.Tensor:
-    """An empty tensor of `rows` rows, each laid out in memory like the one row of `a`."""
-    last = a.dim() == 4 and a.is_contiguous(memory_format=torch.channels_last)
-    layout = torch.channels_last if last else torch.contiguous_format
-    return torch.empty((rows, *a.shape[1:]), dtype=a.dtype, device=a.device, memory_format=layout)
-
-
 class Source:
     """What the head trains on: the trunk's activations of the training crops, computed once or again each epoch."""
 
@@ -122,7 +115,8 @@ class Source:
         for [crops], [pixels] in wanted:
             with torch.no_grad(), self.device.autocast():
                 x = loader.to_device(pixels, crops.views, self.entry.mean, self.entry.std, self.device.device)
-                frontier = self.parts.trunk(x)
+                # One layout for cached and streamed batches: another is summed in another order, and differs in the last bits.
+                frontier = tuple(a.contiguous() for a in self.parts.trunk(x))
             yield crops.views.image, frontier  # outside the block: a generator would leave the consumer without gradients
 
     def crops(self, chosen: np.ndarray, epoch: int) -> list[loader.Crops]:
@@ -140,8 +134,7 @@ class Source:
             job.log(f"activations ({shapes}) would take {need / 1e9:.2f} GB, more than --cache-mb {budget / 1e6:g}: streamed")
             return None
         job.log(f"activations ({shapes}) take {need / 1e9:.2f} GB: computed once")
-        # In the layout that the trunk gives them: another would be summed in another order, and differ in the last bits.
-        kept = [_like(a, len(self.rows)) for a in probe]
+        kept = [torch.empty((len(self.rows), *a.shape[1:]), dtype=a.dtype, device=a.device) for a in probe]
         at = 0
         with job.progress("activations", len(self.rows), "images") as bar:
             for images, frontier in self.activations(self.crops(chunk, 0) for chunk in chunks):

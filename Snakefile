@@ -4,7 +4,6 @@
 #   snakemake results/table5.md --cores all --configfile configs/imagenet.yaml
 #
 # A stage of the paper's procedure is one file of rules/; what there is to run is decided in src/fixres/plan.py.
-import os
 import sys
 from pathlib import Path
 

@@ -121,6 +121,13 @@ def test_a_file_damaged_after_the_manifest_is_named(tmp_path, shapes, name, dama
         cut(data, [crops(data, roc.Augmentation("test DA"), 32)], name=name)
 
 
+def test_a_loader_that_is_not_installed_is_told(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert loader.resolve("auto") == "pillow"
+    with pytest.raises(JobError, match="take auto or pillow"):
+        loader.resolve("dali")
+
+
 def test_colour_jitter_is_torchvisions():
     x = torch.rand(12, 3, 20, 20)
     factors, order = 0.5 + torch.rand(12, 3), torch.arange(12) % 6

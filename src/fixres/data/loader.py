@@ -36,12 +36,13 @@ class Crops(NamedTuple):
 
 
 def resolve(loader: str) -> str:
-    """`auto` is DALI where it is installed (Linux), else Pillow."""
-    if loader != "auto":
-        return loader
+    """`auto` is DALI where it is installed (Linux), else Pillow. Raises JobError where DALI is asked for and missing."""
     from importlib.util import find_spec
 
-    return "dali" if find_spec("nvidia") and find_spec("nvidia.dali") else "pillow"
+    installed = find_spec("nvidia") is not None and find_spec("nvidia.dali") is not None
+    if loader == "dali" and not installed:
+        raise JobError("hardware.loader: found dali, which is not installed here (its wheels are for Linux); take auto or pillow")
+    return ("dali" if installed else "pillow") if loader == "auto" else loader
 
 
 def batches(

@@ -9,6 +9,7 @@ computed once and kept in memory, if they fit --cache-mb; otherwise every epoch 
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -102,16 +103,24 @@ def freeze(network: nn.Module, layers: list[str], entry: zoo.Network, batch_norm
     return parts
 
 
+@dataclass(frozen=True)
 class Source:
     """What the head trains on: the trunk's activations of the training crops, computed once or again each epoch."""
 
-    def __init__(self, parts: Split, data, rows, k, augmentation, seed, entry, device: Device, loader_name: str, workers: int):
-        self.parts, self.data, self.rows, self.k, self.augmentation, self.seed = parts, data, rows, k, augmentation, seed
-        self.entry, self.device, self.loader_name, self.workers = entry, device, loader_name, workers
+    parts: Split
+    data: manifest.Manifest
+    rows: np.ndarray  # of the manifest: the images to train on
+    k: int
+    augmentation: roc.Augmentation
+    seed: int
+    entry: zoo.Network
+    device: Device
+    loader: str
+    workers: int
 
     def activations(self, requests: Iterator[list[loader.Crops]]) -> Iterator[tuple[np.ndarray, Activations]]:
         """(rows of the manifest, frontier of the trunk) of each batch of crops."""
-        wanted = loader.batches(self.data, requests, self.loader_name, self.workers, self.device.device)
+        wanted = loader.batches(self.data, requests, self.loader, self.workers, self.device.device)
         for [crops], [pixels] in wanted:
             with torch.no_grad(), self.device.autocast():
                 x = loader.to_device(pixels, crops.views, self.entry.mean, self.entry.std, self.device.device)

@@ -2,6 +2,8 @@
 
     make bench          (after `make table5`)
 
+Start-up is the interpreter and its imports; a training or forward pass is what its network takes and what decoding and cutting its
+images take.
 Read from what every job leaves behind: its benchmark file (Snakemake's) and the last line of its log. Nothing is run.
 """
 
@@ -42,8 +44,8 @@ def main() -> None:
     stages = table.groupby("stage", sort=False).sum()
     stages.loc["all"] = stages.sum()
     stages["start-up %"] = 100 * stages["start-up"] / stages["cpu"]
-    stages["network %"] = 100 * stages["network"] / stages["cpu"]
-    print("Seconds, summed over jobs (wall: as if one after another; network: training and forward passes; images: decode and cut)\n")
+    stages["passes %"] = 100 - stages["start-up %"]
+    print("Seconds, summed over jobs (wall: as if one after another; passes: network + images)\n")
     print(tabulate(stages, headers="keys", floatfmt=".1f"))
 
 

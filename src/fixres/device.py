@@ -17,7 +17,7 @@ class Device(NamedTuple):
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 pays here: tensor cores from Ampere on, or a processor with AVX512-BF16 or AMX (measured: about 2×)."""
+    """Whether bf16 pays here: tensor cores from Ampere on, or a processor with AVX512-BF16 or AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     capabilities = torch.cpu.get_capabilities()

@@ -140,6 +140,13 @@ def test_two_values_swapped_are_seen(done):
     assert resolves(*BASES) <= done.planned()
 
 
+def test_the_seed_changed(done):
+    """New trainings; the same images, which have a seed of their own."""
+    done.write(merged(seed=1))
+    trains = {("train", f"{base}/weights.safetensors") for base in BASES}
+    assert done.planned() == resolves(*BASES, *ADAPTED) | trains | finetunes(ADAPTED) | evaluates([*BASES, *ADAPTED]) | PAGE_JOBS
+
+
 def test_base_epochs_changed(done):
     done.write(merged(base_training={"epochs": 3}))
     trains = {("train", f"{base}/weights.safetensors") for base in BASES}

@@ -98,7 +98,7 @@ def test_any_batch_of_repeats_comes_back_in_its_order(shapes, name, images, more
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_several_resolutions_share_one_decode(shapes, name, monkeypatch):
+def test_several_resolutions_share_one_decode(shapes, name):
     da = roc.Augmentation("test DA")
     together = cut(shapes, [crops(shapes, da, k) for k in (16, 32, 96)], name=name)
     for k, pixels in zip((16, 32, 96), together[0], strict=True):

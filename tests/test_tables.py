@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 
 import pytest
 from hypothesis import given
@@ -125,7 +124,3 @@ def test_the_figure_draws_every_cell():
     assert [len(lines) for lines in solid] == [5, 4]
     drawn = {float(y) for lines in solid for line in lines for y in line.get_ydata()}
     assert drawn == {number.ours for number in numbers_of(PAGE).values()}
-
-
-def test_resolved_pages_are_plain_json():
-    assert json.loads(json.dumps(PAGE)) == json.loads(json.dumps(PAGE, sort_keys=True))

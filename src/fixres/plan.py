@@ -93,7 +93,8 @@ class Plan:
         recipe = c.base_training.model_dump()
         lr_per_256, augmentation = recipe.pop("lr_per_256"), recipe.pop("augmentation")
         recipe["lr"] = lr_per_256 * recipe["batch_size"] / 256
-        self._add("train", run, network=c.network, k_train=k_train, recipe=recipe, augmentation={"name": "train DA", **augmentation})
+        augmentation = {"name": "train DA", **augmentation}
+        self._add("train", run, seed=c.seed, network=c.network, k_train=k_train, recipe=recipe, augmentation=augmentation)
         return run
 
     def adapted(self, k_train: int, k_test: int) -> str:
@@ -108,7 +109,8 @@ class Plan:
             augmentation |= {"jitter": jitter}
         what = layers.replace("bn", "bnstats") if recipe["batch_norm"] == "statistics" else layers
         run = f"{self.base(k_train)}/ft-k{k_test}-{what}-{name.replace(' ', '').lower()}"
-        self._add("finetune", run, network=c.network, k_test=k_test, layers=LAYERS[layers], recipe=recipe, augmentation=augmentation)
+        settings = {"layers": LAYERS[layers], "recipe": recipe, "augmentation": augmentation}
+        self._add("finetune", run, seed=c.seed, network=c.network, k_test=k_test, **settings)
         return run
 
     def measured(self, run: str, k_test: int) -> str:
@@ -121,7 +123,7 @@ class Plan:
     # --- jobs --------------------------------------------------------------------------------------------------------
 
     def _add(self, stage: str, job: str, **content: object) -> None:
-        self.jobs[job] = {"stage": stage, "version": VERSIONS[stage], "run": job, "seed": self.config.seed, **content}
+        self.jobs[job] = {"stage": stage, "version": VERSIONS[stage], "run": job, **content}
 
     def _add_data(self) -> None:
         dataset = self.config.dataset

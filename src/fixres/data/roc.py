@@ -8,6 +8,7 @@ else, so a run resumed at any step draws what the undisturbed run would have dra
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -78,6 +79,20 @@ def order(seed: int, epoch: int, images: int, samples: int, repeats: int = 1) ->
     drawn = np.concatenate([rng.permutation(images) for _ in range(rounds)])[:draws]
     repeat = np.arange(draws)[:, None] // images * repeats + np.arange(repeats)
     return np.repeat(drawn, repeats)[:samples], repeat.reshape(-1)[:samples]
+
+
+def stream(
+    seed: int, images: int, samples: int, batch_size: int, first: int, last: int, repeats: int = 1
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(epoch, image, repeat) of every batch from step `first` up to `last`; epochs of samples // batch_size whole batches."""
+    steps_per_epoch, current = samples // batch_size, -1
+    for step in range(first, last):
+        epoch, within = divmod(step, steps_per_epoch)
+        if epoch != current:
+            image, repeat = order(seed, epoch, images, samples, repeats)
+            current = epoch
+        part = rank_slice(within, batch_size)
+        yield epoch, image[part], repeat[part]
 
 
 def rank_slice(step: int, batch_size: int, rank: int = 0, world: int = 1) -> slice:

@@ -60,14 +60,15 @@ def main(arguments: list[str]) -> None:
     labels = torch.from_numpy(data.label[rows]).long().to(device.device)
 
     def stream(first: int) -> Iterator[tuple[Activations, torch.Tensor]]:
+        drawn = roc.stream(config["seed"], len(rows), len(rows), batch, first, recipe["epochs"] * steps_per_epoch)
         if cache is None:
-            yield from source.streamed(batch, first, recipe["epochs"] * steps_per_epoch, steps_per_epoch)
-            return
-        for step in range(first, recipe["epochs"] * steps_per_epoch):
-            if step % steps_per_epoch == 0 or step == first:
-                images, _ = roc.order(config["seed"], step // steps_per_epoch, len(rows), len(rows))
-            chosen = torch.from_numpy(images[roc.rank_slice(step % steps_per_epoch, batch)]).to(device.device)
-            yield tuple(a[chosen] for a in cache), labels[chosen]
+            requests = (source.crops(rows[image], epoch) for epoch, image, _ in drawn)
+            for images, frontier in source.activations(requests):
+                yield frontier, torch.from_numpy(data.label[images]).long().to(device.device)
+        else:
+            for _, image, _ in drawn:
+                chosen = torch.from_numpy(image).to(device.device)
+                yield tuple(a[chosen] for a in cache), labels[chosen]
 
     checkpoint_key = job.digest(job.canonical(config), data.digest(), job.file_digest(args.weights))
     checkpoints = Checkpoints(args.out.parent / "checkpoints", checkpoint_key)
@@ -152,16 +153,3 @@ class Source:
                 at += len(images)
                 bar.update(len(images))
         return tuple(kept)
-
-    def streamed(self, batch: int, first: int, steps: int, steps_per_epoch: int) -> Iterator[tuple[Activations, torch.Tensor]]:
-        """The same batches as from the cache, each through the trunk when its turn comes."""
-
-        def requests() -> Iterator[list[loader.Crops]]:
-            for step in range(first, steps):
-                epoch, within = divmod(step, steps_per_epoch)
-                if within == 0 or step == first:
-                    images, _ = roc.order(self.seed, epoch, len(self.rows), len(self.rows))
-                yield self.crops(self.rows[images[roc.rank_slice(within, batch)]], epoch)
-
-        for images, frontier in self.activations(requests()):
-            yield frontier, torch.from_numpy(self.data.label[images]).long().to(self.device.device)

@@ -58,22 +58,11 @@ def main(arguments: list[str]) -> None:
 def requests(config: dict, data: manifest.Manifest, first: int) -> Iterator[list[loader.Crops]]:
     """The crops of every batch from step `first` on: order, RoC, flip and jitter of the whole training (§3.1.2, §5)."""
     recipe = config["recipe"]
-    rows, batch = data.rows("train"), recipe["batch_size"]
-    steps_per_epoch = recipe["samples_per_epoch"] // batch
+    rows, k, samples = data.rows("train"), config["k_train"], recipe["samples_per_epoch"]
     augmentation = roc.Augmentation(**config["augmentation"])
-    current, images, repeats = -1, None, None
-    for step in range(first, recipe["epochs"] * steps_per_epoch):
-        epoch, within = divmod(step, steps_per_epoch)
-        if epoch != current:
-            images, repeats = roc.order(config["seed"], epoch, len(rows), recipe["samples_per_epoch"], recipe["repeated_augmentation"])
-            current = epoch
-        part = roc.rank_slice(within, batch)
-        chosen = rows[images[part]]
-        yield [
-            loader.Crops(
-                roc.views(
-                    augmentation, config["k_train"], chosen, data.height[chosen], data.width[chosen], config["seed"], epoch, repeats[part]
-                ),
-                config["k_train"],
-            )
-        ]
+    last = recipe["epochs"] * (samples // recipe["batch_size"])
+    drawn = roc.stream(config["seed"], len(rows), samples, recipe["batch_size"], first, last, recipe["repeated_augmentation"])
+    for epoch, image, repeat in drawn:
+        chosen = rows[image]
+        h, w = data.height[chosen], data.width[chosen]
+        yield [loader.Crops(roc.views(augmentation, k, chosen, h, w, config["seed"], epoch, repeat), k)]

@@ -13,10 +13,12 @@ hardware = plan.config.hardware
 wildcard_constraints:
     job=r"(data|runs|pages)/.+",
     dataset=r"[^/]+",
+    trained=r"runs/[^/]+/\w+-k\d+[^/]*",
+    pretrained=r"runs/[^/]+/[\w-]+-pretrained",
     base=r"runs/[^/]+/[^/]+",
     adapted=r"ft-[^/]+",
     run=r"runs/[^/]+/[^/]+(/ft-[^/]+)?",
-    table=r"table\d+",
+    table=r"table\d+|released",
     n=r"\d+",
 
 

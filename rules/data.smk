@@ -1,11 +1,11 @@
-# §3.1: the images, rendered or given, and the manifest that lists and checks them.
+# §3.1, §5: the images, rendered or given, and the manifest that lists and checks them.
 
 
 rule render:
     input:
         config="results/data/{dataset}/render/config.json",
     output:
-        images=directory("results/data/{dataset}/images"),
+        images=directory("results/data/{dataset}/rendered"),
     log:
         "results/data/{dataset}/render/log.txt",
     benchmark:
@@ -17,13 +17,14 @@ rule render:
         "python -m fixres render --config {input.config:q} --threads {threads} --out {output.images:q} 2> {log:q}"
 
 
+# Archives are unpacked beside the manifest, in unpacked/: no output, so that an interrupted unpacking goes on where it was.
 rule manifest:
     input:
         config="results/data/{dataset}/manifest/config.json",
-        # A folder that the user gives changes its date for many reasons; one that is rendered here only when it is rendered.
-        images=plan.images if plan.rendered else ancient(plan.images),
+        images=lambda wildcards: fixres.workflow.images(plan, wildcards.dataset),
     output:
         manifest="results/data/{dataset}/manifest.npz",
+        report="results/data/{dataset}/report.md",
     log:
         "results/data/{dataset}/manifest/log.txt",
     benchmark:
@@ -32,5 +33,5 @@ rule manifest:
         "../envs/environment.yaml"
     threads: hardware.render_threads
     shell:
-        "python -m fixres manifest --config {input.config:q} --images {input.images:q}"
+        "python -m fixres manifest --config {input.config:q} --root {input.images:q}"
         " --threads {threads} --out {output.manifest:q} 2> {log:q}"

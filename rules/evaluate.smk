@@ -4,7 +4,7 @@
 rule evaluate:
     input:
         config="results/{run}/evaluation/config.json",
-        manifest=f"results/data/{plan.config.dataset.name}/manifest.npz",
+        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.run),
         weights="results/{run}/weights.safetensors",
     output:
         metrics="results/{run}/evaluation/metrics.json",
@@ -19,7 +19,10 @@ rule evaluate:
         loader=hardware.loader,
         workers=hardware.workers,
         precision=hardware.precision,
+        processes=hardware.processes,
+        compile="--compile" if hardware.compile else "",
     shell:
         "python -m fixres evaluate --config {input.config:q} --manifest {input.manifest:q} --weights {input.weights:q}"
         " --threads {threads} --loader {resources.loader} --workers {resources.workers} --precision {resources.precision}"
+        " --processes {resources.processes} {resources.compile}"
         " --out {output.metrics:q} 2> {log:q}"

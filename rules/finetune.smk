@@ -4,7 +4,7 @@
 rule finetune:
     input:
         config="results/{base}/{adapted}/config.json",
-        manifest=f"results/data/{plan.config.dataset.name}/manifest.npz",
+        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.base),
         weights="results/{base}/weights.safetensors",
     output:
         weights="results/{base}/{adapted}/weights.safetensors",
@@ -20,10 +20,13 @@ rule finetune:
         loader=hardware.loader,
         workers=hardware.workers,
         precision=hardware.precision,
+        processes=hardware.processes,
+        compile="--compile" if hardware.compile else "",
         checkpoint_seconds=int(hardware.checkpoint_seconds),
         cache_mb=int(1000 * hardware.cache_gb),
     shell:
         "python -m fixres finetune --config {input.config:q} --manifest {input.manifest:q} --weights {input.weights:q}"
         " --threads {threads} --loader {resources.loader} --workers {resources.workers} --precision {resources.precision}"
+        " --processes {resources.processes} {resources.compile}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --cache-mb {resources.cache_mb}"
         " --out {output.weights:q} 2> {log:q}"

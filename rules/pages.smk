@@ -4,7 +4,7 @@
 rule table:
     input:
         config="results/pages/{table}/config.json",
-        metrics=lambda wildcards: plan.metrics(wildcards.table),
+        metrics=lambda wildcards: fixres.workflow.metrics(plan, wildcards.table),
     output:
         md="results/{table}.md",
         csv="results/{table}.csv",
@@ -24,7 +24,9 @@ rule table:
 rule figure:
     input:
         config="results/pages/figure{n}/config.json",
-        metrics=lambda wildcards: plan.metrics(f"figure{wildcards.n}"),
+        metrics=lambda wildcards: fixres.workflow.metrics(
+            plan, f"figure{wildcards.n}"
+        ),
     output:
         svg=report(
             "results/figure{n}.svg", category="Figures", caption="../report/figure.rst"
@@ -38,3 +40,21 @@ rule figure:
     shell:
         "python -m fixres figure --config {input.config:q} --results results"
         " --out {output.svg:q} 2> {log:q}"
+
+
+# What each page would cost: jobs, device hours, disk. Ask for it before anything expensive starts.
+rule cost:
+    input:
+        config="results/pages/plan/config.json",
+    output:
+        md="results/plan.md",
+    log:
+        "results/pages/plan/log.txt",
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    params:
+        finished=lambda wildcards: fixres.workflow.finished(),
+    shell:
+        "python -m fixres cost --config {input.config:q} --results results"
+        " --out {output.md:q} 2> {log:q}"

@@ -1,18 +1,36 @@
-# §5, "Training protocol": base training at every k_train.
+# §5, "Training protocol": base training at every k_train; §5.3, step 2: training on another dataset from given weights.
+
+
+# Published weights: fetched or read from a file, checked key by key, kept as safetensors.
+rule pretrained:
+    input:
+        config="results/{pretrained}/config.json",
+        file=lambda wildcards: fixres.workflow.given_weights(plan, wildcards.pretrained),
+    output:
+        weights="results/{pretrained}/weights.safetensors",
+    log:
+        "results/{pretrained}/pretrained.log",
+    benchmark:
+        "results/{pretrained}/pretrained.benchmark.tsv"
+    conda:
+        "../envs/environment.yaml"
+    shell:
+        "python -m fixres pretrained --config {input.config:q} --out {output.weights:q} 2> {log:q}"
 
 
 rule train:
     input:
-        config="results/{base}/config.json",
-        manifest=f"results/data/{plan.config.dataset.name}/manifest.npz",
+        config="results/{trained}/config.json",
+        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.trained),
+        init=lambda wildcards: fixres.workflow.init(plan, wildcards.trained),
     output:
-        weights="results/{base}/weights.safetensors",
+        weights="results/{trained}/weights.safetensors",
     log:
-        "results/{base}/train.log",
+        "results/{trained}/train.log",
     benchmark:
-        "results/{base}/train.benchmark.tsv"
+        "results/{trained}/train.benchmark.tsv"
     # The longest trainings first, so that the last job of all is not one of them, alone.
-    priority: lambda wildcards: 10000 + plan.resolution(wildcards.base)
+    priority: lambda wildcards: 10000 + plan.resolution(wildcards.trained)
     conda:
         "../envs/environment.yaml"
     threads: hardware.train_threads
@@ -20,8 +38,13 @@ rule train:
         loader=hardware.loader,
         workers=hardware.workers,
         precision=hardware.precision,
+        processes=hardware.processes,
+        compile="--compile" if hardware.compile else "",
         checkpoint_seconds=int(hardware.checkpoint_seconds),
+    params:
+        init=lambda wildcards: "--init" if fixres.workflow.init(plan, wildcards.trained) else "",
     shell:
-        "python -m fixres train --config {input.config:q} --manifest {input.manifest:q}"
+        "python -m fixres train --config {input.config:q} --manifest {input.manifest:q} {params.init} {input.init:q}"
         " --threads {threads} --loader {resources.loader} --workers {resources.workers} --precision {resources.precision}"
+        " --processes {resources.processes} {resources.compile}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --out {output.weights:q} 2> {log:q}"

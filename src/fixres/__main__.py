@@ -16,6 +16,7 @@ STAGES = {
     "finetune": ("fixres.stages.finetune", "adapt its last layers to one k_test"),
     "evaluate": ("fixres.stages.evaluate", "measure it at one or several k_test"),
     "table": ("fixres.paper.tables", "render a table from the measured numbers"),
+    "cost": ("fixres.paper.cost", "say what each page would cost"),
     "figure": ("fixres.paper.figures", "draw a figure from a table's numbers"),
     "schema": ("fixres.config", "print the JSON schema of config.yaml"),
 }

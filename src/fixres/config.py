@@ -8,7 +8,8 @@ generated from here: `python -m fixres schema`.
 import difflib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -31,22 +32,17 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Dataset(Section):
-    """The images that everything is trained and measured on."""
-
-    name: Name = Field("pinhole", description="names the folders below results/; give each dataset and scale its own")
-    source: Literal["pinhole", "imagefolder"] = Field(
-        "pinhole", description="pinhole: rendered by the suite (§3.1); imagefolder: train/CLASS/* and val/CLASS/* below root"
-    )
-    root: str = Field("", description="the folder of an imagefolder source; may use ~ and $VARIABLES")
-
-
 class Pinhole(Section):
-    """What the rendered set looks like (§3.1's imaging model). Sizes are fractions of sqrt(HW) unless they say pixels."""
+    """What a rendered set looks like (§3.1's imaging model). Sizes are fractions of sqrt(HW) unless they say pixels."""
 
     seed: int = Field(0, ge=0)
-    train_images: Count = Field(7200, description="training images, spread evenly over the 24 classes")
-    val_images: Count = Field(2400, description="validation images, spread evenly over the 24 classes")
+    train_images: Count = Field(7200, description="training images, spread evenly over the classes")
+    val_images: Count = Field(2400, description="validation images, spread evenly over the classes")
+    silhouettes: Annotated[list[str], Field(min_length=1)] = Field(
+        ["bar", "triangle", "hexagon", "cross", "star5", "star7"], description="a class is a silhouette × a hue"
+    )
+    hues: Annotated[list[str], Field(min_length=1)] = Field(["red", "green", "blue", "yellow"])
+    mislabelled: Fraction = Field(0.0, description="share of the training images that stand under a wrong class: noisy tags")
     shorter_side: Annotated[list[Pixels], Field(min_length=2, max_length=2)] = Field(
         [88, 120], description="range of an image's shorter side, pixels"
     )
@@ -55,6 +51,20 @@ class Pinhole(Section):
     r1_largest: Positive = Field(0.46, description="r1 is cut off here")
     off_centre: NotNegative = Field(0.08, description="standard deviation of the object's offset from the centre")
     jpeg_quality: int = Field(90, ge=1, le=100)
+
+
+class Dataset(Section):
+    """A set of images: where it lies, in which layout, and what to do about bad files (docs/datasets.md)."""
+
+    source: Literal["imagefolder", "imagenet", "cars", "cub", "flowers", "pets", "birdsnap"] = Field(
+        "imagefolder", description="the layout of the files: train/CLASS/* and val/CLASS/*, or a dataset's official release"
+    )
+    root: str = Field("", description="the folder with its archives or files; may use ~ and $VARIABLES")
+    rendered: Pinhole | None = Field(None, description="in place of root: the suite renders a pinhole set in that layout")
+    on_bad: Literal["stop", "exclude"] = Field("stop", description="files that cannot be decoded: an error, or left out and told on the pages")
+    checksums: Literal["published", "listed"] = Field(
+        "published", description="what archives are checked against: the published md5s, or the md5sums.txt beside them"
+    )
 
 
 class Augmentation(Section):
@@ -73,7 +83,9 @@ class BaseTraining(Section):
     """Training from scratch at one k_train (§5, "Training protocol"): SGD with momentum."""
 
     epochs: Count = Field(120)
-    samples_per_epoch: Count = Field(5005 * 512, description="crops an epoch; the paper: 5005·512/B batches of B")
+    samples_per_epoch: Count | None = Field(
+        5005 * 512, description="crops an epoch; the paper: 5005·512/B batches of B; null: as many as the set has images"
+    )
     batch_size: Count = Field(512, description="B, over all devices")
     lr_per_256: Positive = Field(0.1, description="learning rate for B = 256; the run uses lr_per_256 · B/256")
     schedule: Literal["step", "cosine", "triangle"] = Field(
@@ -86,13 +98,17 @@ class BaseTraining(Section):
     weight_decay: NotNegative = Field(1e-4)
     label_smoothing: Fraction = Field(0.0)
     repeated_augmentation: Count = Field(3, description="RA: how often each drawn image appears in the batch stream")
+    micro_batch: Count = Field(64, description="images that batch-norm sees at once; B is made of them, over the devices (the paper: 64 a device)")
+    cutmix: Fraction = Field(0.0, description="probability of CutMix for a batch (Yun et al., 2019)")
     augmentation: Augmentation = Augmentation()
 
 
 class FineTuning(Section):
     """Adaptation of the last layers at one k_test (§4.2, §5): SGD with momentum on the training set."""
 
-    layers: Literal["cls", "cls+bn"] = Field("cls+bn", description="what trains: the classifier; and the last batch-norm")
+    layers: Literal["cls", "cls+bn", "cls+bn+cells"] = Field(
+        "cls+bn", description="what trains: the classifier; the last batch-norm; the last three cells (Table 1)"
+    )
     batch_norm: Literal["affine+statistics", "statistics"] = Field(
         "affine+statistics", description="of the last batch-norm, what adapts: all (the paper) or the statistics (released code)"
     )
@@ -109,6 +125,46 @@ class FineTuning(Section):
     nesterov: bool = Field(False)
     weight_decay: NotNegative = Field(1e-4)
     label_smoothing: Fraction = Field(0.0)
+    micro_batch: Count = Field(64, description="images that batch-norm sees at once (the paper: 64 a device)")
+
+
+class Weights(Section):
+    """Where a network's published weights come from: one of these (docs/networks.md)."""
+
+    file: str = Field("", description="a local file (.pth, .pt, .safetensors); may use ~ and $VARIABLES")
+    url: str = Field("", description="an address; needs sha256")
+    sha256: str = Field("", description="of the file or of what the address gives, 64 hexadecimal digits", pattern="^([0-9a-f]{64})?$")
+    timm: str = Field("", description="a timm name with its tag, as resnet50.tv_in1k")
+    torchvision: str = Field("", description="a torchvision weights enum, as ResNet50_Weights.IMAGENET1K_V1")
+    hub: str = Field("", description="a torch hub entry, as owner/repository:entry")
+
+
+class NetworkSettings(Section):
+    """What is different for one network of the paper: only the differing keys."""
+
+    base_training: dict[str, Any] = Field({}, description="laid over base_training")
+    fine_tuning: dict[str, Any] = Field({}, description="laid over fine_tuning")
+    weights: Weights | None = Field(None, description="in place of the source that the zoo names")
+
+
+class Transfer(Section):
+    """Table 3: a pre-trained network trains entirely on a fine-grained dataset, then its last layers at a higher resolution (§5.3)."""
+
+    datasets: dict[Literal["cars", "cub", "flowers", "pets", "birdsnap"], Name] = Field(
+        {}, description="which entry of `datasets` stands for each of the paper's"
+    )
+    training: dict[str, Any] = Field({}, description="of the whole network; laid over base_training")
+    fine_tuning: dict[str, Any] = Field({}, description="laid over fine_tuning")
+    k_train: Pixels = Field(56)
+    k_test: Pixels = Field(80, description="where the last layers are fine-tuned")
+
+
+class WeakSupervision(Section):
+    """What stands for the weakly supervised pre-training (WSL, billion-scale) where the paper's weights do not: noisy tags, many images."""
+
+    dataset: Name = Field("tags", description="the entry of `datasets` with noisy tags")
+    training: dict[str, Any] = Field({}, description="on that set; laid over base_training")
+    adaptation: dict[str, Any] = Field({}, description="then on the clean set; laid over base_training")
 
 
 class Evaluation(Section):
@@ -125,11 +181,23 @@ class Table5(Section):
     k_test: Annotated[list[Pixels], Field(min_length=1)] = Field([16, 32, 56, 72, 96, 112, 120])
 
 
+class Released(Section):
+    """results/released.md: the weights that the paper's authors published, on the main dataset."""
+
+    test_resize: Literal["released", "paper"] = Field(
+        "released", description="released: the image's height is scaled to k_test_image, which these weights were tuned with; paper: its shorter side"
+    )
+    files: dict[Name, str] = Field({}, description="name of the released network -> its file; see the page for the names")
+
+
 class Pages(Section):
     """How the pages look; changing it runs nothing but the pages."""
 
     decimals: int = Field(1, ge=0, le=4, description="digits after the point of an accuracy in per cent")
-    captions: dict[Literal["table5", "figure5"], str] = Field({}, description="replaces the caption of a page")
+    captions: dict[Name, str] = Field({}, description="page (table5, figure5 …) -> what replaces its caption")
+    allow_missing: bool = Field(
+        False, description="cells whose weights or images were not given: shown as missing, with the reason; false: an error"
+    )
 
 
 class Hardware(Section):
@@ -138,6 +206,8 @@ class Hardware(Section):
     loader: Literal["auto", "dali", "pillow"] = Field("auto", description="auto: DALI where it is installed, else Pillow")
     workers: Count = Field(1, description="threads of one job that decode and cut images")
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 autocast where the processor has it")
+    processes: Count = Field(1, description="processes of one training, fine-tuning or evaluation, one a device; B stays the global batch")
+    compile: bool = Field(False, description="torch.compile the networks: slower to start, faster on a GPU")
     render_threads: Count = Field(64, description="processes that render and validate; Snakemake caps them at --cores")
     train_threads: Count = Field(1, description="threads of one base training")
     finetune_threads: Count = Field(1, description="threads of one fine-tuning")
@@ -152,11 +222,20 @@ class Config(Section):
     scale: Name = Field("embedded", description="printed on every page: what the numbers were measured on")
     seed: int = Field(0, ge=0, description="every random number follows from it")
     resolution_divisor: Count = Field(4, description="a resolution of this scale times this is the paper's that it stands for")
-    dataset: Dataset = Dataset()
-    pinhole: Pinhole = Pinhole()
-    network: Name = Field("resnet10q", description="a name of fixres.models.zoo")
+    k_largest: Pixels = Field(120, description="no crop is larger: a resolution of Tables 1 and 2 beyond it becomes this")
+    dataset: Name = Field("pinhole", description="the entry of `datasets` that stands for ImageNet")
+    datasets: dict[Name, Dataset] = Field({"pinhole": Dataset(rendered=Pinhole())}, description="the sets of images by name")
+    protocol: Annotated[str, Field(pattern=r"^[A-Za-z0-9]*$")] = Field(
+        "", description="a name for these training settings, appended to the runs' names, so that several stand beside each other"
+    )
+    network: Name = Field("resnet10q", description="the ResNet-50 of this scale: a name of fixres.models.zoo")
+    twins: bool = Field(True, description="small networks of the same classes stand for the paper's others (docs/networks.md)")
+    networks: dict[Name, NetworkSettings] = Field({}, description="the paper's network -> what is different for it")
     base_training: BaseTraining = BaseTraining()
     fine_tuning: FineTuning = FineTuning()
+    weak_supervision: WeakSupervision = WeakSupervision()
+    transfer: Transfer = Transfer()
+    released: Released = Released()
     evaluation: Evaluation = Evaluation()
     table5: Table5 = Table5()
     pages: Pages = Pages()
@@ -228,23 +307,32 @@ def parse(content: dict, where: str = "configuration") -> Config:
     return config
 
 
-def _section_at(path: tuple) -> type[BaseModel] | None:
-    model: Any = Config
+def _section_at(model: Any, path: tuple) -> type[BaseModel] | None:
+    """The section below `model` that a key path leads to; a step into a mapping takes any key."""
     for part in path:
-        field = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        if field is None:
+        if _is_section(model):
+            field = model.model_fields.get(part)
+            model = field and field.annotation
+        elif get_origin(model) is dict:
+            model = get_args(model)[1]
+        else:
             return None
-        model = field.annotation
-    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+        if get_origin(model) in (UnionType, Union):  # Section | None
+            model = next(iter(filter(_is_section, get_args(model))), None)
+    return model if _is_section(model) else None
 
 
-def _explain(error: dict) -> str:
+def _is_section(model: Any) -> bool:
+    return isinstance(model, type) and issubclass(model, BaseModel)
+
+
+def _explain(error: dict, where: str = "", section: type[BaseModel] | None = None) -> str:
     """One line for a person: the key, what was found, what was expected, what to do."""
     path = tuple(part for part in error["loc"] if part != "[key]")
-    key, found = ".".join(map(str, path)), error.get("input")
+    key, found = ".".join(map(str, ([where] if where else []) + list(path))), error.get("input")
     if error["type"] == "extra_forbidden":
-        section = _section_at(path[:-1])
-        names = list(section.model_fields) if section else []
+        at = _section_at(section or Config, path[:-1])
+        names = list(at.model_fields) if at else []
         close = difflib.get_close_matches(str(path[-1]), names, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"valid here: {', '.join(names)}"
         return f"{key}: unknown key; {hint}"
@@ -262,19 +350,37 @@ def _explain(error: dict) -> str:
     return f"{key}: found {found!r} ({type(found).__name__}), {said}{hint}"
 
 
+def laid_over(base: Section, over: dict, where: str) -> Section:
+    """A section with some keys changed, checked like any other. Raises ConfigError naming the key below `where`."""
+    try:
+        return type(base).model_validate(merge(base.model_dump(), over))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(e, where, type(base)) for e in error.errors())) from None
+
+
 def _contradictions(config: Config):
     """What the types alone cannot tell."""
-    if config.dataset.source == "imagefolder" and not config.dataset.root:
-        yield "dataset.root: missing; an imagefolder source needs the folder that holds train/ and val/"
-    for key, (low, high) in {
-        "pinhole.shorter_side": config.pinhole.shorter_side,
-        "base_training.augmentation.area": config.base_training.augmentation.area,
-        "base_training.augmentation.aspect": config.base_training.augmentation.aspect,
-    }.items():
-        if low > high:
-            yield f"{key}: found [{low}, {high}], expected [smaller, larger]"
-    if config.base_training.augmentation.area[0] == 0:
-        yield "base_training.augmentation.area: a RoC without area; give a lower bound above 0 (the paper: 0.08)"
+    yield from _datasets(config)
+    trainings = {"base_training": config.base_training}
+    for where, base, over in _changes(config):
+        try:
+            changed = laid_over(base, over, where)
+        except ConfigError as error:
+            yield from str(error).splitlines()
+            continue
+        if isinstance(changed, BaseTraining):
+            trainings[where] = changed
+    for where, training in trainings.items():
+        for key in ("area", "aspect"):
+            yield from _ordered(f"{where}.augmentation.{key}", getattr(training.augmentation, key))
+        if training.augmentation.area[0] == 0:
+            yield f"{where}.augmentation.area: a RoC without area; give a lower bound above 0 (the paper: 0.08)"
+    for name, network in config.networks.items():
+        given = [key for key, value in (network.weights or Weights(file="-")).model_dump().items() if value and key != "sha256"]
+        if len(given) != 1:
+            yield f"networks.{name}.weights: found {', '.join(given) or 'nothing'}, expected one of file, url, timm, torchvision, hub"
+        elif given == ["url"] and not network.weights.sha256:
+            yield f"networks.{name}.weights.sha256: missing; an address needs the checksum of what it gives (sha256sum prints it)"
     for name in ("k_train", "k_train_adapted", "k_test"):
         values = getattr(config.table5, name)
         twice = sorted({k for k in values if values.count(k) > 1})
@@ -283,6 +389,38 @@ def _contradictions(config: Config):
     extra = [k for k in config.table5.k_train_adapted if k not in config.table5.k_train]
     if extra:
         yield f"table5.k_train_adapted: {extra} not in table5.k_train {config.table5.k_train}; add it there or remove it here"
+
+
+def _changes(config: Config):
+    """(where, section, what is laid over it) of everything that changes some keys of base_training or fine_tuning."""
+    for name, network in config.networks.items():
+        yield f"networks.{name}.base_training", config.base_training, network.base_training
+        yield f"networks.{name}.fine_tuning", config.fine_tuning, network.fine_tuning
+    yield "transfer.training", config.base_training, config.transfer.training
+    yield "transfer.fine_tuning", config.fine_tuning, config.transfer.fine_tuning
+    yield "weak_supervision.training", config.base_training, config.weak_supervision.training
+    yield "weak_supervision.adaptation", config.base_training, config.weak_supervision.adaptation
+
+
+def _datasets(config: Config):
+    used = {"dataset": config.dataset} | {f"transfer.datasets.{key}": name for key, name in config.transfer.datasets.items()}
+    for key, name in used.items():
+        if name not in config.datasets:
+            close = difflib.get_close_matches(name, config.datasets, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(config.datasets)}"
+            yield f"{key}: found '{name}', no entry of datasets; {hint}"
+    for name, dataset in config.datasets.items():
+        if dataset.rendered and dataset.root:
+            yield f"datasets.{name}: found root and rendered; give the folder of given images, or what to render"
+        elif not dataset.rendered and not dataset.root:
+            yield f"datasets.{name}.root: missing; give the folder that holds the images, or `rendered: {{}}` to have some rendered"
+        if dataset.rendered:
+            yield from _ordered(f"datasets.{name}.rendered.shorter_side", dataset.rendered.shorter_side)
+
+
+def _ordered(key: str, pair: list):
+    if pair[0] > pair[1]:
+        yield f"{key}: found [{pair[0]}, {pair[1]}], expected [smaller, larger]"
 
 
 def json_schema() -> str:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import ancient
 
 from fixres import config, job, plan
 
@@ -30,6 +31,39 @@ def resolved(the_plan: plan.Plan, name: str) -> str:
         return job.canonical(the_plan.resolved(name))
     except config.ConfigError as error:
         raise WorkflowError(str(error)) from None
+
+
+def metrics(the_plan: plan.Plan, page: str) -> list[str]:
+    """The metrics that a page shows; WorkflowError where weights or images that it needs were not given."""
+    try:
+        return the_plan.metrics(page)
+    except config.ConfigError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def images(the_plan: plan.Plan, dataset: str) -> str:
+    """The folder of a dataset. One that the user gives changes its date for many reasons; a rendered one only when it is rendered."""
+    if dataset not in the_plan.config.datasets:
+        raise WorkflowError(f"results/data/{dataset}: no such entry of datasets; known: {', '.join(the_plan.config.datasets)}")
+    folder = the_plan.images(dataset)
+    return folder if the_plan.config.datasets[dataset].rendered else ancient(folder)
+
+
+def init(the_plan: plan.Plan, run: str) -> list[str]:
+    """The weights that a training starts from: of another run, or none."""
+    start = the_plan.jobs.get(run, {}).get("init")
+    return [f"results/{start}/weights.safetensors"] if start else []
+
+
+def given_weights(the_plan: plan.Plan, run: str) -> list[str]:
+    """The local file that published weights are read from, if they are: when it changes, they are read again."""
+    file = the_plan.jobs.get(run, {}).get("source", {}).get("file")
+    return [file] if file else []
+
+
+def finished() -> str:
+    """Which jobs have left a time so far: with a new one, the estimate of the others is made again."""
+    return job.digest(*sorted(map(str, Path("results").glob("runs/**/*benchmark.tsv"))))
 
 
 def use_this_python(source: Path) -> None:

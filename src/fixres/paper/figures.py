@@ -21,7 +21,7 @@ PANELS = {False: "without adaptation", True: "after adaptation"}
 def main(arguments: list[str]) -> None:
     args = tables.page_parser("figure", __doc__).parse_args(arguments)
     config = job.read_config(args.config, "figure")
-    numbers = tables.frame(config, tables.collect(config, args.results))
+    numbers = tables.frame(config, tables.collect(config, tables.read_metrics(config, args.results)))
     mpl.rcParams.update({"svg.hashsalt": "fixres", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False})
     figure = accuracy_over_resolution(numbers, config)
     for suffix, metadata in ((".svg", {"Date": None, "Creator": None}), (".png", {"Software": None})):
@@ -41,7 +41,7 @@ def accuracy_over_resolution(numbers: pd.DataFrame, config: dict) -> plt.Figure:
     panels = [p for p in PANELS if (numbers["adapted"] == p).any()]
     colours = dict(zip(sorted(numbers["k_train"].unique()), mpl.colormaps["viridis"].resampled(6).colors, strict=False))
     figure, axes = plt.subplots(1, len(panels), figsize=(4.9 * len(panels), 4.0), sharey=True, squeeze=False, layout="constrained")
-    stands_for = {int(ours): int(paper) for block in config["blocks"] for ours, paper in block["rows"]}
+    stands_for = {int(ours): int(paper) for block in config["blocks"] for ours, paper in (row["key"] for row in block["rows"])}
     for axis, panel in zip(axes[0], panels, strict=True):
         for k_train, line in numbers[numbers["adapted"] == panel].groupby("k_train"):
             line = line.sort_values("row")
@@ -59,7 +59,8 @@ def accuracy_over_resolution(numbers: pd.DataFrame, config: dict) -> plt.Figure:
             upper.set_xlabel("the paper's resolution", color="0.4")
     axes[0][0].set_ylabel("top-1 accuracy (%)")
     figure.legend(*axes[0][0].get_legend_handles_labels(), title="k_train", fontsize=8, frameon=False, loc="outside right center")
+    ours, theirs = config["subject"]
     figure.suptitle(
-        f"{config['caption']}\n{config['scale']} scale on {config['dataset']}; dotted: the paper's, ResNet-50 on ImageNet", fontsize=8
+        f"{config['caption']}\n{config['scale']} scale: {ours}; dotted: the paper's, {theirs}", fontsize=8
     )
     return figure

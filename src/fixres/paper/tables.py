@@ -9,6 +9,8 @@ import argparse
 import html
 import io
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,24 +23,30 @@ COLUMNS = ["table", "row", "column", "paper_row", "paper_column", "metric", "pap
 
 
 class Number(NamedTuple):
-    """What a cell shows: ours and its fold standard deviation, and the paper's where it printed one."""
+    """What a cell shows: ours and its fold standard deviation (None where there is none), and the paper's where it printed one."""
 
-    ours: float
-    std: float
+    ours: float | None
+    std: float | None
     paper: float | None
 
 
 def main(arguments: list[str]) -> None:
     args = page_parser("table", __doc__).parse_args(arguments)
     page = job.read_config(args.config, "table")
-    numbers = collect(page, args.results)
-    for suffix, text in (("md", markdown(page, numbers)), ("csv", tidy(page, numbers)), ("html", webpage(page, numbers))):
+    measured = read_metrics(page, args.results)
+    numbers = collect(page, measured)
+    footnotes = notes(page, measured)
+    for suffix, text in (
+        ("md", markdown(page, numbers, footnotes)),
+        ("csv", tidy(page, numbers)),
+        ("html", webpage(page, numbers, footnotes)),
+    ):
         with job.atomic(args.out.with_suffix(f".{suffix}")) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 
 def page_parser(stage: str, doc: str) -> argparse.ArgumentParser:
-    """The command line of a table or figure."""
+    """The command line of a page."""
     p = job.parser(stage, doc, "out", threads=False)
     p.add_argument("--results", type=Path, required=True, help="the folder with the runs' metrics")
     return p
@@ -47,92 +55,151 @@ def page_parser(stage: str, doc: str) -> argparse.ArgumentParser:
 # --- numbers -----------------------------------------------------------------------------------------------------------------
 
 
-def collect(page: dict, results: Path) -> dict[tuple[str, str], Number]:
-    """(row, column) -> Number for every cell of a page. Raises JobError naming the run whose metrics are missing or damaged."""
-    metrics: dict[str, dict] = {}
+def cells(page: dict) -> list[dict]:
+    """All cells of a page, block by block, row by row."""
+    return [cell for block in page["blocks"] for line in block["cells"] for cell in line if cell]
+
+
+def read_metrics(page: dict, results: Path) -> dict[str, dict]:
+    """run -> its metrics.json, for every run that a page shows. Raises JobError naming the run and file that is missing or damaged."""
+    measured: dict[str, dict] = {}
+    for cell in cells(page):
+        run = cell["run"]
+        if run is None or run in measured:
+            continue
+        file = results / run / "evaluation" / "metrics.json"
+        try:
+            measured[run] = json.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise job.JobError(f"{_where(page, cell)}: {file} cannot be read ({error.strerror})") from None
+        except ValueError as error:
+            raise job.JobError(f"{_where(page, cell)}: {file} is damaged ({error}); delete it and let Snakemake make it again") from None
+    return measured
+
+
+def collect(page: dict, measured: dict[str, dict]) -> dict[tuple[str, str], Number]:
+    """(row, column) -> Number for every cell of a page. Raises JobError naming the run whose metrics lack a number."""
     numbers = {}
-    for block in page["blocks"]:
-        for cell in block["cells"]:
-            run = cell["run"]
-            file = results / run / "evaluation" / "metrics.json"
+    for cell in cells(page):
+        ours = std = None
+        if cell["run"] is not None:
+            metrics = measured[cell["run"]]
             try:
-                if run not in metrics:
-                    metrics[run] = json.loads(file.read_text(encoding="utf-8"))["k_test"]
-                measured = metrics[run][str(cell["k_test"])]
-                ours, std = measured[cell["metric"]], measured[f"{cell['metric']}_std"]
-            except OSError as error:
+                if cell["metric"] == "parameters":
+                    ours = metrics["parameters"] / 1e6
+                else:
+                    values = metrics["k_test"][str(cell["k_test"])]
+                    ours, std = values[cell["metric"]], values.get(f"{cell['metric']}_std")
+            except (KeyError, TypeError) as error:
                 raise job.JobError(
-                    f"{page['title']}, row {cell['row']}, column {cell['column']}: {file} cannot be read ({error.strerror})"
+                    f"{_where(page, cell)}: {cell['run']}/evaluation/metrics.json is damaged or lacks {error}; delete it and let "
+                    "Snakemake make it again"
                 ) from None
-            except (ValueError, KeyError) as error:
-                raise job.JobError(
-                    f"{page['title']}, row {cell['row']}, column {cell['column']}: {file} is damaged or lacks {error}; delete it and "
-                    "let Snakemake make it again"
-                ) from None
-            numbers[cell["row"], cell["column"]] = Number(ours, std, cell["paper"])
+        numbers[cell["row"], cell["column"]] = Number(ours, std, cell["paper"])
     return numbers
+
+
+def _where(page: dict, cell: dict) -> str:
+    return f"{page['title']}, row {cell['row']}, column {cell['column']}"
 
 
 def best(block: dict, numbers: dict, decimals: int) -> set[tuple[str, str]]:
     """The cells that are, as printed, the largest of their column."""
-    shown = {(c["row"], c["column"]): round(numbers[c["row"], c["column"]].ours, decimals) for c in block["cells"]}
+    shown = {(c["row"], c["column"]): numbers[c["row"], c["column"]].ours for line in block["cells"] for c in line if c}
+    rounded = {key: round(ours, decimals) for key, ours in shown.items() if ours is not None}
     top: dict[str, float] = {}
-    for (_, column), value in shown.items():
+    for (_, column), value in rounded.items():
         top[column] = max(top.get(column, value), value)
-    return {key for key, value in shown.items() if value == top[key[1]]}
+    return {key for key, value in rounded.items() if value == top[key[1]]}
+
+
+# --- what is said around the numbers -----------------------------------------------------------------------------------------
+
+
+def headline(page: dict) -> str:
+    """At which scale the numbers were measured, and how a cell reads."""
+    ours, theirs = page["subject"]
+    parts = [f"Measured at the {page['scale']} scale ({ours}); the paper: {theirs}."]
+    labels = [label for block in page["blocks"] for label in [*block["columns"], *(x for row in block["rows"] for x in row["labels"])]]
+    if any(mine != paper for mine, paper in labels):
+        parts.append("A resolution is followed by the paper's that it stands for, in parentheses.")
+    reading = "Each cell: ours, then the paper's in parentheses"
+    parts.append(f"{reading}; the best of ours in a column is bold." if page["bold"] else f"{reading}.")
+    if any(cell["source"] == "reported" for cell in cells(page)):
+        parts.append("In italics: what the paper reports, not measured by us.")
+    return " ".join(parts)
+
+
+def missing(page: dict) -> list[str]:
+    """The reasons why cells are missing, in order of appearance: footnote i + 1 is the i-th."""
+    return list(dict.fromkeys(cell["note"] for cell in cells(page) if cell["source"] == "missing"))
+
+
+def notes(page: dict, measured: dict[str, dict]) -> list[str]:
+    """What stands below a page: its own remarks, then what the images that it used lack."""
+    return [*page["notes"], *dict.fromkeys(note for metrics in measured.values() for note in metrics["notes"])]
 
 
 # --- formats -----------------------------------------------------------------------------------------------------------------
 
 
-def headline(page: dict) -> str:
-    """At which scale the numbers were measured."""
-    same_scale = all(ours == paper for block in page["blocks"] for ours, paper in block["columns"])
-    stands = "" if same_scale else " A resolution is followed by the paper's that it stands for, in parentheses."
-    return (
-        f"Measured at the {page['scale']} scale ({page['network']} on {page['dataset']}); the paper: ResNet-50 on ImageNet.{stands} "
-        "Each cell: ours, then the paper's in parentheses; the best of ours in a column is bold."
-    )
+def amount(value: float, metric: str, decimals: int) -> str:
+    """A number as it is printed: per cent, or millions of parameters with three digits."""
+    return (f"{value:.1f}M" if value < 100 else f"{value:.0f}M") if metric == "parameters" else f"{value:.{decimals}f}"
 
 
-def _label(ours: str, paper: str) -> str:
-    return ours if ours == paper else f"{ours} ({paper})"
+def _label(label: list[str], paper: str = " ({})") -> str:
+    return label[0] if label[0] == label[1] else label[0] + paper.format(label[1])
 
 
-def _grid(block: dict, text) -> list[list[str]]:
-    """Rows of cell texts: the row's label, then `text(row, column)` of each cell."""
-    at = {(c["row"], c["paper_column"]): (c["row"], c["column"]) for c in block["cells"]}
-    columns = list(dict.fromkeys(c["paper_column"] for c in block["cells"]))
-    return [[_label(*row), *(text(*at[row[0], column]) for column in columns)] for row in block["rows"]]
+def _grid(block: dict, text: Callable[[dict | None], str], label: Callable[[list[str]], str]) -> list[list[str]]:
+    """Rows of cell texts: the row's labels, then `text(cell)` of each cell."""
+    return [
+        [*(label(x) for x in row["labels"]), *(text(cell) for cell in line)] for row, line in zip(block["rows"], block["cells"], strict=True)
+    ]
 
 
-def markdown(page: dict, numbers: dict) -> str:
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is, inside a table too."""
+    return re.sub(r"([\\|*_`<\[])", r"\\\1", " ".join(text.split()))
+
+
+def markdown(page: dict, numbers: dict, footnotes: list[str]) -> str:
     """The page for a terminal or a code host: one table a block."""
     parts = [f"# {page['title']}", page["caption"], headline(page)]
+    reasons = missing(page)
     for block in page["blocks"]:
-        bold = best(block, numbers, page["decimals"])
+        bold = best(block, numbers, page["decimals"]) if page["bold"] else set()
 
-        def text(row: str, column: str, bold=bold) -> str:
-            number = numbers[row, column]
-            ours = f"{number.ours:.{page['decimals']}f}"
-            paper = "" if number.paper is None else f" ({number.paper:.1f})"
-            return (f"**{ours}**" if (row, column) in bold else ours) + paper
+        def text(cell: dict | None, bold=bold) -> str:
+            if cell is None:
+                return ""
+            number, metric = numbers[cell["row"], cell["column"]], cell["metric"]
+            paper = "" if number.paper is None else amount(number.paper, metric, 1)
+            if cell["source"] == "reported":
+                return f"*{paper}*"
+            paper = paper and f" ({paper})"
+            if number.ours is None:
+                return f"missing [{reasons.index(cell['note']) + 1}]{paper}"
+            ours = amount(number.ours, metric, page["decimals"])
+            return (f"**{ours}**" if (cell["row"], cell["column"]) in bold else ours) + paper
 
-        head = [page["corner"], *(_label(*column) for column in block["columns"])]
-        align = ["right"] * len(head)
-        table = tabulate(_grid(block, text), head, tablefmt="pipe", disable_numparse=True, colalign=align)
+        head = [*block["heads"], *(_label(column) for column in block["columns"])]
+        align = ["right"] * len(head) if len(block["heads"]) == 1 else ["left"] * len(block["heads"]) + ["right"] * len(block["columns"])
+        table = tabulate(_grid(block, text, lambda x: _plain(_label(x))), head, tablefmt="pipe", disable_numparse=True, colalign=align)
         parts += [f"**{block['title']}**", table]
+    parts += ["\n".join(f"{i}. Missing: {_plain(reason)}" for i, reason in enumerate(reasons, 1))] if reasons else []
+    parts += ["\n".join(f"- {_plain(note)}" for note in footnotes)] if footnotes else []
     return "\n\n".join(parts) + "\n"
 
 
 def frame(page: dict, numbers: dict) -> pd.DataFrame:
     """One row a cell, full precision."""
     rows = []
-    for block in page["blocks"]:
-        for cell in block["cells"]:
-            number = numbers[cell["row"], cell["column"]]
-            row = {"table": page["title"].lower().replace(" ", ""), **{c: cell[c] for c in COLUMNS[1:6]}}
-            rows.append(row | {"paper": number.paper, "ours": number.ours, "std": number.std, "source": "measured"})
+    for cell in cells(page):
+        number = numbers[cell["row"], cell["column"]]
+        row = {"table": page.get("name", ""), **{c: cell[c] for c in COLUMNS[1:6]}}
+        rows.append(row | {"paper": number.paper, "ours": number.ours, "std": number.std, "source": cell["source"]})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -145,44 +212,62 @@ def tidy(page: dict, numbers: dict) -> str:
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1d2733; margin: 2rem auto; max-width: 78rem; padding: 0 1rem }
-h1 { font-size: 1.4rem; margin-bottom: .3rem } p { max-width: 60rem }
+h1 { font-size: 1.4rem; margin-bottom: .3rem } p, li { max-width: 60rem }
 .halves { display: flex; flex-wrap: wrap; gap: 1.5rem 2.5rem; align-items: start }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 caption { text-align: left; font-weight: 600; padding-bottom: .4rem }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #dde3ea; white-space: nowrap }
+th.name, th.name ~ th.label { text-align: left } th.label { font-weight: 400 }
 thead th { border-bottom: 2px solid #1d2733 } .paper { color: #6b7885; font-size: .85em; font-weight: 400 } .best { font-weight: 700 }
+.reported { font-style: italic } .missing { color: #8a5a00 } ol, ul { color: #3c4957; font-size: .9em; padding-left: 1.2rem }
 """
 
 
-def webpage(page: dict, numbers: dict) -> str:
+def webpage(page: dict, numbers: dict, footnotes: list[str]) -> str:
     """The page for a browser and for Snakemake's report: the halves side by side, as the paper prints them."""
-    e = html.escape
+    e, reasons = html.escape, missing(page)
 
-    def label(ours: str, paper: str) -> str:
-        return e(ours) if ours == paper else f'{e(ours)} <span class="paper">({e(paper)})</span>'
+    def label(ours_and_paper: list[str]) -> str:
+        return _label([e(x) for x in ours_and_paper], ' <span class="paper">({})</span>')
 
     tables = []
     for block in page["blocks"]:
-        bold = best(block, numbers, page["decimals"])
+        bold = best(block, numbers, page["decimals"]) if page["bold"] else set()
 
-        def text(row: str, column: str, bold=bold) -> str:
-            number = numbers[row, column]
-            kind = ' class="best"' if (row, column) in bold else ""
-            paper = "" if number.paper is None else f' <span class="paper">({number.paper:.1f})</span>'
-            title = f' title="± {number.std:.2f} over the folds"'
-            return f"<td{kind}{title}>{number.ours:.{page['decimals']}f}{paper}</td>"
+        def text(cell: dict | None, bold=bold) -> str:
+            if cell is None:
+                return "<td></td>"
+            number, metric = numbers[cell["row"], cell["column"]], cell["metric"]
+            paper = "" if number.paper is None else amount(number.paper, metric, 1)
+            if cell["source"] == "reported":
+                return f'<td class="reported">{paper}</td>'
+            paper = paper and f' <span class="paper">({paper})</span>'
+            if number.ours is None:
+                return f'<td class="missing" title="{e(cell["note"])}">missing [{reasons.index(cell["note"]) + 1}]{paper}</td>'
+            kind = ' class="best"' if (cell["row"], cell["column"]) in bold else ""
+            title = "" if number.std is None else f' title="± {number.std:.2f} over the folds"'
+            return f"<td{kind}{title}>{amount(number.ours, metric, page['decimals'])}{paper}</td>"
 
-        head = "".join(f"<th>{label(*column)}</th>" for column in block["columns"])
-        lines = [
-            f"<tr><th>{label(*row)}</th>{''.join(cells[1:])}</tr>" for row, cells in zip(block["rows"], _grid(block, text), strict=True)
-        ]
+        names = ["name"] + ["label"] * (len(block["heads"]) - 1) if len(block["heads"]) > 1 else [""]
+        kinds = [f' class="{name}"' if name else "" for name in names]
+        head = "".join(f"<th{kind}>{e(head)}</th>" for kind, head in zip(kinds, block["heads"], strict=True))
+        head += "".join(f"<th>{label(column)}</th>" for column in block["columns"])
+        lines = []
+        for row in _grid(block, text, label):
+            labels = "".join(f"<th{kind}>{x}</th>" for kind, x in zip(kinds, row, strict=False))
+            lines.append(f"<tr>{labels}{''.join(row[len(kinds) :])}</tr>")
         body = "\n".join(lines)
         tables.append(
-            f"<table><caption>{e(block['title'])}</caption>\n<thead><tr><th>{e(page['corner'])}</th>{head}</tr></thead>\n"
-            f"<tbody>\n{body}\n</tbody></table>"
+            f"<table><caption>{e(block['title'])}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
         )
+    below = _listed("ol", [f"Missing: {reason}" for reason in reasons]) + _listed("ul", footnotes)
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{e(page["title"])}</title><style>{STYLE}</style></head>\n'
         f"<body>\n<h1>{e(page['title'])}</h1>\n<p>{e(page['caption'])}</p>\n<p>{e(headline(page))}</p>\n"
-        f'<div class="halves">\n{chr(10).join(tables)}\n</div>\n</body>\n</html>\n'
+        f'<div class="halves">\n{chr(10).join(tables)}\n</div>\n{below}</body>\n</html>\n'
     )
+
+
+def _listed(kind: str, items: list[str]) -> str:
+    lines = "".join(f"<li>{html.escape(item)}</li>\n" for item in items)
+    return f"<{kind}>\n{lines}</{kind}>\n" if items else ""

@@ -37,7 +37,7 @@ def test_the_last_batch_norm_is_the_last(name, k):
         if isinstance(module, (nn.BatchNorm2d, nn.Linear)) and "shortcut" not in path and "downsample" not in path:
             module.register_forward_hook(lambda *_, path=path: order.append(path))
     network(torch.zeros(1, 3, k, k))
-    assert order[-2:] == [zoo.ZOO[name].last_batch_norm, zoo.ZOO[name].classifier]
+    assert order[-2:] == [*zoo.ZOO[name].last_batch_norm, zoo.ZOO[name].classifier]
 
 
 def test_the_frontier_of_a_resnet():

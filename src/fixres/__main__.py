@@ -12,6 +12,7 @@ import sys
 STAGES = {
     "render": ("fixres.data.pinhole", "render the pinhole set"),
     "manifest": ("fixres.data.manifest", "check every image of a dataset and list them"),
+    "pretrained": ("fixres.stages.pretrained", "fetch a network's published weights and check them"),
     "train": ("fixres.stages.train", "train a network from scratch at one k_train"),
     "finetune": ("fixres.stages.finetune", "adapt its last layers to one k_test"),
     "evaluate": ("fixres.stages.evaluate", "measure it at one or several k_test"),

@@ -6,21 +6,45 @@ for ResNet's classifier the pooled vector, for classifier + last batch-norm that
 traces works without a line written for it.
 """
 
+import operator
+import sys
 from typing import NamedTuple
 
 from torch import fx, nn
+from torch.nn import functional as F  # noqa: N812
+
+# What may hand on its input's memory: an in-place layer behind one of these still writes into that input.
+VIEWS = (nn.Identity, nn.Dropout, nn.Flatten)
+VIEW_METHODS = {"view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "contiguous", "chunk", "split", "detach"}
+IN_PLACE = {operator.iadd, operator.isub, operator.imul, operator.itruediv}
 
 
 class Split(NamedTuple):
     """`head(*trunk(x))` equals `network(x)`; both share the network's own parameters."""
 
     trunk: fx.GraphModule  # (n, 3, K, K) -> tuple of tensors with n rows each
-    head: fx.GraphModule
-    modules: list[nn.Module]  # the trainable modules themselves
+    head: fx.GraphModule  # leaves the tensors it is given as they are
+    modules: list[nn.Module]  # the trainable modules themselves, none inside another
+    dropouts: list[nn.Module]  # the dropout layers of the head: what they do follows their own train() and eval()
+
+
+class Tracer(fx.Tracer):
+    """torch.fx, which takes for leaves also what timm says it cannot trace through (same-padding, fused batch-norms)."""
+
+    def __init__(self):
+        self.leaves, functions = (), ()
+        if "timm" in sys.modules:  # else the network is not one of timm's, and a second of import is saved
+            from timm.layers import get_notrace_functions, get_notrace_modules
+
+            self.leaves, functions = tuple(get_notrace_modules()), tuple(get_notrace_functions())
+        super().__init__(autowrap_functions=functions)
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, self.leaves) or super().is_leaf_module(m, module_qualified_name)
 
 
 def split(network: nn.Module, trainable: list[str]) -> Split:
-    """Cut `network` before the modules named in `trainable`.
+    """Cut `network` before the modules named in `trainable`; dropout that feeds only what trains belongs to the head.
 
     Raises ValueError where a name is not a module of the network, or the graph never reaches it.
     """
@@ -28,18 +52,22 @@ def split(network: nn.Module, trainable: list[str]) -> Split:
     for name in trainable:
         if name not in modules:
             raise ValueError(f"'{name}' is not a layer of {type(network).__name__}; it has {', '.join(n for n in modules if n)}")
-    graph = fx.Tracer().trace(network)
+    trainable = [t for t in dict.fromkeys(trainable) if not any(inside(t, other) for other in trainable if other != t)]
+    graph = Tracer().trace(network)
     head: set[fx.Node] = set()
     reached: set[str] = set()
     for node in graph.nodes:
-        own = node.op == "call_module" and any(node.target == t or node.target.startswith(t + ".") for t in trainable)
+        own = node.op == "call_module" and any(inside(str(node.target), t) for t in trainable)
         if own:
             reached.add(str(node.target))
         if own or any(parent in head for parent in node.all_input_nodes):
             head.add(node)
-    missing = [t for t in trainable if not any(r == t or r.startswith(t + ".") for r in reached)]
+    missing = [t for t in trainable if not any(inside(r, t) for r in reached)]
     if missing:
         raise ValueError(f"{', '.join(missing)}: never called in the forward pass of {type(network).__name__}")
+    for node in reversed(graph.nodes):
+        if is_dropout(node, modules) and all(user in head for user in node.users):
+            head.add(node)
     frontier = [n for n in graph.nodes if n not in head and n.op != "output" and any(user in head for user in n.users)]
     # Constants and parameters that the head reads directly are not activations: both halves may hold them.
     frontier = [n for n in frontier if n.op != "get_attr"]
@@ -51,11 +79,62 @@ def split(network: nn.Module, trainable: list[str]) -> Split:
     trunk_graph.output(tuple(copies[node] for node in frontier))
 
     head_graph = fx.Graph()
-    inside = {node: head_graph.placeholder(f"activation{i}") for i, node in enumerate(frontier)}
+    inside_head = {node: head_graph.placeholder(f"activation{i}") for i, node in enumerate(frontier)}
+    for node in [n for n in frontier if written(n, head, modules)]:
+        inside_head[node] = head_graph.call_method("clone", (inside_head[node],))
     for node in graph.nodes:
         if node in head or (node.op == "get_attr" and any(user in head for user in node.users)):
-            inside[node] = head_graph.node_copy(node, inside.__getitem__)
+            inside_head[node] = head_graph.node_copy(node, inside_head.__getitem__)
     trunk = fx.GraphModule(network, trunk_graph, "Trunk")
     trunk.graph.eliminate_dead_code()  # what only the head reads of the trunk's modules
     trunk.recompile()
-    return Split(trunk, fx.GraphModule(network, head_graph, "Head"), [modules[t] for t in trainable])
+    head_module = fx.GraphModule(network, head_graph, "Head")
+    return Split(trunk, head_module, [modules[t] for t in trainable], dropouts(head_module))
+
+
+def inside(name: str, module: str) -> bool:
+    """Whether the module `name` is `module` or a part of it."""
+    return name == module or name.startswith(module + ".")
+
+
+def is_dropout(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    if node.op == "call_module":
+        return isinstance(modules[str(node.target)], nn.Dropout)
+    return node.op == "call_function" and node.target is F.dropout
+
+
+def written(source: fx.Node, head: set[fx.Node], modules: dict[str, nn.Module]) -> bool:
+    """Whether the head writes into the memory of `source`: an in-place layer reads it, or a view of it."""
+    for user in source.users:
+        if user not in head:
+            continue
+        module = modules[str(user.target)] if user.op == "call_module" else None
+        first = user.args[0] if user.args else None
+        in_place = getattr(module, "inplace", False) or user.kwargs.get("inplace") or user.target in IN_PLACE
+        in_place = in_place or (user.op == "call_method" and str(user.target).endswith("_") and not str(user.target).endswith("__"))
+        if in_place and first is source:
+            return True
+        view = isinstance(module, VIEWS) or (user.op == "call_method" and user.target in VIEW_METHODS) or user.target is operator.getitem
+        if view and written(user, head, modules):
+            return True
+    return False
+
+
+def dropouts(head: fx.GraphModule) -> list[nn.Module]:
+    """The dropout layers of the head. Functions, whose mode was fixed when they were traced, become layers."""
+    found = []
+    for i, node in enumerate(list(head.graph.nodes)):
+        if not is_dropout(node, dict(head.named_modules())):
+            continue
+        if node.op == "call_function":
+            x, p = node.args[0], node.kwargs.get("p", node.args[1] if len(node.args) > 1 else 0.5)
+            head.add_submodule(f"dropout{i}", nn.Dropout(p).eval())
+            with head.graph.inserting_before(node):
+                layer = head.graph.call_module(f"dropout{i}", (x,))
+            node.replace_all_uses_with(layer)
+            head.graph.erase_node(node)
+            found.append(head.get_submodule(f"dropout{i}"))
+        else:
+            found.append(head.get_submodule(str(node.target)))
+    head.recompile()
+    return found

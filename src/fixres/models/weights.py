@@ -4,6 +4,7 @@ safetensors holds no code and no checksum; the digest makes a file that was cut 
 """
 
 import errno
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -11,8 +12,9 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
-from fixres.job import JobError, atomic, digest
+from fixres.job import JobError, atomic
 
 
 class DamagedError(JobError):
@@ -20,11 +22,18 @@ class DamagedError(JobError):
 
 
 def _content_digest(tensors: dict[str, torch.Tensor], meta: str) -> str:
-    parts: list[str | bytes] = [meta]
+    h = hashlib.sha256()
+
+    def part(data: bytes | memoryview) -> None:  # as job.digest, without a second copy of gigabytes of weights
+        h.update(len(data).to_bytes(8, "little"))
+        h.update(data)
+
+    part(meta.encode())
     for name in sorted(tensors):
         t = tensors[name]
-        parts += [f"{name} {t.dtype} {tuple(t.shape)}", t.contiguous().view(-1).view(torch.uint8).numpy().tobytes()]
-    return digest(*parts)
+        part(f"{name} {t.dtype} {tuple(t.shape)}".encode())
+        part(t.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return h.hexdigest()[:32]
 
 
 def save(path: Path, tensors: dict[str, torch.Tensor], meta: dict | None = None) -> None:
@@ -58,23 +67,44 @@ def load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     return tensors, json.loads(text)
 
 
-def load_into(network: torch.nn.Module, path: Path) -> dict:
-    """Load a network's weights, checked key by key; returns the file's meta. Raises `JobError` naming what does not fit."""
+def load_into(network: nn.Module, path: Path, fresh: str | None = None) -> dict:
+    """Load a network's weights, checked key by key; returns the file's meta.
+
+    Parameters
+    ----------
+    fresh : name of a layer that keeps its own weights whatever the file holds for it (the classifier, where the classes are others).
+
+    Raises `JobError` naming what does not fit.
+    """
     try:
         tensors, meta = load(path)
     except FileNotFoundError:
         raise JobError(f"{path}: no such weights; ask Snakemake for them: snakemake '{path}'") from None
     except DamagedError as error:
         raise JobError(f"{error}; delete it and let Snakemake make it again") from None
+    if fresh is not None:
+        own = {name: t for name, t in network.state_dict().items() if name.startswith(f"{fresh}.")}
+        tensors = {name: t for name, t in tensors.items() if not name.startswith(f"{fresh}.")} | own
+    check(tensors, network, str(path))
+    network.load_state_dict(tensors)
+    return meta
+
+
+def check(tensors: dict[str, torch.Tensor], network: nn.Module, where: str) -> None:
+    """Raise `JobError` unless `tensors` are exactly the network's, key by key and shape by shape."""
     own = network.state_dict()
     problems = [f"missing {name}" for name in own if name not in tensors]
     problems += [f"unexpected {name}" for name in tensors if name not in own]
-    problems += [
-        f"{name} is {tuple(tensors[name].shape)}, expected {tuple(own[name].shape)}"
-        for name in own
-        if name in tensors and tensors[name].shape != own[name].shape
-    ]
+    shapes = {name: (tuple(tensors[name].shape), tuple(t.shape)) for name, t in own.items() if name in tensors}
+    other = {name: pair for name, pair in shapes.items() if pair[0] != pair[1]}
+    linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    for layer in linear:
+        found, expected = other.get(f"{layer}.weight", ((), ()))
+        if len(found) == 2 and found[1] == expected[1]:  # only its rows differ
+            shape = f"{layer}.weight is {found}, expected {expected}"
+            problems.insert(0, f"the classifier is for {found[0]} classes, expected {expected[0]} ({shape})")
+            other = {name: pair for name, pair in other.items() if not name.startswith(f"{layer}.")}
+    problems += [f"{name} is {found}, expected {expected}" for name, (found, expected) in other.items()]
     if problems:
-        raise JobError(f"{path} does not fit {type(network).__name__}: {'; '.join(problems[:8])}")
-    network.load_state_dict(tensors)
-    return meta
+        more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+        raise JobError(f"{where} does not fit {type(network).__name__}: {'; '.join(problems[:8])}{more}")

@@ -1,6 +1,7 @@
 """The networks by name: what the plan must know of each (no torch needed), and how to build it.
 
-To add one, add an entry to `ZOO`.
+To add one, add an entry to `ZOO` (docs/networks.md). The paper's networks are torchvision's and timm's own; each names the embedded
+network of the same class that stands for it where neither its weights nor the time to train it are at hand.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import torch
 
+    Build = Callable[[int], torch.nn.Module]
+
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean, std of the normalised input
+HALVES = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}  # of the networks that TensorFlow trained
+NON_COMMERCIAL = "CC-BY-NC-4.0"
 
 
 class Network(NamedTuple):
@@ -18,10 +23,16 @@ class Network(NamedTuple):
     title: str
     stride: int  # total stride: crops are multiples of it (Appendix B)
     classifier: str  # name of the last layer
-    last_batch_norm: str  # name of the batch-norm before global pooling (§4.2)
-    build: Callable[[int], "torch.nn.Module"]  # number of classes -> randomly initialised network
+    last_batch_norm: tuple[str, ...]  # names of the batch-norms before global pooling (§4.2)
+    cells: tuple[str, ...]  # names of the last three cells or blocks (Table 1, "3 cells", "3 conv.")
+    build: "Build"  # number of classes -> randomly initialised network
     mean: tuple[float, float, float] = IMAGENET[0]
     std: tuple[float, float, float] = IMAGENET[1]
+    native: int = 224  # pixels: the resolution that its published weights were trained at
+    parameters: float | None = None  # millions, for 1000 classes: Table 2's column; None where the paper gives none
+    source: dict | None = None  # where its weights come from, as in `weights.fetch`; None: nobody distributes them
+    licence: str | None = None  # of those weights
+    twin: str | None = None  # the embedded network of the same class
 
 
 def _resnet10q(classes: int) -> "torch.nn.Module":
@@ -30,7 +41,7 @@ def _resnet10q(classes: int) -> "torch.nn.Module":
     return QuarterResNet(classes)
 
 
-def _torchvision(name: str) -> Callable[[int], "torch.nn.Module"]:
+def _torchvision(name: str) -> "Build":
     def build(classes: int) -> "torch.nn.Module":
         from torchvision.models import get_model
 
@@ -39,10 +50,196 @@ def _torchvision(name: str) -> Callable[[int], "torch.nn.Module"]:
     return build
 
 
+def _timm(name: str, **options: object) -> "Build":
+    def build(classes: int) -> "torch.nn.Module":
+        import timm
+
+        return timm.create_model(name, num_classes=classes, **options)
+
+    return build
+
+
+def _resnext101(width: int) -> "Build":
+    """ResNeXt-101 32×`width`d of Mahajan et al. (2018): ResNet-101 with 32 groups a block; timm has no name for the widest."""
+
+    def build(classes: int) -> "torch.nn.Module":
+        from timm.models.resnet import Bottleneck, ResNet
+
+        return ResNet(Bottleneck, (3, 4, 23, 3), classes, cardinality=32, base_width=width)
+
+    return build
+
+
+def _twin(name: str, *arguments: object) -> "Build":
+    """A network of fixres.models.twins."""
+
+    def build(classes: int) -> "torch.nn.Module":
+        from fixres.models import twins
+
+        return getattr(twins, name)(classes, *arguments)
+
+    return build
+
+
+def _timm_weights(name: str) -> dict[str, str]:
+    return {"timm": name}
+
+
+RESNET50 = Network(
+    "ResNet-50",
+    32,
+    "fc",
+    ("layer4.2.bn3",),
+    ("layer4.0", "layer4.1", "layer4.2"),
+    _torchvision("resnet50"),
+    parameters=25.6,
+    twin="resnet10q",
+)
+RESNET50_BILLION = RESNET50._replace(title="ResNet-50 Billion-scale", licence=NON_COMMERCIAL)
+
+
+def _wsl(width: int, parameters: float, source: dict) -> Network:
+    """A ResNeXt-101 that was pre-trained on 940 million images with hashtags (weakly supervised, "WSL")."""
+    return RESNET50._replace(
+        title=f"ResNeXt-101 32x{width}d",
+        build=_resnext101(width),
+        parameters=parameters,
+        source=source,
+        licence=NON_COMMERCIAL,
+        twin=f"resnext14q_8x{width}d",
+    )
+
+
+def _wsl_timm(width: int) -> dict[str, str]:
+    # Not the older names ig_resnext101_…: timm maps all of those to the weights of 32x8d.
+    return _timm_weights(f"resnext101_32x{width}d.fb_wsl_ig1b_ft_in1k")
+
+
+# The hub entry facebookresearch/WSL-Images:resnext101_32x48d_wsl loads this file. The digits in its name are the first of its SHA-256.
+WSL_48 = {"url": "https://download.pytorch.org/models/ig_resnext101_32x48-3e41cc8a.pth", "sha256": "3e41cc8a"}
+
+QUARTER = Network("quarter-scale ResNet-10", 8, "fc", ("layer4.bn2",), ("layer2", "layer3", "layer4"), _resnet10q, native=56)
+QUARTER_RESNEXT = QUARTER._replace(last_batch_norm=("layer4.0.bn3",), cells=("layer2.0", "layer3.0", "layer4.0"))
+# PNASNet's cells end in a concatenation of sums: there is no single last batch-norm, but these six end its last cell's branches.
+PNASNET_LAST = tuple(f"cell_11.comb_iter_{branch}.bn_sep_2" for branch in ("0_left", "1_left", "2_left", "2_right", "3_left", "4_left"))
+PNASNET = Network(
+    "PNASNet-5-Large",
+    32,
+    "last_linear",
+    PNASNET_LAST,
+    ("cell_9", "cell_10", "cell_11"),
+    _timm("pnasnet5large", drop_rate=0.5),  # the network's own paper and the authors' release; timm's default is 0
+    **HALVES,
+    native=331,
+    parameters=86.1,
+    source=_timm_weights("pnasnet5large.tf_in1k"),
+    licence="Apache-2.0",
+    twin="pnasnetq",
+)
+EFFICIENTNET = Network(
+    "EfficientNet-B7",
+    32,
+    "classifier",
+    ("bn2",),
+    ("blocks.6.1", "blocks.6.2", "blocks.6.3"),
+    _timm("tf_efficientnet_b7", drop_rate=0.5),
+    native=600,
+    parameters=66,
+    source=_timm_weights("tf_efficientnet_b7.aa_in1k"),
+    licence="Apache-2.0",
+    twin="efficientnetq",
+)
+SENET = Network(
+    "SENet-154",
+    32,
+    "last_linear",
+    ("layer4.2.bn3",),
+    ("layer4.0", "layer4.1", "layer4.2"),
+    _timm("legacy_senet154"),
+    source=_timm_weights("legacy_senet154.in1k"),
+    licence="Apache-2.0",
+    twin="senet14q",
+)
+INCEPTION = Network(
+    "Inception-ResNet-v2",
+    32,
+    "classif",
+    ("conv2d_7b.bn",),
+    ("repeat_2.7", "repeat_2.8", "block8"),
+    _timm("inception_resnet_v2"),
+    **HALVES,
+    native=299,
+    source=_timm_weights("inception_resnet_v2.tf_in1k"),
+    licence="Apache-2.0",
+    twin="inceptionresnetq",
+)
+
 ZOO = {
-    "resnet10q": Network("quarter-scale ResNet-10", 8, "fc", "layer4.bn2", _resnet10q),
-    "resnet18": Network("ResNet-18", 32, "fc", "layer4.1.bn2", _torchvision("resnet18")),
-    "resnet50": Network("ResNet-50", 32, "fc", "layer4.2.bn3", _torchvision("resnet50")),
+    "resnet18": RESNET50._replace(
+        title="ResNet-18",
+        last_batch_norm=("layer4.1.bn2",),
+        cells=("layer3.1", "layer4.0", "layer4.1"),
+        build=_torchvision("resnet18"),
+        parameters=None,
+        source={"torchvision": "ResNet18_Weights.IMAGENET1K_V1"},
+        licence="BSD-3-Clause",
+    ),
+    "resnet50": RESNET50._replace(source=_timm_weights("resnet50.tv_in1k"), licence="BSD-3-Clause"),
+    "resnet50_cutmix": RESNET50._replace(title="ResNet-50 CutMix"),
+    "resnet50_billion_224": RESNET50_BILLION._replace(source=_timm_weights("resnet50.fb_swsl_ig1b_ft_in1k")),
+    "resnet50_billion_160": RESNET50_BILLION._replace(title="ResNet-50 Billion-scale@160", native=160),
+    "resnet50d": RESNET50._replace(
+        title="ResNet-50-D",
+        build=_timm("resnet50d"),
+        source=_timm_weights("resnet50d.gluon_in1k"),
+        licence="Apache-2.0",
+        twin="resnet14dq",
+    ),
+    "resnext101_32x8d_wsl": _wsl(8, 88, _wsl_timm(8)),
+    "resnext101_32x16d_wsl": _wsl(16, 193, _wsl_timm(16)),
+    "resnext101_32x32d_wsl": _wsl(32, 466, _wsl_timm(32)),
+    "resnext101_32x48d_wsl": _wsl(48, 829, WSL_48),
+    "pnasnet5large": PNASNET,
+    "efficientnet_b7": EFFICIENTNET,
+    "senet154": SENET,
+    "inception_resnet_v2": INCEPTION,
+    # Embedded twins
+    "resnet10q": QUARTER,
+    "resnet14dq": QUARTER_RESNEXT._replace(title="quarter-scale ResNet-14-D", build=_twin("resnet14dq")),
+    **{
+        f"resnext14q_8x{w}d": QUARTER_RESNEXT._replace(title=f"quarter-scale ResNeXt-14 8x{w}d", build=_twin("resnext14q", w))
+        for w in (8, 16, 32, 48)
+    },
+    "pnasnetq": QUARTER._replace(
+        title="quarter-scale PNASNet",
+        classifier="last_linear",
+        last_batch_norm=PNASNET_LAST,
+        cells=PNASNET.cells,
+        build=_twin("QuarterPNASNet"),
+        **HALVES,
+    ),
+    "efficientnetq": QUARTER._replace(
+        title="quarter-scale EfficientNet",
+        classifier="classifier",
+        last_batch_norm=("bn2",),
+        cells=("blocks.2.0", "blocks.3.0", "blocks.4.0"),
+        build=_twin("efficientnetq"),
+    ),
+    "senet14q": QUARTER._replace(
+        title="quarter-scale SENet-14",
+        classifier="last_linear",
+        last_batch_norm=("layer4.0.bn3",),
+        cells=("layer2.0", "layer3.0", "layer4.0"),
+        build=_twin("QuarterSENet"),
+    ),
+    "inceptionresnetq": QUARTER._replace(
+        title="quarter-scale Inception-ResNet",
+        classifier="classif",
+        last_batch_norm=("conv2d_7b.bn",),
+        cells=("repeat.0", "repeat_1.0", "block8"),
+        build=_twin("QuarterInceptionResNet"),
+        **HALVES,
+    ),
 }
 
 
@@ -54,3 +251,43 @@ def build(name: str, classes: int, seed: int) -> "torch.nn.Module":
         torch.manual_seed(seed)
         network = ZOO[name].build(classes)
     return network.to(memory_format=torch.channels_last)
+
+
+def outline(name: str, classes: int) -> "torch.nn.Module":
+    """The network without its numbers (torch's meta device): names and shapes at no cost in memory."""
+    import torch
+
+    with torch.device("meta"):
+        return ZOO[name].build(classes)
+
+
+class Released(NamedTuple):
+    """One row of the authors' released FixRes weights: what they published it to reach on ImageNet (README of facebookresearch/FixRes)."""
+
+    title: str
+    network: str
+    k_test: int
+    top1: float
+    top5: float
+    augmentation: str | None  # of the fine-tuning; None: not fine-tuned
+    url: str
+
+
+_AUTHORS = "https://dl.fbaipublicfiles.com/FixRes_data/FixRes_Pretrained_Models/"
+# CC BY-NC 4.0. No checksums are published: they are given as files. Tuned with their own test transform (test_resize: released).
+RELEASED = {
+    "fixresnet50_baseline": Released("ResNet-50 baseline", "resnet50", 224, 77.0, 93.4, None, _AUTHORS + "ResNet_no_adaptation.pth"),
+    "fixresnet50": Released("FixResNet-50", "resnet50", 384, 79.0, 94.6, "test DA", _AUTHORS + "ResNetFinetune.pth"),
+    "fixresnet50_v2": Released("FixResNet-50 (*)", "resnet50", 384, 79.1, 94.6, "test DA2", _AUTHORS + "ResNet50_v2.pth"),
+    "fixresnet50_cutmix": Released("FixResNet-50 CutMix", "resnet50_cutmix", 320, 79.7, 94.9, "test DA", _AUTHORS + "ResNetCutMix.pth"),
+    "fixresnet50_cutmix_v2": Released(
+        "FixResNet-50 CutMix (*)", "resnet50_cutmix", 320, 79.8, 94.9, "test DA2", _AUTHORS + "ResNet50_CutMix_v2.pth"
+    ),
+    "fixpnasnet5": Released("FixPNASNet-5", "pnasnet5large", 480, 83.7, 96.8, "test DA", _AUTHORS + "PNASNet.pth"),
+    "fixresnext101_32x48d": Released(
+        "FixResNeXt-101 32x48d", "resnext101_32x48d_wsl", 320, 86.3, 97.9, "test DA", _AUTHORS + "ResNeXt_101_32x48d.pth"
+    ),
+    "fixresnext101_32x48d_v2": Released(
+        "FixResNeXt-101 32x48d (*)", "resnext101_32x48d_wsl", 320, 86.4, 98.0, "test DA2", _AUTHORS + "ResNext101_32x48d_v2.pth"
+    ),
+}

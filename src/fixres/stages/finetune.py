@@ -92,15 +92,22 @@ def freeze(network: nn.Module, layers: list[str], entry: zoo.Network, batch_norm
 
     Parameters
     ----------
-    layers : of "classifier" and "batch-norm".
-    batch_norm : "affine+statistics" (the paper), or "statistics" (the released code: the affine weights stay).
+    layers : any of "classifier", "batch-norm" (the last) and "cells" (the last three, entirely).
+    batch_norm : "affine+statistics" (the paper), or "statistics" (the released code: the affine weights of the last batch-norm stay;
+        those inside trained cells train).
+
+    Dropout between what trains and the logits is active, as in the released code.
     """
-    names = {"classifier": entry.classifier, "batch-norm": entry.last_batch_norm}
+    names = {"classifier": [entry.classifier], "batch-norm": entry.last_batch_norm, "cells": entry.cells}
     network.eval().requires_grad_(False)
-    parts = split(network, [names[layer] for layer in layers])
-    for layer, module in zip(layers, parts.modules, strict=True):
+    parts = split(network, [name for layer in layers for name in names[layer]])
+    for module in parts.modules:
+        module.train().requires_grad_(True)
+    if batch_norm == "statistics" and "cells" not in layers:
+        for name in entry.last_batch_norm:
+            network.get_submodule(name).requires_grad_("batch-norm" not in layers)
+    for module in parts.dropouts:
         module.train()
-        module.requires_grad_(layer != "batch-norm" or batch_norm == "affine+statistics")
     return parts
 
 

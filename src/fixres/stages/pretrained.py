@@ -1,0 +1,31 @@
+"""Published weights of a network: fetched, checked key by key, and kept as safetensors (§5.1, Tables 1 to 3 start from them).
+
+    python -m fixres pretrained --config results/runs/imagenet/resnet50-pretrained/config.json \\
+        --out results/runs/imagenet/resnet50-pretrained/weights.safetensors
+
+They come from timm, torchvision, torch hub, a URL with its checksum, or a file; docs/networks.md says how each is written. A download
+that breaks off is carried on by the same command.
+"""
+
+from fixres import job
+from fixres.models import published, weights, zoo
+
+
+def main(arguments: list[str]) -> None:
+    args = job.parser("pretrained", __doc__, "out", threads=False).parse_args(arguments)
+    config = job.read_config(args.config, "pretrained")
+    name, source = config["network"], config["source"]
+    entry, folder = zoo.ZOO[name], args.out.parent / "downloads"
+    kind = next(iter(source))
+    job.log(f"{config['run']}: {entry.title}, weights from {kind} {source[kind]}")
+    if entry.licence == zoo.NON_COMMERCIAL:
+        job.log(f"licence: the published weights of {entry.title} are for non-commercial use only (CC BY-NC 4.0)")
+    fetched = published.fetch(source, folder, f"get the weights elsewhere and name the file in weights.{name}.file")
+    tensors = published.fitted(fetched, zoo.outline(name, config["classes"]))
+    licence = entry.licence if source == entry.source else None  # of a file, only its giver knows it
+    meta = {"run": config["run"], "source": source, "licence": licence, "sha256": fetched.sha256}
+    weights.save(args.out, tensors, meta)
+    if folder.exists() and not any(folder.iterdir()):
+        folder.rmdir()
+    n = sum(p.numel() for p in zoo.outline(name, config["classes"]).parameters())
+    job.log(f"{n:,} parameters in {args.out}; licence: {licence or 'as the file’s provider states'}")

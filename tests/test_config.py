@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -33,8 +34,9 @@ def test_every_setting_has_an_effect():
     def keys(section):
         for name, field in section.model_fields.items():
             yield name
-            if isinstance(field.annotation, type) and issubclass(field.annotation, config.Section):
-                yield from keys(field.annotation)
+            for kind in [field.annotation, *get_args(field.annotation)]:
+                if isinstance(kind, type) and issubclass(kind, config.Section):
+                    yield from keys(kind)
 
     # train_images, val_images: f"{split}_images"
     unread = [k for k in keys(config.Config) if not re.search(rf"\b{k}\b", code) and k not in ("train_images", "val_images")]
@@ -55,10 +57,20 @@ def test_every_setting_has_an_effect():
         ({"table5": {"k_test": []}}, ["table5.k_test", "at least 1"]),
         ({"table5": {"k_test": [32, 32]}}, ["table5.k_test", "32 stands there twice"]),
         ({"table5": {"k_train_adapted": [64]}}, ["table5.k_train_adapted", "[64]", "add it there"]),
-        ({"dataset": {"source": "imagefolder"}}, ["dataset.root", "missing"]),
-        ({"dataset": {"name": "../other"}}, ["dataset.name", "'../other'"]),
+        ({"datasets": {"pinhole": {"source": "cars"}}}, ["datasets.pinhole.root", "missing"]),
+        ({"datasets": {"pinhole": {"root": "/x", "rendered": {}}}}, ["datasets.pinhole", "root and rendered"]),
+        ({"datasets": {"pinhole": {"rendered": {"train_image": 3}}}}, ["datasets.pinhole.rendered.train_image", "did you mean 'train_images'?"]),
+        ({"datasets": {"../other": {"rendered": {}}}}, ["datasets.../other", "String should match pattern"]),
+        ({"dataset": "pinhol"}, ["dataset", "'pinhol'", "did you mean 'pinhole'?"]),
+        ({"transfer": {"datasets": {"cars": "car"}}}, ["transfer.datasets.cars", "'car'"]),
+        ({"networks": {"senet154": {"fine_tuning": {"lrr": 1}}}}, ["networks.senet154.fine_tuning.lrr", "did you mean 'lr'?"]),
+        ({"networks": {"senet154": {"base_training": {"lr_per_256": "1e-1"}}}}, ["networks.senet154.base_training.lr_per_256", "write 0.1"]),
+        ({"transfer": {"training": {"epochs": 0}}}, ["transfer.training.epochs", "greater than or equal to 1"]),
+        ({"networks": {"senet154": {"weights": {"url": "https://x"}}}}, ["networks.senet154.weights.sha256", "sha256sum"]),
+        ({"networks": {"senet154": {"weights": {}}}}, ["networks.senet154.weights", "found nothing", "one of file, url"]),
+        ({"networks": {"senet154": {"weights": {"file": "x", "timm": "y"}}}}, ["networks.senet154.weights", "file, timm"]),
         ({"hardware": {"loader": "cv2"}}, ["hardware.loader", "'cv2'", "dali"]),
-        ({"pinhole": {"shorter_side": [90, 60]}}, ["pinhole.shorter_side", "[90, 60]", "smaller"]),
+        ({"datasets": {"pinhole": {"rendered": {"shorter_side": [90, 60]}}}}, ["rendered.shorter_side", "[90, 60]", "smaller"]),
         ({"base_training": {"augmentation": {"area": [0.0, 1.0]}}}, ["base_training.augmentation.area", "above 0"]),
         ({"scale": None}, ["scale", "None"]),
     ],
@@ -83,7 +95,10 @@ def test_all_problems_are_told_at_once():
         ({"table5": {"k_test": [30]}}, ["table5.k_test", "30", "multiple of 8", "24 or 32"]),
         ({"table5": {"k_train": [4], "k_train_adapted": []}}, ["table5.k_train", "take 8"]),
         ({"network": "resnet05q"}, ["network", "did you mean 'resnet"]),
-        ({"dataset": {"source": "imagefolder", "root": "/nowhere"}}, ["dataset.root", "/nowhere"]),
+        ({"networks": {"senet145": {}}}, ["networks.senet145", "did you mean 'senet154'?"]),
+        ({"networks": {"senet154": {"weights": {"file": "/nowhere"}}}}, ["networks.senet154.weights.file", "no file /nowhere"]),
+        ({"released": {"files": {"fixresnet5": "/x"}}}, ["released.files.fixresnet5", "did you mean 'fixresnet50'?"]),
+        ({"pages": {"captions": {"table55": "x"}}}, ["pages.captions.table55", "table5"]),
         ({"base_training": {"samples_per_epoch": 8}}, ["base_training.samples_per_epoch", "at least one batch"]),
     ],
 )

@@ -20,8 +20,8 @@ from fixres.models import weights
 
 SMALL = {
     "scale": "test",
-    "dataset": {"name": "set"},
-    "pinhole": {"train_images": 96, "val_images": 48, "shorter_side": [40, 60]},
+    "dataset": "set",
+    "datasets": {"set": {"rendered": {"train_images": 96, "val_images": 48, "shorter_side": [40, 60]}}},
     "table5": {"k_train": [16, 32], "k_train_adapted": [16], "k_test": [16, 32]},
     "base_training": {"epochs": 2, "samples_per_epoch": 96, "batch_size": 24, "lr_per_256": 1.0, "lr_step": 7},
     "fine_tuning": {"epochs": 2, "batch_size": 24, "lr": 0.05, "weight_decay": 0.001},
@@ -154,8 +154,8 @@ def test_base_epochs_changed(done):
 
 
 def test_another_data_set_reruns_all_that_saw_it(done):
-    done.write(merged(pinhole={"r1_median": 0.3}))
-    data = {("render", "data/set/images"), ("manifest", "data/set/manifest.npz")}
+    done.write(merged(datasets={"set": {"rendered": {"r1_median": 0.3}}}))
+    data = {("render", "data/set/rendered"), ("manifest", "data/set/manifest.npz")}
     trains = {("train", f"{base}/weights.safetensors") for base in BASES}
     changed = resolves("data/set/render") | data | trains | finetunes(ADAPTED) | evaluates([*BASES, *ADAPTED])
     assert done.planned() == changed | PAGE_JOBS
@@ -181,7 +181,8 @@ def test_a_caption_or_number_format_renders_its_page_alone(done):
 
 def test_another_dataset_collides_nowhere_and_coming_back_renders_the_pages_alone(done):
     before = {p: p.stat().st_mtime_ns for p in (done.folder / "results").rglob("*") if p.is_file()}
-    other = merged(dataset={"name": "other"}, base_training={"epochs": 1}, table5={"k_test": [16]}, fine_tuning={"epochs": 1})
+    other = merged(dataset="other", base_training={"epochs": 1}, table5={"k_test": [16]}, fine_tuning={"epochs": 1})
+    other["datasets"] = {"other": SMALL["datasets"]["set"]}
     done.write(other)
     outputs = {path for _, path in done.planned()}
     assert {path.split("/")[0] for path in outputs if "set" in path} == set()
@@ -261,6 +262,8 @@ def test_the_papers_scale_plans_completely_and_carries_its_protocol(imagenet):
     train, finetune, evaluate = (json.loads((imagenet.folder / file).read_text()) for file in files)
     assert train["recipe"] | {"seed": None} == {
         "batch_size": 512,
+        "micro_batch": 64,
+        "cutmix": 0.0,
         "epochs": 120,
         "label_smoothing": 0.0,
         "lr": 0.2,  # 0.1 · 512/256
@@ -283,11 +286,59 @@ def test_the_papers_scale_plans_completely_and_carries_its_protocol(imagenet):
     assert evaluate["k_test"] == [64, 128, 224, 288, 384, 448, 480]
 
 
+COUNTS = {
+    "table1": {"manifest": 1, "pretrained": 2, "finetune": 15, "evaluate": 16},
+    "table2": {"manifest": 1, "pretrained": 8, "train": 2, "finetune": 5, "evaluate": 15},
+    "table3": {"manifest": 6, "pretrained": 2, "train": 5, "finetune": 5, "evaluate": 10},
+}
+
+
+@pytest.mark.parametrize("page", COUNTS)
+def test_the_papers_other_tables_plan_completely(imagenet, page):
+    """With the folders of the data there, every job of Tables 1 to 3 is planned; what nobody distributes is the only missing cell."""
+    for name in ("CARS", "CUB", "FLOWERS", "PETS", "BIRDSNAP"):
+        imagenet.env[name] = str(imagenet.folder)
+    text = imagenet.run(f"results/{page}.md", "-n", "--configfile", ROOT / "configs/imagenet.yaml").stdout
+    counts = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)}
+    jobs = sum(COUNTS[page].values())
+    assert counts == COUNTS[page] | {"resolve": jobs + 1, "table": 1, "total": 2 * jobs + 2}
+    imagenet.run(f"results/pages/{page}/config.json", "--configfile", ROOT / "configs/imagenet.yaml")
+    content = json.loads((imagenet.folder / f"results/pages/{page}/config.json").read_text())
+    reasons = {c["row"]: c["note"] for b in content["blocks"] for line in b["cells"] for c in line if c["source"] == "missing"}
+    assert set(reasons) == ({"Our ResNet-50 Billion-scale@160"} if page == "table2" else set())
+    assert all("networks.resnet50_billion_160.weights.file" in reason for reason in reasons.values())
+
+
+def test_missing_cells_are_an_error_unless_asked_for(imagenet):
+    """Table 3 without its datasets: which keys to give; with pages.allow_missing, a page that says so."""
+    over = imagenet.folder / "strict.yaml"
+    over.write_text("pages: {allow_missing: false}")
+    files = ["--configfile", ROOT / "configs/imagenet.yaml"]
+    result = imagenet.run("results/table3.md", "-n", *files, over, check=False)
+    assert result.returncode != 0
+    for part in ("datasets.cars.root is no folder: $CARS; is the variable set?", "datasets.pets.root", "pages.allow_missing"):
+        assert part in result.stdout
+    assert "datasets.cars.root" not in imagenet.run("results/table5.md", "-n", *files, over).stdout
+    imagenet.run("results/table3.md", *files)
+    page = (imagenet.folder / "results/table3.md").read_text()
+    assert "missing [1] (94.0)" in page
+    assert "datasets.cars.root" in page
+
+
+def test_two_protocols_stand_beside_each_other(imagenet):
+    """imagenet-fast over imagenet: the same images, other runs."""
+    fast = [ROOT / "configs/imagenet.yaml", ROOT / "configs/imagenet-fast.yaml"]
+    text = imagenet.run("results/table5.md", "-n", "--configfile", *fast).stdout
+    assert "results/data/imagenet/manifest.npz" in text
+    assert "results/runs/imagenet/resnet50-k224-fast/weights.safetensors" in text
+    assert "results/runs/imagenet/resnet50-k224/" not in text
+
+
 def test_a_missing_dataset_is_told_before_anything_runs(imagenet):
     imagenet.env |= {"IMAGENET": "/nowhere"}
     result = imagenet.run("results/table5.md", "-n", "--configfile", ROOT / "configs/imagenet.yaml", check=False)
     assert result.returncode != 0
-    assert "dataset.root: no folder /nowhere" in result.stdout
+    assert "datasets.imagenet.root is no folder: /nowhere" in result.stdout
 
 
 # --- errors ------------------------------------------------------------------------------------------------------------------

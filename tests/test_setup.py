@@ -35,7 +35,7 @@ def test_the_conda_twin_has_the_locks_versions():
 
 def test_every_stage_explains_itself():
     usage = fixres("--help").stdout
-    for stage in ("render", "manifest", "train", "finetune", "evaluate", "table", "figure"):
+    for stage in ("render", "manifest", "pretrained", "train", "finetune", "evaluate", "table", "figure", "cost"):
         assert f"  {stage} " in usage
         help_ = fixres(stage, "--help")
         assert help_.returncode == 0

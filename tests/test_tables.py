@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ PAGE = plan.Plan(load(ROOT / "config.yaml")).resolved("pages/table5")
 
 def numbers_of(page: dict) -> dict:
     """Some distinct number for every cell."""
-    cells = [cell for block in page["blocks"] for cell in block["cells"]]
+    cells = tables.cells(page)
     return {(c["row"], c["column"]): tables.Number(40 + 0.713 * i, 0.123, c["paper"]) for i, c in enumerate(cells)}
 
 
@@ -42,7 +43,7 @@ def test_the_papers_table_5():
 
 def test_the_default_page_is_the_papers():
     """Every cell of the embedded table stands for one that the paper printed, each once."""
-    cells = [cell for block in PAGE["blocks"] for cell in block["cells"]]
+    cells = tables.cells(PAGE)
     stands_for = [(c["paper_row"], c["paper_column"], c["metric"]) for c in cells]
     assert sorted(stands_for) == sorted(plan.printed("table5"))
     assert all(int(c["row"]) * 4 == int(c["paper_row"]) for c in cells)
@@ -61,15 +62,16 @@ def test_the_csv_has_a_row_a_cell():
 
 
 def test_the_markdown_shows_each_number_in_its_place():
-    text = tables.markdown(PAGE, numbers_of(PAGE))
+    text = tables.markdown(PAGE, numbers_of(PAGE), ["A remark."])
     assert text.startswith("# Table 5\n")
+    assert text.endswith("\n\n- A remark.\n")
     assert "Measured at the embedded scale (quarter-scale ResNet-10 on pinhole)" in text
     grids = [[line for line in part.splitlines() if line.startswith("|")] for part in text.split("**Right")]
     for grid, block in zip(grids, PAGE["blocks"], strict=True):
         head, _, *body = ([cell.strip() for cell in line.strip("|").split("|")] for line in grid)
         assert head == ["test \\ train", *(f"{ours} ({paper})" for ours, paper in block["columns"])]
-        assert [row[0] for row in body] == [f"{ours} ({paper})" for ours, paper in block["rows"]]
-        numbers, cells = numbers_of(PAGE), iter(block["cells"])
+        assert [row[0] for row in body] == [f"{ours} ({paper})" for ours, paper in (row["key"] for row in block["rows"])]
+        numbers, cells = numbers_of(PAGE), iter(cell for line in block["cells"] for cell in line)
         for row in body:
             for cell in row[1:]:
                 declared = next(cells)
@@ -80,7 +82,7 @@ def test_the_markdown_shows_each_number_in_its_place():
 
 @given(st.lists(st.sampled_from([50.0, 50.04, 50.06, 61.2, 7.0]), min_size=4, max_size=4))
 def test_the_best_is_what_is_printed_as_best(values):
-    block = {"cells": [{"row": str(i), "column": "a"} for i in range(4)]}
+    block = {"cells": [[{"row": str(i), "column": "a"}] for i in range(4)]}
     numbers = {(str(i), "a"): tables.Number(v, 0, None) for i, v in enumerate(values)}
     printed = [f"{v:.1f}" for v in values]
     highest = max(printed, key=float)
@@ -91,15 +93,15 @@ def test_what_the_paper_did_not_print_stays_empty():
     config = load(ROOT / "config.yaml")
     wider = config.model_copy(update={"table5": config.table5.model_copy(update={"k_test": [64], "k_train": [56], "k_train_adapted": []})})
     page = plan.Plan(wider).resolved("pages/table5")
-    text = tables.markdown(page, numbers_of(page))
+    text = tables.markdown(page, numbers_of(page), [])
     assert "| **40.0** |" in text.replace("  ", "")
     assert tables.tidy(page, numbers_of(page)).splitlines()[1] == "table5,64,56,256,224,top1,,40.0000,0.1230,measured"
     figures.accuracy_over_resolution(tables.frame(page, numbers_of(page)), {**page, "caption": "c"})
 
 
 def test_text_from_the_configuration_is_escaped():
-    page = PAGE | {"caption": "<script>alert(1)</script> & more", "dataset": "a<b"}
-    text = tables.webpage(page, numbers_of(PAGE))
+    page = PAGE | {"caption": "<script>alert(1)</script> & more", "subject": ["a<b", "c"]}
+    text = tables.webpage(page, numbers_of(PAGE), ["<script>"])
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
 
@@ -107,13 +109,48 @@ def test_text_from_the_configuration_is_escaped():
 @pytest.mark.parametrize("content", [None, "{", '{"k_test": {}}', '{"k_test": {"16": {"top1": 1.0}}}'])
 def test_missing_or_damaged_metrics_name_the_cell_and_the_file(tmp_path, content):
     file = tmp_path / "runs/pinhole/resnet10q-k16/evaluation/metrics.json"
-    if content is not None:
-        file.parent.mkdir(parents=True)
-        file.write_text(content)
+    for run in {cell["run"] for cell in tables.cells(PAGE)} if content is not None else ():
+        (tmp_path / run / "evaluation").mkdir(parents=True)
+        (tmp_path / run / "evaluation" / "metrics.json").write_text(content)
     with pytest.raises(JobError) as caught:
-        tables.collect(PAGE, tmp_path)
+        tables.collect(PAGE, tables.read_metrics(PAGE, tmp_path))
     for part in ("Table 5, row 16, column 16", str(file)):
         assert part in str(caught.value)
+
+
+def test_the_papers_other_tables():
+    """Counts; rows that the paper prints twice agree."""
+    one, two, three = (plan.printed(f"table{n}") for n in (1, 2, 3))
+    assert (len(one), len(two), len(three)) == (3 * 6 + 3, 20 * 3, 5 * 3)
+    assert one["ResNeXt-101 32x48d cls+bn", "320", "top1"] == two["Our ResNeXt-101 32x48d", "Top-1 (%)", "top1"] == 86.4
+    assert one["PNASNet-5-Large cls+bn+cells", "480", "top1"] == two["Our PNASNet-5", "Top-1 (%)", "top1"] == 83.7
+    assert one["ResNeXt-101 32x48d cls+bn", "224", "top1"] == two["ResNeXt-101 32x48d", "Top-1 (%)", "top1"] == 85.4
+    assert sum(v for (_, _, m), v in two.items() if m == "top1") == pytest.approx(1637.6)
+    assert all(three[name, "+our method", "top1"] > three[name, "Baseline", "top1"] for name, _, _ in three)
+
+
+@pytest.mark.parametrize("name", ["table1", "table2", "table3", "released"])
+def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
+    """Each stands for one that the paper printed, once; the CSV, Markdown and HTML show all of them."""
+    page = plan.Plan(load(ROOT / "config.yaml")).resolved(f"pages/{name}")
+    shown = tables.cells(page)
+    if name != "released":
+        assert sorted((c["paper_row"], c["paper_column"], c["metric"]) for c in shown) == sorted(plan.printed(name))
+    assert {c["source"] for c in shown} <= {"measured", "reported", "missing"}
+    numbers = {
+        (c["row"], c["column"]): tables.Number(17.3 if c["source"] == "measured" else None, 0.1 if c["run"] else None, c["paper"])
+        for c in shown
+    }
+    text, web = tables.markdown(page, numbers, []), tables.webpage(page, numbers, [])
+    for text_ in (text, web):
+        assert text_.count("17.3") == sum(c["source"] == "measured" for c in shown)
+        assert text_.count("missing [") == sum(c["source"] == "missing" for c in shown)
+    assert len(re.findall(r"(?<!\*)\*[\d.]+M?\*(?!\*)", text)) == web.count('class="reported"') == sum(c["source"] == "reported" for c in shown)
+    rows = list(csv.DictReader(io.StringIO(tables.tidy(page, numbers))))
+    assert [row["source"] for row in rows] == [c["source"] for c in shown]
+    assert all((row["ours"] == "") == (row["source"] != "measured") for row in rows)
+    for reason in tables.missing(page):
+        assert tables._plain(reason) in text
 
 
 def test_the_figure_draws_every_cell():

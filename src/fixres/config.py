@@ -162,7 +162,7 @@ class Transfer(Section):
 class WeakSupervision(Section):
     """What stands for the weakly supervised pre-training (WSL, billion-scale) where the paper's weights do not: noisy tags, many images."""
 
-    dataset: Name = Field("tags", description="the entry of `datasets` with noisy tags")
+    dataset: Name | None = Field(None, description="the entry of `datasets` with noisy tags; null: none, such cells are missing")
     training: dict[str, Any] = Field({}, description="on that set; laid over base_training")
     adaptation: dict[str, Any] = Field({}, description="then on the clean set; laid over base_training")
 
@@ -404,6 +404,8 @@ def _changes(config: Config):
 
 def _datasets(config: Config):
     used = {"dataset": config.dataset} | {f"transfer.datasets.{key}": name for key, name in config.transfer.datasets.items()}
+    if config.weak_supervision.dataset:
+        used["weak_supervision.dataset"] = config.weak_supervision.dataset
     for key, name in used.items():
         if name not in config.datasets:
             close = difflib.get_close_matches(name, config.datasets, n=1)

@@ -6,6 +6,7 @@ write a function like `table5` and its paper/reference/<name>.csv, and name it i
 """
 
 import csv
+import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -86,14 +87,18 @@ class Plan(Runs):
     def __init__(self, config: Config):
         super().__init__(config)
         self.tables = {page.name: page for page in (declare(self) for declare in PAGES)}
+        figures = [page.figure.name for page in self.tables.values() if page.figure]
+        unknown = [name for name in config.pages.captions if name not in [*self.tables, *figures]]
+        if unknown:
+            raise ConfigError(f"pages.captions.{unknown[0]}: no such page; known: {', '.join([*self.tables, *figures])}")
         self.add_evaluations()
         for page in self.tables.values():
             self._add_page(page)
         self._add("cost", "pages/plan", **self._costs())
 
-    def cell(self, page: str, row: Label, column: Label, metric: str, k_test: int, run: Callable[[], str]) -> Cell:
-        """A cell measured on `run()`; where that needs what was not given, a cell that says so."""
-        paper = printed(page).get((row[1], column[1], metric))
+    def cell(self, page: str | float | None, row: Label, column: Label, metric: str, k_test: int, run: Callable[[], str]) -> Cell:
+        """A cell measured on `run()`, beside the number of the paper's table `page`; where it needs what was not given, it says so."""
+        paper = printed(page).get((row[1], column[1], metric)) if isinstance(page, str) else page
         common = (row[0], column[0], row[1], column[1], metric, paper)
         try:
             return Cell(*common, self.measured(run(), k_test), k_test)
@@ -163,8 +168,9 @@ class Plan(Runs):
         cells = [cell for block in blocks for line in block["cells"] for cell in line if cell]
         reasons = list(dict.fromkeys(cell["note"] for cell in cells if cell["source"] == "missing"))
         runs = self._measured_runs(page)
-        if reasons and not (self.config.pages.allow_missing and runs):
-            way_out = "give them, or set pages.allow_missing to have their cells shown as missing" if runs else "none of its numbers can be measured"
+        nothing = not runs and self.config.dataset in self.absent
+        if reasons and (nothing or not self.config.pages.allow_missing):
+            way_out = "give it" if nothing else "give it, or set pages.allow_missing to have such cells shown as missing"
             raise ConfigError("\n".join([f"results/{page} needs what was not given; {way_out}:", *(f"  {reason}" for reason in reasons)]))
         return [f"results/{run}/evaluation/metrics.json" for run in runs]
 
@@ -174,6 +180,7 @@ class Plan(Runs):
         return [job.removeprefix("pages/") for job, content in self.jobs.items() if content["stage"] == "figure"]
 
 
+@functools.cache
 def printed(table: str) -> dict[tuple[str, str, str], float]:
     """(row, column, metric) -> the number that the paper printed: reference/<table>.csv."""
     with open(REFERENCE / f"{table}.csv", newline="", encoding="utf-8") as f:
@@ -387,9 +394,14 @@ def released(plan: Plan) -> Page:
     rows, cells = [], []
     columns = same("# Parameters", "Top-1 (%)", "Top-5 (%)")
     for name, entry in RELEASED.items():
-        rows.append(Row((name, name), same(name, str(entry.k_test), entry.augmentation)))
-        metrics = zip(columns, ("parameters", "top1", "top5"), strict=True)
-        cells.append([plan.cell("released", (name, name), column, metric, entry.k_test, lambda name=name: plan.released(name)) for column, metric in metrics])
+        rows.append(Row((name, name), same(entry.title, str(entry.k_test), entry.augmentation or "–")))
+        published = zip(columns, ("parameters", "top1", "top5"), (ZOO[entry.network].parameters, entry.top1, entry.top5), strict=True)
+        cells.append(
+            [
+                plan.cell(value, (name, name), column, metric, entry.k_test, lambda name=name: plan.released(name))
+                for column, metric, value in published
+            ]
+        )
     resize = {"released": "the image's height scaled to k_test_image", "paper": "the image's shorter side scaled to k_test_image"}
     return Page(
         "released",

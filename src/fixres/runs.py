@@ -37,6 +37,7 @@ class Runs:
         self.config = config
         self.jobs: dict[str, dict] = {}
         self.k_tests: dict[str, list[int]] = {}
+        self.absent: set[str] = set()  # datasets that were asked for and are not there
 
     # --- networks ----------------------------------------------------------------------------------------------------
 
@@ -57,10 +58,13 @@ class Runs:
             if not entry.extra_data:
                 return self._train(twin, k_train, c.dataset, recipe)
             weak = c.weak_supervision
+            if not weak.dataset:
+                raise Missing("images with noisy tags: give weak_supervision.dataset")
             tagged = self._train(twin, k_train, weak.dataset, laid_over(recipe, weak.training, "weak_supervision.training"))
             adaptation = laid_over(recipe, weak.adaptation, "weak_supervision.adaptation")
             return self._train(twin, k_train, c.dataset, adaptation, init=tagged)
         source = self._weights(name)
+        self._data(c.dataset)
         if source:
             return self._pretrained(name, name, source)
         if entry.extra_data:
@@ -69,6 +73,7 @@ class Runs:
 
     def released(self, name: str) -> str:
         """The weights that the paper's authors released under `name` (models.zoo.RELEASED). Raises Missing where no file was given."""
+        self._data(self.config.dataset)
         file, entry = self.config.released.files.get(name), RELEASED[name]
         if not file:
             raise Missing(f"the authors' weights: download {entry.url} and give released.files.{name}")
@@ -168,7 +173,6 @@ class Runs:
         )
 
     def _pretrained(self, name: str, network: str, source: dict) -> str:
-        self._data(self.config.dataset)
         return self._add("pretrained", f"runs/{self.config.dataset}/{name}-pretrained", network=network, source=source, classes=1000)
 
     def _data(self, name: str) -> None:
@@ -177,6 +181,7 @@ class Runs:
         if dataset.rendered:
             self._add("render", f"{folder}/render", source=dataset.source, pinhole=dataset.rendered.model_dump())
         elif not Path(expanded(dataset.root)).is_dir():
+            self.absent.add(name)
             unset = "; is the variable set?" if "$" in expanded(dataset.root) else ""
             raise Missing(f"the images of {name}: datasets.{name}.root is no folder: {expanded(dataset.root)}{unset} (docs/datasets.md)")
         # The archives of a twin are not the published ones.

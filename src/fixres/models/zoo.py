@@ -33,6 +33,7 @@ class Network(NamedTuple):
     source: dict | None = None  # where its weights come from, as in `weights.fetch`; None: nobody distributes them
     licence: str | None = None  # of those weights
     twin: str | None = None  # the embedded network of the same class
+    extra_data: bool = False  # pre-trained on more than ImageNet (Table 2, "Extra Training Data")
 
 
 def _resnet10q(classes: int) -> "torch.nn.Module":
@@ -95,7 +96,7 @@ RESNET50 = Network(
     parameters=25.6,
     twin="resnet10q",
 )
-RESNET50_BILLION = RESNET50._replace(title="ResNet-50 Billion-scale", licence=NON_COMMERCIAL)
+RESNET50_BILLION = RESNET50._replace(title="ResNet-50 Billion-scale", licence=NON_COMMERCIAL, extra_data=True)
 
 
 def _wsl(width: int, parameters: float, source: dict) -> Network:
@@ -107,6 +108,7 @@ def _wsl(width: int, parameters: float, source: dict) -> Network:
         source=source,
         licence=NON_COMMERCIAL,
         twin=f"resnext14q_8x{width}d",
+        extra_data=True,
     )
 
 

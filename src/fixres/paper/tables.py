@@ -69,7 +69,7 @@ def read_metrics(page: dict, results: Path) -> dict[str, dict]:
             continue
         file = results / run / "evaluation" / "metrics.json"
         try:
-            measured[run] = json.loads(file.read_text(encoding="utf-8"))
+            measured[run] = {"file": str(file), **json.loads(file.read_text(encoding="utf-8"))}
         except OSError as error:
             raise job.JobError(f"{_where(page, cell)}: {file} cannot be read ({error.strerror})") from None
         except ValueError as error:
@@ -92,8 +92,7 @@ def collect(page: dict, measured: dict[str, dict]) -> dict[tuple[str, str], Numb
                     ours, std = values[cell["metric"]], values.get(f"{cell['metric']}_std")
             except (KeyError, TypeError) as error:
                 raise job.JobError(
-                    f"{_where(page, cell)}: {cell['run']}/evaluation/metrics.json is damaged or lacks {error}; delete it and let "
-                    "Snakemake make it again"
+                    f"{_where(page, cell)}: {metrics['file']} is damaged or lacks {error}; delete it and let Snakemake make it again"
                 ) from None
         numbers[cell["row"], cell["column"]] = Number(ours, std, cell["paper"])
     return numbers
@@ -137,7 +136,7 @@ def missing(page: dict) -> list[str]:
 
 def notes(page: dict, measured: dict[str, dict]) -> list[str]:
     """What stands below a page: its own remarks, then what the images that it used lack."""
-    return [*page["notes"], *dict.fromkeys(note for metrics in measured.values() for note in metrics["notes"])]
+    return [*page["notes"], *dict.fromkeys(note for metrics in measured.values() for note in metrics.get("notes", []))]
 
 
 # --- formats -----------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fixres.data import manifest, pinhole
+from fixres.data import manifest, twins
 
 ROOT = Path(__file__).parent.parent
 # The command of a job, with the repository's package and one thread a job.
@@ -41,6 +41,9 @@ SETTINGS = {
     "seed": 3,
     "train_images": 96,
     "val_images": 48,
+    "silhouettes": ["bar", "triangle", "hexagon", "cross", "star5", "star7"],
+    "hues": ["red", "green", "blue", "yellow"],
+    "mislabelled": 0.0,
     "shorter_side": [40, 60],
     "r1_median": 0.4,
     "r1_sigma": 0.3,
@@ -54,7 +57,8 @@ SETTINGS = {
 def tiny(tmp_path_factory) -> manifest.Manifest:
     """96 + 48 small pinhole images."""
     folder = tmp_path_factory.mktemp("tiny")
-    return manifest.build(folder, pinhole.render_set(folder, SETTINGS))
+    twins.write("imagefolder", folder, SETTINGS)
+    return manifest.build(folder)
 
 
 def fixres(*arguments: object, timeout: float = 120, env: dict | None = None) -> subprocess.CompletedProcess:

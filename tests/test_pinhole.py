@@ -1,5 +1,6 @@
 """The rendered set and the manifest: §3.1's imaging model, determinism, and what is said of bad data."""
 
+import hashlib
 import json
 import math
 import shutil
@@ -8,19 +9,48 @@ import numpy as np
 import pytest
 from conftest import SETTINGS, fixres, textured
 from PIL import Image
-from scipy.stats import kstest
+from scipy.stats import binomtest, kstest
 
-from fixres.data import manifest, pinhole
+from fixres.data import manifest, pinhole, twins
 from fixres.job import JobError
+
+LOOK = {"shorter_side": [88, 120], "r1_median": 0.25, "r1_sigma": 0.35, "r1_largest": 0.46, "off_centre": 0.08, "jpeg_quality": 90}
+
+
+def files(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*.jpg")}
 
 
 def test_an_image_depends_on_its_own_number_alone(tmp_path):
     """Any number of processes, and a larger set, give the same files."""
-    a = pinhole.render_set(tmp_path / "a", SETTINGS, processes=1)
-    b = pinhole.render_set(tmp_path / "b", SETTINGS | {"train_images": 240}, processes=3)
-    assert a.items() <= b.items()
-    for path in a:
-        assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes()
+    twins.write("imagefolder", tmp_path / "a", SETTINGS, processes=1)
+    twins.write("imagefolder", tmp_path / "b", SETTINGS | {"train_images": 240}, processes=3)
+    assert files(tmp_path / "a").items() <= files(tmp_path / "b").items()
+
+
+def test_images_are_those_that_they_have_always_been():
+    """A hash of 48 images and sizes, computed when there were 24 classes and no others."""
+    settings, h = SETTINGS | LOOK | {"seed": 0}, hashlib.sha256()
+    for split in ("train", "val"):
+        for index in range(24):
+            pixels, r = pinhole.render(index, split, index, settings)
+            h.update(pixels.tobytes() + np.float64(r).tobytes())
+    assert h.hexdigest() == "777de4b502477d526e1a347a699f8f003bebb938bb0955c94ffe160033c3cc4c"
+
+
+def test_wrong_tags_change_where_images_are_filed_and_nothing_else(tmp_path):
+    """`mislabelled`: the same images, the given share of the training images under another class, none of the others."""
+    clean = twins.items(SETTINGS | {"train_images": 4000})
+    noisy = twins.items(SETTINGS | {"train_images": 4000, "mislabelled": 0.3})
+    assert [(i.split, i.index, i.shows) for i in clean] == [(i.split, i.index, i.shows) for i in noisy]
+    wrong = [i for i in noisy if i.label != i.shows]
+    assert {i.split for i in wrong} == {"train"}
+    assert binomtest(len(wrong), 4000, 0.3).pvalue > 0.001
+    assert len({(i.shows, i.label) for i in wrong}) > 24 * 23 / 2
+    twins.write("imagefolder", tmp_path / "a", SETTINGS)
+    twins.write("imagefolder", tmp_path / "b", SETTINGS | {"mislabelled": 0.3})
+    assert files(tmp_path / "a").keys() != files(tmp_path / "b").keys()
+    assert set(files(tmp_path / "a").values()) == set(files(tmp_path / "b").values())
 
 
 def test_apparent_sizes_follow_the_imaging_model():
@@ -62,6 +92,7 @@ def test_a_manifest_survives_its_file(tmp_path, tiny):
     tiny.save(tmp_path / "m.npz")
     again = manifest.load(tmp_path / "m.npz")
     assert again.digest() == tiny.digest()
+    assert (again.classes, again.notes) == (tiny.classes, tiny.notes)
     assert again.files(np.arange(3)) == tiny.files(np.arange(3))
     assert np.nanmax(again.object_size) > 0
     data = bytearray((tmp_path / "m.npz").read_bytes())
@@ -102,7 +133,7 @@ def spoil(folder, how):
     [
         ("empty class", ["val/dog", "empty class"]),
         ("one class", ["train", "1 class folder(s), expected at least 2"]),
-        ("no val", ["val", "no such folder"]),
+        ("no val", ["missing: val", "found:   train"]),
         ("other classes", ["different classes", "dog, wolf"]),
         ("truncated", ["train/cat/a b.jpg", "cannot be decoded"]),
         ("not an image", ["train/cat/notes.jpg", "cannot be decoded"]),
@@ -119,12 +150,13 @@ def test_bad_data_are_named(folder, how, expected):
 def test_the_job_says_it_in_one_message(folder, tmp_path_factory):
     spoil(folder, "truncated")
     out = tmp_path_factory.mktemp("out")
-    (out / "config.json").write_text(json.dumps({"stage": "manifest"}))
-    result = fixres("manifest", "--config", out / "config.json", "--images", folder, "--out", out / "manifest.npz", "--threads", 1)
+    (out / "config.json").write_text(json.dumps({"stage": "manifest", "source": "imagefolder", "on_bad": "stop", "checksums": "published"}))
+    result = fixres("manifest", "--config", out / "config.json", "--root", folder, "--out", out / "manifest.npz", "--threads", 1)
     assert result.returncode == 1
     assert "a b.jpg" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (out / "manifest.npz").exists()
+    assert "## unreadable (1)" in (out / "report.md").read_text()
 
 
 def test_images_smaller_than_the_crop_are_told(shapes):

@@ -10,8 +10,9 @@ import os
 import sys
 
 STAGES = {
-    "render": ("fixres.data.pinhole", "render the pinhole set"),
-    "manifest": ("fixres.data.manifest", "check every image of a dataset and list them"),
+    "render": ("fixres.data.twins", "render a pinhole set in the layout of a dataset"),
+    "twin": ("fixres.data.twins:by_hand", "the same by hand: twin DATASET OUT"),
+    "manifest": ("fixres.data.manifest", "find, check, unpack and list a dataset's images"),
     "pretrained": ("fixres.stages.pretrained", "fetch a network's published weights and check them"),
     "train": ("fixres.stages.train", "train a network from scratch at one k_train"),
     "finetune": ("fixres.stages.finetune", "adapt its last layers to one k_test"),
@@ -40,14 +41,15 @@ def main(arguments: list[str]) -> int:
         print(f"no stage '{stage}'" + (f"; did you mean '{close[0]}'?" if close else "") + f"\n\n{usage()}", file=sys.stderr)
         return 2
     gc.disable()
-    module = importlib.import_module(STAGES[stage][0])
+    module, _, function = STAGES[stage][0].partition(":")
+    run = getattr(importlib.import_module(module), function or "main")
     gc.freeze()
     gc.enable()
     from fixres.config import ConfigError
     from fixres.job import JobError
 
     try:
-        module.main(rest)
+        run(rest)
     except (JobError, ConfigError) as error:
         print(f"\nerror in {stage}: {error}", file=sys.stderr)
         return 1

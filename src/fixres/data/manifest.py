@@ -1,31 +1,30 @@
 """The manifest: what is known of a dataset's images, so that no later job has to open one to find out.
 
-One row an image: path (below the image folder), label, split, height, width, CRC-32 of the file, and the true apparent size of the
-object where it is known (pinhole). Building it decodes every image once, in full: a file that cannot be decoded ends up in an error
-here, by name, and not in the middle of a training.
+One row an image: path, label, split, height, width, a hash of the file, and the true apparent size of the object where it is known
+(pinhole). Building it is one path for every source: find the files, check and unpack the archives, read the lists (`sources/`), decode
+every image once (`validate.py`), compare the counts with the published ones. A file that cannot be decoded ends up in an error here, by
+name, and not in the middle of a training. `report.md` beside the manifest lists all that is remarkable.
 """
 
 import csv
 import os
-import zlib
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fixres import job
-from fixres.job import JobError, atomic, progress
+from fixres.data import sources, validate
+from fixres.job import JobError, atomic
 
 SPLITS = ("train", "val")
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")  # torchvision's ImageFolder takes these
-SHOWN = 10  # bad files listed in an error
+OBJECTS = "objects.csv"  # what the suite rendered: path, true apparent size, …
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The images of one dataset; arrays have one row an image, sorted by split, then path."""
+    """The images of one dataset; arrays have one row an image, sorted by split, then as listed."""
 
     folder: Path  # that the paths are relative to
     classes: tuple[str, ...]
@@ -34,8 +33,9 @@ class Manifest:
     split: np.ndarray  # (n,) uint8, index into SPLITS
     height: np.ndarray  # (n,) int32, pixels
     width: np.ndarray  # (n,) int32, pixels
-    checksum: np.ndarray  # (n,) uint32, CRC-32 of the file
+    checksum: np.ndarray  # (n,) uint64, BLAKE2b of the file
     object_size: np.ndarray  # (n,) float32, r in pixels; NaN where unknown
+    notes: tuple[str, ...] = ()  # sentences that every page about this set must print
 
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of one split."""
@@ -53,10 +53,12 @@ class Manifest:
     def save(self, path: Path) -> None:
         columns = {name: getattr(self, name) for name in COLUMNS}
         with atomic(path) as temporary, open(temporary, "wb") as f:
-            np.savez(f, folder=np.array(str(self.folder)), classes=np.array(self.classes), **columns)
+            texts = {"folder": str(self.folder), "classes": self.classes, "notes": self.notes}
+            np.savez(f, **{name: np.array(text, np.str_) for name, text in texts.items()}, **columns)
 
 
 COLUMNS = ("path", "label", "split", "height", "width", "checksum", "object_size")
+SHOWN = 10  # bad files listed in an error
 
 
 def load(path: Path) -> Manifest:
@@ -64,93 +66,105 @@ def load(path: Path) -> Manifest:
     try:
         with np.load(path, allow_pickle=False) as archive:
             columns = {name: archive[name] for name in COLUMNS}
-            return Manifest(Path(str(archive["folder"])), tuple(archive["classes"].tolist()), **columns)
+            texts = {name: tuple(archive[name].tolist()) for name in ("classes", "notes")}
+            return Manifest(Path(str(archive["folder"])), **texts, **columns)
     except FileNotFoundError:
         raise JobError(f"{path}: no such manifest; ask Snakemake for it: snakemake {path}") from None
     except Exception as error:
         raise JobError(f"{path}: damaged manifest ({error}); delete it and let Snakemake build it again") from None
 
 
-def find_images(folder: Path) -> tuple[tuple[str, ...], list[tuple[str, int, int]]]:
-    """Classes and (path, label, split) of a folder in ImageFolder layout: `train/CLASS/*` and `val/CLASS/*`.
+def build(
+    root: Path,
+    source: str = "imagefolder",
+    work: Path | None = None,
+    on_bad: str = "stop",
+    checksums: str = "published",
+    processes: int = 1,
+    report: Path | None = None,
+    key: str = "datasets.<name>.root",
+) -> Manifest:
+    """From a user's folder to the manifest.
 
-    Labels follow the sorted class names, as in torchvision's ImageFolder. Raises `JobError` where a split or a class is missing
-    or empty, or where there is only one class.
+    Parameters
+    ----------
+    root : holds the source's archives or its unpacked layout; only read.
+    source : one of `sources.SOURCES`.
+    work : where archives are unpacked.
+    on_bad : `stop`: bad files are an error; `exclude`: they are left out, and a note says so.
+    checksums : what archives are checked against: `published` MD5s, or those `listed` in md5sums.txt in `root`.
+    report : where the report goes, also when bad files are an error.
+    key : the configuration key that names `root`, for messages.
     """
-    if not folder.is_dir():
-        raise JobError(f"{folder}: no such folder; expected the dataset with train/CLASS/* and val/CLASS/* (dataset.root)")
-    names = {}
-    for split in SPLITS:
-        if not (folder / split).is_dir():
-            raise JobError(f"{folder / split}: no such folder; an imagefolder source holds train/ and val/ (dataset.root)")
-        names[split] = sorted(entry.name for entry in os.scandir(folder / split) if entry.is_dir())
-    classes = tuple(names["train"])
-    if len(classes) < 2:
-        raise JobError(f"{folder / 'train'}: found {len(classes)} class folder(s), expected at least 2: one folder a class")
-    if names["val"] != names["train"]:
-        differ = sorted(set(names["val"]) ^ set(names["train"]))
-        raise JobError(f"{folder}: train/ and val/ hold different classes; only one of them has {', '.join(differ[:SHOWN])}")
-    found = []
+    root, of = root.absolute(), sources.load(source)
+    folder = sources.prepare(of, root, work.absolute() if work else None, checksums, key)
+    listing = sources.read(of, folder)
+    listing.images.sort(key=lambda row: row[2])
+    seen = validate.inspect(folder, listing, processes)
+    bad = validate.bad(listing, seen.remarks)
+    out = {remark.path for remark in seen.remarks if remark.kind in ("unreadable", "altered", "absent")}
+    kept = np.array([path not in out for path, _, _ in listing.images])
+    sizes = _object_sizes(root)
+    notes = _notes(of, listing, kept, bad, rendered=sizes is not None)
+    if report:
+        with atomic(report) as temporary:
+            temporary.write_text(validate.report(of, folder, listing, seen, kept, notes), encoding="utf-8", errors="surrogateescape")
+    if bad and on_bad == "stop":
+        named = [f"  {folder / r.path}: {validate.KINDS[r.kind]} {r.text and f'({r.text})'}".rstrip() for r in bad]
+        more = [f"  … and {len(named) - SHOWN} more" + (f": {report}" if report else "")] if len(named) > SHOWN else []
+        advice = "replace or remove them, or leave them out by on_bad: exclude"
+        raise JobError("\n".join([f"{folder}: {len(bad)} bad file(s); {advice}:", *named[:SHOWN], *more]))
+    rows = np.flatnonzero(kept)
+    images = [listing.images[i] for i in rows.tolist()]
     for number, split in enumerate(SPLITS):
-        for label, name in enumerate(classes):
-            directory = folder / split / name
-            files = sorted(
-                os.path.relpath(os.path.join(base, file), folder)
-                for base, _, entries in os.walk(directory, followlinks=True)
-                for file in entries
-                if file.lower().endswith(EXTENSIONS)
-            )
-            if not files:
-                raise JobError(f"{directory}: empty class; add images ({', '.join(EXTENSIONS)}) or remove the folder")
-            found += [(file, label, number) for file in files]
-    return classes, found
-
-
-def _inspect(job: tuple[str, list[str]]) -> list[tuple[int, int, int] | str]:
-    """(height, width, CRC-32) of each file after a full decode, or what is wrong with it."""
-    from PIL import Image
-
-    folder, files = job
-    results: list[tuple[int, int, int] | str] = []
-    for file in files:
-        try:
-            data = Path(folder, file).read_bytes()
-            with Image.open(os.path.join(folder, file)) as image:
-                image.convert("RGB")
-                results.append((image.height, image.width, zlib.crc32(data)))
-        except Exception as error:
-            results.append(f"{type(error).__name__}: {error}")
-    return results
-
-
-def build(folder: Path, object_sizes: dict[str, float] | None = None, processes: int = 1) -> Manifest:
-    """List, decode and check every image below `folder`. Raises `JobError` naming the files that cannot be decoded."""
-    folder = folder.absolute()
-    classes, found = find_images(folder)
-    files = [file for file, _, _ in found]
-    chunks = [files[i : i + 200] for i in range(0, len(files), 200)]
-    seen: list[tuple[int, int, int] | str] = []
-    with ProcessPoolExecutor(processes) as pool, progress("checking", len(files), "images") as bar:
-        for part in pool.map(_inspect, ((str(folder), chunk) for chunk in chunks)):
-            seen += part
-            bar.update(len(part))
-    bad = [f"  {folder / file}: {result}" for file, result in zip(files, seen, strict=True) if isinstance(result, str)]
-    if bad:
-        more = [f"  … and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else []
-        raise JobError("\n".join([f"{len(bad)} file(s) cannot be decoded; replace or remove them:", *bad[:SHOWN], *more]))
-    height, width, checksum = (np.array(column) for column in zip(*seen, strict=True))
-    sizes = [(object_sizes or {}).get(file, np.nan) for file in files]
+        if not any(row[2] == number for row in images):
+            raise JobError(f"{folder}: no usable image in {split}; see {report or 'the report'}")
     return Manifest(
         folder=folder,
-        classes=classes,
-        path=np.array([os.fsencode(file) for file in files]),
-        label=np.array([label for _, label, _ in found], np.int32),
-        split=np.array([split for _, _, split in found], np.uint8),
-        height=height.astype(np.int32),
-        width=width.astype(np.int32),
-        checksum=checksum.astype(np.uint32),
-        object_size=np.array(sizes, np.float32),
+        classes=listing.classes,
+        path=np.array([os.fsencode(path) for path, _, _ in images]),
+        label=np.array([label for _, label, _ in images], np.int32),
+        split=np.array([split for _, _, split in images], np.uint8),
+        height=seen.height[rows],
+        width=seen.width[rows],
+        checksum=seen.checksum[rows],
+        object_size=np.array([(sizes or {}).get(path, np.nan) for path, _, _ in images], np.float32),
+        notes=tuple(notes),
     )
+
+
+def _object_sizes(root: Path) -> dict[str, float] | None:
+    """path -> true apparent size, where the suite rendered the set."""
+    if not (root / OBJECTS).is_file():
+        return None
+    with open(root / OBJECTS, newline="", encoding="utf-8") as f:
+        return {row["path"]: float(row["r"]) for row in csv.DictReader(f)}
+
+
+def _notes(of: sources.Source, listing: sources.Listing, kept: np.ndarray, bad: list[validate.Remark], rendered: bool) -> list[str]:
+    """What must be said wherever a number of this set is shown."""
+    notes = []
+    if rendered and of.published:
+        notes.append(f"Images rendered by this suite in the layout of {of.title}; no number on them is one of the real set.")
+    if bad:
+        kinds = Counter(remark.kind for remark in bad)
+        notes.append(f"{of.title}: left out as bad: {', '.join(f'{n} {kind}' for kind, n in kinds.items())}.")
+    label, split = (np.array([row[i] for row in listing.images]) for i in (1, 2))
+    if listing.partial and not kept.all():
+        lost = [f"{(~kept & (split == i)).sum()} of {(split == i).sum()} listed {name} images" for i, name in enumerate(SPLITS)]
+        notes.append(f"{of.title}: this copy lacks {' and '.join(lost)}.")
+    for i, name in enumerate(SPLITS):
+        counts = np.bincount(label[kept & (split == i)], minlength=len(listing.classes))
+        if not counts.all():
+            empty = [listing.classes[c] for c in np.flatnonzero(counts == 0)]
+            notes.append(f"{of.title}: no {name} image of {len(empty)} of {len(counts)} classes: {sources.some(empty)}.")
+    if of.published and not rendered:
+        ours = (int((kept & (split == 0)).sum()), int((kept & (split == 1)).sum()), len(listing.classes))
+        what = ("training images", "test images", "classes")
+        differ = [f"{a} {w} (published: {b})" for a, b, w in zip(ours, of.published, what, strict=True) if a != b]
+        if differ:
+            notes.append(f"{of.title}: {', '.join(differ)}.")
+    return notes
 
 
 def summary(manifest: Manifest) -> list[str]:
@@ -181,13 +195,20 @@ def enlarged(manifest: Manifest, split: str, k: int) -> list[str]:
 
 
 def main(arguments: list[str]) -> None:
-    args = job.parser("manifest", __doc__, "images", "out").parse_args(arguments)
-    job.read_config(args.config, "manifest")
-    sizes = None
-    if (args.images / "objects.csv").is_file():
-        with open(args.images / "objects.csv", newline="", encoding="utf-8") as f:
-            sizes = {row["path"]: float(row["r"]) for row in csv.DictReader(f)}
-    manifest = build(args.images, sizes, args.threads)
+    p = job.parser("manifest", __doc__, "out")
+    p.add_argument("--root", type=Path, required=True, help="the dataset's folder: its archives or its unpacked files (only read)")
+    args = p.parse_args(arguments)
+    config = job.read_config(args.config, "manifest")
+    manifest = build(
+        args.root,
+        config["source"],
+        work=args.out.parent / "unpacked",
+        on_bad=config["on_bad"],
+        checksums=config["checksums"],
+        processes=args.threads,
+        report=args.out.parent / "report.md",
+        key=f"datasets.{args.out.absolute().parent.name}.root",
+    )
     manifest.save(args.out)
-    for line in summary(manifest):
+    for line in (*summary(manifest), *manifest.notes):
         job.log(line)

@@ -1,4 +1,4 @@
-"""The `pinhole` set: the imaging model of §3.1 rendered to real JPEG files in ImageFolder layout.
+"""The `pinhole` images: the imaging model of §3.1, rendered to real JPEG files. Which files they become is said in `twins.py`.
 
 An object of size R at distance Z, seen by a camera of focal length f = k·sqrt(HW), spans r = f·R/Z = k·sqrt(HW)·r1 pixels
 of an H×W image. Here k = 1 and r1 = R/Z is log-normal, so that the true apparent size of every object is known and eqs. (4)
@@ -8,31 +8,32 @@ A class is a silhouette × a hue. The hue gives the gradient something to learn 
 five points or seven?) reward resolution without tying a class to one spatial frequency. Everything else is a nuisance: pattern,
 light, rotation, background, distractors, image size and aspect ratio.
 
-Every image is a function of (seed, split, index) alone, so the number of processes changes nothing.
+Every image is a function of (seed, split, index), its class and the settings of its look, so the number of processes changes nothing.
 """
 
-import csv
 import math
 import os
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fixres import job
 from fixres.job import progress
 
-SILHOUETTES = ("bar", "triangle", "hexagon", "cross", "star5", "star7")
-HUES = ("red", "green", "blue", "yellow")
-HUE_DEGREES = {"red": 0.0, "yellow": 55.0, "green": 120.0, "blue": 225.0}
+POLYGONS = {"triangle": 3, "square": 4, "pentagon": 5, "hexagon": 6, "heptagon": 7, "octagon": 8}
+SILHOUETTES = ("bar", "cross", *POLYGONS, "star5", "star6", "star7", "star8", "star9")
+HUES = {"red": 0.0, "orange": 27.0, "yellow": 55.0, "green": 120.0, "cyan": 180.0, "blue": 225.0, "violet": 270.0, "pink": 318.0}  # degrees
 SPLITS = ("train", "val")
 SUPERSAMPLING = 4  # the mask of a shape is drawn this much larger, so that its edge is antialiased
+CHUNK = 100  # images that a process renders at once
 
 
-def class_names() -> list[str]:
-    """The classes in label order: names sorted, as ImageFolder does."""
-    return sorted(f"{silhouette}-{hue}" for silhouette in SILHOUETTES for hue in HUES)
+def class_names(settings: dict) -> list[str]:
+    """The classes in label order: every silhouette in every hue, names sorted, as ImageFolder does."""
+    return sorted(f"{silhouette}-{hue}" for silhouette in settings["silhouettes"] for hue in settings["hues"])
 
 
 def outline(silhouette: str) -> np.ndarray:
@@ -49,7 +50,7 @@ def outline(silhouette: str) -> np.ndarray:
         radii = np.where(np.arange(2 * n) % 2 == 0, 1.0, 0.72)
         points = np.stack([np.sin(angles) * radii, np.cos(angles) * radii], axis=1)
     else:
-        n = {"triangle": 3, "hexagon": 6}[silhouette]
+        n = POLYGONS[silhouette]
         angles = np.arange(n) * 2 * math.pi / n
         points = np.stack([np.sin(angles), np.cos(angles)], axis=1)
     x, y = points.T
@@ -108,7 +109,7 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
 
 def _surface(rng: np.random.Generator, hue: str, size: float, height: int, width: int) -> np.ndarray:
     """The object's surface: its hue with a random pattern of light and dark of the same hue. H×W×3, 0..1."""
-    degrees = HUE_DEGREES[hue] + rng.normal(0, 6)
+    degrees = HUES[hue] + rng.normal(0, 6)
     light = _rgb(degrees, rng.uniform(0.55, 0.95), rng.uniform(0.65, 1.0))
     dark = light * rng.uniform(0.75, 0.95)
     angle, frequency, phase = rng.uniform(0, math.pi), rng.uniform(1.0, 5.0) / size, rng.uniform(0, 1)
@@ -131,7 +132,7 @@ def render(label: int, split: str, index: int, settings: dict) -> tuple[np.ndarr
 
     Parameters
     ----------
-    label : index into `class_names()`.
+    label : index into `class_names(settings)`.
     settings : the pinhole section of the configuration (`fixres.config.Pinhole`), as a dict.
 
     Returns
@@ -140,7 +141,7 @@ def render(label: int, split: str, index: int, settings: dict) -> tuple[np.ndarr
     """
     stream = np.random.Philox(key=[settings["seed"], SPLITS.index(split)], counter=[0, 0, 0, index])
     rng = np.random.Generator(stream)
-    silhouette, hue = class_names()[label].split("-")
+    silhouette, hue = class_names(settings)[label].split("-")
     low, high = settings["shorter_side"]
     shorter, aspect = rng.uniform(low, high), math.exp(rng.uniform(0.0, math.log(1.45)))
     height, width = int(shorter), int(shorter * aspect)
@@ -161,53 +162,38 @@ def render(label: int, split: str, index: int, settings: dict) -> tuple[np.ndarr
     return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8), r
 
 
-def _label_of(index: int) -> int:
-    return index % len(class_names())
+class Drawing(NamedTuple):
+    """One image to be rendered, and the file that it becomes."""
+
+    path: str  # below the folder
+    label: int  # what it shows
+    split: str
+    index: int
+    form: str = "RGB"  # RGB, L (grey) or CMYK: a JPEG of that mode; PNG
 
 
-def relative_path(split: str, index: int) -> str:
-    """Where an image lies below the image folder: ImageFolder's split/class/file."""
-    name = class_names()[_label_of(index)]
-    return f"{split}/{name}/{name}_{index:06d}.jpg"
-
-
-def _write(job: tuple[str, str, range, dict]) -> list[tuple[str, float]]:
-    folder, split, indices, settings = job
-    rows = []
-    for index in indices:
-        pixels, r = render(_label_of(index), split, index, settings)
-        path = relative_path(split, index)
-        Image.fromarray(pixels).save(os.path.join(folder, path), quality=settings["jpeg_quality"])
-        rows.append((path, r))
-    return rows
-
-
-def render_set(folder: Path, settings: dict, processes: int = 1) -> dict[str, float]:
-    """Render both splits below `folder` and write `folder`/objects.csv (path, r in pixels); returns its content."""
-    for split in SPLITS:
-        for name in class_names():
-            (folder / split / name).mkdir(parents=True, exist_ok=True)
-    jobs = []
-    for split in SPLITS:
-        n = settings[f"{split}_images"]
-        jobs += [(str(folder), split, range(i, min(i + 100, n)), settings) for i in range(0, n, 100)]
-    sizes: dict[str, float] = {}
-    total = sum(len(job[2]) for job in jobs)
-    with ProcessPoolExecutor(processes) as pool, progress("rendering", total, "images") as bar:
-        for rows in pool.map(_write, jobs):
-            sizes.update(rows)
-            bar.update(len(rows))
-    with open(folder / "objects.csv", "w", newline="", encoding="utf-8") as f:
-        writer = csv.writer(f)
-        writer.writerow(["path", "r"])
-        writer.writerows((path, f"{r:.3f}") for path, r in sizes.items())
+def _write(work: tuple[str, Sequence[Drawing], dict]) -> list[float]:
+    folder, drawings, settings = work
+    sizes = []
+    for drawing in drawings:
+        pixels, r = render(drawing.label, drawing.split, drawing.index, settings)
+        image, file = Image.fromarray(pixels), os.path.join(folder, drawing.path)
+        if drawing.form == "PNG":
+            image.save(file, "PNG")
+        else:
+            (image if drawing.form == "RGB" else image.convert(drawing.form)).save(file, "JPEG", quality=settings["jpeg_quality"])
+        sizes.append(r)
     return sizes
 
 
-def main(arguments: list[str]) -> None:
-    p = job.parser("render", __doc__, "out")
-    args = p.parse_args(arguments)
-    config = job.read_config(args.config, "render")
-    sizes = render_set(args.out, config["pinhole"], args.threads)
-    values = np.array(list(sizes.values()))
-    job.log(f"rendered {len(values)} images; apparent size r: median {np.median(values):.1f}, {values.min():.1f} to {values.max():.1f} px")
+def draw(folder: Path, drawings: Sequence[Drawing], settings: dict, processes: int = 1) -> list[float]:
+    """Render files below `folder`; returns the true apparent size of each object, in pixels of its image."""
+    for parent in sorted({os.path.dirname(drawing.path) for drawing in drawings}):
+        (folder / parent).mkdir(parents=True, exist_ok=True)
+    work = [(str(folder), drawings[i : i + CHUNK], settings) for i in range(0, len(drawings), CHUNK)]
+    sizes: list[float] = []
+    with ProcessPoolExecutor(processes) as pool, progress("rendering", len(drawings), "images") as bar:
+        for part in pool.map(_write, work):
+            sizes += part
+            bar.update(len(part))
+    return sizes

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from fixres import job
-from fixres.data import manifest
+from fixres.data import manifest, sources
 from fixres.models import zoo
 
 # Images a second of a training step, at the resolution k, of a network on a device: what is not measured is estimated from these.
@@ -129,9 +129,7 @@ def images_of(name: str, dataset: dict, results: Path) -> tuple[int, int]:
         return len(data.rows("train")), len(data.rows("val"))
     if dataset["images"]:
         return tuple(dataset["images"])
-    from fixres.data.sources import SOURCES
-
-    published = SOURCES[dataset["source"]].published or SOURCES["imagenet"].published
+    published = sources.load(dataset["source"]).published or sources.load("imagenet").published
     return published[0], published[1]
 
 
@@ -171,7 +169,8 @@ def count(network: str, layers: list[str], classes: int) -> Work:
 def page(config: dict, counter: Counting) -> str:
     """Markdown: a row a page, one for all together, the longest jobs, and what is assumed."""
     everything = sorted(set().union(*config["pages"].values()))
-    rows = [line(name, jobs, counter) for name, jobs in [*config["pages"].items(), ("all together", everything)]]
+    pages = sorted(config["pages"].items(), key=lambda page: (not page[0].startswith("table"), page[0]))
+    rows = [line(name, jobs, counter) for name, jobs in [*pages, ("all together", everything)]]
     heads = ["page", "jobs", "done", "trainings", "fine-tunings", "evaluations", "device hours to go", "disk (GB)"]
     longest = sorted(everything, key=lambda name: (-counter.seconds(name), name))[:10]
     to_go = [[f"`{name}`", hours(counter.seconds(name)), "measured" if counter.is_measured(name) else "estimated"] for name in longest]

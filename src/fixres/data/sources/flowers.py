@@ -1,0 +1,41 @@
+"""Oxford Flowers 102 (Nilsback and Zisserman, 2008). Training is on the official train + val (1,020 each), as published numbers are.
+
+torchvision's Flowers102 has no such split and accepts no other label files than the published ones; the two files are read here.
+"""
+
+from pathlib import Path
+
+from fixres.data.sources import Listing, Part, Source, errors_of, mat
+from fixres.job import JobError
+
+LABELS, SPLITS = "imagelabels.mat", "setid.mat"
+
+
+def read(folder: Path) -> Listing:
+    with errors_of(folder / LABELS):
+        labels = [int(label) for label in mat(folder / LABELS, "labels")]
+    with errors_of(folder / SPLITS):
+        split = [(int(i), number) for number, key in ((0, "trnid"), (0, "valid"), (1, "tstid")) for i in mat(folder / SPLITS, key)]
+    for i, _ in split:
+        if not 1 <= i <= len(labels):
+            raise JobError(f"{folder / SPLITS}: image {i}, but {LABELS} has labels of 1 to {len(labels)}: it is missing from that list")
+    if wrong := sorted(set(labels) ^ set(range(1, len(set(labels)) + 1))):
+        raise JobError(f"{folder / LABELS}: label {wrong[-1]}, expected each of 1 to {len(set(labels))}: they are numbered without gaps")
+    images = [(f"jpg/image_{i:05d}.jpg", labels[i - 1] - 1, number) for i, number in split]
+    classes = tuple(f"{i:03d}" for i in sorted(set(labels)))  # the files hold no names
+    return Listing(classes, images, (LABELS, LABELS), ("jpg",))
+
+
+SOURCE = Source(
+    title="Oxford Flowers 102",
+    where="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
+    terms="published for research; the photographs belong to their owners",
+    published=(2040, 6149, 102),
+    homes=("flowers-102",),
+    parts=(
+        Part(LABELS, md5="e0620be6f572b9609742df49c70aed4d"),
+        Part(SPLITS, md5="a5357ecc9cb78c4bef273ce3793fc85c"),
+        Part("jpg", "102flowers.tgz", "52808999861908f626f3c1f4e79d11fa"),
+    ),
+    read=read,
+)

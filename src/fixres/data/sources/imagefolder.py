@@ -1,0 +1,26 @@
+"""Any dataset as `train/CLASS/*` and `val/CLASS/*`."""
+
+from pathlib import Path
+
+from fixres.data.sources import Listing, Part, Source, class_folders, some
+from fixres.job import JobError
+
+
+def read(folder: Path) -> Listing:
+    classes, train = class_folders(folder, "train", 0)
+    others, val = class_folders(folder, "val", 1)
+    if others != classes:
+        differ = sorted(set(others) ^ set(classes))
+        raise JobError(f"{folder}: train/ and val/ hold different classes; only one of them has {some(differ)}")
+    return Listing(classes, train + val, ("train", "val"))
+
+
+SOURCE = Source(
+    title="image folder",
+    where="your own images, as train/CLASS/* and val/CLASS/*",
+    terms="your own",
+    published=None,
+    homes=(),
+    parts=(Part("train"), Part("val")),
+    read=read,
+)

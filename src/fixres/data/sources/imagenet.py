@@ -1,0 +1,48 @@
+"""ImageNet 2012 (ILSVRC2012): the three official archives, or `train/` and `val/` with a folder a class.
+
+torchvision's ImageNet class writes into the data folder, starts again after an interruption and accepts no other checksums than the published ones; so
+the devkit is read here: its two lists give the class of each validation image. Classes are WordNet ids; labels follow their sorted order.
+"""
+
+from pathlib import Path
+
+from fixres.data.sources import Listing, Part, Source, class_folders, columns, errors_of, imagefolder, mat, some
+from fixres.job import JobError
+
+DEVKIT = "ILSVRC2012_devkit_t12.tar.gz", "fa75699e90414af021442c21a62c3abf"
+META = "ILSVRC2012_devkit_t12/data/meta.mat"
+TRUTH = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"
+
+
+def read(folder: Path) -> Listing:
+    if not (folder / META).exists() or any(entry.is_dir() for entry in (folder / "val").iterdir()):
+        return imagefolder.read(folder)
+    classes, train = class_folders(folder, "train", 0)
+    with errors_of(folder / META):
+        synsets = mat(folder / META, "synsets")
+        # The list also holds the inner nodes of the hierarchy; the classes are its leaves, and their numbers are not in the order of the ids.
+        wnids = {int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in synsets if int(s["num_children"]) == 0}
+    if differ := sorted(set(wnids.values()) ^ set(classes)):
+        raise JobError(f"{folder / 'train'}: other classes than {folder / META}; only one of them has {some(differ)}")
+    label, val = {wnid: i for i, wnid in enumerate(classes)}, []
+    for number, (found,) in enumerate(columns(folder / TRUTH, 1), 1):
+        if not found.isdecimal() or int(found) not in wnids:
+            raise JobError(f"{folder / TRUTH}: line {number}: label {found}, expected 1 to {len(wnids)}")
+        val.append((f"val/ILSVRC2012_val_{number:08d}.JPEG", label[wnids[int(found)]], 1))
+    return Listing(classes, train + val, ("train", TRUTH), ("val",))
+
+
+SOURCE = Source(
+    title="ImageNet 2012",
+    where="https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (after registration)",
+    terms="non-commercial research and education, agreed to on registration",
+    published=(1_281_167, 50_000, 1000),
+    homes=(),
+    parts=(
+        Part(META, *DEVKIT, unless="val"),
+        Part(TRUTH, *DEVKIT, unless="val"),
+        Part("val", "ILSVRC2012_img_val.tar", "29b22e2961454d5413ddabcf34fc5622", inside=None),
+        Part("train", "ILSVRC2012_img_train.tar", "1d675b47d978889d74fa0da5fadfb00e", inside=None, nested=True),
+    ),
+    read=read,
+)

@@ -1,0 +1,40 @@
+"""Oxford-IIIT Pets (Parkhi et al., 2012): trainval and test lists, label in the second column, from 1. Parsed by torchvision.
+
+The image folder holds some images that no list names (left out, as officially), and some files that are not RGB JPEG whatever their name.
+"""
+
+import os
+from pathlib import Path
+
+from fixres.data.sources import Listing, Part, Source, errors_of, link_named
+
+ANNOTATIONS = "annotations.tar.gz", "95a8c909bbe2e81eed6a22bccdf3f68f"
+
+
+def read(folder: Path) -> Listing:
+    from torchvision.datasets import OxfordIIITPet
+
+    lists, images = ("annotations/trainval.txt", "annotations/test.txt"), []
+    with link_named(folder, "oxford-iiit-pet") as parent:
+        parsed = []
+        for number, split in enumerate(("trainval", "test")):
+            with errors_of(folder / lists[number]):
+                parsed.append(OxfordIIITPet(parent, split))
+            start = os.path.join(parent, "oxford-iiit-pet")
+            images += [(os.path.relpath(p, start), label, number) for p, label in zip(parsed[-1]._images, parsed[-1]._labels, strict=True)]
+    return Listing(tuple(parsed[0].classes), images, lists, ("images",), complete=False)
+
+
+SOURCE = Source(
+    title="Oxford-IIIT Pets",
+    where="https://www.robots.ox.ac.uk/~vgg/data/pets/",
+    terms="CC BY-SA 4.0; the photographs belong to their owners",
+    published=(3680, 3669, 37),
+    homes=("oxford-iiit-pet",),
+    parts=(
+        Part("annotations/trainval.txt", *ANNOTATIONS),
+        Part("annotations/test.txt", *ANNOTATIONS),
+        Part("images", "images.tar.gz", "5c4f3ee8e5d25df40f4fd59a7f44e54c"),
+    ),
+    read=read,
+)

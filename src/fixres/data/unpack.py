@@ -1,0 +1,162 @@
+"""Archives as they are distributed: checked against their MD5, unpacked safely, each either whole or absent.
+
+A finished archive is a folder; while it is unpacked it has another name (`….partial`). A note beside it (`….checked`) says which file it came
+from, so that after an interruption neither the checksum nor a finished part is computed again, and another file of the same name is.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from fixres.job import JobError, atomic, log, progress
+
+MB = 1_000_000
+BUFFER = 4 * MB  # bytes read at once for a checksum
+SUMS = "md5sums.txt"  # checksums of one's own: lines of `md5  name`, as md5sum prints them
+
+
+def md5(file: Path) -> str:
+    """MD5 of a file, with progress."""
+    h = hashlib.md5(usedforsecurity=False)
+    with open(file, "rb") as f, progress(f"checking {file.name}", _mb(file.stat().st_size), "MB") as bar:
+        while block := f.read(BUFFER):
+            h.update(block)
+            bar.update(_mb(f.tell()) - bar.done)
+    return h.hexdigest()
+
+
+def _mb(size: int) -> int:
+    """Megabytes, rounded up."""
+    return -(-size // MB)
+
+
+def listed(root: Path) -> dict[str, str]:
+    """name -> MD5 out of md5sums.txt in `root`. Raises JobError where the file is missing or a line is no checksum."""
+    file = root / SUMS
+    if not file.is_file():
+        raise JobError(f"{file}: no such file; checksums: listed needs it (lines of `md5  name`: md5sum * > {SUMS})")
+    sums = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        found, _, name = line.partition("  ")
+        if len(found) != 32 or not name:
+            raise JobError(f"{file}: line {number}: found '{line}', expected `md5  name`")
+        sums[name] = found
+    return sums
+
+
+def check(file: Path, expected: str | None) -> None:
+    """Raises JobError where the MD5 of `file` is not `expected`; where none is known, the log says so."""
+    if expected is None:
+        log(f"{file.name}: no checksum is published, so none is checked")
+    elif (found := md5(file)) != expected:
+        raise JobError(
+            f"{file}: MD5 {found}, expected {expected}: the file is cut short, damaged or not the official one; get it again. "
+            f"(For a copy of your own: checksums: listed, and an {SUMS} beside it)"
+        )
+
+
+def unpack(archive: Path, expected: str | None, work: Path, nested: bool = False) -> Path:
+    """Check `archive` and unpack it below `work`; nothing is repeated that an interrupted call had finished.
+
+    Parameters
+    ----------
+    expected : MD5 of the archive; None: not checked.
+    nested : the archive holds tars, and each becomes a folder of its own (ImageNet's training set).
+
+    Returns
+    -------
+    The folder with the archive's content.
+    """
+    target = work / archive.name
+    partial, note = target.with_name(f"{target.name}.partial"), target.with_name(f"{target.name}.checked")
+    stat = archive.stat()
+    fingerprint = f"{expected} {stat.st_size} {stat.st_mtime_ns}"
+    work.mkdir(parents=True, exist_ok=True)
+    if not note.is_file() or note.read_text() != fingerprint:
+        for old in (target, partial):
+            shutil.rmtree(old, ignore_errors=True)
+        check(archive, expected)
+        with atomic(note) as temporary:
+            temporary.write_text(fingerprint)
+    if target.is_dir():
+        log(f"{archive.name}: already unpacked")
+        return target
+    if not nested:
+        shutil.rmtree(partial, ignore_errors=True)
+    if not partial.is_dir() and (free := shutil.disk_usage(work).free) < stat.st_size:
+        raise JobError(f"{work}: {free // MB} MB free, but {archive} unpacks to at least {_mb(stat.st_size)} MB: make room first")
+    partial.mkdir(exist_ok=True)
+    with open(archive, "rb") as f, _errors_of(archive), progress(f"unpacking {archive.name}", _mb(stat.st_size), "MB") as bar:
+        for _ in _nested(f, partial) if nested else _extract(f, partial):
+            bar.update(_mb(f.tell()) - bar.done)
+    partial.rename(target)
+    return target
+
+
+@contextlib.contextmanager
+def _errors_of(archive: Path) -> Iterator[None]:
+    """What tarfile and the decompressors raise, as one message each."""
+    try:
+        yield
+    except tarfile.FilterError as error:
+        raise JobError(f"{archive}: refused, it would write or link outside its folder ({error}); get the official archive") from None
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise JobError(f"{archive}: cut short or damaged ({error}); get it again") from None
+    except OSError as error:
+        if error.errno is not None:  # of the file system; gzip's own have no number
+            raise
+        raise JobError(f"{archive}: cut short or damaged ({error}); get it again") from None
+
+
+def safe(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    """tarfile's data filter, which would quietly make absolute names relative: they are refused, too."""
+    if os.path.isabs(member.name):
+        raise tarfile.AbsolutePathError(member)
+    return tarfile.data_filter(member, folder)
+
+
+def _extract(f: BinaryIO, folder: Path) -> Iterator[str]:
+    """Unpack an open tar into `folder`, yielding the names."""
+    with tarfile.open(fileobj=f) as tar:
+        for member in tar:
+            tar.extract(member, folder, filter=safe)
+            yield member.name
+        _ended(tar)
+
+
+def _nested(f: BinaryIO, folder: Path) -> Iterator[str]:
+    """Unpack an open tar of tars, straight out of the outer one, a folder each; folders that are there are finished."""
+    with tarfile.open(fileobj=f) as outer:
+        for member in outer:
+            safe(member, str(folder))
+            target = folder / Path(member.name).stem
+            if not target.is_dir():
+                partial = folder / f".{target.name}.partial"
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir()
+                inner = outer.extractfile(member)
+                if inner is None:
+                    raise tarfile.ReadError(f"{member.name} is not a file")
+                with inner:
+                    for _ in _extract(inner, partial):
+                        pass
+                partial.rename(target)
+            yield member.name
+        _ended(outer)
+
+
+def _ended(tar: tarfile.TarFile) -> None:
+    """A tar ends with blocks of zeros. tarfile accepts one that was cut between two files; this does not.
+
+    Reading on to the end also makes gzip compare its own checksum.
+    """
+    if tar.fileobj.tell() < tar.offset + tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("no end-of-archive mark")
+    while tar.fileobj.read(BUFFER):
+        pass

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from fixres import job
 from fixres.data import manifest
+from fixres.device import ALONE, Device
 from fixres.models import weights, zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import evaluate, sgd
@@ -23,6 +24,7 @@ from fixres.stages import evaluate, sgd
 RECIPE = {
     "epochs": 3,
     "batch_size": 12,
+    "micro_batch": 64,
     "lr": 0.05,
     "schedule": "triangle",
     "lr_step": 30,
@@ -39,7 +41,8 @@ TRAIN = {
     "seed": 0,
     "network": "resnet10q",
     "k_train": 32,
-    "recipe": RECIPE | {"samples_per_epoch": 96, "repeated_augmentation": 3},
+    "init": None,
+    "recipe": RECIPE | {"cutmix": 0.0, "samples_per_epoch": 96, "repeated_augmentation": 3},
     "augmentation": {"name": "train DA", "area": [0.08, 1.0], "aspect": [0.75, 4 / 3], "jitter": 0.3},
 }
 FINETUNE = {
@@ -53,7 +56,16 @@ FINETUNE = {
     "recipe": RECIPE | {"batch_norm": "affine+statistics", "images": None},
     "augmentation": {"name": "test DA"},
 }
-EVALUATE = {"stage": "evaluate", "version": 1, "run": "runs/tiny/net", "seed": 0, "network": "resnet10q", "k_test": [24, 32], "folds": 10}
+EVALUATE = {
+    "stage": "evaluate",
+    "version": 1,
+    "run": "runs/tiny/net",
+    "seed": 0,
+    "network": "resnet10q",
+    "k_test": [24, 32],
+    "test_resize": "paper",
+    "folds": 10,
+}
 
 
 class Bench:
@@ -204,8 +216,6 @@ def test_learning_rates(schedule, warmup, epochs):
 
 def test_the_loop_is_torchs_sgd(tmp_path):
     """fit() against torch.optim.SGD, with momentum, Nesterov and weight decay."""
-    from fixres.device import Device
-
     torch.manual_seed(0)
     ours = torch.nn.Linear(5, 3)
     theirs = torch.nn.Linear(5, 3)
@@ -222,7 +232,8 @@ def test_the_loop_is_torchs_sgd(tmp_path):
     def stream(first):
         return (((x,), y) for x, y in batches[first:])
 
-    sgd.fit(ours, ours, stream, recipe, 3, Checkpoints(tmp_path, "k"), 100, Device(torch.device("cpu"), "fp32"))
+    cpu = Device(torch.device("cpu"), "fp32")
+    sgd.fit(ours, ours, stream, recipe, 3, Checkpoints(tmp_path, "k"), 100, cpu, sgd.batching(recipe, ALONE, "base_training"))
     torch.testing.assert_close(ours.weight, theirs.weight)
 
 

@@ -40,9 +40,11 @@ INPUT_HELP = {
 def device_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Options of the jobs that run a network: none of them changes what is computed beyond rounding."""
     p.add_argument("--loader", choices=["auto", "dali", "pillow"], default="auto", help="auto: DALI where installed")
-    p.add_argument("--workers", type=int, default=1, help="threads that decode and cut images (default: 1)")
+    p.add_argument("--workers", type=int, default=1, help="threads that decode and cut images, of all processes (default: 1)")
     p.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="auto", help="auto: bf16 where the hardware has it")
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (of several processes each takes a device of its own)")
+    p.add_argument("--processes", type=int, default=1, help="one a device; they share the threads and workers (default: 1)")
+    p.add_argument("--compile", action="store_true", help="compile the network with torch.compile: minutes at first, then faster steps")
     return p
 
 

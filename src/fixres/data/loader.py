@@ -7,6 +7,7 @@ that and the colour jitter happen on the device (`to_device`), alike for both lo
 DALI's own random crops depend on its batch size and threads; here it only executes rectangles that are given to it.
 """
 
+import functools
 import itertools
 import math
 import os
@@ -20,12 +21,13 @@ import torch
 
 from fixres.data.manifest import Manifest
 from fixres.data.roc import Views
+from fixres.device import send
 from fixres.job import JobError
 
 CPU = torch.device("cpu")
 PREFETCH = 3  # batches prepared ahead of the one in use
 PERMUTATIONS = torch.tensor([(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
-GREY = torch.tensor([0.2989, 0.587, 0.114])  # ITU-R 601-2 luma, as torchvision and Pillow convert to grey
+GREY = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, as torchvision and Pillow convert to grey
 
 
 class Crops(NamedTuple):
@@ -61,16 +63,21 @@ def batches(
     """
     if resolve(loader) == "dali":
         return _dali_batches(manifest, requests, threads, device)
-    return _pillow_batches(manifest, requests, threads)
+    return _pillow_batches(manifest, requests, threads, device)
 
 
 def to_device(crops: torch.Tensor, views: Views, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> torch.Tensor:
     """uint8 crops to what the network sees: jittered, scaled to [0, 1], normalised; (n, 3, k, k) float32 in channels_last."""
-    x = crops.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+    x = send(crops, device).permute(0, 3, 1, 2).float() / 255
     if views.jitter is not None:
         x = colour_jitter(x, torch.from_numpy(views.jitter), torch.from_numpy(views.jitter_order))
-    mean_, std_ = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (mean, std))
-    return (x - mean_) / std_
+    return (x - _channels(mean, device)) / _channels(std, device)
+
+
+@functools.cache
+def _channels(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """(1, 3, 1, 1), made once: a copy to a GPU waits for what it is computing."""
+    return torch.tensor(values, device=device).view(1, 3, 1, 1)
 
 
 def colour_jitter(x: torch.Tensor, factors: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
@@ -86,12 +93,10 @@ def colour_jitter(x: torch.Tensor, factors: torch.Tensor, order: torch.Tensor) -
     order : (n,) in 0..5, which permutation of the three.
     """
     sequence = PERMUTATIONS[order]
-    weights = GREY.to(x.device).view(1, 3, 1, 1)
+    factors, sequence = send(factors.gather(1, sequence), x.device), send(sequence, x.device)
     for position in range(3):
-        operation = sequence[:, position]
-        f = factors.gather(1, operation[:, None]).to(x.device).view(-1, 1, 1, 1)
-        operation = operation.to(x.device).view(-1, 1, 1, 1)
-        grey = (x * weights).sum(dim=1, keepdim=True)
+        f, operation = (a[:, position].view(-1, 1, 1, 1) for a in (factors, sequence))
+        grey = (x * _channels(GREY, x.device)).sum(dim=1, keepdim=True)
         flat = torch.where(operation == 0, 0.0, grey.mean(dim=(2, 3), keepdim=True))
         reference = torch.where(operation == 2, grey, flat)
         x = (f * x + (1 - f) * reference).clamp(0, 1)
@@ -148,21 +153,31 @@ def _cut_pillow(file: str, crops: list[np.ndarray], request: list[Crops], out: l
             if views.cut:
                 crop = image.crop(tuple(int(v) for v in box)).resize((k, k), Image.Resampling.BILINEAR)
             else:
-                crop = image.resize((k, k), Image.Resampling.BILINEAR, box=box)
+                x0, y0, x1, y1 = (0, 0, k, k) if views.into is None else views.into[row].tolist()
+                crop = image.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=box)
+                if crop.size != (k, k):
+                    black = Image.new("RGB", (k, k))
+                    black.paste(crop, (x0, y0))
+                    crop = black
             if views.flip[row]:
                 crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             batch[row] = np.asarray(crop)
 
 
-def _pillow_batches(manifest: Manifest, requests: Iterable[list[Crops]], threads: int) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
-    def work(jobs: list[tuple], request: list[Crops], out: list[np.ndarray]) -> None:
+def _pillow_batches(
+    manifest: Manifest, requests: Iterable[list[Crops]], threads: int, device: torch.device
+) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
+    def work(jobs: list[tuple], request: list[Crops], out: list[torch.Tensor]) -> None:
+        arrays = [batch.numpy() for batch in out]
         for file, *crops in jobs:
-            _cut_pillow(file, crops, request, out)
+            _cut_pillow(file, crops, request, arrays)
+
+    pinned = device.type == "cuda"  # so that the copy to the device does not wait for what it is computing
 
     with ThreadPoolExecutor(threads) as pool:
 
         def submit(request: list[Crops]) -> tuple:
-            out = [np.empty((len(views.image), k, k, 3), np.uint8) for views, k in request]
+            out = [torch.empty((len(views.image), k, k, 3), dtype=torch.uint8, pin_memory=pinned) for views, k in request]
             images, crops = _layout(request, _slots(request))
             jobs = list(zip(manifest.files(images), *crops, strict=True))
             return request, out, [pool.submit(work, jobs[i::threads], request, out) for i in range(threads)]
@@ -177,7 +192,7 @@ def _pillow_batches(manifest: Manifest, requests: Iterable[list[Crops]], threads
                 for future in futures:
                     future.result()
                 pending.extend(submit(r) for r in itertools.islice(stream, 1))
-                yield request, [torch.from_numpy(a) for a in out]
+                yield request, out
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -185,8 +200,21 @@ def _pillow_batches(manifest: Manifest, requests: Iterable[list[Crops]], threads
 # --- DALI --------------------------------------------------------------------------------------------------------------------
 
 
-def _dali_pipeline(source: Iterator, slots: list[tuple[int, bool]], batch_size: int, threads: int, device: torch.device):
-    """The graph: read, decode once, then one cut and one resize for each slot (k, cut) of an image."""
+class Slot(NamedTuple):
+    """One crop of each image of a batch."""
+
+    k: int
+    cut: bool  # cut, then resize; else the other way round
+    placed: bool  # in a rectangle of the crop, with black around it
+
+    @property
+    def inputs(self) -> int:
+        """What the graph reads for it: start and end of the RoC, flip; where it is placed, its size and place in the crop."""
+        return 5 if self.placed else 3
+
+
+def _dali_pipeline(source: Iterator, slots: list[Slot], batch_size: int, threads: int, device: torch.device):
+    """The graph: read, decode once, then one cut and one resize for each slot of an image."""
     from nvidia.dali import fn, pipeline_def, types
 
     mixed = device.type == "cuda"
@@ -194,7 +222,7 @@ def _dali_pipeline(source: Iterator, slots: list[tuple[int, bool]], batch_size: 
 
     @pipeline_def(batch_size=batch_size, num_threads=threads, device_id=device_id, prefetch_queue_depth=PREFETCH)
     def graph():
-        files, *geometry = fn.external_source(source=source, num_outputs=1 + 3 * len(slots), batch=True)
+        files, *geometry = fn.external_source(source=source, num_outputs=1 + sum(slot.inputs for slot in slots), batch=True)
         image = fn.decoders.image(
             fn.io.file.read(files),
             device="mixed" if mixed else "cpu",
@@ -204,12 +232,16 @@ def _dali_pipeline(source: Iterator, slots: list[tuple[int, bool]], batch_size: 
         )
         resize = {"interp_type": types.INTERP_LINEAR, "antialias": True}
         crops = []
-        for i, (k, cut) in enumerate(slots):
-            start, end, flip = geometry[3 * i : 3 * i + 3]
-            if cut:
-                crop = fn.resize(fn.slice(image, start=start, end=end, axes=[0, 1]), size=[k, k], **resize)
+        for slot in slots:
+            start, end, flip, *place = (geometry.pop(0) for _ in range(slot.inputs))
+            size = place[0] if slot.placed else [slot.k, slot.k]
+            if slot.cut:
+                crop = fn.resize(fn.slice(image, start=start, end=end, axes=[0, 1]), size=size, **resize)
             else:
-                crop = fn.resize(image, size=[k, k], roi_start=start, roi_end=end, roi_relative=False, **resize)
+                crop = fn.resize(image, size=size, roi_start=start, roi_end=end, roi_relative=False, **resize)
+            if slot.placed:
+                around = {"axes": [0, 1], "out_of_bounds_policy": "pad", "fill_values": 0}
+                crop = fn.slice(crop, start=place[1], shape=[slot.k, slot.k], **around)
             crops.append(fn.flip(crop, horizontal=flip))
         return tuple(crops)
 
@@ -217,7 +249,7 @@ def _dali_pipeline(source: Iterator, slots: list[tuple[int, bool]], batch_size: 
 
 
 def _dali_feed(manifest: Manifest, request: list[Crops], layout: Layout) -> tuple:
-    """What the graph reads for one batch: the files, then start, end and flip of every slot."""
+    """What the graph reads for one batch: the files, then the inputs of every slot."""
     feed: list = [[np.frombuffer(os.fsencode(f), np.uint8) for f in manifest.files(layout.images)]]
     for (views, _), crops in zip(request, layout.crops, strict=True):
         # An unused slot cuts some crop's rectangle of the image's own first slot; it is dropped in `_assemble`.
@@ -227,6 +259,9 @@ def _dali_feed(manifest: Manifest, request: list[Crops], layout: Layout) -> tupl
         for slot in range(crops.shape[1]):
             x0, y0, x1, y1 = boxes[:, slot].T
             feed += [list(np.stack([y0, x0], axis=1)), list(np.stack([y1, x1], axis=1)), list(flips[:, slot])]
+            if views.into is not None:
+                x0, y0, x1, y1 = views.into[rows[:, slot]].T
+                feed += [list(np.stack([y1 - y0, x1 - x0], axis=1).astype(np.float32)), list(np.stack([-y0, -x0], axis=1).astype(np.int32))]
     return tuple(feed)
 
 
@@ -245,11 +280,12 @@ def _dali_batches(
             under_way.append((request, _layout(request, slots)))
             yield _dali_feed(manifest, *under_way[-1])
 
-    kinds = [(k, views.cut) for (views, k), n in zip(first, slots, strict=True) for _ in range(n)]
+    kinds = [Slot(k, views.cut, views.into is not None) for (views, k), n in zip(first, slots, strict=True) for _ in range(n)]
     pipeline = _dali_pipeline(source(), kinds, max(len(views.image) for views, _ in first), threads, device)
     while True:
         try:
-            outputs = pipeline.run()
+            # The outputs belong to torch's stream: its kernels wait for DALI's, and DALI takes the memory back only behind them.
+            outputs = pipeline.run(torch.cuda.current_stream(device) if device.type == "cuda" else None)
         except StopIteration:
             return
         except RuntimeError as error:
@@ -273,10 +309,10 @@ def _assemble(outputs: tuple, layout: Layout, device: torch.device) -> list[torc
         at += crops.shape[1]
         image, slot = np.nonzero(crops >= 0)
         order = np.argsort(crops[image, slot])
-        image, slot = torch.from_numpy(image[order]), torch.from_numpy(slot[order])
+        index = send(torch.from_numpy(np.stack([slot[order], image[order]])), device)
         if device.type == "cuda":
             parts = torch.stack([torch.from_dlpack(s.as_tensor()) for s in slots])
         else:
             parts = torch.stack([torch.from_numpy(s.as_array()) for s in slots])
-        result.append(parts[slot, image])
+        result.append(parts[index[0], index[1]])
     return result

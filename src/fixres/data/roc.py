@@ -18,7 +18,7 @@ ATTEMPTS = 10  # rectangles tried before RandomResizedCrop falls back to a centr
 # Uniform numbers of one view: ATTEMPTS areas, ATTEMPTS aspect ratios, then the ones named here.
 AREA, ASPECT, TOP, LEFT, FLIP = 0, ATTEMPTS, 2 * ATTEMPTS, 2 * ATTEMPTS + 1, 2 * ATTEMPTS + 2
 JITTER, JITTER_ORDER, SHIFT, NUMBERS = FLIP + 1, FLIP + 4, FLIP + 5, FLIP + 6
-PURPOSES = {"views": 0, "order": 1}
+PURPOSES = {"views": 0, "order": 1, "cutmix": 2, "dropout": 3}
 
 TEST_MARGIN = (256, 224)  # k_test_image / k_test at test time, kept constant when k_test changes (§4.1)
 
@@ -30,6 +30,7 @@ class Augmentation(NamedTuple):
     area: tuple[float, float] = (0.08, 1.0)  # σ², §3.1.2
     aspect: tuple[float, float] = (3 / 4, 4 / 3)  # α, §3.1.2
     jitter: float = 0.0  # brightness, contrast and saturation each scale by U(1 - jitter, 1 + jitter)
+    test_resize: str = "paper"  # of test DA: "paper" or "released", see `resized_sizes`
 
     @property
     def deterministic(self) -> bool:
@@ -47,10 +48,11 @@ class Views:
     jitter: np.ndarray | None  # (n, 3) float32: factors of brightness, contrast, saturation; None: no jitter
     jitter_order: np.ndarray | None  # (n,) int64 in 0..5: which permutation of the three
     cut: bool  # True: cut, then resize (train DA). False: resize the whole image, then cut (test DA): filters see past the RoC
+    into: np.ndarray | None = None  # (n, 4) int64: x0, y0, x1, y1 of the RoC in the crop, black around it; None: it fills the crop
 
     def __getitem__(self, rows) -> "Views":
-        some = (None if a is None else a[rows] for a in (self.jitter, self.jitter_order))
-        return Views(self.image[rows], self.box[rows], self.flip[rows], *some, self.cut)
+        jitter, order, into = (None if a is None else a[rows] for a in (self.jitter, self.jitter_order, self.into))
+        return Views(self.image[rows], self.box[rows], self.flip[rows], jitter, order, self.cut, into)
 
 
 def uniforms(seed: int, epoch: int, images: np.ndarray, repeats: np.ndarray) -> np.ndarray:
@@ -81,18 +83,39 @@ def order(seed: int, epoch: int, images: int, samples: int, repeats: int = 1) ->
     return np.repeat(drawn, repeats)[:samples], repeat.reshape(-1)[:samples]
 
 
+def word(seed: int, purpose: str, *coordinates: int) -> int:
+    """64 random bits, a function of the seed, the purpose and up to three coordinates alone: to seed a generator with."""
+    counter = np.array([0, *coordinates, *[0] * (3 - len(coordinates))], np.uint64)
+    return int(np.random.Philox(key=np.array([seed, PURPOSES[purpose]], np.uint64), counter=counter).random_raw())
+
+
 def stream(
-    seed: int, images: int, samples: int, batch_size: int, first: int, last: int, repeats: int = 1
+    seed: int,
+    images: int,
+    samples: int,
+    batch_size: int,
+    first: int,
+    last: int,
+    repeats: int = 1,
+    micro_batch: int | None = None,
+    rank: int = 0,
+    world: int = 1,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(epoch, image, repeat) of every batch from step `first` up to `last`; epochs of samples // batch_size whole batches."""
-    steps_per_epoch, current = samples // batch_size, -1
+    """(epoch, image, repeat) of every micro-batch from step `first` up to `last`; epochs of samples // batch_size whole batches.
+
+    Of each global batch a rank gets its contiguous share, in pieces of `micro_batch` images (None: in one piece): whatever the number of
+    ranks, together they see the same micro-batches.
+    """
+    steps_per_epoch, current, micro = samples // batch_size, -1, micro_batch or batch_size // world
     for step in range(first, last):
         epoch, within = divmod(step, steps_per_epoch)
         if epoch != current:
             image, repeat = order(seed, epoch, images, samples, repeats)
             current = epoch
-        part = rank_slice(within, batch_size)
-        yield epoch, image[part], repeat[part]
+        share = rank_slice(within, batch_size, rank, world)
+        for start in range(share.start, share.stop, micro):
+            part = slice(start, min(start + micro, share.stop))
+            yield epoch, image[part], repeat[part]
 
 
 def rank_slice(step: int, batch_size: int, rank: int = 0, world: int = 1) -> slice:
@@ -109,29 +132,58 @@ def test_image_size(k_test: int) -> int:
     return TEST_MARGIN[0] * k_test // TEST_MARGIN[1]
 
 
-def centre_boxes(heights: np.ndarray, widths: np.ndarray, k_test: int, shift: np.ndarray | None = None) -> np.ndarray:
-    """RoCs of the test transform: resize the shorter side to `k_test_image`, then cut a k_test × k_test crop.
+def resized_sizes(heights: np.ndarray, widths: np.ndarray, k_test: int, test_resize: str = "paper") -> tuple[np.ndarray, np.ndarray]:
+    """(heights, widths) of the resized images that the test transform cuts from, whole pixels; the side that follows is floored.
 
-    Follows torchvision's Resize and CenterCrop to the pixel: the long side is floored and the crop's offset rounds half to even.
+    Parameters
+    ----------
+    test_resize : which side becomes `k_test_image`: "paper", the shorter one (§5); "released", the height, as in the authors' released
+        code, whose weights are tuned with it: a portrait may come out narrower than the crop.
+    """
+    heights, widths = np.asarray(heights, np.int64), np.asarray(widths, np.int64)
+    size = test_image_size(k_test)
+    by_width = widths <= heights if test_resize == "paper" else np.zeros(len(heights), bool)
+    fixed, other = np.where(by_width, widths, heights), np.where(by_width, heights, widths)
+    follows = np.maximum((size * other / fixed).astype(np.int64), 1)
+    return np.where(by_width, follows, size), np.where(by_width, size, follows)
+
+
+def centre_boxes(
+    heights: np.ndarray, widths: np.ndarray, k_test: int, shift: np.ndarray | None = None, test_resize: str = "paper"
+) -> np.ndarray:
+    """RoCs of the test transform: resize to `k_test_image`, then cut a k_test × k_test crop.
+
+    Follows torchvision's Resize and CenterCrop to the pixel: the long side is floored and the crop's offset rounds half to even. Where
+    the resized image is narrower than the crop (`placed`), the RoC is as wide as the image.
 
     Parameters
     ----------
     shift : (n,) in [0, 1], test DA2: where the crop lies between the left (0) and the right (1) edge; None: in the centre.
+    test_resize : "paper" or "released", see `resized_sizes`.
 
     Returns
     -------
     (n, 4) x0, y0, x1, y1 in pixels of the input image; not whole numbers in general.
     """
-    heights, widths = np.asarray(heights, np.int64), np.asarray(widths, np.int64)
-    size = test_image_size(k_test)
-    portrait = widths <= heights
-    short, long = np.where(portrait, widths, heights), np.where(portrait, heights, widths)
-    resized_long = (size * long / short).astype(np.int64)
-    resized_w, resized_h = np.where(portrait, size, resized_long), np.where(portrait, resized_long, size)
-    left = np.rint((resized_w - k_test) / 2.0) if shift is None else np.floor(shift * (resized_w - k_test + 1))
-    left, top = np.minimum(left, resized_w - k_test), np.rint((resized_h - k_test) / 2.0)
+    resized_h, resized_w = resized_sizes(heights, widths, k_test, test_resize)
+    across = np.minimum(k_test, resized_w)
+    left = np.rint((resized_w - across) / 2.0) if shift is None else np.floor(shift * (resized_w - across + 1))
+    left, top = np.minimum(left, resized_w - across), np.rint((resized_h - k_test) / 2.0)
     sx, sy = widths / resized_w, heights / resized_h
-    return np.stack([left * sx, top * sy, (left + k_test) * sx, (top + k_test) * sy], axis=1)
+    return np.stack([left * sx, top * sy, (left + across) * sx, (top + k_test) * sy], axis=1)
+
+
+def placed(heights: np.ndarray, widths: np.ndarray, k_test: int) -> np.ndarray:
+    """Where the RoC of the released test transform lies in the crop: an image narrower than it stands between black bars.
+
+    Returns
+    -------
+    (n, 4) int64: x0, y0, x1, y1 in pixels of the crop. Of an odd number of black columns the right bar has one more, as torchvision's
+    CenterCrop pads.
+    """
+    across = np.minimum(k_test, resized_sizes(heights, widths, k_test, "released")[1])
+    left = (k_test - across) // 2
+    return np.stack([left, np.zeros_like(left), left + across, np.full_like(left, k_test)], axis=1)
 
 
 def random_resized_boxes(heights: np.ndarray, widths: np.ndarray, u: np.ndarray, augmentation: Augmentation) -> np.ndarray:
@@ -181,7 +233,9 @@ def views(
     """The crops of `images` (rows of the manifest, whose sizes are given) under an augmentation, at k×k pixels."""
     n = len(images)
     if augmentation.name == "test DA":
-        return Views(images, centre_boxes(heights, widths, k), np.zeros(n, bool), None, None, cut=False)
+        boxes = centre_boxes(heights, widths, k, test_resize=augmentation.test_resize)
+        into = placed(heights, widths, k) if augmentation.test_resize == "released" else None
+        return Views(images, boxes, np.zeros(n, bool), None, None, cut=False, into=into)
     u = uniforms(seed, epoch, images, np.zeros(n, np.int64) if repeats is None else repeats)
     flip = u[:, FLIP] < 0.5
     jitter = order_ = None
@@ -193,6 +247,33 @@ def views(
     if augmentation.name == "train DA":
         return Views(images, random_resized_boxes(heights, widths, u, augmentation), flip, jitter, order_, cut=True)
     raise ValueError(f"augmentation '{augmentation.name}': expected 'train DA', 'test DA' or 'test DA2'")
+
+
+class CutMix(NamedTuple):
+    """The rectangle of one batch that comes from each crop's partner."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    share: float  # of the crop's pixels that stay: the weight of its own label
+
+
+def cutmix(seed: int, step: int, probability: float, k: int) -> CutMix | None:
+    """CutMix of the global batch of one step, for k×k crops; None where this batch stays as it is.
+
+    Source: Yun et al., "CutMix" (2019), §3.1: λ ~ Beta(1, 1), a box of area 1 - λ about a uniform centre; what lies outside of the crop is
+    cut off, and the labels are mixed by the pixels that are left.
+    """
+    if not probability:
+        return None
+    rng = np.random.Generator(np.random.Philox(key=np.array([seed, PURPOSES["cutmix"]], np.uint64), counter=[0, 0, 0, step]))
+    chance, mixing, x, y = rng.random(4)
+    if chance >= probability:
+        return None
+    half = int(k * math.sqrt(1 - mixing)) // 2
+    (x0, x1), (y0, y1) = ((max(int(c * k) - half, 0), min(int(c * k) + half, k)) for c in (x, y))
+    return CutMix(x0, y0, x1, y1, 1 - (x1 - x0) * (y1 - y0) / k**2)
 
 
 def expected_size_ratio(k_train: int, k_test: int, area: tuple[float, float] = (0.08, 1.0)) -> float:

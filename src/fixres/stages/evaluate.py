@@ -8,6 +8,7 @@ The predictions for every image stand in predictions/k<k_test>.npz beside the re
 already, for exactly these weights and images, is not computed again: adding one to a table costs that one.
 """
 
+import argparse
 import time
 import zipfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fixres import job
+from fixres import distributed, job
 from fixres.data import loader, manifest, roc
 from fixres.device import open_device
 from fixres.models import weights, zoo
@@ -27,53 +28,66 @@ TOP = 5
 
 def main(arguments: list[str]) -> None:
     p = job.device_options(job.parser("evaluate", __doc__, "manifest", "weights", "out"))
-    args = p.parse_args(arguments)
+    distributed.run(evaluate, p.parse_args(arguments), ["evaluate", *arguments])
+
+
+def evaluate(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
     config = job.read_config(args.config, "evaluate")
     data = manifest.load(args.manifest)
-    device = open_device(args.device, args.precision, args.threads)
+    device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
     startup = time.process_time()
 
     rows, entry = data.rows("val"), zoo.ZOO[config["network"]]
     network = zoo.build(config["network"], len(data.classes), 0)
     weights.load_into(network, args.weights)
     network.to(device.device).eval()
+    model = device.prepare(network)
+    test_da = roc.Augmentation("test DA", test_resize=config["test_resize"])
+    transform = test_da.name if test_da.test_resize == "paper" else f"{test_da.name} ({test_da.test_resize})"
     shared = (config["network"], str(config["version"]), data.digest(), job.file_digest(args.weights))
-    keys = {k: job.digest(f"test DA {k}", *shared) for k in config["k_test"]}
+    keys = {k: job.digest(f"{transform} {k}", *shared) for k in config["k_test"]}
     folder = args.out.parent / "predictions"
-    known = {k: predictions for k in keys if (predictions := load_predictions(folder / f"k{k}.npz", keys[k])) is not None}
+    found = ranks.tell(lambda: {k: load_predictions(folder / f"k{k}.npz", keys[k]) for k in keys})
+    known = {k: predictions for k, predictions in found.items() if predictions is not None}
     missing = [k for k in keys if k not in known]
     if known:
         job.log(f"predictions kept: k_test {', '.join(map(str, known))}")
 
-    fresh = {k: np.empty((len(rows), min(TOP, len(data.classes))), np.int32) for k in missing}
-    at = 0
+    fresh = {k: torch.empty((len(rows), min(TOP, len(data.classes))), dtype=torch.int32, device=device.device) for k in missing}
     if missing:
         job.log(f"{config['run']}: k_test {', '.join(map(str, missing))} on {len(rows)} images")
         for line in manifest.enlarged(data, "val", max(missing)):
             job.log(line)
-        wanted = loader.batches(data, requests(data, rows, missing), args.loader, args.workers, device.device)
-        with job.progress("evaluation", len(rows) * len(missing), "crops") as bar, torch.no_grad(), device.autocast():
-            for crops, pixels in wanted:
+        share = ranks.share(len(rows), BATCH)
+        at, wanted = share.start, requests(data, rows[share], test_da, missing)
+        cut = loader.batches(data, wanted, args.loader, ranks.portion(args.workers), device.device)
+        bar = job.progress("evaluation", (share.stop - share.start) * len(missing), "crops")
+        with bar, torch.no_grad(), device.autocast():
+            for crops, pixels in cut:
                 for (views, k), part in zip(crops, pixels, strict=True):
-                    logits = network(loader.to_device(part, views, entry.mean, entry.std, device.device))
-                    fresh[k][at : at + len(part)] = logits.float().topk(fresh[k].shape[1]).indices.cpu().numpy()
+                    logits = model(loader.to_device(part, views, entry.mean, entry.std, device.device))
+                    fresh[k][at : at + len(part)] = logits.float().topk(fresh[k].shape[1]).indices
                     bar.update(len(part))
                 at += len(pixels[0])
+    for predictions in fresh.values():
+        ranks.collect(predictions, BATCH)
+    if not ranks.first:
+        return
     for k, predictions in fresh.items():
         with job.atomic(folder / f"k{k}.npz") as temporary, open(temporary, "wb") as f:
-            np.savez(f, key=np.array(keys[k]), path=data.path[rows], label=data.label[rows], top=predictions)
+            known[k] = predictions.cpu().numpy()
+            np.savez(f, key=np.array(keys[k]), path=data.path[rows], label=data.label[rows], top=known[k])
 
-    labels, found = data.label[rows], known | fresh
-    measured = {str(k): accuracy(found[k], labels, config["folds"]) for k in config["k_test"]}
+    measured = {str(k): accuracy(known[k], data.label[rows], config["folds"]) for k in config["k_test"]}
     for k, m in measured.items():
         job.log(f"k_test {k}: top-1 {m['top1']:.2f} ± {m['top1_std']:.2f}, top-5 {m['top5']:.2f}")
-    job.write_json(args.out, {"run": config["run"], "images": len(rows), "folds": config["folds"], "k_test": measured})
+    about = {"parameters": sum(p.numel() for p in network.parameters()), "notes": list(getattr(data, "notes", ()))}
+    job.write_json(args.out, {"run": config["run"], "images": len(rows), "folds": config["folds"], "k_test": measured, **about})
     job.log_times(startup)
 
 
-def requests(data: manifest.Manifest, rows: np.ndarray, resolutions: list[int]) -> Iterator[list[loader.Crops]]:
-    """Each validation image once, at every resolution, under test DA."""
-    test_da = roc.Augmentation("test DA")
+def requests(data: manifest.Manifest, rows: np.ndarray, test_da: roc.Augmentation, resolutions: list[int]) -> Iterator[list[loader.Crops]]:
+    """Each of the images once, at every resolution."""
     for start in range(0, len(rows), BATCH):
         chosen = rows[start : start + BATCH]
         h, w = data.height[chosen], data.width[chosen]

@@ -7,6 +7,7 @@ The trunk below the trained layers is frozen and stays in eval mode. Where the a
 computed once and kept in memory, if they fit --cache-mb; otherwise every epoch computes them again. Both give the same numbers.
 """
 
+import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from fixres import job
+from fixres import distributed, job
 from fixres.data import loader, manifest, roc
-from fixres.device import Device, open_device
+from fixres.device import Device, open_device, send
 from fixres.models import weights, zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.models.split import Split, split
@@ -31,13 +32,16 @@ def main(arguments: list[str]) -> None:
     p = job.device_options(job.parser("finetune", __doc__, "manifest", "weights", "out"))
     p.add_argument("--checkpoint-seconds", type=float, default=60.0, help="save the state this often (default: 60)")
     p.add_argument("--cache-mb", type=float, default=2000, help="memory for activations that are computed once (default: 2000)")
-    args = p.parse_args(arguments)
+    distributed.run(finetune, p.parse_args(arguments), ["finetune", *arguments])
+
+
+def finetune(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
     config = job.read_config(args.config, "finetune")
+    recipe, entry, k = config["recipe"], zoo.ZOO[config["network"]], config["k_test"]
     data = manifest.load(args.manifest)
-    device = open_device(args.device, args.precision, args.threads)
+    device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
     startup = time.process_time()
 
-    recipe, entry, k = config["recipe"], zoo.ZOO[config["network"]], config["k_test"]
     rows = some(data.rows("train"), recipe["images"], config["seed"])
     steps_per_epoch = len(rows) // recipe["batch_size"]
     if not steps_per_epoch:
@@ -45,37 +49,41 @@ def main(arguments: list[str]) -> None:
             f"fine_tuning.batch_size: found {recipe['batch_size']}, but there are {len(rows)} images to fine-tune on; "
             f"expected at most that many (fine_tuning.images, {args.manifest})"
         )
+    batch = sgd.batching(recipe, ranks, "fine_tuning")
     network = zoo.build(config["network"], len(data.classes), config["seed"])
     weights.load_into(network, args.weights)
     network.to(device.device)
     parts = freeze(network, config["layers"], entry, recipe["batch_norm"])
+    parts = parts._replace(trunk=device.prepare(parts.trunk), head=device.prepare(parts.head))
     job.log(f"{config['run']}: {entry.title}, {' + '.join(config['layers'])} at k_test {k}; {recipe['epochs']} epochs of {steps_per_epoch}")
 
     for line in manifest.enlarged(data, "train", k):
         job.log(line)
     augmentation = roc.Augmentation(**config["augmentation"])
-    source = Source(parts, data, rows, k, augmentation, config["seed"], entry, device, args.loader, args.workers)
-    batch = recipe["batch_size"]
-    cache = source.cache(batch, args.cache_mb * 1e6) if augmentation.deterministic else None
+    source = Source(parts, data, rows, k, augmentation, config["seed"], entry, device, args.loader, ranks.portion(args.workers), ranks)
+    cache = source.cache(batch.micro, args.cache_mb * 1e6) if augmentation.deterministic else None
     labels = torch.from_numpy(data.label[rows]).long().to(device.device)
 
     def stream(first: int) -> Iterator[tuple[Activations, torch.Tensor]]:
-        drawn = roc.stream(config["seed"], len(rows), len(rows), batch, first, recipe["epochs"] * steps_per_epoch)
+        whole = (config["seed"], len(rows), len(rows), recipe["batch_size"], first, recipe["epochs"] * steps_per_epoch)
+        drawn = roc.stream(*whole, 1, batch.micro, ranks.rank, ranks.size)
         if cache is None:
             requests = (source.crops(rows[image], epoch) for epoch, image, _ in drawn)
             for images, frontier in source.activations(requests):
-                yield frontier, torch.from_numpy(data.label[images]).long().to(device.device)
+                yield frontier, send(torch.from_numpy(data.label[images]).long(), device.device)
         else:
             for _, image, _ in drawn:
-                chosen = torch.from_numpy(image).to(device.device)
+                chosen = send(torch.from_numpy(image), device.device)
                 yield tuple(a[chosen] for a in cache), labels[chosen]
 
     checkpoint_key = job.digest(job.canonical(config), data.digest(), job.file_digest(args.weights))
     checkpoints = Checkpoints(args.out.parent / "checkpoints", checkpoint_key)
     trained = nn.ModuleList(parts.modules)
-    sgd.fit(parts.head, trained, stream, recipe, steps_per_epoch, checkpoints, args.checkpoint_seconds, device)
-    weights.save(args.out, network.state_dict(), {"run": config["run"], "classes": list(data.classes)})
-    checkpoints.clear()
+    fitting = (recipe, steps_per_epoch, checkpoints, args.checkpoint_seconds, device, batch, ranks, config["seed"])
+    sgd.fit(parts.head, trained, stream, *fitting)
+    if ranks.first:
+        weights.save(args.out, network.state_dict(), {"run": config["run"], "classes": list(data.classes)})
+        checkpoints.clear()
     job.log_times(startup)
 
 
@@ -125,6 +133,7 @@ class Source:
     device: Device
     loader: str
     workers: int
+    ranks: distributed.Ranks
 
     def activations(self, requests: Iterator[list[loader.Crops]]) -> Iterator[tuple[np.ndarray, Activations]]:
         """(rows of the manifest, frontier of the trunk) of each batch of crops."""
@@ -141,10 +150,14 @@ class Source:
         return [loader.Crops(roc.views(self.augmentation, self.k, chosen, h, w, self.seed, epoch), self.k)]
 
     def cache(self, batch: int, budget: float) -> Activations | None:
-        """The activations of every training image in the order of `rows`, or None where they take more than `budget` bytes."""
-        chunks = [self.rows[i : i + batch] for i in range(0, len(self.rows), batch)]
+        """The activations of every training image in the order of `rows`, or None where they take more than `budget` bytes.
+
+        Of several processes each computes those of its share of the images, and then holds all.
+        """
+        share = self.ranks.share(len(self.rows), batch)
+        chunks = [self.rows[i : min(i + batch, share.stop)] for i in range(share.start, share.stop, batch)]
         # The probe tells what one image takes, and keeps a cache that will not fit from being filled.
-        _, probe = next(self.activations(iter([self.crops(chunks[0][:1], 0)])))
+        _, probe = next(self.activations(iter([self.crops(self.rows[:1], 0)])))
         need = sum(a[0].numel() * a.element_size() for a in probe) * len(self.rows)
         shapes = ", ".join("×".join(map(str, a.shape[1:])) for a in probe)
         if need > budget:
@@ -152,11 +165,13 @@ class Source:
             return None
         job.log(f"activations ({shapes}) take {need / 1e9:.2f} GB: computed once")
         kept = [torch.empty((len(self.rows), *a.shape[1:]), dtype=a.dtype, device=a.device) for a in probe]
-        at = 0
-        with job.progress("activations", len(self.rows), "images") as bar:
+        at = share.start
+        with job.progress("activations", share.stop - share.start, "images") as bar:
             for images, frontier in self.activations(self.crops(chunk, 0) for chunk in chunks):
                 for store, a in zip(kept, frontier, strict=True):
                     store[at : at + len(images)] = a
                 at += len(images)
                 bar.update(len(images))
+        for store in kept:
+            self.ranks.collect(store, batch)
         return tuple(kept)

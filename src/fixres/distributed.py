@@ -1,0 +1,186 @@
+"""One job on several devices: one process a device, started here or by torchrun, that agree on everything but their share of the work.
+
+    python -m fixres train … --processes 8                                   # starts and watches eight processes on this machine
+    torchrun --nnodes 2 --nproc-per-node 8 … -m fixres train …              # the same code, started from outside
+
+Every process builds the same network and walks through the same steps; a step's images are shared evenly (`roc.rank_slice`), gradients and
+batch-norm statistics are summed with an explicit all_reduce (`sgd.fit`), and process 0 alone logs and writes. There is no
+DistributedDataParallel: one place sums, in one order, and what it computes is written down there.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import torch
+
+from fixres.job import JobError
+
+T = TypeVar("T")
+ERRORS = "FIXRES_ERRORS"  # the folder in which a process leaves the exception that ended it; set by `_launch` alone
+PATIENCE = timedelta(hours=2)  # for one collective: processes may drift apart by as much as one of them has to load
+
+
+class Ranks(NamedTuple):
+    """Which of the job's processes this one is; the default is a job of one process."""
+
+    rank: int = 0
+    size: int = 1
+    local: int = 0  # among the processes on this machine: its device
+    on_machine: int = 1  # how many share this machine's processors
+
+    @property
+    def first(self) -> bool:
+        """Whether this process logs and writes."""
+        return self.rank == 0
+
+    def share(self, n: int, chunk: int = 1, rank: int | None = None) -> slice:
+        """The part of n things that a rank (this one) works on: contiguous, whole chunks but at the very end, each thing once."""
+        chunks, r = -(-n // chunk), self.rank if rank is None else rank
+        start, end = chunks * r // self.size, chunks * (r + 1) // self.size
+        return slice(min(start * chunk, n), min(end * chunk, n))
+
+    def portion(self, threads: int) -> int:
+        """Of threads that the job was given on this machine, those of this process: at least one."""
+        return max(1, threads // self.on_machine)
+
+    def collect(self, whole: torch.Tensor, chunk: int = 1) -> None:
+        """Every rank has filled its share of the rows of `whole` (contiguous); afterwards every rank has all of them, bit for bit."""
+        for rank in range(self.size if self.size > 1 else 0):
+            part = whole[self.share(len(whole), chunk, rank)]
+            if part.numel():
+                torch.distributed.broadcast(part.view(-1).view(torch.uint8), rank)
+
+    def sum(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Each tensor summed over the ranks, the same bits on all. Two ranks add a + b; of more, the library chooses the order."""
+        if self.size == 1:
+            return tensors
+        flat = torch.cat([t.reshape(-1) for t in tensors])
+        torch.distributed.all_reduce(flat)
+        parts = flat.split([t.numel() for t in tensors])
+        # Each in its own memory layout, which the optimiser wants alike in gradient and parameter.
+        return [torch.empty_like(t).copy_(part.view_as(t)) for part, t in zip(parts, tensors, strict=True)]
+
+    def tell(self, make: Callable[[], T]) -> T:
+        """What `make` returns on rank 0, on every rank."""
+        if self.size == 1:
+            return make()
+        told = [make() if self.first else None]
+        torch.distributed.broadcast_object_list(told)
+        return told[0]
+
+
+def run(stage: Callable[[argparse.Namespace, Ranks], None], args: argparse.Namespace, command: list[str]) -> None:
+    """Run a stage in this process, or in as many as --processes or torchrun ask for.
+
+    Parameters
+    ----------
+    args : with `processes` and `device`.
+    command : the same as words, behind `python -m fixres`, to start the processes with.
+    """
+    if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
+        _join(stage, args)
+    elif args.processes > 1:
+        _launch(args.processes, command)
+    elif args.processes == 1:
+        stage(args, Ranks())
+    else:
+        raise JobError(f"--processes: found {args.processes}, expected 1 or more")
+
+
+def _join(stage: Callable[[argparse.Namespace, Ranks], None], args: argparse.Namespace) -> None:
+    """This is one of several processes: meet the others, do the share, leave."""
+    from fixres.device import pick
+
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    ranks = Ranks(*(int(os.environ.get(name, default)) for name, default in zip(names, (0, 1, 0, 1), strict=True)))
+    launched = os.environ.get(ERRORS)
+    if launched and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: nobody trains on when the process that watches is killed
+    silence = contextlib.nullcontext() if ranks.first else contextlib.redirect_stderr(open(os.devnull, "w"))  # noqa: SIM115
+    try:
+        with silence, _group(pick(args.device, ranks)):
+            stage(args, ranks)
+    except BaseException as error:
+        if not launched:  # torchrun reports
+            raise
+        _leave(error, Path(launched), ranks)
+        os._exit(1)  # at once: the others are stopped; an orderly end could wait for them
+
+
+@contextlib.contextmanager
+def _group(device: torch.device) -> Iterator[None]:
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    # Both: gradients travel between the devices, predictions and checkpoints between the processors.
+    torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    yield
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def _leave(error: BaseException, folder: Path, ranks: Ranks) -> None:
+    """Leave the exception for the process that started this one."""
+    error.add_note(f"in process {ranks.rank} of {ranks.size}:\n{''.join(traceback.format_exception(error))}")
+    try:
+        content = pickle.dumps(error)
+        pickle.loads(content)  # some exceptions can be written, but not read
+    except Exception:
+        content = pickle.dumps(RuntimeError("\n".join(error.__notes__)))
+    temporary = folder / f".{ranks.rank}"
+    temporary.write_bytes(content)
+    temporary.rename(folder / f"{time.time_ns():020d}-{ranks.rank}")
+
+
+def _launch(processes: int, command: list[str]) -> None:
+    """Start the processes with torch's launcher (torchrun's), watch them, and end as they do.
+
+    The first that fails ends all; its exception is raised here, so that a person reads it once, as from a job of one process.
+    """
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    with tempfile.TemporaryDirectory(prefix="fixres-") as folder:
+        os.environ[ERRORS] = folder
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=processes,
+            run_id=uuid.uuid4().hex,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="localhost",
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+        )
+        try:
+            elastic_launch(config, sys.executable)("-m", "fixres", *command)
+        except ChildFailedError as error:
+            killed = {rank: f for rank, f in error.failures.items() if f.exitcode < 0}
+            left = sorted(Path(folder).glob("[0-9]*-*"))
+            if killed:  # before `left`: the others then fail because they lost it
+                rank, failure = killed.popitem()
+                raise JobError(
+                    f"process {rank} of {processes} was ended by {failure.signal_name()}, and the others with it (SIGKILL: perhaps the "
+                    "memory ran out). The same command resumes from the newest checkpoint"
+                ) from None
+            if left:
+                raise pickle.loads(left[0].read_bytes()) from None
+            raise JobError(f"{processes} processes: one ended with an error of its own; see the lines above") from None
+        except SignalException as stopped:
+            if stopped.sigval == signal.SIGINT:
+                raise KeyboardInterrupt from None
+            sys.exit(128 + stopped.sigval)

@@ -421,7 +421,8 @@ def reported(page: str, row: Label, column: Label, metric: str) -> Cell:
 def subject(plan: Plan, paper: str, *names: str) -> Label:
     """What the numbers of a page are of: our networks and images, the paper's."""
     titles = dict.fromkeys(ZOO[plan.architecture(name)].title for name in names)
-    return f"{', '.join(titles)} on {plan.config.dataset}", f"{paper} on ImageNet"
+    ours = ", ".join(titles) if len(titles) < 4 else "quarter-scale networks of the same classes" if plan.config.twins else paper
+    return f"{ours} on {plan.config.dataset}", f"{paper} on ImageNet"
 
 
 PAGES = (table1, table2, table3, table5, released)

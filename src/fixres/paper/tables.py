@@ -144,7 +144,9 @@ def notes(page: dict, measured: dict[str, dict]) -> list[str]:
 
 def amount(value: float, metric: str, decimals: int) -> str:
     """A number as it is printed: per cent, or millions of parameters with three digits."""
-    return (f"{value:.1f}M" if value < 100 else f"{value:.0f}M") if metric == "parameters" else f"{value:.{decimals}f}"
+    if metric == "parameters":
+        return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}M"
+    return f"{value:.{decimals}f}"
 
 
 def _label(label: list[str], paper: str = " ({})") -> str:

@@ -42,7 +42,7 @@ def train(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
     startup = time.process_time()
 
-    steps_per_epoch = recipe["samples_per_epoch"] // recipe["batch_size"]
+    steps_per_epoch = (recipe["samples_per_epoch"] or len(data.rows("train"))) // recipe["batch_size"]
     network = zoo.build(config["network"], len(data.classes), config["seed"])
     key = [job.canonical(config), data.digest()]
     if args.init:
@@ -78,7 +78,8 @@ def train(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
 def requests(config: dict, data: manifest.Manifest, first: int, batch: sgd.Batch, ranks: distributed.Ranks) -> Iterator[list[loader.Crops]]:
     """The crops of this process's micro-batches from step `first` on: order, RoC, flip and jitter of the whole training (§3.1.2, §5)."""
     recipe = config["recipe"]
-    rows, k, samples = data.rows("train"), config["k_train"], recipe["samples_per_epoch"]
+    rows, k = data.rows("train"), config["k_train"]
+    samples = recipe["samples_per_epoch"] or len(rows)
     augmentation = roc.Augmentation(**config["augmentation"])
     last = recipe["epochs"] * (samples // recipe["batch_size"])
     whole = (config["seed"], len(rows), samples, recipe["batch_size"], first, last, recipe["repeated_augmentation"])

@@ -10,9 +10,7 @@ from fixres.data import manifest, twins
 from fixres.stages import evaluate, finetune, train
 
 SOURCES = ["imagenet", "cars", "cub", "flowers", "pets", "birdsnap"]
-IMAGES = Pinhole(
-    train_images=96, val_images=24, silhouettes=["bar", "star5"], hues=["red", "blue"], shorter_side=[40, 60], r1_median=0.4, r1_largest=0.6
-)
+IMAGES = Pinhole(train_images=96, val_images=48, silhouettes=["triangle"], shorter_side=[40, 60], r1_median=0.4, r1_largest=0.6)
 RECIPE = {
     "batch_size": 16,
     "micro_batch": 64,
@@ -24,7 +22,7 @@ RECIPE = {
     "weight_decay": 1e-4,
     "label_smoothing": 0.0,
 }
-TRAIN = {"epochs": 16, "lr": 0.2, "samples_per_epoch": None, "repeated_augmentation": 1, "cutmix": 0.0}
+TRAIN = {"epochs": 10, "lr": 0.1, "samples_per_epoch": None, "repeated_augmentation": 1, "cutmix": 0.0}
 FINETUNE = {"epochs": 4, "lr": 0.05, "images": None, "batch_norm": "affine+statistics"}
 TRAIN_DA = {"name": "train DA", "area": [0.3, 1.0], "aspect": [0.75, 4 / 3], "jitter": 0.0}
 NETWORK = {"network": "resnet10q", "seed": 0}
@@ -40,7 +38,7 @@ def run(stage, folder, name: str, content: dict, *options: object) -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_from_archives_to_a_fine_tuned_accuracy(tmp_path, source):
-    """The classes are a silhouette and a hue: a network that saw the right labels tells them far better than chance."""
+    """The four classes are hues: a network that saw the right labels tells most of them."""
     given, data = tmp_path / "Données officielles", tmp_path / "data" / "manifest.npz"
     twins.write(source, given, IMAGES.model_dump())
     before = {p: p.stat().st_mtime_ns for p in given.rglob("*")}
@@ -52,7 +50,17 @@ def test_from_archives_to_a_fine_tuned_accuracy(tmp_path, source):
     training = {"stage": "train", "k_train": 24, "recipe": RECIPE | TRAIN, "augmentation": TRAIN_DA, "init": None}
     run(train, tmp_path, "base", NETWORK | training, *images, "--out", base)
     tuning = {"stage": "finetune", "k_test": 32, "recipe": RECIPE | FINETUNE, "augmentation": {"name": "test DA"}}
-    run(finetune, tmp_path, "adapted", NETWORK | tuning | {"layers": ["batch-norm", "classifier"]}, *images, "--weights", base, "--out", adapted)
+    run(
+        finetune,
+        tmp_path,
+        "adapted",
+        NETWORK | tuning | {"layers": ["batch-norm", "classifier"]},
+        *images,
+        "--weights",
+        base,
+        "--out",
+        adapted,
+    )
     measuring = {"stage": "evaluate", "network": "resnet10q", "k_test": [32], "folds": 4, "test_resize": "paper"}
     metrics = tmp_path / "evaluation" / "metrics.json"
     run(evaluate, tmp_path, "evaluation", measuring, *images, "--weights", adapted, "--out", metrics)
@@ -61,4 +69,4 @@ def test_from_archives_to_a_fine_tuned_accuracy(tmp_path, source):
     assert measured["images"] == len(read.rows("val"))
     assert len(np.unique(read.label)) == (3 if source == "birdsnap" else 4)  # its twin lacks a class, as its copies do
     assert any("rendered by this suite" in note for note in measured["notes"])
-    assert measured["k_test"]["32"]["top1"] > 50
+    assert measured["k_test"]["32"]["top1"] > 70

@@ -145,7 +145,11 @@ def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
     for text_ in (text, web):
         assert text_.count("17.3") == sum(c["source"] == "measured" for c in shown)
         assert text_.count("missing [") == sum(c["source"] == "missing" for c in shown)
-    assert len(re.findall(r"(?<!\*)\*[\d.]+M?\*(?!\*)", text)) == web.count('class="reported"') == sum(c["source"] == "reported" for c in shown)
+    assert (
+        len(re.findall(r"(?<!\*)\*[\d.]+M?\*(?!\*)", text))
+        == web.count('class="reported"')
+        == sum(c["source"] == "reported" for c in shown)
+    )
     rows = list(csv.DictReader(io.StringIO(tables.tidy(page, numbers))))
     assert [row["source"] for row in rows] == [c["source"] for c in shown]
     assert all((row["ours"] == "") == (row["source"] != "measured") for row in rows)

@@ -61,7 +61,9 @@ class Dataset(Section):
     )
     root: str = Field("", description="the folder with its archives or files; may use ~ and $VARIABLES")
     rendered: Pinhole | None = Field(None, description="in place of root: the suite renders a pinhole set in that layout")
-    on_bad: Literal["stop", "exclude"] = Field("stop", description="files that cannot be decoded: an error, or left out and told on the pages")
+    on_bad: Literal["stop", "exclude"] = Field(
+        "stop", description="files that cannot be decoded: an error, or left out and told on the pages"
+    )
     checksums: Literal["published", "listed"] = Field(
         "published", description="what archives are checked against: the published md5s, or the md5sums.txt beside them"
     )
@@ -98,7 +100,9 @@ class BaseTraining(Section):
     weight_decay: NotNegative = Field(1e-4)
     label_smoothing: Fraction = Field(0.0)
     repeated_augmentation: Count = Field(3, description="RA: how often each drawn image appears in the batch stream")
-    micro_batch: Count = Field(64, description="images that batch-norm sees at once; B is made of them, over the devices (the paper: 64 a device)")
+    micro_batch: Count = Field(
+        64, description="images that batch-norm sees at once; B is made of them, over the devices (the paper: 64 a device)"
+    )
     cutmix: Fraction = Field(0.0, description="probability of CutMix for a batch (Yun et al., 2019)")
     augmentation: Augmentation = Augmentation()
 
@@ -185,7 +189,8 @@ class Released(Section):
     """results/released.md: the weights that the paper's authors published, on the main dataset."""
 
     test_resize: Literal["released", "paper"] = Field(
-        "released", description="released: the image's height is scaled to k_test_image, which these weights were tuned with; paper: its shorter side"
+        "released",
+        description="released: the image's height is scaled to k_test_image, which these weights were tuned with; paper: its shorter side",
     )
     files: dict[Name, str] = Field({}, description="name of the released network -> its file; see the page for the names")
 

@@ -108,7 +108,8 @@ class Plan(Runs):
     def _add_page(self, page: Page) -> None:
         c = self.config
         blocks = [
-            b._asdict() | {"rows": [row._asdict() for row in b.rows], "cells": [[cell and cell._asdict() for cell in line] for line in b.cells]}
+            b._asdict()
+            | {"rows": [row._asdict() for row in b.rows], "cells": [[cell and cell._asdict() for cell in line] for line in b.cells]}
             for b in page.blocks
         ]
         common = {"title": page.title, "blocks": blocks, "scale": c.scale, "subject": page.subject}
@@ -352,7 +353,9 @@ def table3(plan: Plan) -> Page:
         "Transfer learning with our method, and the state of the art: top-1 accuracy (%).",
         subject(plan, "SENet-154 and Inception-ResNet-v2", "senet154", "inception_resnet_v2"),
         [Block("Top-1 accuracy", ["Dataset", "Model", "State-of-the-art model"], columns, rows, cells)],
-        notes=(f"Trained at {transfer.k_train}, classifier and last batch-norm fine-tuned at {transfer.k_test}; the paper does not print its own.",),
+        notes=(
+            f"Trained at {transfer.k_train}, classifier and last batch-norm fine-tuned at {transfer.k_test}; the paper does not print its own.",
+        ),
     )
 
 
@@ -365,12 +368,19 @@ def table5(plan: Plan) -> Page:
         columns = [(str(k), str(k * divisor)) for k in k_trains]
         keys = [(f"{ours}{suffix}", f"{paper}{suffix}") for ours, paper in columns]
         cells = [
-            [plan.cell("table5", row.key, key, "top1", k_test, lambda a=k_train, b=k_test: run(a, b)) for key, k_train in zip(keys, k_trains, strict=True)]
+            [
+                plan.cell("table5", row.key, key, "top1", k_test, lambda a=k_train, b=k_test: run(a, b))
+                for key, k_train in zip(keys, k_trains, strict=True)
+            ]
             for row, k_test in zip(rows, c.k_test, strict=True)
         ]
         return Block(title, ["test \\ train"], columns, rows, cells)
 
-    layers = {"cls": "classifier", "cls+bn": "classifier and last batch-norm", "cls+bn+cells": "classifier, last batch-norm and last three cells"}
+    layers = {
+        "cls": "classifier",
+        "cls+bn": "classifier and last batch-norm",
+        "cls+bn+cells": "classifier, last batch-norm and last three cells",
+    }
     left = half("Left: standard training, no adaptation", c.k_train, "", lambda k_train, _: plan.base(k_train))
     right = half(
         f"Right: {layers[plan.config.fine_tuning.layers]} fine-tuned",

@@ -21,7 +21,11 @@ from fixres.models import zoo
 # Images a second of a training step, at the resolution k, of a network on a device: what is not measured is estimated from these.
 REFERENCES = {
     "resnet50": (32 / 0.0502, 224, "the paper's V100: ResNet-50 at 224 px, 32 images forward and backward in 50.2 ms (Table 7)"),
-    "resnet10q": (1200, 56, "one core of a Xeon with AMX: the quarter-scale ResNet-10 at 56 px, 1,200 images/s in training (docs/speed.md)"),
+    "resnet10q": (
+        1200,
+        56,
+        "one core of a Xeon with AMX: the quarter-scale ResNet-10 at 56 px, 1,200 images/s in training (docs/speed.md)",
+    ),
 }
 BYTES = 4  # of a kept weight
 GB = 1e9
@@ -177,30 +181,33 @@ def page(config: dict, counter: Counting) -> str:
     to_go = [row for row, name in zip(to_go, longest, strict=True) if counter.seconds(name) > 0]
     measured = ", ".join(f"{stage} of {network}" for stage, network in sorted(counter.measured, key=str))
     shared = "Jobs that several pages need are counted for each of them, and once in the last row."
-    return "\n\n".join(
-        [
-            "# What it costs",
-            f"The plan of the {config['scale']} scale. {shared}",
-            tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=["left"] + ["right"] * 7),
-            "**The longest jobs to go**",
-            tabulate(to_go, ["job", "device hours", "from"], tablefmt="pipe", disable_numparse=True, colalign=["left", "right", "left"])
-            if to_go
-            else "None.",
-            "\n".join(
-                f"- {note}"
-                for note in [
-                    f"Rates measured by finished jobs: {measured or 'none yet'}.",
-                    f"All others are estimated from {counter.reference}, in proportion to the multiply-adds of network, resolution and images; "
-                    "a backward pass counts as two forward passes. Small crops and small networks use a device worse than that.",
-                    f"A fine-tuning with test DA whose activations fit hardware.cache_gb ({config['cache_gb']:g}) runs its trunk once, "
-                    "others every epoch.",
-                    "Decoding is not counted: a device that computes faster than its processors decode will wait for them.",
-                    "Disk: weights and predictions that stay. While it runs, a training also keeps two checkpoints of twice its weights. "
-                    "Archives unpack to about their own size (ImageNet 2012: 155 GB); rendered sets are small.",
-                ]
-            ),
-        ]
-    ) + "\n"
+    return (
+        "\n\n".join(
+            [
+                "# What it costs",
+                f"The plan of the {config['scale']} scale. {shared}",
+                tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=["left"] + ["right"] * 7),
+                "**The longest jobs to go**",
+                tabulate(to_go, ["job", "device hours", "from"], tablefmt="pipe", disable_numparse=True, colalign=["left", "right", "left"])
+                if to_go
+                else "None.",
+                "\n".join(
+                    f"- {note}"
+                    for note in [
+                        f"Rates measured by finished jobs: {measured or 'none yet'}.",
+                        f"All others are estimated from {counter.reference}, in proportion to the multiply-adds of network, resolution and images; "
+                        "a backward pass counts as two forward passes. Small crops and small networks use a device worse than that.",
+                        f"A fine-tuning with test DA whose activations fit hardware.cache_gb ({config['cache_gb']:g}) runs its trunk once, "
+                        "others every epoch.",
+                        "Decoding is not counted: a device that computes faster than its processors decode will wait for them.",
+                        "Disk: weights and predictions that stay. While it runs, a training also keeps two checkpoints of twice its weights. "
+                        "Archives unpack to about their own size (ImageNet 2012: 155 GB); rendered sets are small.",
+                    ]
+                ),
+            ]
+        )
+        + "\n"
+    )
 
 
 def line(name: str, jobs: list[str], counter: Counting) -> list[str]:

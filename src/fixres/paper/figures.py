@@ -60,7 +60,5 @@ def accuracy_over_resolution(numbers: pd.DataFrame, config: dict) -> plt.Figure:
     axes[0][0].set_ylabel("top-1 accuracy (%)")
     figure.legend(*axes[0][0].get_legend_handles_labels(), title="k_train", fontsize=8, frameon=False, loc="outside right center")
     ours, theirs = config["subject"]
-    figure.suptitle(
-        f"{config['caption']}\n{config['scale']} scale: {ours}; dotted: the paper's, {theirs}", fontsize=8
-    )
+    figure.suptitle(f"{config['caption']}\n{config['scale']} scale: {ours}; dotted: the paper's, {theirs}", fontsize=8)
     return figure

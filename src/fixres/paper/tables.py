@@ -156,7 +156,8 @@ def _label(label: list[str], paper: str = " ({})") -> str:
 def _grid(block: dict, text: Callable[[dict | None], str], label: Callable[[list[str]], str]) -> list[list[str]]:
     """Rows of cell texts: the row's labels, then `text(cell)` of each cell."""
     return [
-        [*(label(x) for x in row["labels"]), *(text(cell) for cell in line)] for row, line in zip(block["rows"], block["cells"], strict=True)
+        [*(label(x) for x in row["labels"]), *(text(cell) for cell in line)]
+        for row, line in zip(block["rows"], block["cells"], strict=True)
     ]
 
 
@@ -258,9 +259,7 @@ def webpage(page: dict, numbers: dict, footnotes: list[str]) -> str:
             labels = "".join(f"<th{kind}>{x}</th>" for kind, x in zip(kinds, row, strict=False))
             lines.append(f"<tr>{labels}{''.join(row[len(kinds) :])}</tr>")
         body = "\n".join(lines)
-        tables.append(
-            f"<table><caption>{e(block['title'])}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
-        )
+        tables.append(f"<table><caption>{e(block['title'])}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>")
     below = _listed("ol", [f"Missing: {reason}" for reason in reasons]) + _listed("ul", footnotes)
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{e(page["title"])}</title><style>{STYLE}</style></head>\n'

@@ -24,9 +24,7 @@ rule table:
 rule figure:
     input:
         config="results/pages/figure{n}/config.json",
-        metrics=lambda wildcards: fixres.workflow.metrics(
-            plan, f"figure{wildcards.n}"
-        ),
+        metrics=lambda wildcards: fixres.workflow.metrics(plan, f"figure{wildcards.n}"),
     output:
         svg=report(
             "results/figure{n}.svg", category="Figures", caption="../report/figure.rst"

@@ -42,7 +42,9 @@ rule train:
         compile="--compile" if hardware.compile else "",
         checkpoint_seconds=int(hardware.checkpoint_seconds),
     params:
-        init=lambda wildcards: "--init" if fixres.workflow.init(plan, wildcards.trained) else "",
+        init=lambda wildcards: (
+            "--init" if fixres.workflow.init(plan, wildcards.trained) else ""
+        ),
     shell:
         "python -m fixres train --config {input.config:q} --manifest {input.manifest:q} {params.init} {input.init:q}"
         " --threads {threads} --loader {resources.loader} --workers {resources.workers} --precision {resources.precision}"

@@ -306,7 +306,7 @@ def table2(plan: Plan) -> Page:
         [Block("Top-1 and top-5 accuracy", ["Models", "Extra training data", "Train", "Test"], columns, rows, cells)],
         notes=(
             "Our rows are fine-tuned with test DA2 (§5), PNASNet's with test DA, as the authors' released weights.",
-            "The paper's Table 8 gives ResNet-50 at 320 and CutMix at 384 for the numbers that stand here at 384 and 320, as in the released weights.",
+            "The paper's Table 8 has ResNet-50 at 320 and CutMix at 384, the other way round; the released weights agree with this table.",
         ),
     )
 
@@ -353,9 +353,7 @@ def table3(plan: Plan) -> Page:
         "Transfer learning with our method, and the state of the art: top-1 accuracy (%).",
         subject(plan, "SENet-154 and Inception-ResNet-v2", "senet154", "inception_resnet_v2"),
         [Block("Top-1 accuracy", ["Dataset", "Model", "State-of-the-art model"], columns, rows, cells)],
-        notes=(
-            f"Trained at {transfer.k_train}, classifier and last batch-norm fine-tuned at {transfer.k_test}; the paper does not print its own.",
-        ),
+        notes=(f"Trained at {transfer.k_train}, last layers fine-tuned at {transfer.k_test}; the paper does not print its resolutions.",),
     )
 
 

@@ -176,38 +176,32 @@ def page(config: dict, counter: Counting) -> str:
     pages = sorted(config["pages"].items(), key=lambda page: (not page[0].startswith("table"), page[0]))
     rows = [line(name, jobs, counter) for name, jobs in [*pages, ("all together", everything)]]
     heads = ["page", "jobs", "done", "trainings", "fine-tunings", "evaluations", "device hours to go", "disk (GB)"]
-    longest = sorted(everything, key=lambda name: (-counter.seconds(name), name))[:10]
+    longest = sorted((name for name in everything if counter.seconds(name)), key=lambda name: (-counter.seconds(name), name))[:10]
     to_go = [[f"`{name}`", hours(counter.seconds(name)), "measured" if counter.is_measured(name) else "estimated"] for name in longest]
-    to_go = [row for row, name in zip(to_go, longest, strict=True) if counter.seconds(name) > 0]
-    measured = ", ".join(f"{stage} of {network}" for stage, network in sorted(counter.measured, key=str))
     shared = "Jobs that several pages need are counted for each of them, and once in the last row."
-    return (
-        "\n\n".join(
-            [
-                "# What it costs",
-                f"The plan of the {config['scale']} scale. {shared}",
-                tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=["left"] + ["right"] * 7),
-                "**The longest jobs to go**",
-                tabulate(to_go, ["job", "device hours", "from"], tablefmt="pipe", disable_numparse=True, colalign=["left", "right", "left"])
-                if to_go
-                else "None.",
-                "\n".join(
-                    f"- {note}"
-                    for note in [
-                        f"Rates measured by finished jobs: {measured or 'none yet'}.",
-                        f"All others are estimated from {counter.reference}, in proportion to the multiply-adds of network, resolution and images; "
-                        "a backward pass counts as two forward passes. Small crops and small networks use a device worse than that.",
-                        f"A fine-tuning with test DA whose activations fit hardware.cache_gb ({config['cache_gb']:g}) runs its trunk once, "
-                        "others every epoch.",
-                        "Decoding is not counted: a device that computes faster than its processors decode will wait for them.",
-                        "Disk: weights and predictions that stay. While it runs, a training also keeps two checkpoints of twice its weights. "
-                        "Archives unpack to about their own size (ImageNet 2012: 155 GB); rendered sets are small.",
-                    ]
-                ),
-            ]
-        )
-        + "\n"
-    )
+    parts = [
+        "# What it costs",
+        f"The plan of the {config['scale']} scale. {shared}",
+        tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=["left"] + ["right"] * 7),
+        "**The longest jobs to go**",
+        tabulate(to_go, ["job", "device hours", "rate"], tablefmt="pipe", disable_numparse=True) if to_go else "None.",
+        "\n".join(f"- {remark}" for remark in remarks(config, counter)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def remarks(config: dict, counter: Counting) -> list[str]:
+    """What the numbers rest on."""
+    measured = ", ".join(f"{stage} of {network}" for stage, network in sorted(counter.measured, key=str))
+    return [
+        f"Rates measured by finished jobs: {measured or 'none yet'}.",
+        f"All others are estimated from {counter.reference}, in proportion to the multiply-adds of network, resolution and images; a "
+        "backward pass counts as two forward passes. Small crops and small networks use a device worse than that.",
+        f"A fine-tuning with test DA whose activations fit hardware.cache_gb ({config['cache_gb']:g}) runs its trunk once, others each epoch.",
+        "Decoding is not counted: a device that computes faster than its processors decode will wait for them.",
+        "Disk: weights and predictions that stay. While it runs, a training also keeps two checkpoints of twice its weights. Archives "
+        "unpack to about their own size (ImageNet 2012: 155 GB); rendered sets are small.",
+    ]
 
 
 def line(name: str, jobs: list[str], counter: Counting) -> list[str]:

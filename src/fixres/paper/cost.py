@@ -197,7 +197,7 @@ def remarks(config: dict, counter: Counting) -> list[str]:
         f"Rates measured by finished jobs: {measured or 'none yet'}.",
         f"All others are estimated from {counter.reference}, in proportion to the multiply-adds of network, resolution and images; a "
         "backward pass counts as two forward passes. Small crops and small networks use a device worse than that.",
-        f"A fine-tuning with test DA whose activations fit hardware.cache_gb ({config['cache_gb']:g}) runs its trunk once, others each epoch.",
+        f"A fine-tuning with test DA whose activations fit hardware.cache_gb ({config['cache_gb']:g}) runs its trunk once, not each epoch.",
         "Decoding is not counted: a device that computes faster than its processors decode will wait for them.",
         "Disk: weights and predictions that stay. While it runs, a training also keeps two checkpoints of twice its weights. Archives "
         "unpack to about their own size (ImageNet 2012: 155 GB); rendered sets are small.",

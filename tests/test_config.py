@@ -9,7 +9,7 @@ import yaml
 
 from fixres import config
 from fixres.config import ConfigError, load, parse
-from fixres.plan import Plan
+from fixres.paper.pages import plan_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -111,7 +111,7 @@ def test_all_problems_are_told_at_once():
 def test_what_cannot_work_is_told_before_anything_runs(content, expected):
     base = {"network": "resnet10q"} | {"base_training": {"samples_per_epoch": 1000, "batch_size": 10}}
     with pytest.raises(ConfigError) as caught:
-        Plan(parse(config.merge(base, content)))
+        plan_of(parse(config.merge(base, content)))
     for part in expected:
         assert part in str(caught.value)
 

@@ -4,10 +4,9 @@ import json
 
 import pytest
 
-from fixres import plan
 from fixres.config import load, parse
 from fixres.models.zoo import ZOO
-from fixres.paper import cost
+from fixres.paper import cost, pages
 
 from conftest import ROOT  # isort: skip
 
@@ -32,7 +31,7 @@ def test_the_frontier_of_a_split():
 def paper(tmp_path, monkeypatch) -> dict:
     """The paper's scale, with a folder of images."""
     monkeypatch.setenv("IMAGENET", str(tmp_path))
-    return json.loads(json.dumps(plan.Plan(load(ROOT / "config.yaml", ROOT / "configs/imagenet.yaml")).resolved("pages/plan")))
+    return json.loads(json.dumps(pages.plan_of(load(ROOT / "config.yaml", ROOT / "configs/imagenet.yaml")).resolved("pages/plan")))
 
 
 def only(content: dict, page: str) -> dict:
@@ -74,7 +73,7 @@ def test_a_cache_that_fits_runs_the_trunk_once(paper, tmp_path):
 
 
 def test_every_page_is_in_the_plan():
-    content = plan.Plan(parse({})).resolved("pages/plan")
-    assert set(content["pages"]) == {page.__name__ for page in plan.PAGES}
+    content = pages.plan_of(parse({})).resolved("pages/plan")
+    assert set(content["pages"]) == {page.__name__ for page in pages.PAGES}
     assert all(job in content["jobs"] for jobs in content["pages"].values() for job in jobs)
     assert {content["jobs"][job].get("network", "resnet10q") for jobs in content["pages"].values() for job in jobs} <= set(ZOO)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from fixres import plan
 from fixres.config import load
 from fixres.job import JobError
-from fixres.paper import figures, tables
+from fixres.paper import figures, pages, tables
 
 from conftest import ROOT  # isort: skip
 
-PAGE = plan.Plan(load(ROOT / "config.yaml")).resolved("pages/table5")
+PAGE = pages.plan_of(load(ROOT / "config.yaml")).resolved("pages/table5")
 
 
 def numbers_of(page: dict) -> dict:
@@ -92,7 +92,7 @@ def test_the_best_is_what_is_printed_as_best(values):
 def test_what_the_paper_did_not_print_stays_empty():
     config = load(ROOT / "config.yaml")
     wider = config.model_copy(update={"table5": config.table5.model_copy(update={"k_test": [64], "k_train": [56], "k_train_adapted": []})})
-    page = plan.Plan(wider).resolved("pages/table5")
+    page = pages.plan_of(wider).resolved("pages/table5")
     text = tables.markdown(page, numbers_of(page), [])
     assert "| **40.0** |" in text.replace("  ", "")
     assert tables.tidy(page, numbers_of(page)).splitlines()[1] == "table5,64,56,256,224,top1,,40.0000,0.1230,measured"
@@ -132,7 +132,7 @@ def test_the_papers_other_tables():
 @pytest.mark.parametrize("name", ["table1", "table2", "table3", "released"])
 def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
     """Each stands for one that the paper printed, once; the CSV, Markdown and HTML show all of them."""
-    page = plan.Plan(load(ROOT / "config.yaml")).resolved(f"pages/{name}")
+    page = pages.plan_of(load(ROOT / "config.yaml")).resolved(f"pages/{name}")
     shown = tables.cells(page)
     if name != "released":
         assert sorted((c["paper_row"], c["paper_column"], c["metric"]) for c in shown) == sorted(plan.printed(name))

@@ -1,8 +1,8 @@
-"""The plan: the pages of the paper as rows, columns and cells, and with them every job of the DAG. Pure data; imports no torch.
+"""The plan: pages as rows, columns and cells, and with them every job of the DAG. Pure data; imports no torch.
 
-The Snakefile takes its files from here, each job its resolved configuration, each page its layout: all three from one declaration. A cell
-says which run and metric give its number, and which of the paper's it is; asking for a run adds its jobs (`runs.Runs`). To add a table,
-write a function like `table5` and its paper/reference/<name>.csv, and name it in PAGES.
+The Snakefile takes its files from here, each job its resolved configuration, each page its layout: all three from one declaration
+(paper/pages.py). A cell says which run and metric give its number, and which of the paper's it is; asking for a run adds its jobs
+(`runs.Runs`).
 """
 
 import csv
@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fixres.config import Config, ConfigError
-from fixres.models.zoo import RELEASED, ZOO
-from fixres.runs import VERSIONS, Missing, Runs, manifest_of
+from fixres.runs import Missing, Runs, manifest_of
 
 REFERENCE = Path(__file__).parent / "paper" / "reference"
 Label = tuple[str, str]  # ours, the paper's
@@ -84,9 +83,9 @@ class Plan(Runs):
     tables : name -> Page.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, declarations: Iterable[Callable[["Plan"], Page]]):
         super().__init__(config)
-        self.tables = {page.name: page for page in (declare(self) for declare in PAGES)}
+        self.tables = {page.name: page for page in (declare(self) for declare in declarations)}
         figures = [page.figure.name for page in self.tables.values() if page.figure]
         unknown = [name for name in config.pages.captions if name not in [*self.tables, *figures]]
         if unknown:
@@ -188,250 +187,4 @@ def printed(table: str) -> dict[tuple[str, str, str], float]:
         return {(line["row"], line["column"], line["metric"]): float(line["value"]) for line in csv.DictReader(f)}
 
 
-# --- the paper's pages -------------------------------------------------------------------------------------------------------
-
-
-def same(*texts: str) -> list[Label]:
-    """Labels that read alike at every scale."""
-    return [(text, text) for text in texts]
-
-
-def table1(plan: Plan) -> Page:
-    """Table 1: larger networks; PNASNet with three depths of fine-tuning, ResNeXt-101 with classifier and batch-norm."""
-
-    def block(name: str, rows: list[tuple[str | None, str]], k_test: list[int], augmentation: str) -> Block:
-        entry, columns = ZOO[name], [(str(plan.scaled(k)), str(k)) for k in k_test]
-        lines, keys = [], []
-        for layers, paper_row in rows:
-            key = (paper_row, paper_row)
-            line = []
-            for k, column in zip(k_test, columns, strict=True):
-
-                def run(layers=layers, k=k) -> str:
-                    start = plan.published(name)
-                    settings = plan.fine_tuning(name, layers=layers, augmentation=augmentation) if layers else None
-                    return plan.adapted(start, plan.scaled(k), settings) if settings else start
-
-                line.append(plan.cell("table1", key, column, "top1", plan.scaled(k), run))
-            lines.append(line)
-            ticks = [("✓" if part in (layers or "") else "–") for part in ("cls", "bn", "cells")]
-            k_train = (str(plan.scaled(entry.native)), str(entry.native))
-            keys.append(Row(key, [*same(entry.title), k_train, *same(*ticks)]))
-        heads = ["Model", "Train resolution", "Class.", "BN", "3 cells"]
-        return Block(f"{entry.title}: top-1 at test resolution", heads, columns, keys, lines)
-
-    pnasnet = [(None, "PNASNet-5-Large"), ("cls+bn", "PNASNet-5-Large cls+bn"), ("cls+bn+cells", "PNASNet-5-Large cls+bn+cells")]
-    return Page(
-        "table1",
-        "Table 1",
-        "Application to larger networks: resulting top-1 accuracy (%).",
-        subject(plan, "PNASNet-5-Large and ResNeXt-101 32x48d", "pnasnet5large", "resnext101_32x48d_wsl"),
-        [
-            block("pnasnet5large", pnasnet, [331, 384, 395, 416, 448, 480], "test DA"),
-            block("resnext101_32x48d_wsl", [("cls+bn", "ResNeXt-101 32x48d cls+bn")], [224, 288, 320], "test DA2"),
-        ],
-        notes=(
-            "PNASNet has no single last batch-norm: those of its last cell that feed its output are adapted.",
-            "The ResNeXt row is fine-tuned with test DA2, as all of the paper's results with that network (§5).",
-        ),
-    )
-
-
-class Model(NamedTuple):
-    """A row of Table 2."""
-
-    title: str
-    network: str | None  # None: a literature row that the paper quotes and the suite has no network for
-    k_train: int
-    k_test: int
-    parameters: str  # as printed
-    ours: str = ""  # "": the published network as it is; else the augmentation that it is fine-tuned with
-    layers: str = "cls+bn"
-
-
-TABLE2 = [
-    Model("ResNet-50 Pytorch", "resnet50", 224, 224, "25.6M"),
-    Model("ResNet-50 mix up", None, 224, 224, "25.6M"),
-    Model("ResNet-50 CutMix", "resnet50_cutmix", 224, 224, "25.6M"),
-    Model("ResNet-50-D", "resnet50d", 224, 224, "25.6M"),
-    Model("MultiGrain R50-AA-500", None, 224, 500, "25.6M"),
-    Model("ResNet-50 Billion-scale", "resnet50_billion_224", 224, 224, "25.6M"),
-    Model("Our ResNet-50", "", 224, 384, "25.6M", "test DA2"),
-    Model("Our ResNet-50 CutMix", "resnet50_cutmix", 224, 320, "25.6M", "test DA2"),
-    Model("Our ResNet-50 Billion-scale@160", "resnet50_billion_160", 160, 224, "25.6M", "test DA2"),
-    Model("Our ResNet-50 Billion-scale@224", "resnet50_billion_224", 224, 320, "25.6M", "test DA2"),
-    Model("PNASNet-5 (N = 4, F = 216)", "pnasnet5large", 331, 331, "86.1M"),
-    Model("MultiGrain PNASNet @ 500px", None, 331, 500, "86.1M"),
-    Model("AmoebaNet-B (6,512)", None, 480, 480, "577M"),
-    Model("EfficientNet-B7", "efficientnet_b7", 600, 600, "66M"),
-    Model("Our PNASNet-5", "pnasnet5large", 331, 480, "86.1M", "test DA", "cls+bn+cells"),
-    Model("ResNeXt-101 32x8d", "resnext101_32x8d_wsl", 224, 224, "88M"),
-    Model("ResNeXt-101 32x16d", "resnext101_32x16d_wsl", 224, 224, "193M"),
-    Model("ResNeXt-101 32x32d", "resnext101_32x32d_wsl", 224, 224, "466M"),
-    Model("ResNeXt-101 32x48d", "resnext101_32x48d_wsl", 224, 224, "829M"),
-    Model("Our ResNeXt-101 32x48d", "resnext101_32x48d_wsl", 224, 320, "829M", "test DA2"),
-]
-EXTRA_DATA = ("Billion-scale", "ResNeXt-101")
-
-
-def table2(plan: Plan) -> Page:
-    """Table 2: the literature and ours on ImageNet, single crop."""
-    rows, cells = [], []
-    columns = same("# Parameters", "Top-1 (%)", "Top-5 (%)")
-    for model in TABLE2:
-        key = (model.title, model.title)
-        k_train, k_test = plan.scaled(model.k_train), plan.scaled(model.k_test)
-        extra = "✓" if any(text in model.title for text in EXTRA_DATA) else "–"
-        ours = model.network is not None
-        resolutions = [(str(ours_k) if ours else str(k), str(k)) for ours_k, k in ((k_train, model.k_train), (k_test, model.k_test))]
-        rows.append(Row(key, [*same(model.title, extra), *resolutions]))
-
-        def run(model=model, k_test=k_test) -> str:
-            start = plan.published(model.network) if model.network else plan.base(plan.scaled(model.k_train))
-            if not model.ours:
-                return start
-            return plan.adapted(start, k_test, plan.fine_tuning(model.network or None, layers=model.layers, augmentation=model.ours))
-
-        metrics = zip(columns, ("parameters", "top1", "top5"), strict=True)
-        if ours:
-            cells.append([plan.cell("table2", key, column, metric, k_test, run) for column, metric in metrics])
-        else:
-            cells.append([reported("table2", key, column, metric) for column, metric in metrics])
-    names = dict.fromkeys(model.network for model in TABLE2 if model.network)
-    return Page(
-        "table2",
-        "Table 2",
-        "State of the art on ImageNet with various architectures (single crop evaluation).",
-        subject(plan, "the networks named", *names),
-        [Block("Top-1 and top-5 accuracy", ["Models", "Extra training data", "Train", "Test"], columns, rows, cells)],
-        notes=(
-            "Our rows are fine-tuned with test DA2 (§5), PNASNet's with test DA, as the authors' released weights.",
-            "The paper's Table 8 has ResNet-50 at 320 and CutMix at 384, the other way round; the released weights agree with this table.",
-        ),
-    )
-
-
-class Transferred(NamedTuple):
-    """A row of Table 3."""
-
-    title: str
-    dataset: str
-    network: str
-    other: str  # the state of the art that the paper quotes
-
-
-TABLE3 = [
-    Transferred("Stanford Cars", "cars", "senet154", "EfficientNet-B7"),
-    Transferred("CUB-200-2011", "cub", "senet154", "MPN-COV"),
-    Transferred("Oxford 102 Flowers", "flowers", "inception_resnet_v2", "EfficientNet-B7"),
-    Transferred("Oxford-IIIT Pets", "pets", "senet154", "AmoebaNet-B (6,512)"),
-    Transferred("Birdsnap", "birdsnap", "senet154", "EfficientNet-B7"),
-]
-
-
-def table3(plan: Plan) -> Page:
-    """Table 3: five fine-grained datasets; trained entirely at one resolution, then the last layers at a higher one."""
-    transfer, rows, cells = plan.config.transfer, [], []
-    columns = same("Baseline", "+our method", "State of the art")
-    for row in TABLE3:
-        key = (row.title, row.title)
-        rows.append(Row(key, same(row.title, ZOO[row.network].title, row.other)))
-
-        def run(adapt: bool, row=row) -> str:
-            if row.dataset not in transfer.datasets:
-                raise Missing(f"the images of {row.title}: give transfer.datasets.{row.dataset} (docs/datasets.md)")
-            base = plan.transferred(row.network, transfer.datasets[row.dataset])
-            own = {**transfer.fine_tuning, "layers": "cls+bn"}
-            return plan.adapted(base, transfer.k_test, plan.fine_tuning(None, **own)) if adapt else base
-
-        baseline = plan.cell("table3", key, columns[0], "top1", transfer.k_train, lambda run=run: run(False))
-        adapted = plan.cell("table3", key, columns[1], "top1", transfer.k_test, lambda run=run: run(True))
-        cells.append([baseline, adapted, reported("table3", key, columns[2], "top1")])
-    return Page(
-        "table3",
-        "Table 3",
-        "Transfer learning with our method, and the state of the art: top-1 accuracy (%).",
-        subject(plan, "SENet-154 and Inception-ResNet-v2", "senet154", "inception_resnet_v2"),
-        [Block("Top-1 accuracy", ["Dataset", "Model", "State-of-the-art model"], columns, rows, cells)],
-        notes=(f"Trained at {transfer.k_train}, last layers fine-tuned at {transfer.k_test}; the paper does not print its resolutions.",),
-    )
-
-
-def table5(plan: Plan) -> Page:
-    """Table 5: top-1 for combinations of train and test resolution; left unadapted, right fine-tuned."""
-    c, divisor = plan.config.table5, plan.config.resolution_divisor
-    rows = [Row(key, [key]) for key in ((str(k), str(k * divisor)) for k in c.k_test)]
-
-    def half(title: str, k_trains: list[int], suffix: str, run: Callable[[int, int], str]) -> Block:
-        columns = [(str(k), str(k * divisor)) for k in k_trains]
-        keys = [(f"{ours}{suffix}", f"{paper}{suffix}") for ours, paper in columns]
-        cells = [
-            [
-                plan.cell("table5", row.key, key, "top1", k_test, lambda a=k_train, b=k_test: run(a, b))
-                for key, k_train in zip(keys, k_trains, strict=True)
-            ]
-            for row, k_test in zip(rows, c.k_test, strict=True)
-        ]
-        return Block(title, ["test \\ train"], columns, rows, cells)
-
-    layers = {
-        "cls": "classifier",
-        "cls+bn": "classifier and last batch-norm",
-        "cls+bn+cells": "classifier, last batch-norm and last three cells",
-    }
-    left = half("Left: standard training, no adaptation", c.k_train, "", lambda k_train, _: plan.base(k_train))
-    right = half(
-        f"Right: {layers[plan.config.fine_tuning.layers]} fine-tuned",
-        c.k_train_adapted,
-        " adapted",
-        lambda k_train, k_test: plan.adapted(plan.base(k_train), k_test, plan.config.fine_tuning),
-    )
-    return Page(
-        "table5",
-        "Table 5",
-        "Top-1 validation accuracy (%) for different combinations of training and testing resolution.",
-        (f"{ZOO[plan.config.network].title} on {plan.config.dataset}", "ResNet-50 on ImageNet"),
-        [left, right] if c.k_train_adapted else [left],
-        Figure("figure5", "Top-1 accuracy according to the test resolution, without and with resolution adaptation."),
-        bold="column",
-    )
-
-
-def released(plan: Plan) -> Page:
-    """The weights that the paper's authors released, measured by this suite beside what they published."""
-    rows, cells = [], []
-    columns = same("# Parameters", "Top-1 (%)", "Top-5 (%)")
-    for name, entry in RELEASED.items():
-        rows.append(Row((name, name), same(entry.title, str(entry.k_test), entry.augmentation or "–")))
-        published = zip(columns, ("parameters", "top1", "top5"), (ZOO[entry.network].parameters, entry.top1, entry.top5), strict=True)
-        cells.append(
-            [
-                plan.cell(value, (name, name), column, metric, entry.k_test, lambda name=name: plan.released(name))
-                for column, metric, value in published
-            ]
-        )
-    resize = {"released": "the image's height scaled to k_test_image", "paper": "the image's shorter side scaled to k_test_image"}
-    return Page(
-        "released",
-        "Released weights",
-        "The weights released by the paper's authors: accuracy as they published it, and as this suite measures it.",
-        (f"the authors' weights on {plan.config.dataset}", "published by the authors, on ImageNet"),
-        [Block("Single centre crop", ["Network", "Test", "Fine-tuned with"], columns, rows, cells)],
-        notes=(f"Test transform: {resize[plan.config.released.test_resize]} (released.test_resize: {plan.config.released.test_resize}).",),
-    )
-
-
-def reported(page: str, row: Label, column: Label, metric: str) -> Cell:
-    """A number that the paper quotes from the literature."""
-    return Cell(row[0], column[0], row[1], column[1], metric, printed(page)[row[1], column[1], metric], None, None, "reported")
-
-
-def subject(plan: Plan, paper: str, *names: str) -> Label:
-    """What the numbers of a page are of: our networks and images, the paper's."""
-    titles = dict.fromkeys(ZOO[plan.architecture(name)].title for name in names)
-    ours = ", ".join(titles) if len(titles) < 4 else "quarter-scale networks of the same classes" if plan.config.twins else paper
-    return f"{ours} on {plan.config.dataset}", f"{paper} on ImageNet"
-
-
-PAGES = (table1, table2, table3, table5, released)
-__all__ = ["PAGES", "VERSIONS", "Plan", "manifest_of", "printed"]
+__all__ = ["Block", "Cell", "Figure", "Label", "Page", "Plan", "Row", "manifest_of", "printed"]

@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient
 
 from fixres import config, job, plan
+from fixres.paper import pages
 
 
 def open_plan(files: list[str | Path], merged: dict) -> plan.Plan:
@@ -20,7 +21,7 @@ def open_plan(files: list[str | Path], merged: dict) -> plan.Plan:
     try:
         for file in files:
             config.read_yaml(file)
-        return plan.Plan(config.parse(merged, where=" + ".join(map(str, files))))
+        return pages.plan_of(config.parse(merged, where=" + ".join(map(str, files))))
     except config.ConfigError as error:
         raise WorkflowError(str(error)) from None
 

@@ -11,7 +11,7 @@ NAMES, LABELS, SPLITS, CLASSES = "images.txt", "image_class_labels.txt", "train_
 
 def read(folder: Path) -> Listing:
     names = dict(columns(folder / NAMES, 2))
-    label, training = ({image: value for image, value in columns(folder / file, 2)} for file in (LABELS, SPLITS))
+    label, training = (dict(columns(folder / file, 2)) for file in (LABELS, SPLITS))
     for file, known in ((LABELS, label), (SPLITS, training)):
         if strangers := names.keys() ^ known.keys():
             image = sorted(strangers, key=int)[0]

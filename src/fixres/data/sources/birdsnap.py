@@ -23,8 +23,8 @@ def rows(file: Path) -> list[dict[str, str]]:
 def read(folder: Path) -> Listing:
     with errors_of(folder / SPECIES):
         species = {int(row["id"]): row["common"] for row in rows(folder / SPECIES)}
-    if sorted(species) != list(range(1, len(species) + 1)):
-        raise JobError(f"{folder / SPECIES}: found {len(species)} ids up to {max(species, default=0)}, expected 1 to the number of species")
+    if not species or sorted(species) != list(range(1, len(species) + 1)):
+        raise JobError(f"{folder / SPECIES}: found {len(species)} ids up to {max(species, default=0)}, expected 1 to their number")
     listed = rows(folder / IMAGES)
     with errors_of(folder / TEST):
         test = {row["path"] for row in rows(folder / TEST)}

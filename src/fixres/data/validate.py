@@ -89,9 +89,8 @@ def inspect(folder: Path, listing: Listing, processes: int = 1) -> Seen:
             bar.update(len(rows))
     height, width, checksum = np.concatenate(parts).T
     remarks += _duplicates(files, listing, checksum)
-    listed = set(files)
-    unlisted = (file for start in listing.folders for file in images_below(folder, start) if file not in listed)
-    remarks += [Remark("unlisted", file) for file in unlisted]
+    unlisted = {file for start in listing.folders for file in images_below(folder, start)}.difference(files)
+    remarks += [Remark("unlisted", file) for file in sorted(unlisted)]
     return Seen(height.astype(np.int32), width.astype(np.int32), np.ascontiguousarray(checksum), remarks)
 
 

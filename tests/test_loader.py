@@ -26,7 +26,7 @@ def cut(data, *requests, name="pillow", threads=2) -> list[list[np.ndarray]]:
 
 def difference(a: np.ndarray, b: np.ndarray, ring: int = 0) -> int:
     inside = slice(ring, -ring or None)
-    return int(np.abs(a[..., inside, inside, :].astype(int) - b[..., inside, inside, :].astype(int)).max())
+    return int(np.abs(a[..., inside, inside, :].astype(int) - b[..., inside, inside, :].astype(int)).max(initial=0))
 
 
 @pytest.mark.parametrize("name", LOADERS)
@@ -38,6 +38,31 @@ def test_test_da_is_torchvisions_transform(shapes, name, k):
     for i, file in enumerate(shapes.files(np.arange(len(shapes.path)))):
         with Image.open(file) as image:
             assert difference(ours[i], np.asarray(reference(image.convert("RGB")))) <= 1, file
+
+
+@pytest.mark.parametrize("name", LOADERS)
+@pytest.mark.parametrize("k", [17, 64, 112])
+def test_the_released_test_transform_is_torchvisions_resize_by_height_and_padded_crop(shapes, name, k):
+    """Resize((h, w')) + CenterCrop, which pads portraits with black, for every shape; beside the paper's transform from one decode.
+
+    DALI may differ in the image's own outermost columns, where its filter repeats the edge and Pillow's is cut off.
+    """
+    released = roc.Augmentation("test DA", test_resize="released")
+    [[ours, paper]] = cut(shapes, [crops(shapes, released, k), crops(shapes, roc.Augmentation("test DA"), k)], name=name)
+    [[alone]] = cut(shapes, [crops(shapes, roc.Augmentation("test DA"), k)], name=name)
+    assert np.array_equal(paper, alone)
+    size, padded = roc.test_image_size(k), 0
+    for i, file in enumerate(shapes.files(np.arange(len(shapes.path)))):
+        with Image.open(file) as image:
+            resized = v2.functional.resize(image.convert("RGB"), [size, max(int(size * image.width / image.height), 1)])
+        expected = np.asarray(v2.functional.center_crop(resized, [k, k]))
+        left = max((k - resized.width) // 2, 0)
+        picture = slice(left, left + min(resized.width, k))
+        assert difference(np.delete(ours[i], picture, axis=1), np.delete(expected, picture, axis=1)) == 0, file
+        ring = slice(picture.start + 1, picture.stop - 1) if name == "dali" else picture
+        assert difference(ours[i][:, ring], expected[:, ring]) <= 1, file
+        padded += resized.width < k
+    assert padded >= 4
 
 
 @pytest.mark.parametrize("name", LOADERS)

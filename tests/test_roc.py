@@ -28,6 +28,22 @@ def test_the_test_transform_is_torchvisions_resize_and_centre_crop(height, width
     assert np.allclose([y0 * h / height, y1 * h / height], [top, top + k], atol=1e-6)
 
 
+@given(height=sides, width=sides, k=st.integers(1, 500))
+@settings(max_examples=300, deadline=None)
+def test_the_released_transform_scales_the_height_and_pads_as_torchvision_does(height, width, k):
+    """The box and its place, against Resize((h, w')) and where CenterCrop puts an image of ones among zeros."""
+    size = roc.test_image_size(k)
+    w = max(int(size * width / height), 1)
+    [[x0, y0, x1, y1]] = roc.centre_boxes(np.array([height]), np.array([width]), k, test_resize="released")
+    [[left, top, right, bottom]] = roc.placed(np.array([height]), np.array([width]), k)
+    crop = v2.functional.center_crop(torch.ones(1, size, min(w, k)), [k, k])[0]
+    assert (top, bottom) == (0, k)
+    assert torch.equal(crop[0].nonzero()[:, 0], torch.arange(left, right))
+    assert math.isclose((x1 - x0) * w / width, right - left, abs_tol=1e-6)
+    assert math.isclose(x0 * w / width, round((w - k) / 2.0) if w > k else 0, abs_tol=1e-6)
+    assert np.allclose([y0 * size / height, y1 * size / height], [round((size - k) / 2.0), round((size - k) / 2.0) + k], atol=1e-6)
+
+
 @given(height=sides, width=sides, seed=st.integers(0, 2**32))
 @settings(max_examples=300, deadline=None)
 def test_a_random_roc_lies_in_the_image_and_keeps_its_area_and_aspect(height, width, seed):
@@ -142,6 +158,37 @@ def test_expected_apparent_size_ratio():
     a0, _, a1, _ = roc.centre_boxes(side[:1], side[:1], 224)[0]
     measured = (224 / (a1 - a0)) / (224 / (x1 - x0))  # scale at test over scale at train, eq. (1)
     assert math.isclose(measured.mean(), roc.expected_size_ratio(224, 224), rel_tol=0.01)
+
+
+@given(seed=st.integers(0, 2**40), step=st.integers(0, 2**40), k=st.integers(1, 400))
+@settings(max_examples=300, deadline=None)
+def test_cutmix_boxes_lie_in_the_crop_and_their_share_is_counted(seed, step, k):
+    mix = roc.cutmix(seed, step, 1.0, k)
+    assert mix == roc.cutmix(seed, step, 1.0, k)
+    assert 0 <= mix.x0 <= mix.x1 <= k
+    assert 0 <= mix.y0 <= mix.y1 <= k
+    kept = np.ones((k, k), bool)
+    kept[mix.y0 : mix.y1, mix.x0 : mix.x1] = False
+    assert math.isclose(mix.share, kept.mean(), abs_tol=1e-12)
+
+
+def test_cutmix_is_drawn_as_published():
+    """As often as asked for; boxes distributed like those of timm's rand_bbox for λ ~ U(0, 1), by a two-sample KS test."""
+    from scipy.stats import ks_2samp
+    from timm.data.mixup import rand_bbox
+
+    drawn = [roc.cutmix(3, step, 0.5, 224) for step in range(8000)]
+    mixed = [m for m in drawn if m]
+    assert 0.47 < len(mixed) / len(drawn) < 0.53
+    assert [roc.cutmix(3, step, 0.0, 224) for step in range(50)] == [None] * 50
+    rng = np.random.default_rng(0)
+    np.random.seed(0)
+    theirs = np.array([rand_bbox((1, 3, 224, 224), lam) for lam in rng.random(len(mixed))])
+    ours = np.array([(m.y0, m.y1, m.x0, m.x1) for m in mixed])
+    for column in range(4):
+        assert ks_2samp(ours[:, column], theirs[:, column]).pvalue > 0.001
+    area, expected = ((b[:, 1] - b[:, 0]) * (b[:, 3] - b[:, 2]) for b in (ours, theirs))
+    assert ks_2samp(area, expected).pvalue > 0.001
 
 
 def test_unknown_augmentation():

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixres import job
-from fixres.data import manifest
+from fixres.data import manifest, roc
 from fixres.device import ALONE, Device
 from fixres.models import weights, zoo
 from fixres.models.checkpoints import Checkpoints
-from fixres.stages import evaluate, sgd
+from fixres.stages import evaluate, sgd, train
 
 RECIPE = {
     "epochs": 3,
@@ -235,6 +235,40 @@ def test_the_loop_is_torchs_sgd(tmp_path):
     cpu = Device(torch.device("cpu"), "fp32")
     sgd.fit(ours, ours, stream, recipe, 3, Checkpoints(tmp_path, "k"), 100, cpu, sgd.batching(recipe, ALONE, "base_training"))
     torch.testing.assert_close(ours.weight, theirs.weight)
+
+
+def test_cutmix_mixes_pixels_and_labels_in_one_proportion():
+    """Each crop a constant of its own: every pixel tells whose it is, and the labels weigh what the pixels count."""
+    n, k, classes = 7, 16, 9
+    x = torch.arange(1.0, n + 1).view(n, 1, 1, 1).expand(n, 3, k, k)
+    labels = torch.tensor([4, 0, 8, 8, 1, 2, 0])
+    for step in range(20):
+        mix = roc.cutmix(0, step, 1.0, k)
+        (mixed,), targets = train.cutmix(x, labels, mix, classes)
+        torch.testing.assert_close(targets.sum(1), torch.ones(n))
+        expected = torch.zeros(n, classes)
+        for i in range(n):
+            owner = mixed[i, 0].flatten() - 1
+            assert torch.equal(mixed[i, 0], mixed[i, 2])
+            for image in owner.unique().long().tolist():
+                assert image in (i, n - 1 - i)
+                expected[i, labels[image]] += (owner == image).float().mean()
+        torch.testing.assert_close(targets, expected)
+
+
+def test_soft_targets_are_smoothed_as_class_numbers_are():
+    logits, labels = torch.randn(5, 4), torch.tensor([0, 3, 1, 1, 2])
+    soft = torch.nn.functional.one_hot(labels, 4).float()
+    losses = [torch.nn.functional.cross_entropy(logits, t, label_smoothing=0.1) for t in (labels, soft)]
+    torch.testing.assert_close(*losses)
+
+
+def test_an_init_that_is_not_given_is_told(bench):
+    for config, options in ((TRAIN | {"init": "runs/other"}, []), (TRAIN, ["--init", "x.safetensors"])):
+        result = fixres(*bench.command(config, *options))
+        assert result.returncode == 1
+        assert "init" in result.stderr
+        assert "both or neither" in result.stderr
 
 
 # --- fine-tuning -------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ DistributedDataParallel: one place sums, in one order, and what it computes is w
 import argparse
 import contextlib
 import ctypes
+import logging
 import os
 import pickle
 import signal
@@ -153,6 +154,7 @@ def _launch(processes: int, command: list[str]) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what it would say is raised below, as one message
     with tempfile.TemporaryDirectory(prefix="fixres-") as folder:
         os.environ[ERRORS] = folder
         config = LaunchConfig(

@@ -116,19 +116,21 @@ def build(
         raise JobError("\n".join([f"{folder}: {len(bad)} bad file(s); {advice}:", *named[:SHOWN], *more]))
     rows = np.flatnonzero(kept)
     images = [listing.images[i] for i in rows.tolist()]
-    for number, split in enumerate(SPLITS):
-        if not any(row[2] == number for row in images):
-            raise JobError(f"{folder}: no usable image in {split}; see {report or 'the report'}")
+    n, longest = len(images), max((len(os.fsencode(path)) for path, _, _ in images), default=0)
+    split = np.fromiter((split for _, _, split in images), np.uint8, n)
+    for number, name in enumerate(SPLITS):
+        if number not in split:
+            raise JobError(f"{folder}: no usable image in {name}; see {report or 'the report'}")
     return Manifest(
         folder=folder,
         classes=listing.classes,
-        path=np.array([os.fsencode(path) for path, _, _ in images]),
-        label=np.array([label for _, label, _ in images], np.int32),
-        split=np.array([split for _, _, split in images], np.uint8),
+        path=np.fromiter((os.fsencode(path) for path, _, _ in images), f"S{longest}", n),
+        label=np.fromiter((label for _, label, _ in images), np.int32, n),
+        split=split,
         height=seen.height[rows],
         width=seen.width[rows],
         checksum=seen.checksum[rows],
-        object_size=np.array([(sizes or {}).get(path, np.nan) for path, _, _ in images], np.float32),
+        object_size=np.fromiter(((sizes or {}).get(path, np.nan) for path, _, _ in images), np.float32, n),
         notes=tuple(notes),
     )
 

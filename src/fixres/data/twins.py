@@ -1,9 +1,9 @@
 """Render a pinhole set in the official layout of a dataset: its *twin*.
 
-A twin has the archives, lists and traps of the real files (tars in tars, MATLAB structs, labels from 1, class numbers in another order than their names,
-images that are not RGB JPEG, absent images), so that the same parser reads it and can be held against the truth, which `objects.csv` keeps:
-one row an image: path in the unpacked layout, r (true apparent size, pixels), split, label (as filed), shows (the class that is drawn).
-The same settings give the same bytes.
+A twin has the archives, lists and traps of the real files (tars in tars, MATLAB structs, labels from 1, class numbers in another order
+than their names, images that are not RGB JPEG, absent images), so that the same parser reads it and can be held against the truth, which
+`objects.csv` keeps: one row an image: path in the unpacked layout, r (true apparent size, pixels), split, label (as filed), shows (the
+class that is drawn). The same settings give the same bytes.
 """
 
 import argparse
@@ -64,9 +64,7 @@ def write(source: str, folder: Path, settings: dict, processes: int = 1) -> None
         if strangers := sorted(set(settings[key]) - set(known)):
             raise JobError(f"pinhole.{key}: found {', '.join(strangers)}, expected some of {', '.join(known)}")
     if len(set(names)) < max(len(names), 2):
-        raise JobError(
-            f"pinhole: silhouettes × hues give {len(set(names))} different classes of {len(names)}, expected at least 2, none twice"
-        )
+        raise JobError(f"pinhole: silhouettes × hues give the classes {', '.join(names)}, expected at least 2 and none twice")
     folder.mkdir(parents=True, exist_ok=True)
     layout = folder if source == "imagefolder" else folder / ".layout"
     shutil.rmtree(folder / ".layout", ignore_errors=True)
@@ -148,7 +146,7 @@ def imagefolder(made: list[Item], names: list[str]) -> Finish:
 
 
 def imagenet(made: list[Item], names: list[str]) -> Finish:
-    """A class's number (ILSVRC2012_ID) falls as its WordNet id rises; one image is grey, one CMYK and one a PNG named .JPEG, as in the real set."""
+    """A class's number (ILSVRC2012_ID) falls as its WordNet id rises; some image is grey, CMYK or a PNG named .JPEG, as in the real set."""
     n = len(names)
     wnids = [f"n{20_000_000 + 37 * label:08d}" for label in range(n)]
     for item in made:
@@ -243,10 +241,9 @@ def pets(made: list[Item], names: list[str]) -> Finish:
 
     def finish(layout: Path, out: Path) -> list[str]:
         shutil.copyfile(layout / made[0].path, layout / "images" / f"{titles[0]}_0.jpg")
-        row = {
-            split: [(Path(i.path).stem, i.label + 1, 1 + (i.label + 1) % 2, i.label // 2 + 1) for i in made if i.split == split]
-            for split in SPLITS
-        }
+        row: dict[str, list[tuple]] = {split: [] for split in SPLITS}
+        for i in made:
+            row[i.split].append((Path(i.path).stem, i.label + 1, 1 + (i.label + 1) % 2, i.label // 2 + 1))
         folder = layout / "annotations"
         lines(folder / "trainval.txt", row["train"])
         lines(folder / "test.txt", row["val"])
@@ -310,9 +307,7 @@ def by_hand(arguments: list[str]) -> None:
     p.add_argument("--val", type=int, default=240, help="validation images (default: %(default)s)")
     p.add_argument("--classes", type=int, default=24, help=f"2 to {len(pinhole.SILHOUETTES) * len(pinhole.HUES)} (default: %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="other seeds give other images (default: %(default)s)")
-    p.add_argument(
-        "--mislabelled", type=float, default=0.0, help="share of training images filed under a wrong class (default: %(default)s)"
-    )
+    p.add_argument("--mislabelled", type=float, default=0.0, help="share of training images filed under a wrong class")
     p.add_argument("--shorter-side", type=int, nargs=2, default=[88, 120], metavar="PIXELS", help="range (default: 88 120)")
     p.add_argument("--threads", type=int, default=os.cpu_count(), help="processes that render (default: all)")
     args = p.parse_args(arguments)

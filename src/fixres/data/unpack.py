@@ -1,7 +1,7 @@
 """Archives as they are distributed: checked against their MD5, unpacked safely, each either whole or absent.
 
-A finished archive is a folder; while it is unpacked it has another name (`….partial`). A note beside it (`….checked`) says which file it came
-from, so that after an interruption neither the checksum nor a finished part is computed again, and another file of the same name is.
+A finished archive is a folder; while it is unpacked it has another name (`….partial`). A note beside it (`….checked`) says which file it
+came from, so that after an interruption neither the checksum nor a finished part is done again, but another file of that name is.
 """
 
 import contextlib

@@ -6,7 +6,6 @@ What is found is a list of remarks, each of one of the `KINDS`; `report` prints 
 import hashlib
 import io
 import os
-from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -90,9 +89,8 @@ def inspect(folder: Path, listing: Listing, processes: int = 1) -> Seen:
             bar.update(len(rows))
     height, width, checksum = np.concatenate(parts).T
     remarks += _duplicates(files, listing, checksum)
-    listed = set(files)
-    unlisted = (file for start in listing.folders for file in images_below(folder, start) if file not in listed)
-    remarks += [Remark("unlisted", file) for file in unlisted]
+    unlisted = {file for start in listing.folders for file in images_below(folder, start)}.difference(files)
+    remarks += [Remark("unlisted", file) for file in sorted(unlisted)]
     return Seen(height.astype(np.int32), width.astype(np.int32), np.ascontiguousarray(checksum), remarks)
 
 
@@ -112,12 +110,8 @@ def _duplicates(files: list[str], listing: Listing, checksum: np.ndarray) -> lis
 
 def bad(listing: Listing, remarks: Iterable[Remark]) -> list[Remark]:
     """The remarks that keep a file from being used, or say that a list is not whole."""
-    kinds = (
-        {"unreadable", "altered"}
-        | ({"absent"} - ({"absent"} if listing.partial else set()))
-        | ({"unlisted"} if listing.complete else set())
-    )
-    return [remark for remark in remarks if remark.kind in kinds]
+    kinds = {"unreadable": True, "altered": True, "absent": not listing.partial, "unlisted": listing.complete}
+    return [remark for remark in remarks if kinds.get(remark.kind)]
 
 
 def report(source: Source, folder: Path, listing: Listing, seen: Seen, kept: np.ndarray, notes: Iterable[str]) -> str:
@@ -127,28 +121,25 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, kept: np.
     ----------
     kept : (n,) bool, the rows of the listing that are in the manifest.
     """
-    lines = [f"# {source.title}", "", f"Images below `{folder}`. {source.where}; terms: {source.terms}.", ""]
-    lines += [
-        "| split | images | listed | published | classes with images | smallest and largest class | width × height |",
-        "|" + "---|" * 7,
-    ]
+    lines = [f"# {source.title}", "", f"Images below `{folder}`. From: {source.where}. Terms: {source.terms}.", ""]
+    head = ("split", "images", "listed", "published", "classes with images", "smallest, largest class", "width × height")
+    lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     label, split = (np.array([row[i] for row in listing.images]) for i in (1, 2))
     for number, name in enumerate(("train", "val")):
         rows = kept & (split == number)
         counts, h, w = np.bincount(label[rows], minlength=len(listing.classes)), seen.height[rows], seen.width[rows]
         published = source.published[number] if source.published else "–"
         sizes = f"{w.min()}×{h.min()} to {w.max()}×{h.max()}" if rows.any() else "–"
-        of = f"{(counts > 0).sum()} of {len(listing.classes)}"
-        lines.append(
-            f"| {name} | {rows.sum()} | {(split == number).sum()} | {published} | {of} | {counts.min()}, {counts.max()} | {sizes} |"
-        )
+        classes = f"{(counts > 0).sum()} of {len(counts)}"
+        row = (name, rows.sum(), (split == number).sum(), published, classes, f"{counts.min()}, {counts.max()}", sizes)
+        lines.append(f"| {' | '.join(map(str, row))} |")
     lines += ["", *(f"- {note}" for note in notes)] if notes else []
-    counts, by_kind = Counter(remark.kind for remark in seen.remarks), defaultdict(list)
-    lines += ["", f"Remarks: {', '.join(f'{counts[kind]} {kind}' for kind in KINDS)}."]
+    by_kind: dict[str, list[Remark]] = {kind: [] for kind in KINDS}
     for remark in seen.remarks:
         by_kind[remark.kind].append(remark)
-    for kind, what in KINDS.items():
-        if by_kind[kind]:
-            lines += ["", f"## {kind} ({counts[kind]})", *([f"Each {what}."] if what else []), ""]
-            lines += [f"- `{remark.path}`" + (f": {remark.text}" if remark.text else "") for remark in by_kind[kind]]
+    lines += ["", f"Remarks: {', '.join(f'{len(remarks)} {kind}' for kind, remarks in by_kind.items())}."]
+    for kind, remarks in by_kind.items():
+        if remarks:
+            lines += ["", f"## {kind} ({len(remarks)})", *(["", f"Each {KINDS[kind]}."] if KINDS[kind] else []), ""]
+            lines += [f"- `{remark.path}`" + (f": {remark.text}" if remark.text else "") for remark in remarks]
     return "\n".join(lines) + "\n"

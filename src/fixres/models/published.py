@@ -73,12 +73,13 @@ def fetch(source: dict, folder: Path, way_out: str) -> Fetched:
 def _timm(name: str) -> dict[str, torch.Tensor]:
     import timm
 
-    architecture, _, tag = name.partition(".")
-    found = timm.get_pretrained_cfg(name)
-    if found is None or (found.architecture, found.tag) != (architecture, tag):
-        raise JobError(
-            f"timm {name}: timm {timm.__version__} has no weights of this name; timm.list_pretrained('{architecture}*') lists them"
-        )
+    try:
+        found = timm.get_pretrained_cfg(name)
+    except RuntimeError:  # no such architecture
+        found = None
+    if found is None or f"{found.architecture}.{found.tag}" != name:  # an old name may stand for other weights than it says
+        hint = f"timm.list_pretrained('{name.partition('.')[0]}*') lists its names"
+        raise JobError(f"timm {name}: timm {timm.__version__} has no weights of exactly this name; {hint}")
     return timm.create_model(name, pretrained=True).state_dict()
 
 
@@ -126,8 +127,8 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     except pickle.UnpicklingError as error:
         if "Unsupported" in str(error) or "GLOBAL" in str(error):
             raise JobError(
-                f"{path}: refused, because it holds code beside tensors and reading it would run that code. Where you trust it, load it with "
-                "torch yourself and save its state_dict as .safetensors"
+                f"{path}: refused, because it holds code beside tensors and reading it would run that code. Where you trust it, load it "
+                "with torch yourself and save its state_dict as .safetensors"
             ) from error
         raise JobError(f"{path}: damaged, or not a PyTorch checkpoint ({str(error).splitlines()[0]})") from None
     except (RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile, KeyError) as error:

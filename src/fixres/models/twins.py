@@ -10,11 +10,11 @@ full network has it.
 from functools import partial
 
 import torch
-from timm.layers import ConvNormAct, create_classifier
+from timm.layers import ConvNormAct, create_classifier, create_conv2d
 from timm.models._efficientnet_builder import decode_arch_def
 from timm.models.efficientnet import EfficientNet
 from timm.models.inception_resnet_v2 import Block8, Block17, Block35, Mixed_5b, Mixed_6a, Mixed_7a
-from timm.models.pnasnet import Cell, CellStem0
+from timm.models.pnasnet import Cell, CellStem0, SeparableConv2d
 from timm.models.resnet import Bottleneck, ResNet
 from timm.models.senet import SEBottleneck, SENet
 from torch import nn
@@ -38,8 +38,8 @@ def resnet14dq(classes: int) -> ResNet:
 
 
 def resnext14q(classes: int, width: int) -> ResNet:
-    """ResNeXt with 8 groups of the full network's `width`: 8, 16, 32 or 48."""
-    return _resnet(classes, stem_width=16, cardinality=8, base_width=width)
+    """ResNeXt with 4 groups of the full network's `width`: 8, 16, 32 or 48."""
+    return _resnet(classes, stem_width=8, cardinality=4, base_width=width)
 
 
 class QuarterSENet(SENet):
@@ -58,40 +58,46 @@ class QuarterSENet(SENet):
 
 def efficientnetq(classes: int) -> EfficientNet:
     """EfficientNet's mobile inverted bottlenecks with squeeze-and-excitation and swish; five stages of one block."""
-    stages = ["ds_r1_k3_s1_e1_c8_se0.25", "ir_r1_k3_s2_e6_c16_se0.25", "ir_r1_k5_s2_e6_c24_se0.25"]
-    stages += ["ir_r1_k5_s1_e6_c32_se0.25", "ir_r1_k3_s1_e6_c48_se0.25"]
+    stages = ["ds_r1_k3_s1_e1_c8_se0.25", "ir_r1_k3_s2_e4_c16_se0.25", "ir_r1_k3_s2_e4_c24_se0.25"]
+    stages += ["ir_r1_k3_s1_e4_c32_se0.25", "ir_r1_k3_s1_e4_c48_se0.25"]
     blocks = decode_arch_def([[stage] for stage in stages])
     options = {"act_layer": nn.SiLU, "pad_type": "same", "norm_layer": partial(nn.BatchNorm2d, eps=1e-3)}
     return EfficientNet(blocks, classes, num_features=192, stem_size=16, **options)
 
 
 class QuarterPNASNet(nn.Module):
-    """PNASNet's cells: stem cell, one normal cell, the last reduction and the last three cells of the full network, under their names."""
+    """PNASNet's first stem cell and its last three cells, under their names; all depthwise convolutions 3×3.
+
+    The full network's are 5×5 and 7×7 too; at a quarter of the resolution 3×3 sees as much, and on a processor the backward pass of the
+    larger ones takes ten times as long.
+    """
 
     def __init__(self, classes: int, channels: int = 8):
         super().__init__()
         c = channels
-        self.conv_0 = ConvNormAct(3, 2 * c, 3, stride=2, padding=0, apply_act=False, norm_kwargs={"eps": 1e-3})
-        self.cell_stem_0 = CellStem0(2 * c, c, 2 * c, c, pad_type="same")  # out: 5c channels, as every cell five times its width
         cell = partial(Cell, pad_type="same")
-        self.cell_7 = cell(2 * c, c, 5 * c, c, match_prev_layer_dims=True)
-        self.cell_8 = cell(5 * c, 2 * c, 5 * c, 2 * c, is_reduction=True)
-        self.cell_9 = cell(5 * c, 2 * c, 10 * c, 2 * c, match_prev_layer_dims=True)
-        self.cell_10 = cell(10 * c, 2 * c, 10 * c, 2 * c)
+        self.conv_0 = ConvNormAct(3, c, 3, stride=2, padding=0, apply_act=False, norm_kwargs={"eps": 1e-3})
+        self.cell_stem_0 = CellStem0(c, c, c, c, pad_type="same")  # five times its width goes out, as of every cell
+        self.cell_9 = cell(c, 2 * c, 5 * c, 2 * c, match_prev_layer_dims=True, is_reduction=True)
+        self.cell_10 = cell(5 * c, 2 * c, 10 * c, 2 * c, match_prev_layer_dims=True)
         self.cell_11 = cell(10 * c, 2 * c, 10 * c, 2 * c)
         self.act = nn.ReLU()
         self.global_pool, self.head_drop, self.last_linear = create_classifier(10 * c, classes, drop_rate=0.5)
+        for separable in [m for m in self.modules() if isinstance(m, SeparableConv2d)]:
+            wide = separable.depthwise_conv2d
+            options = {"stride": wide.stride[0], "padding": "same", "groups": wide.groups}
+            separable.depthwise_conv2d = create_conv2d(wide.in_channels, wide.out_channels, 3, **options)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         before = self.conv_0(x)
         x = self.cell_stem_0(before)
-        for cell in (self.cell_7, self.cell_8, self.cell_9, self.cell_10, self.cell_11):
+        for cell in (self.cell_9, self.cell_10, self.cell_11):
             before, x = x, cell(before, x)
         return self.last_linear(self.head_drop(self.global_pool(self.act(x))))
 
 
 class QuarterInceptionResNet(nn.Module):
-    """Inception-ResNet-v2's blocks, an eighth as wide, one of each repeated kind; neither of its two max-pools in the stem."""
+    """Inception-ResNet-v2's blocks, an eighth as wide, one of each repeated kind; of its two max-pools in the stem the first."""
 
     def __init__(self, classes: int, divisor: int = 8):
         super().__init__()
@@ -109,18 +115,22 @@ class QuarterInceptionResNet(nn.Module):
 
         self.conv2d_1a = conv(3, 32, kernel_size=3, stride=2)
         self.conv2d_2b = conv(32, 64, kernel_size=3, padding=1)
+        self.maxpool_3a = nn.MaxPool2d(3, stride=2)
         self.conv2d_4a = conv(64, 192, kernel_size=3, stride=1)
         self.mixed_5b = Mixed_5b(conv_block=conv)
         self.repeat = nn.Sequential(residual(Block35, scale=0.17))
         self.mixed_6a = Mixed_6a(conv_block=conv)
         self.repeat_1 = nn.Sequential(residual(Block17, scale=0.10))
         self.mixed_7a = Mixed_7a(conv_block=conv)
+        for layer in self.mixed_7a.modules():  # the last stage keeps its resolution, as in quarter.py
+            if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)) and layer.stride in (2, (2, 2)):
+                layer.stride, layer.padding = 1, 1
         self.block8 = residual(Block8, no_relu=True)
         self.conv2d_7b = conv(2080, 1536, kernel_size=1)
         self.global_pool, self.head_drop, self.classif = create_classifier(1536 // divisor, classes, drop_rate=0.0)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.mixed_5b(self.conv2d_4a(self.conv2d_2b(self.conv2d_1a(x))))
+        x = self.mixed_5b(self.conv2d_4a(self.maxpool_3a(self.conv2d_2b(self.conv2d_1a(x)))))
         x = self.repeat_1(self.mixed_6a(self.repeat(x)))
         x = self.conv2d_7b(self.block8(self.mixed_7a(x)))
         return self.classif(self.head_drop(self.global_pool(x)))

@@ -107,7 +107,7 @@ def _wsl(width: int, parameters: float, source: dict) -> Network:
         parameters=parameters,
         source=source,
         licence=NON_COMMERCIAL,
-        twin=f"resnext14q_8x{width}d",
+        twin=f"resnext14q_4x{width}d",
         extra_data=True,
     )
 
@@ -209,7 +209,7 @@ ZOO = {
     "resnet10q": QUARTER,
     "resnet14dq": QUARTER_RESNEXT._replace(title="quarter-scale ResNet-14-D", build=_twin("resnet14dq")),
     **{
-        f"resnext14q_8x{w}d": QUARTER_RESNEXT._replace(title=f"quarter-scale ResNeXt-14 8x{w}d", build=_twin("resnext14q", w))
+        f"resnext14q_4x{w}d": QUARTER_RESNEXT._replace(title=f"quarter-scale ResNeXt-14 4x{w}d", build=_twin("resnext14q", w))
         for w in (8, 16, 32, 48)
     },
     "pnasnetq": QUARTER._replace(
@@ -293,3 +293,25 @@ RELEASED = {
         "FixResNeXt-101 32x48d (*)", "resnext101_32x48d_wsl", 320, 86.4, 98.0, "test DA2", _AUTHORS + "ResNext101_32x48d_v2.pth"
     ),
 }
+
+
+def markdown() -> str:
+    """The table of docs/networks.md: `python -m fixres.models.zoo` prints it."""
+    lines = ["| name | network | parameters (paper) | stride | native | weights | licence | twin |", "|---|---|---|---|---|---|---|---|"]
+    for name, n in ZOO.items():
+        kind, where = next(iter((n.source or {"": ""}).items()))
+        weights = (
+            f"{kind} `{where.rsplit('/', 1)[-1]}`"
+            if kind
+            else "trained here"
+            if n.stride == 8
+            else "none distributed: train, or give a file"
+        )
+        size = f"{n.parameters:g} M" if n.parameters else ""
+        twin = f"`{n.twin}`" if n.twin else ""
+        lines.append(f"| `{name}` | {n.title} | {size} | {n.stride} | {n.native} | {weights} | {n.licence or ''} | {twin} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(markdown())

@@ -20,12 +20,15 @@ def main(arguments: list[str]) -> None:
     job.log(f"{config['run']}: {entry.title}, weights from {kind} {source[kind]}")
     if entry.licence == zoo.NON_COMMERCIAL:
         job.log(f"licence: the published weights of {entry.title} are for non-commercial use only (CC BY-NC 4.0)")
-    fetched = published.fetch(source, folder, f"get the weights elsewhere and name the file in weights.{name}.file")
-    tensors = published.fitted(fetched, zoo.outline(name, config["classes"]))
+    try:
+        fetched = published.fetch(source, folder, f"get the weights elsewhere and name the file in weights.{name}.file")
+    finally:
+        if folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
+    network = zoo.outline(name, config["classes"])
+    tensors = published.fitted(fetched, network)
     licence = entry.licence if source == entry.source else None  # of a file, only its giver knows it
     meta = {"run": config["run"], "source": source, "licence": licence, "sha256": fetched.sha256}
     weights.save(args.out, tensors, meta)
-    if folder.exists() and not any(folder.iterdir()):
-        folder.rmdir()
-    n = sum(p.numel() for p in zoo.outline(name, config["classes"]).parameters())
-    job.log(f"{n:,} parameters in {args.out}; licence: {licence or 'as the file’s provider states'}")
+    n = sum(p.numel() for p in network.parameters())
+    job.log(f"{n:,} parameters in {args.out}; licence: {licence or 'as the giver of the file states'}")

@@ -178,10 +178,12 @@ def read(source: Source, folder: Path) -> Listing:
     for path, label, split in listing.images:
         if not 0 <= label < n:
             raise JobError(f"{folder / listing.lists[split]}: label {label + 1} of {path}, expected 1 to {n}")
-    if twice := [path for path, count in Counter(path for path, _, _ in listing.images).items() if count > 1]:
+    if len({path for path, _, _ in listing.images}) < len(listing.images):
+        twice = [path for path, count in Counter(path for path, _, _ in listing.images).items() if count > 1]
         raise JobError(f"{folder / listing.lists[0]}: images that are listed twice: {some(twice)}")
+    splits = {split for _, _, split in listing.images}
     for number, file in enumerate(listing.lists):
-        if not any(split == number for _, _, split in listing.images):
+        if number not in splits:
             raise JobError(f"{folder / file}: lists no image")
     return listing
 

@@ -23,10 +23,8 @@ def rows(file: Path) -> list[dict[str, str]]:
 def read(folder: Path) -> Listing:
     with errors_of(folder / SPECIES):
         species = {int(row["id"]): row["common"] for row in rows(folder / SPECIES)}
-    if sorted(species) != list(range(1, len(species) + 1)):
-        raise JobError(
-            f"{folder / SPECIES}: found ids {min(species)} to {max(species)} of {len(species)} species, expected 1 to {len(species)}"
-        )
+    if not species or sorted(species) != list(range(1, len(species) + 1)):
+        raise JobError(f"{folder / SPECIES}: found {len(species)} ids up to {max(species, default=0)}, expected 1 to their number")
     listed = rows(folder / IMAGES)
     with errors_of(folder / TEST):
         test = {row["path"] for row in rows(folder / TEST)}
@@ -40,7 +38,7 @@ def read(folder: Path) -> Listing:
 
 SOURCE = Source(
     title="Birdsnap",
-    where="https://thomasberg.org (release 1.1): birdsnap.tgz, and then the images with its script get_birdsnap.py, which writes download/images",
+    where="https://thomasberg.org (release 1.1): birdsnap.tgz; its script get_birdsnap.py then downloads the images to download/images",
     terms="published for research; the photographs belong to their owners on Flickr",
     published=(47_386, 2443, 500),
     homes=("birdsnap",),

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from fixres.data.sources import Listing, Part, Source, errors_of, link_named
+from fixres.data.sources import Listing, Part, Source, errors_of, link_named, mat
 
 DEVKIT = "car_devkit.tgz", "c3b158d763b6e2245038c8ad08e45376"
 
@@ -11,6 +11,7 @@ DEVKIT = "car_devkit.tgz", "c3b158d763b6e2245038c8ad08e45376"
 def read(folder: Path) -> Listing:
     from torchvision.datasets import StanfordCars
 
+    classes = tuple(map(str, mat(folder / "devkit/cars_meta.mat", "class_names")))
     lists, images = ("devkit/cars_train_annos.mat", "cars_test_annos_withlabels.mat"), []
     with link_named(folder, "stanford_cars") as parent:
         for number, split in enumerate(("train", "test")):
@@ -18,7 +19,7 @@ def read(folder: Path) -> Listing:
                 data = StanfordCars(parent, split)
             start = os.path.join(parent, "stanford_cars")
             images += [(os.path.relpath(path, start), int(label), number) for path, label in data._samples]
-    return Listing(tuple(map(str, data.classes)), images, lists, ("cars_train", "cars_test"))
+    return Listing(classes, images, lists, ("cars_train", "cars_test"))
 
 
 SOURCE = Source(

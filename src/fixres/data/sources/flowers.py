@@ -19,10 +19,11 @@ def read(folder: Path) -> Listing:
     for i, _ in split:
         if not 1 <= i <= len(labels):
             raise JobError(f"{folder / SPLITS}: image {i}, but {LABELS} has labels of 1 to {len(labels)}: it is missing from that list")
-    if wrong := sorted(set(labels) ^ set(range(1, len(set(labels)) + 1))):
-        raise JobError(f"{folder / LABELS}: label {wrong[-1]}, expected each of 1 to {len(set(labels))}: they are numbered without gaps")
+    n = next(i for i in range(len(labels) + 1) if i + 1 not in labels)  # classes are numbered from 1 without gaps
+    if wrong := [label for label in labels if not 1 <= label <= n]:
+        raise JobError(f"{folder / LABELS}: label {wrong[0]}, expected 1 to {n}: there is no image of {n + 1}")
     images = [(f"jpg/image_{i:05d}.jpg", labels[i - 1] - 1, number) for i, number in split]
-    classes = tuple(f"{i:03d}" for i in sorted(set(labels)))  # the files hold no names
+    classes = tuple(f"{i:03d}" for i in range(1, n + 1))  # the files hold no names
     return Listing(classes, images, (LABELS, LABELS), ("jpg",))
 
 

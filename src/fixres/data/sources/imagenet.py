@@ -1,7 +1,8 @@
 """ImageNet 2012 (ILSVRC2012): the three official archives, or `train/` and `val/` with a folder a class.
 
-torchvision's ImageNet class writes into the data folder, starts again after an interruption and accepts no other checksums than the published ones; so
-the devkit is read here: its two lists give the class of each validation image. Classes are WordNet ids; labels follow their sorted order.
+torchvision's ImageNet class writes into the data folder, starts again after an interruption and accepts no other checksums than the
+published ones; so the devkit is read here: its two lists give the class of each validation image. Classes are WordNet ids; labels follow
+their sorted order.
 """
 
 from pathlib import Path
@@ -20,7 +21,7 @@ def read(folder: Path) -> Listing:
     classes, train = class_folders(folder, "train", 0)
     with errors_of(folder / META):
         synsets = mat(folder / META, "synsets")
-        # The list also holds the inner nodes of the hierarchy; the classes are its leaves, and their numbers are not in the order of the ids.
+        # The list also holds the inner nodes of the hierarchy; the classes are its leaves, their numbers not in the order of the ids.
         wnids = {int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in synsets if int(s["num_children"]) == 0}
     if differ := sorted(set(wnids.values()) ^ set(classes)):
         raise JobError(f"{folder / 'train'}: other classes than {folder / META}; only one of them has {some(differ)}")

@@ -9,7 +9,9 @@ import json
 import os
 import shutil
 import signal
+import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +184,20 @@ def test_commands_from_a_twin_to_its_manifest(tmp_path):
     assert len(manifest.load(out).path) == 36
     again = fixres("twin", "cub", tmp_path / "twin")
     assert "not empty" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"hues": ["red", "mauve"]}, r"pinhole\.hues: found mauve"),
+        ({"silhouettes": ["bar", "bar"]}, "none twice"),
+        ({"val_images": 5}, r"pinhole\.val_images: found 5, expected one at least for each of 6 classes"),
+    ],
+)
+def test_a_twin_that_cannot_be_rendered(tmp_path, change, expected):
+    with pytest.raises(JobError, match=expected):
+        twins.write("cub", tmp_path / "twin", LOOK | change)
+    assert not (tmp_path / "twin").exists()
 
 
 @pytest.mark.parametrize(("n", "near"), [(23, "22 or 24"), (1, "2 or 3"), (1000, "96 or 104")])
@@ -447,6 +463,49 @@ def test_a_disk_that_is_full_or_read_only_is_told(made, tmp_path, monkeypatch, c
         assert command(twin.root, tmp_path / str(code), "cub") == 0
 
 
+def as_nobody(root: Path, out: Path) -> tuple[int, str]:
+    """The manifest command by a user without rights of his own: what it returned and printed."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            sys.stderr = os.fdopen(writing, "w")
+            if os.getuid() == 0:
+                os.setuid(65534)
+            code = command(root, out, "cub")
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading) as f:
+        said = f.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+
+
+def test_folders_that_may_only_be_read(made):
+    """For the data that is no matter; where results go, it is an error that names the folder."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        folder.chmod(0o755)
+        shutil.copytree(made("cub").root, folder / "data")
+        (folder / "out").mkdir()
+        (folder / "out").chmod(0o777)
+        (folder / "closed" / "unpacked").mkdir(parents=True)
+        (folder / "closed" / "config.json").write_text("{}")
+        for path in (folder / "data", *(folder / "data").iterdir(), folder / "closed" / "unpacked"):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        (folder / "closed").chmod(0o777)
+        (folder / "closed" / "config.json").chmod(0o666)
+        code, said = as_nobody(folder / "data", folder / "out")
+        assert code == 0, said
+        assert manifest.load(folder / "out" / "manifest.npz").digest() == made("cub").manifest.digest()
+        code, said = as_nobody(folder / "data", folder / "closed")
+        assert code == 1
+        assert f"{folder / 'closed' / 'unpacked'}" in said
+        assert "Permission denied" in said
+
+
 # --- lists and images at odds ------------------------------------------------------------------------------------------------
 
 
@@ -579,6 +638,7 @@ def test_bad_images_stop_or_are_left_out(made, tmp_path):
     data = manifest.build(root, on_bad="exclude", report=report)
     assert rows_of(data).keys() == rows_of(made("imagefolder").manifest).keys() - set(paths[:3]) | {"val/bar-blue/copy.jpg"}
     assert data.notes == ("image folder: left out as bad: 3 unreadable.",)
+    assert "Stopped by 3 bad file(s)" in stopped
     for page in (stopped, report.read_text(encoding="utf-8")):
         assert "## unreadable (3)" in page
         assert f"- `{paths[-1]}`: as {paths[3]}, under another label" in page

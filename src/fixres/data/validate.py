@@ -124,7 +124,7 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, kept: np.
     lines = [f"# {source.title}", "", f"Images below `{folder}`. From: {source.where}. Terms: {source.terms}.", ""]
     head = ("split", "images", "listed", "published", "classes with images", "smallest, largest class", "width × height")
     lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    label, split = (np.array([row[i] for row in listing.images]) for i in (1, 2))
+    label, split = listing.label, listing.split
     for number, name in enumerate(("train", "val")):
         rows = kept & (split == number)
         counts, h, w = np.bincount(label[rows], minlength=len(listing.classes)), seen.height[rows], seen.width[rows]

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fixres.data import unpack
 from fixres.job import JobError
 
@@ -44,6 +46,16 @@ class Listing(NamedTuple):
     complete: bool = True  # officially, the lists name every image in the folders …
     partial: bool = False  # … and copies that lack listed images are what everybody has (Birdsnap)
     md5: dict[str, str] | None = None  # path -> checksum of the image, where the lists give one
+
+    @property
+    def label(self) -> np.ndarray:
+        """(n,) int32, label of each image."""
+        return np.fromiter((label for _, label, _ in self.images), np.int32, len(self.images))
+
+    @property
+    def split(self) -> np.ndarray:
+        """(n,) uint8, split of each image."""
+        return np.fromiter((split for _, _, split in self.images), np.uint8, len(self.images))
 
 
 class Source(NamedTuple):

@@ -71,10 +71,8 @@ def write(source: str, folder: Path, settings: dict, processes: int = 1) -> None
     if len(set(names)) < max(len(names), 2):
         raise JobError(f"pinhole: silhouettes × hues give the classes {', '.join(names)}, expected at least 2 and none twice")
     for split in SPLITS:
-        if settings[f"{split}_images"] < len(names):
-            raise JobError(
-                f"pinhole.{split}_images: found {settings[f'{split}_images']}, expected one at least for each of {len(names)} classes"
-            )
+        if (n := settings[f"{split}_images"]) < len(names):
+            raise JobError(f"pinhole.{split}_images: found {n}, expected one at least for each of {len(names)} classes")
     folder.mkdir(parents=True, exist_ok=True)
     layout = folder if source == "imagefolder" else folder / ".layout"
     shutil.rmtree(folder / ".layout", ignore_errors=True)
@@ -90,6 +88,7 @@ def write(source: str, folder: Path, settings: dict, processes: int = 1) -> None
         sums = (f"{hashlib.md5((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in distributed)
         (folder / SUMS).write_text("".join(sums), encoding="utf-8")
         shutil.rmtree(layout)
+    job.log(f"{source}: {len(made)} images of {len(names)} classes in {folder} ({', '.join(distributed) or 'train, val'})")
 
 
 # --- files with the same bytes every time ---------------------------------------------------------------------------------------

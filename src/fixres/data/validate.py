@@ -64,7 +64,7 @@ def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray,
                 if image.mode not in ("RGB", "L"):
                     image.convert("RGB")
                 row[:] = image.height, image.width, int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
-                if image.format != "JPEG":
+                if image.format not in ("JPEG", "MPO"):  # MPO: a JPEG with further pictures behind the first
                     remarks.append(Remark("not JPEG", file, str(image.format)))
                 if image.mode == "CMYK":
                     remarks.append(Remark("CMYK", file))

@@ -389,6 +389,18 @@ def test_a_tar_cut_between_two_files_is_noticed(tmp_path, blocks, whole):
             unpack.unpack(archive, None, tmp_path / "work")
 
 
+def test_a_changed_byte_in_a_compressed_archive_is_noticed(tmp_path):
+    """gzip's own checksum stands at its end, beyond the last file: stored without compression, nothing else would tell."""
+    archive = tmp_path / "a.tgz"
+    with tarfile.open(archive, "w:gz", compresslevel=0) as tar:
+        member = tarfile.TarInfo("f")
+        member.size = 5
+        tar.addfile(member, io.BytesIO(b"right"))
+    archive.write_bytes(archive.read_bytes().replace(b"right", b"wrong"))
+    with pytest.raises(JobError, match=r"a\.tgz: cut short or damaged \(CRC"):
+        unpack.unpack(archive, None, tmp_path / "work")
+
+
 def killed(work, at: int) -> bool:
     """Do `work` in a process that is killed at the `at`-th file that it unpacks; whether it came to that."""
     child = os.fork()

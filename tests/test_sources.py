@@ -122,6 +122,21 @@ def test_an_unpacked_layout_is_read_where_it_lies(made, source, at_home, tmp_pat
         assert again.notes == (f"CUB-200-2011: {counts}.",)
 
 
+@pytest.mark.parametrize(("source", "packed"), [("cub", False), ("cub", True), ("pets", False)])
+def test_a_folder_of_another_dataset_beside_it_is_not_taken_for_its_own(made, source, packed, tmp_path):
+    twin = made(source)
+    (tmp_path / "images").mkdir()
+    textured(20, 20).save(tmp_path / "images" / "other.jpg")
+    home = tmp_path / sources.load(source).homes[0]
+    if packed:  # one archive holds its images and its lists
+        for name in ("CUB_200_2011.tgz", "md5sums.txt"):
+            shutil.copy(twin.root / name, tmp_path)
+    else:
+        twin.unpacked(home)
+    again = manifest.build(tmp_path, source, tmp_path / "work", checksums="listed" if packed else "published")
+    assert again.digest() == twin.manifest.digest()
+
+
 def test_imagenet_agrees_with_torchvisions_own_reader(made, tmp_path, monkeypatch):
     from torchvision.datasets import imagenet
 

@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/manifest.py [PROCESSES]       (default: all)
 
-A synthetic manifest of 1,281,167 training and 50,000 validation rows is loaded in a process of its own, which then hashes it and orders one epoch;
-memory is that process's peak, with the interpreter and NumPy. Validation is `fixres manifest`'s, on JPEG files of ImageNet's usual size, beside
-a loop that only decodes the same files on as many processes, in turn.
+A synthetic manifest of 1,281,167 training and 50,000 validation rows is loaded in a process of its own, which then orders one epoch and
+hashes all rows; memory is that process's peak, with the interpreter and NumPy. Validation is `fixres manifest`'s, on JPEG files of
+ImageNet's usual size, beside a loop that only decodes the same files on as many processes, in turn.
 """
 
 import json

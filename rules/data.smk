@@ -24,9 +24,10 @@ rule manifest:
         images=lambda wildcards: fixres.workflow.images(plan, wildcards.dataset),
     output:
         manifest="results/data/{dataset}/manifest.npz",
-        report="results/data/{dataset}/report.md",
     log:
         "results/data/{dataset}/manifest/log.txt",
+        # What is wrong with the images: no output, since Snakemake deletes those of a failed job.
+        report="results/data/{dataset}/report.md",
     benchmark:
         "results/data/{dataset}/manifest/benchmark.tsv"
     conda:
@@ -34,4 +35,4 @@ rule manifest:
     threads: hardware.render_threads
     shell:
         "python -m fixres manifest --config {input.config:q} --root {input.images:q}"
-        " --threads {threads} --out {output.manifest:q} 2> {log:q}"
+        " --threads {threads} --out {output.manifest:q} 2> {log[0]:q}"

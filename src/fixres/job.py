@@ -30,7 +30,6 @@ def parser(stage: str, doc: str, *inputs: str, threads: bool = True) -> argparse
 
 
 INPUT_HELP = {
-    "images": "folder of the images (ImageFolder layout)",
     "manifest": "the dataset's manifest (manifest.npz)",
     "weights": "weights to start from or to measure (safetensors)",
     "out": "where the result goes",

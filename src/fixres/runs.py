@@ -64,7 +64,6 @@ class Runs:
             adaptation = laid_over(recipe, weak.adaptation, "weak_supervision.adaptation")
             return self._train(twin, k_train, c.dataset, adaptation, init=tagged)
         source = self._weights(name)
-        self._data(c.dataset)
         if source:
             return self._pretrained(name, name, source)
         if entry.extra_data:
@@ -73,7 +72,6 @@ class Runs:
 
     def released(self, name: str) -> str:
         """The weights that the paper's authors released under `name` (models.zoo.RELEASED). Raises Missing where no file was given."""
-        self._data(self.config.dataset)
         file, entry = self.config.released.files.get(name), RELEASED[name]
         if not file:
             raise Missing(f"the authors' weights: download {entry.url} and give released.files.{name}")
@@ -112,7 +110,8 @@ class Runs:
         return laid_over(self.config.fine_tuning, own | over, f"networks.{name}.fine_tuning")
 
     def measured(self, run: str, k_test: int) -> str:
-        """Ask for the accuracy of `run` at `k_test`; returns the run."""
+        """Ask for the accuracy of `run` at `k_test`; returns the run. Raises Missing where its images are not there."""
+        self._data(run.split("/")[1])
         wanted = self.k_tests.setdefault(run, [])
         if k_test not in wanted:
             wanted.append(k_test)

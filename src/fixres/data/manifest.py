@@ -4,6 +4,9 @@ One row an image: path, label, split, height, width, a hash of the file, and the
 (pinhole). Building it is one path for every source: find the files, check and unpack the archives, read the lists (`sources/`), decode
 every image once (`validate.py`), compare the counts with the published ones. A file that cannot be decoded ends up in an error here, by
 name, and not in the middle of a training. `report.md` beside the manifest lists all that is remarkable.
+
+    python -m fixres manifest --config results/data/pinhole/manifest/config.json --root results/data/pinhole/images \\
+        --out results/data/pinhole/manifest.npz
 """
 
 import csv
@@ -106,33 +109,39 @@ def build(
     kept = np.array([path not in out for path, _, _ in listing.images])
     sizes = _object_sizes(root)
     notes = _notes(of, listing, kept, bad, rendered=sizes is not None)
+    stopped = [f"Stopped by {len(bad)} bad file(s) (on_bad: stop); no manifest was written."] if bad and on_bad == "stop" else []
     if report:
         with atomic(report) as temporary:
-            temporary.write_text(validate.report(of, folder, listing, seen, kept, notes), encoding="utf-8", errors="surrogateescape")
-    if bad and on_bad == "stop":
-        named = [f"  {folder / r.path}: {validate.KINDS[r.kind]} {r.text and f'({r.text})'}".rstrip() for r in bad]
-        more = [f"  … and {len(named) - SHOWN} more" + (f": {report}" if report else "")] if len(named) > SHOWN else []
-        advice = "replace or remove them, or leave them out by on_bad: exclude"
-        raise JobError("\n".join([f"{folder}: {len(bad)} bad file(s); {advice}:", *named[:SHOWN], *more]))
-    rows = np.flatnonzero(kept)
-    images = [listing.images[i] for i in rows.tolist()]
-    n, longest = len(images), max((len(os.fsencode(path)) for path, _, _ in images), default=0)
-    split = np.fromiter((split for _, _, split in images), np.uint8, n)
+            page = validate.report(of, folder, listing, seen, kept, stopped or notes)
+            temporary.write_text(page, encoding="utf-8", errors="surrogateescape")
+    if stopped:
+        raise JobError(_told(folder, bad, report))
+    split, paths = listing.split, [path for (path, _, _), keep in zip(listing.images, kept.tolist(), strict=True) if keep]
     for number, name in enumerate(SPLITS):
-        if number not in split:
+        if not kept[split == number].any():
             raise JobError(f"{folder}: no usable image in {name}; see {report or 'the report'}")
+    longest = max(len(os.fsencode(path)) for path in paths)
     return Manifest(
         folder=folder,
         classes=listing.classes,
-        path=np.fromiter((os.fsencode(path) for path, _, _ in images), f"S{longest}", n),
-        label=np.fromiter((label for _, label, _ in images), np.int32, n),
-        split=split,
-        height=seen.height[rows],
-        width=seen.width[rows],
-        checksum=seen.checksum[rows],
-        object_size=np.fromiter(((sizes or {}).get(path, np.nan) for path, _, _ in images), np.float32, n),
+        path=np.fromiter((os.fsencode(path) for path in paths), f"S{longest}", len(paths)),
+        label=listing.label[kept],
+        split=split[kept],
+        height=seen.height[kept],
+        width=seen.width[kept],
+        checksum=seen.checksum[kept],
+        object_size=np.fromiter(((sizes or {}).get(path, np.nan) for path in paths), np.float32, len(paths)),
         notes=tuple(notes),
     )
+
+
+def _told(folder: Path, bad: list[validate.Remark], report: Path | None) -> str:
+    """The error that names bad files."""
+    lines = [f"{folder}: {len(bad)} bad file(s); replace or remove them, or leave them out by on_bad: exclude"]
+    lines += [f"  {folder / r.path}: {validate.KINDS[r.kind]}" + (f" ({r.text})" if r.text else "") for r in bad[:SHOWN]]
+    if len(bad) > SHOWN:
+        lines.append(f"  … and {len(bad) - SHOWN} more" + (f": {report}" if report else ""))
+    return "\n".join(lines)
 
 
 def _object_sizes(root: Path) -> dict[str, float] | None:
@@ -151,7 +160,7 @@ def _notes(of: sources.Source, listing: sources.Listing, kept: np.ndarray, bad: 
     if bad:
         kinds = Counter(remark.kind for remark in bad)
         notes.append(f"{of.title}: left out as bad: {', '.join(f'{n} {kind}' for kind, n in kinds.items())}.")
-    label, split = (np.array([row[i] for row in listing.images]) for i in (1, 2))
+    label, split = listing.label, listing.split
     if listing.partial and not kept.all():
         lost = [f"{(~kept & (split == i)).sum()} of {(split == i).sum()} listed {name} images" for i, name in enumerate(SPLITS)]
         notes.append(f"{of.title}: this copy lacks {' and '.join(lost)}.")

@@ -15,6 +15,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +31,16 @@ from fixres.job import JobError
 NOISE = 2  # Philox key of the wrong tags; 0 and 1 are the splits' images
 
 
+@dataclass
 class Item:
-    """One image of a twin: what it shows, how it is filed, where it lies in the unpacked layout."""
+    """One image of a twin."""
 
-    def __init__(self, split: str, index: int, shows: int, label: int):
-        self.split, self.index, self.shows, self.label = split, index, shows, label
-        self.path, self.form = "", "RGB"
+    split: str
+    index: int
+    shows: int  # the class that is drawn
+    label: int  # the class that it is filed under
+    path: str = ""  # in the unpacked layout; emptied where a layout takes the image away again
+    form: str = "RGB"  # see Drawing
 
 
 def items(settings: dict) -> list[Item]:
@@ -65,6 +70,9 @@ def write(source: str, folder: Path, settings: dict, processes: int = 1) -> None
             raise JobError(f"pinhole.{key}: found {', '.join(strangers)}, expected some of {', '.join(known)}")
     if len(set(names)) < max(len(names), 2):
         raise JobError(f"pinhole: silhouettes × hues give the classes {', '.join(names)}, expected at least 2 and none twice")
+    for split in SPLITS:
+        if (n := settings[f"{split}_images"]) < len(names):
+            raise JobError(f"pinhole.{split}_images: found {n}, expected one at least for each of {len(names)} classes")
     folder.mkdir(parents=True, exist_ok=True)
     layout = folder if source == "imagefolder" else folder / ".layout"
     shutil.rmtree(folder / ".layout", ignore_errors=True)
@@ -80,6 +88,7 @@ def write(source: str, folder: Path, settings: dict, processes: int = 1) -> None
         sums = (f"{hashlib.md5((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in distributed)
         (folder / SUMS).write_text("".join(sums), encoding="utf-8")
         shutil.rmtree(layout)
+    job.log(f"{source}: {len(made)} images of {len(names)} classes in {folder} ({', '.join(distributed) or 'train, val'})")
 
 
 # --- files with the same bytes every time ---------------------------------------------------------------------------------------
@@ -298,6 +307,8 @@ def main(arguments: list[str]) -> None:
 
 def by_hand(arguments: list[str]) -> None:
     """`python -m fixres twin DATASET OUT`: the render stage without a configuration file."""
+    from pydantic import ValidationError
+
     from fixres.config import Pinhole
 
     p = argparse.ArgumentParser(prog="python -m fixres twin", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -314,7 +325,10 @@ def by_hand(arguments: list[str]) -> None:
     if args.out.exists() and any(args.out.iterdir()):
         raise JobError(f"{args.out}: not empty; name a new folder, or empty this one")
     silhouettes, hues = classes(args.classes)
-    look = Pinhole(seed=args.seed, train_images=args.train, val_images=args.val, shorter_side=args.shorter_side).model_dump()
+    try:
+        look = Pinhole(seed=args.seed, train_images=args.train, val_images=args.val, shorter_side=args.shorter_side).model_dump()
+    except ValidationError as error:
+        raise JobError("; ".join(f"{'.'.join(map(str, e['loc']))}: found {e['input']}, {e['msg']}" for e in error.errors())) from None
     write(args.dataset, args.out, look | {"silhouettes": silhouettes, "hues": hues, "mislabelled": args.mislabelled}, args.threads)
 
 

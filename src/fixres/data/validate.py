@@ -64,7 +64,7 @@ def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray,
                 if image.mode not in ("RGB", "L"):
                     image.convert("RGB")
                 row[:] = image.height, image.width, int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
-                if image.format != "JPEG":
+                if image.format not in ("JPEG", "MPO"):  # MPO: a JPEG with further pictures behind the first
                     remarks.append(Remark("not JPEG", file, str(image.format)))
                 if image.mode == "CMYK":
                     remarks.append(Remark("CMYK", file))
@@ -124,7 +124,7 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, kept: np.
     lines = [f"# {source.title}", "", f"Images below `{folder}`. From: {source.where}. Terms: {source.terms}.", ""]
     head = ("split", "images", "listed", "published", "classes with images", "smallest, largest class", "width × height")
     lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    label, split = (np.array([row[i] for row in listing.images]) for i in (1, 2))
+    label, split = listing.label, listing.split
     for number, name in enumerate(("train", "val")):
         rows = kept & (split == number)
         counts, h, w = np.bincount(label[rows], minlength=len(listing.classes)), seen.height[rows], seen.width[rows]

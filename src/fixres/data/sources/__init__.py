@@ -9,10 +9,12 @@ import importlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from fixres.data import unpack
 from fixres.job import JobError
@@ -44,6 +46,16 @@ class Listing(NamedTuple):
     complete: bool = True  # officially, the lists name every image in the folders …
     partial: bool = False  # … and copies that lack listed images are what everybody has (Birdsnap)
     md5: dict[str, str] | None = None  # path -> checksum of the image, where the lists give one
+
+    @property
+    def label(self) -> np.ndarray:
+        """(n,) int32, label of each image."""
+        return np.fromiter((label for _, label, _ in self.images), np.int32, len(self.images))
+
+    @property
+    def split(self) -> np.ndarray:
+        """(n,) uint8, split of each image."""
+        return np.fromiter((split for _, _, split in self.images), np.uint8, len(self.images))
 
 
 class Source(NamedTuple):
@@ -87,9 +99,10 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
     """
     homes = [root, *(root / home for home in source.homes)]
     needed = [part for part in source.parts if not any(_class_folders(home / part.unless) for home in homes if part.unless)]
-    found = {part: _find(part, homes) for part in needed}
+    homes.sort(key=lambda home: -sum((home / part.path).exists() for part in needed))  # a folder of another set may lie beside
+    found = {part: file for group in _by_archive(needed).values() for part, file in _find(group, homes).items()}
     if None in found.values():
-        raise JobError(_missing(source, found, homes, key))
+        raise JobError(_missing(source, found, root, homes, key))
 
     sums = unpack.listed(root) if checksums == "listed" and any(_checked(p, f) for p, f in found.items()) else None
     for part, file in found.items():  # lists that are distributed as they are: small files, before anything long
@@ -112,11 +125,22 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
     return work
 
 
-def _find(part: Part, homes: list[Path]) -> Path | None:
-    """Where a part is: unpacked, else its archive."""
-    unpacked = (home / path for home in homes for path in (part.path, *part.also))
-    packed = (home / part.archive for home in homes if part.archive)
-    return next((p for p in (*unpacked, *packed) if p.exists()), None)
+def _find(group: list[Part], homes: list[Path]) -> dict[Part, Path | None]:
+    """Where the parts of one archive are: unpacked, all in the same folder, else the archive; None where there is neither."""
+    for home in homes:
+        places = [next((home / path for path in (part.path, *part.also) if (home / path).exists()), None) for part in group]
+        if None not in places:
+            return dict(zip(group, places, strict=True))
+    packed = (home / group[0].archive for home in homes if group[0].archive)
+    return dict.fromkeys(group, next((archive for archive in packed if archive.is_file()), None))
+
+
+def _by_archive(parts: Iterable[Part]) -> dict[str, list[Part]]:
+    """Parts by the distributed file that they come in."""
+    grouped: dict[str, list[Part]] = {}
+    for part in parts:
+        grouped.setdefault(part.archive or part.path, []).append(part)
+    return grouped
 
 
 def _checked(part: Part, file: Path) -> bool:
@@ -142,25 +166,19 @@ def _link(link: Path, target: Path) -> None:
     temporary.replace(link)
 
 
-def _missing(source: Source, found: dict[Part, Path | None], homes: list[Path], key: str) -> str:
+def _missing(source: Source, found: dict[Part, Path | None], root: Path, homes: list[Path], key: str) -> str:
     """One message: what was looked for, what was found, where to get it, under which terms, which key to set."""
-    root, missing = homes[0], [part for part, file in found.items() if file is None]
+    places = {part: [home / part.path for home in homes if (home / part.path).exists()] for part in found}
+    missing = [part for part, file in found.items() if file is None]
     lines = [f"{root}: {'files are missing' if root.is_dir() else 'no such folder'} ({source.title}; the folder is set by {key})"]
-    for archive, parts in _by_archive(missing).items():
-        paths = ", ".join(part.path for part in parts)
-        lines.append(f"  missing: {archive} or, unpacked, {paths}" if archive else f"  missing: {paths}")
-    present = dict.fromkeys(str(file.relative_to(root)) for file in found.values() if file)
+    for name, parts in _by_archive(missing).items():
+        paths = ", ".join(part.path for part in parts if not places[part] or len(parts) == 1)
+        lines.append(f"  missing: {name}" + (f" or, unpacked, {paths}" if parts[0].archive else ""))
+    present = dict.fromkeys(str(file.relative_to(root)) for part, file in found.items() for file in ([file] if file else places[part]))
     lines.append(f"  found:   {', '.join(present) or 'nothing that belongs to it'}")
     lines.append(f"  looked in {', '.join(map(str, homes))}")
     lines += [f"  get it:  {source.where}", f"  terms:   {source.terms}"]
     return "\n".join(lines)
-
-
-def _by_archive(parts: list[Part]) -> dict[str | None, list[Part]]:
-    grouped: dict[str | None, list[Part]] = {}
-    for part in parts:
-        grouped.setdefault(part.archive, []).append(part)
-    return grouped
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------------

@@ -15,10 +15,11 @@ wildcard_constraints:
     dataset=r"[^/]+",
     trained=r"runs/[^/]+/\w+-k\d+[^/]*",
     pretrained=r"runs/[^/]+/[\w-]+-pretrained",
-    base=r"runs/[^/]+/[^/]+",
+    base=r"runs/[^/]+/[^/]+(/match-[^/]+)?",
+    matched=r"match-[^/]+",
     adapted=r"ft-[^/]+",
-    run=r"runs/[^/]+/[^/]+(/ft-[^/]+)?",
-    table=r"table\d+|released",
+    run=r"runs/[^/]+/[^/]+(/match-[^/]+)?(/ft-[^/]+)?",
+    table=r"table\d+|released|section3\.3|appendixA\.1",
     n=r"\d+",
 
 

@@ -25,7 +25,7 @@ class Cell(NamedTuple):
     column: str
     paper_row: str  # the row and column of the paper's table that it stands for (reference/*.csv)
     paper_column: str
-    metric: str  # top1, top5 (per cent) or parameters (millions)
+    metric: str  # top1, top5 (per cent), top1_10crops (with ten crops an image) or parameters (millions)
     paper: float | None  # the number that the paper printed there, if it printed one
     run: str | None  # what is measured …
     k_test: int | None  # … at which test resolution; None: `note` says why it is not
@@ -100,7 +100,8 @@ class Plan(Runs):
         paper = printed(page).get((row[1], column[1], metric)) if isinstance(page, str) else page
         common = (row[0], column[0], row[1], column[1], metric, paper)
         try:
-            return Cell(*common, self.measured(run(), k_test), k_test)
+            asked = self.measured_on_ten_crops if metric.endswith("_10crops") else self.measured
+            return Cell(*common, asked(run(), k_test), k_test)
         except Missing as missing:
             return Cell(*common, None, None, "missing", str(missing))
 
@@ -148,7 +149,7 @@ class Plan(Runs):
         if not job.startswith("runs/"):
             return []
         parents = [f"data/{job.split('/')[1]}/manifest"] if content["stage"] != "pretrained" else []
-        if content["stage"] in ("evaluate", "finetune"):
+        if content["stage"] in ("evaluate", "finetune", "match"):
             parents.append(job.rsplit("/", 1)[0])
         return parents + ([content["init"]] if content.get("init") else [])
 

@@ -8,6 +8,7 @@ nothing of the hardware. Rule `resolve` writes it to results/<id>/config.json, w
 | data/<dataset>/render, data/<dataset>/manifest | the images |
 | runs/<dataset>/<network>-k<k_train> | base training; `-cutmix` and `-from-<dataset>` say what is special |
 | runs/<dataset>/<network>-pretrained | published weights, checked and kept |
+| <run>/match-k<k_test>-<model> | its activations' distribution at k_test mapped onto that at k_train |
 | <run>/ft-k<k_test>-<layers>-<augmentation> | that network, fine-tuned |
 | <run>/evaluation | accuracy at every k_test that a page asks for |
 """
@@ -20,7 +21,18 @@ from fixres.config import BaseTraining, Config, ConfigError, FineTuning, laid_ov
 from fixres.models.zoo import RELEASED, ZOO, Network
 
 # "This change of the code changes results": raise a stage's number and exactly its jobs, and what depends on them, run again.
-VERSIONS = {"render": 2, "manifest": 2, "pretrained": 1, "train": 2, "finetune": 2, "evaluate": 2, "table": 2, "figure": 2, "cost": 1}
+VERSIONS = {
+    "render": 2,
+    "manifest": 2,
+    "pretrained": 1,
+    "train": 2,
+    "match": 1,
+    "finetune": 2,
+    "evaluate": 2,
+    "table": 2,
+    "figure": 2,
+    "cost": 1,
+}
 
 LAYERS = {"cls": ["classifier"], "cls+bn": ["batch-norm", "classifier"], "cls+bn+cells": ["cells", "batch-norm", "classifier"]}
 
@@ -37,6 +49,7 @@ class Runs:
         self.config = config
         self.jobs: dict[str, dict] = {}
         self.k_tests: dict[str, list[int]] = {}
+        self.ten_crops: dict[str, list[int]] = {}
         self.absent: set[str] = set()  # datasets that were asked for and are not there
 
     # --- networks ----------------------------------------------------------------------------------------------------
@@ -45,6 +58,17 @@ class Runs:
         """The ResNet-50 of this scale, trained from scratch at `k_train` (§5)."""
         c = self.config
         return self._train(c.network, k_train, c.dataset, c.base_training)
+
+    def fixed_crop(self, k_train: int) -> str:
+        """The same, with resize + random crop of fixed size in place of the random resized crop (Appendix D)."""
+        c = self.config
+        return self._train(c.network, k_train, c.dataset, c.base_training, crop="resize + random crop")
+
+    def matched(self, run: str, k_test: int, model: str) -> str:
+        """A run whose activations at `k_test` are mapped onto their distribution at k_train ("frechet": A.1, "gaussian": A.2)."""
+        c, content = self.config, self.jobs[run]
+        settings = {"k_train": content["k_train"], "k_test": k_test, "model": model, "images": c.fine_tuning.images}
+        return self._add("match", f"{run}/match-k{k_test}-{model}", seed=c.seed, network=content["network"], **settings)
 
     def published(self, name: str) -> str:
         """What stands for the weights that the literature publishes of the network `name`: themselves, or a twin trained here.
@@ -117,6 +141,13 @@ class Runs:
             wanted.append(k_test)
         return run
 
+    def measured_on_ten_crops(self, run: str, k_test: int) -> str:
+        """Ask also for its accuracy with ten crops an image; returns the run."""
+        wanted = self.ten_crops.setdefault(self.measured(run, k_test), [])
+        if k_test not in wanted:
+            wanted.append(k_test)
+        return run
+
     def architecture(self, name: str) -> str:
         """The network that stands for the paper's `name` at this scale."""
         return (self.config.twins and ZOO[name].twin) or name
@@ -154,12 +185,20 @@ class Runs:
             raise ConfigError(f"two different jobs would share results/{job}: they differ in {differ}; make them alike under `networks`")
         return job
 
-    def _train(self, network: str, k_train: int, dataset: str, settings: BaseTraining, init: str | None = None) -> str:
+    def _train(
+        self, network: str, k_train: int, dataset: str, settings: BaseTraining, init: str | None = None, crop: str = "train DA"
+    ) -> str:
         self._data(dataset)
         recipe = settings.model_dump()
         lr_per_256, augmentation = recipe.pop("lr_per_256"), recipe.pop("augmentation")
         recipe["lr"] = lr_per_256 * recipe["batch_size"] / 256
-        special = ("-cutmix" if recipe["cutmix"] else "") + (f"-from-{init.split('/')[1]}" if init else "")
+        if crop != "train DA":
+            augmentation = {"jitter": augmentation["jitter"]}
+        special = (
+            ("-fixedcrop" if crop != "train DA" else "")
+            + ("-cutmix" if recipe["cutmix"] else "")
+            + (f"-from-{init.split('/')[1]}" if init else "")
+        )
         return self._add(
             "train",
             f"runs/{dataset}/{network}-k{k_train}{special}{self._protocol}",
@@ -167,7 +206,7 @@ class Runs:
             network=network,
             k_train=k_train,
             recipe=recipe,
-            augmentation={"name": "train DA", **augmentation},
+            augmentation={"name": crop, **augmentation},
             init=init,
         )
 
@@ -199,6 +238,7 @@ class Runs:
                 f"{run}/evaluation",
                 network=job["network"],
                 k_test=sorted(k_tests),
+                ten_crops=sorted(self.ten_crops.get(run, [])),
                 folds=c.evaluation.folds,
                 test_resize=resize,
             )

@@ -89,7 +89,8 @@ def collect(page: dict, measured: dict[str, dict]) -> dict[tuple[str, str], Numb
                     ours = metrics["parameters"] / 1e6
                 else:
                     values = metrics["k_test"][str(cell["k_test"])]
-                    ours, std = values[cell["metric"]], values["top1_std"] if cell["metric"] == "top1" else None
+                    std = values[f"{cell['metric']}_std"] if cell["metric"].startswith("top1") else None
+                    ours = values[cell["metric"]]
             except (KeyError, TypeError) as error:
                 raise job.JobError(
                     f"{_where(page, cell)}: {metrics['file']} is damaged or lacks {error}; delete it and let Snakemake make it again"

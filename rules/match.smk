@@ -1,0 +1,25 @@
+# §4.2, "Parametric adaptation", and Appendix A: a network's activations at one k_test, mapped onto their distribution at k_train.
+
+
+rule match:
+    input:
+        config="results/{base}/{matched}/config.json",
+        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.base),
+        weights="results/{base}/weights.safetensors",
+    output:
+        weights="results/{base}/{matched}/weights.safetensors",
+    log:
+        "results/{base}/{matched}/match.log",
+    benchmark:
+        "results/{base}/{matched}/match.benchmark.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: hardware.evaluate_threads
+    resources:
+        loader=hardware.loader,
+        workers=hardware.workers,
+        precision=hardware.precision,
+    shell:
+        "python -m fixres match --config {input.config:q} --manifest {input.manifest:q} --weights {input.weights:q}"
+        " --threads {threads} --loader {resources.loader} --workers {resources.workers} --precision {resources.precision}"
+        " --out {output.weights:q} 2> {log:q}"

@@ -15,6 +15,7 @@ STAGES = {
     "manifest": ("fixres.data.manifest", "find, check, unpack and list a dataset's images"),
     "pretrained": ("fixres.stages.pretrained", "fetch a network's published weights and check them"),
     "train": ("fixres.stages.train", "train a network from scratch at one k_train"),
+    "match": ("fixres.stages.match", "match its activations at one k_test to those at k_train"),
     "finetune": ("fixres.stages.finetune", "adapt its last layers to one k_test"),
     "evaluate": ("fixres.stages.evaluate", "measure it at one or several k_test"),
     "table": ("fixres.paper.tables", "render a table from the measured numbers"),

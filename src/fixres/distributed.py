@@ -74,6 +74,13 @@ class Ranks(NamedTuple):
         # Each in its own memory layout, which the optimiser wants alike in gradient and parameter.
         return [torch.empty_like(t).copy_(part.view_as(t)) for part, t in zip(parts, tensors, strict=True)]
 
+    def gather(self, mine: T) -> list[T]:
+        """What each rank has, in the order of the ranks, on every rank."""
+        parts: list = [mine] * self.size
+        if self.size > 1:
+            torch.distributed.all_gather_object(parts, mine)
+        return parts
+
     def tell(self, make: Callable[[], T]) -> T:
         """What `make` returns on rank 0, on every rank."""
         if self.size == 1:

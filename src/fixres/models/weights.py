@@ -67,6 +67,16 @@ def load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     return tensors, json.loads(text)
 
 
+def opened(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """As `load`, with a `JobError` that says what to do."""
+    try:
+        return load(path)
+    except FileNotFoundError:
+        raise JobError(f"{path}: no such weights; ask Snakemake for them: snakemake '{path}'") from None
+    except DamagedError as error:
+        raise JobError(f"{error}; delete it and let Snakemake make it again") from None
+
+
 def load_into(network: nn.Module, path: Path, fresh: str | None = None) -> dict:
     """Load a network's weights, checked key by key; returns the file's meta.
 
@@ -76,12 +86,7 @@ def load_into(network: nn.Module, path: Path, fresh: str | None = None) -> dict:
 
     Raises `JobError` naming what does not fit.
     """
-    try:
-        tensors, meta = load(path)
-    except FileNotFoundError:
-        raise JobError(f"{path}: no such weights; ask Snakemake for them: snakemake '{path}'") from None
-    except DamagedError as error:
-        raise JobError(f"{error}; delete it and let Snakemake make it again") from None
+    tensors, meta = opened(path)
     if fresh is not None:
         own = {name: t for name, t in network.state_dict().items() if name.startswith(f"{fresh}.")}
         tensors = {name: t for name, t in tensors.items() if not name.startswith(f"{fresh}.")} | own

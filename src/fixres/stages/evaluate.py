@@ -20,7 +20,7 @@ import torch
 from fixres import distributed, job
 from fixres.data import loader, manifest, roc
 from fixres.device import open_device
-from fixres.models import weights, zoo
+from fixres.models import matching, zoo
 
 BATCH = 100  # images; changes nothing but speed and memory
 TOP = 5
@@ -38,8 +38,7 @@ def evaluate(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
     startup = time.process_time()
 
     rows, entry = data.rows("val"), zoo.ZOO[config["network"]]
-    network = zoo.build(config["network"], len(data.classes), 0)
-    weights.load_into(network, args.weights)
+    network = matching.load(config["network"], len(data.classes), 0, args.weights)
     network.to(device.device).eval()
     model = device.prepare(network)
     test_da = roc.Augmentation("test DA", test_resize=config["test_resize"])

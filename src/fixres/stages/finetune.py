@@ -19,7 +19,7 @@ from torch import nn
 from fixres import distributed, job
 from fixres.data import loader, manifest, roc
 from fixres.device import Device, open_device, send
-from fixres.models import weights, zoo
+from fixres.models import matching, weights, zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.models.split import Split, split
 from fixres.stages import sgd
@@ -50,8 +50,7 @@ def finetune(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
             f"expected at most that many (fine_tuning.images, {args.manifest})"
         )
     batch = sgd.batching(recipe, ranks, "fine_tuning")
-    network = zoo.build(config["network"], len(data.classes), config["seed"])
-    weights.load_into(network, args.weights)
+    network = matching.load(config["network"], len(data.classes), config["seed"], args.weights)
     network.to(device.device)
     parts = freeze(network, config["layers"], entry, recipe["batch_norm"])
     parts = parts._replace(trunk=device.prepare(parts.trunk), head=device.prepare(parts.head))
@@ -82,7 +81,8 @@ def finetune(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
     fitting = (recipe, steps_per_epoch, checkpoints, args.checkpoint_seconds, device, batch, ranks, config["seed"])
     sgd.fit(parts.head, trained, stream, *fitting)
     if ranks.first:
-        weights.save(args.out, network.state_dict(), {"run": config["run"], "classes": list(data.classes)})
+        about = {"run": config["run"], "classes": list(data.classes), **matching.about(network)}
+        weights.save(args.out, network.state_dict(), about)
         checkpoints.clear()
     job.log_times(startup)
 

@@ -11,7 +11,8 @@ hardware = plan.config.hardware
 
 
 wildcard_constraints:
-    job=r"(data|runs|pages)/.+",
+    job=r"(data|runs|pages|timing)/.+",
+    timing=r"timing/[^/]+/[^/]+",
     dataset=r"[^/]+",
     trained=r"runs/[^/]+/\w+-k\d+[^/]*",
     pretrained=r"runs/[^/]+/[\w-]+-pretrained",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fixres.config import Config, ConfigError
-from fixres.runs import Missing, Runs, manifest_of
+from fixres.runs import Missing, Runs, manifest_of, metrics_of
 
 REFERENCE = Path(__file__).parent / "paper" / "reference"
 Label = tuple[str, str]  # ours, the paper's
@@ -25,12 +25,14 @@ class Cell(NamedTuple):
     column: str
     paper_row: str  # the row and column of the paper's table that it stands for (reference/*.csv)
     paper_column: str
-    metric: str  # top1, top5 (per cent), top1_10crops (with ten crops an image) or parameters (millions)
+    metric: str  # top1, top5 (per cent), top1_10crops (with ten crops an image), parameters (millions), forward_ms, backward_ms, hours
     paper: float | None  # the number that the paper printed there, if it printed one
     run: str | None  # what is measured …
     k_test: int | None  # … at which test resolution; None: `note` says why it is not
     source: str = "measured"  # or reported (the paper quotes it) or missing (weights or images were not given)
     note: str = ""
+    plus: str | None = None  # another run, whose number is added
+    paper_std: float | None = None
 
 
 class Row(NamedTuple):
@@ -105,6 +107,17 @@ class Plan(Runs):
         except Missing as missing:
             return Cell(*common, None, None, "missing", str(missing))
 
+    def timing(
+        self, page: str, row: Label, column: Label, metric: str, run: Callable[[], str], plus: Callable[[], str] | None = None
+    ) -> Cell:
+        """A cell of milliseconds or hours."""
+        paper, std = (printed(page).get((row[1], column[1], name)) for name in (metric.split("_")[-1], "ms_std"))
+        common = (row[0], column[0], row[1], column[1], metric, paper)
+        try:
+            return Cell(*common, run(), None, plus=plus and plus(), paper_std=std)
+        except Missing as missing:
+            return Cell(*common, None, None, "missing", str(missing), paper_std=std)
+
     def _add_page(self, page: Page) -> None:
         c = self.config
         blocks = [
@@ -133,7 +146,7 @@ class Plan(Runs):
 
     def needed(self, page: str) -> set[str]:
         """The ids of all jobs that a page needs, itself left out."""
-        wanted, todo = set(), [f"{run}/evaluation" for run in self._measured_runs(page)]
+        wanted, todo = set(), [metrics_of(run).rsplit("/", 1)[0] for run in self._measured_runs(page)]
         while todo:
             job = todo.pop()
             if job not in wanted:
@@ -146,7 +159,7 @@ class Plan(Runs):
         if content["stage"] == "manifest":
             render = job.replace("/manifest", "/render")
             return [render] if render in self.jobs else []
-        if not job.startswith("runs/"):
+        if not job.startswith(("runs/", "timing/")):
             return []
         parents = [f"data/{job.split('/')[1]}/manifest"] if content["stage"] != "pretrained" else []
         if content["stage"] in ("evaluate", "finetune", "match"):
@@ -158,7 +171,7 @@ class Plan(Runs):
     def _measured_runs(self, page: str) -> list[str]:
         blocks = self.resolved(f"pages/{page}")["blocks"]
         cells = [cell for block in blocks for line in block["cells"] for cell in line if cell]
-        return list(dict.fromkeys(cell["run"] for cell in cells if cell["run"]))
+        return list(dict.fromkeys(run for cell in cells for run in (cell["run"], cell["plus"]) if run))
 
     def metrics(self, page: str) -> list[str]:
         """The files whose numbers a table or figure shows.
@@ -173,7 +186,7 @@ class Plan(Runs):
         if reasons and (nothing or not self.config.pages.allow_missing):
             way_out = "give it" if nothing else "give it, or set pages.allow_missing to have such cells shown as missing"
             raise ConfigError("\n".join([f"results/{page} needs what was not given; {way_out}:", *(f"  {reason}" for reason in reasons)]))
-        return [f"results/{run}/evaluation/metrics.json" for run in runs]
+        return [f"results/{metrics_of(run)}" for run in runs]
 
     @property
     def figures(self) -> list[str]:

@@ -10,6 +10,7 @@ nothing of the hardware. Rule `resolve` writes it to results/<id>/config.json, w
 | runs/<dataset>/<network>-pretrained | published weights, checked and kept |
 | <run>/match-k<k_test>-<model> | its activations' distribution at k_test mapped onto that at k_train |
 | <run>/ft-k<k_test>-<layers>-<augmentation> | that network, fine-tuned |
+| timing/<dataset>/<network>-k<k>, …-ft-<layers> | milliseconds of its passes (Table 7) |
 | <run>/evaluation | accuracy at every k_test that a page asks for |
 """
 
@@ -28,6 +29,7 @@ VERSIONS = {
     "train": 2,
     "match": 1,
     "finetune": 2,
+    "time": 1,
     "evaluate": 2,
     "table": 2,
     "figure": 2,
@@ -132,6 +134,16 @@ class Runs:
         """How the network `name` is fine-tuned: the configuration's, what is different for it, then `over`."""
         own = self._settings(name, "fine_tuning") if name else {}
         return laid_over(self.config.fine_tuning, own | over, f"networks.{name}.fine_tuning")
+
+    def timed(self, k: int, layers: str | None, batch: int) -> str:
+        """The speed of the ResNet-50 of this scale at k: in base training, or in fine-tuning some layers (Table 7)."""
+        c = self.config
+        recipe = (c.fine_tuning if layers else c.base_training).model_dump(exclude={"augmentation"})
+        augmentation = {"name": "test DA"} if layers else {"name": "train DA", **c.base_training.augmentation.model_dump()}
+        run = f"timing/{c.dataset}/{c.network}-k{k}{f'-ft-{layers}' if layers else ''}{self._protocol}"
+        self._data(c.dataset)
+        content = {"network": c.network, "k": k, "layers": LAYERS[layers] if layers else [], "batch": batch}
+        return self._add("time", run, recipe=recipe, augmentation=augmentation, **content)
 
     def measured(self, run: str, k_test: int) -> str:
         """Ask for the accuracy of `run` at `k_test`; returns the run. Raises Missing where its images are not there."""
@@ -261,6 +273,11 @@ class Runs:
         """The crop side that a training or fine-tuning works at: its cost grows with the square, so larger ones start first."""
         content = self.resolved(job)
         return content.get("k_train") or content["k_test"]
+
+
+def metrics_of(run: str) -> str:
+    """The numbers of a run that pages show, below results/."""
+    return f"{run}/metrics.json" if run.startswith("timing/") else f"{run}/evaluation/metrics.json"
 
 
 def manifest_of(run: str) -> str:

@@ -18,6 +18,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from fixres import job
+from fixres.runs import metrics_of
 
 COLUMNS = ["table", "row", "column", "paper_row", "paper_column", "metric", "paper", "ours", "std", "source"]
 
@@ -28,6 +29,7 @@ class Number(NamedTuple):
     ours: float | None
     std: float | None
     paper: float | None
+    paper_std: float | None = None
 
 
 def main(arguments: list[str]) -> None:
@@ -63,11 +65,10 @@ def cells(page: dict) -> list[dict]:
 def read_metrics(page: dict, results: Path) -> dict[str, dict]:
     """run -> its metrics.json, for every run that a page shows. Raises JobError naming the run and file that is missing or damaged."""
     measured: dict[str, dict] = {}
-    for cell in cells(page):
-        run = cell["run"]
+    for cell, run in [(c, run) for c in cells(page) for run in (c["run"], c["plus"])]:
         if run is None or run in measured:
             continue
-        file = results / run / "evaluation" / "metrics.json"
+        file = results / metrics_of(run)
         try:
             measured[run] = {"file": str(file), **json.loads(file.read_text(encoding="utf-8"))}
         except OSError as error:
@@ -87,6 +88,9 @@ def collect(page: dict, measured: dict[str, dict]) -> dict[tuple[str, str], Numb
             try:
                 if cell["metric"] == "parameters":
                     ours = metrics["parameters"] / 1e6
+                elif cell["k_test"] is None:
+                    ours, std = metrics[cell["metric"]], metrics.get(f"{cell['metric']}_std")
+                    ours += measured[cell["plus"]][cell["metric"]] if cell["plus"] else 0
                 else:
                     values = metrics["k_test"][str(cell["k_test"])]
                     std = values[f"{cell['metric']}_std"] if cell["metric"].startswith("top1") else None
@@ -95,7 +99,7 @@ def collect(page: dict, measured: dict[str, dict]) -> dict[tuple[str, str], Numb
                 raise job.JobError(
                     f"{_where(page, cell)}: {metrics['file']} is damaged or lacks {error}; delete it and let Snakemake make it again"
                 ) from None
-        numbers[cell["row"], cell["column"]] = Number(ours, std, cell["paper"])
+        numbers[cell["row"], cell["column"]] = Number(ours, std, cell["paper"], cell["paper_std"])
     return numbers
 
 
@@ -143,8 +147,12 @@ def notes(page: dict, measured: dict[str, dict]) -> list[str]:
 # --- formats -----------------------------------------------------------------------------------------------------------------
 
 
-def amount(value: float, metric: str, decimals: int) -> str:
-    """A number as it is printed: per cent, or millions of parameters with three digits."""
+def amount(value: float, metric: str, decimals: int, std: float | None = None) -> str:
+    """A number as it is printed: per cent, millions of parameters, hours (three digits), milliseconds with their deviation."""
+    if metric == "hours":
+        return f"{value:.{decimals}f}" if value >= 1 else f"{value:.2g}"
+    if metric.endswith("_ms"):
+        return f"{value:.1f} ± {std:.1f}"
     if metric == "parameters":
         return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}M"
     return f"{value:.{decimals}f}"
@@ -178,13 +186,13 @@ def markdown(page: dict, numbers: dict, footnotes: list[str]) -> str:
             if cell is None:
                 return ""
             number, metric = numbers[cell["row"], cell["column"]], cell["metric"]
-            paper = "" if number.paper is None else amount(number.paper, metric, 1)
+            paper = "" if number.paper is None else amount(number.paper, metric, 1, number.paper_std)
             if cell["source"] == "reported":
                 return f"*{paper}*"
             paper = paper and f" ({paper})"
             if number.ours is None:
                 return f"missing [{reasons.index(cell['note']) + 1}]{paper}"
-            ours = amount(number.ours, metric, page["decimals"])
+            ours = amount(number.ours, metric, page["decimals"], number.std)
             return (f"**{ours}**" if (cell["row"], cell["column"]) in bold else ours) + paper
 
         head = [*block["heads"], *(_label(column) for column in block["columns"])]
@@ -241,7 +249,7 @@ def webpage(page: dict, numbers: dict, footnotes: list[str]) -> str:
             if cell is None:
                 return "<td></td>"
             number, metric = numbers[cell["row"], cell["column"]], cell["metric"]
-            paper = "" if number.paper is None else amount(number.paper, metric, 1)
+            paper = "" if number.paper is None else amount(number.paper, metric, 1, number.paper_std)
             if cell["source"] == "reported":
                 return f'<td class="reported">{paper}</td>'
             paper = paper and f' <span class="paper">({paper})</span>'
@@ -249,7 +257,7 @@ def webpage(page: dict, numbers: dict, footnotes: list[str]) -> str:
                 return f'<td class="missing" title="{e(cell["note"])}">missing [{reasons.index(cell["note"]) + 1}]{paper}</td>'
             kind = ' class="best"' if (cell["row"], cell["column"]) in bold else ""
             title = "" if number.std is None else f' title="± {number.std:.2f} over the folds"'
-            return f"<td{kind}{title}>{amount(number.ours, metric, page['decimals'])}{paper}</td>"
+            return f"<td{kind}{title}>{amount(number.ours, metric, page['decimals'], number.std)}{paper}</td>"
 
         names = ["name"] + ["label"] * (len(block["heads"]) - 1) if len(block["heads"]) > 1 else [""]
         kinds = [f' class="{name}"' if name else "" for name in names]

@@ -20,17 +20,20 @@ AREA, ASPECT, TOP, LEFT, FLIP = 0, ATTEMPTS, 2 * ATTEMPTS, 2 * ATTEMPTS + 1, 2 *
 JITTER, JITTER_ORDER, SHIFT, NUMBERS = FLIP + 1, FLIP + 4, FLIP + 5, FLIP + 6
 PURPOSES = {"views": 0, "order": 1, "cutmix": 2, "dropout": 3}
 
+TEN = 10  # crops of an image: its four corners and its centre, as they are and flipped
 TEST_MARGIN = (256, 224)  # k_test_image / k_test at test time, kept constant when k_test changes (§4.1)
 
 
 class Augmentation(NamedTuple):
-    """How RoCs are drawn. `name` is the paper's: train DA, test DA or test DA2 (§5, "Fine-tuning data-augmentation")."""
+    """How RoCs are drawn. `name` is the paper's: train DA, test DA or test DA2 (§5, "Fine-tuning data-augmentation"), resize + random crop
+    (Appendix D)."""
 
     name: str
     area: tuple[float, float] = (0.08, 1.0)  # σ², §3.1.2
     aspect: tuple[float, float] = (3 / 4, 4 / 3)  # α, §3.1.2
     jitter: float = 0.0  # brightness, contrast and saturation each scale by U(1 - jitter, 1 + jitter)
     test_resize: str = "paper"  # of test DA: "paper" or "released", see `resized_sizes`
+    crops: int = 1  # of an image, of test DA: 1 in the centre, or TEN
 
     @property
     def deterministic(self) -> bool:
@@ -167,10 +170,49 @@ def centre_boxes(
     """
     resized_h, resized_w = resized_sizes(heights, widths, k_test, test_resize)
     across = np.minimum(k_test, resized_w)
-    left = np.rint((resized_w - across) / 2.0) if shift is None else np.floor(shift * (resized_w - across + 1))
-    left, top = np.minimum(left, resized_w - across), np.rint((resized_h - k_test) / 2.0)
+    left = np.rint((resized_w - across) / 2.0) if shift is None else position(shift, resized_w - across)
+    return boxes_at(heights, widths, k_test, left, np.rint((resized_h - k_test) / 2.0), test_resize)
+
+
+def position(u: np.ndarray, margin: np.ndarray) -> np.ndarray:
+    """One of the whole numbers 0 … margin, each as likely as another for uniform `u` in [0, 1)."""
+    return np.minimum(np.floor(u * (margin + 1)), margin)
+
+
+def boxes_at(heights: np.ndarray, widths: np.ndarray, k: int, left: np.ndarray, top: np.ndarray, test_resize: str = "paper") -> np.ndarray:
+    """(n, 4) RoCs of k×k crops whose corner lies at (left, top), in pixels of the resized image."""
+    resized_h, resized_w = resized_sizes(heights, widths, k, test_resize)
+    across = np.minimum(k, resized_w)
     sx, sy = widths / resized_w, heights / resized_h
-    return np.stack([left * sx, top * sy, (left + across) * sx, (top + k_test) * sy], axis=1)
+    return np.stack([left * sx, top * sy, (left + across) * sx, (top + k) * sy], axis=1)
+
+
+def random_crop_boxes(heights: np.ndarray, widths: np.ndarray, k: int, u: np.ndarray) -> np.ndarray:
+    """RoCs of a resize to floor(256/224 · k) and a random k×k crop of it (Appendix D), anywhere with the same probability.
+
+    Parameters
+    ----------
+    u : (n, NUMBERS) uniform numbers.
+    """
+    resized_h, resized_w = resized_sizes(heights, widths, k)
+    return boxes_at(heights, widths, k, position(u[:, LEFT], resized_w - k), position(u[:, TOP], resized_h - k))
+
+
+def ten_crops(images: np.ndarray, heights: np.ndarray, widths: np.ndarray, k_test: int, test_resize: str = "paper") -> Views:
+    """TEN crops of every image, one image after another: of the resized image and of its mirror image, as torchvision's TenCrop."""
+    resized_h, resized_w = resized_sizes(heights, widths, k_test, test_resize)
+    right, bottom = np.maximum(resized_w - k_test, 0), resized_h - k_test
+    left, top, centre = np.zeros_like(right), np.zeros_like(bottom), (np.rint(right / 2.0), np.rint(bottom / 2.0))
+    upright = [(left, top), (right, top), (left, bottom), (right, bottom), centre]
+    # The centre of an odd margin is rounded on the mirror image: a pixel further on this one.
+    corners = upright + [(right - x, y) for x, y in upright]
+    boxes = np.stack([boxes_at(heights, widths, k_test, x, y, test_resize) for x, y in corners], axis=1).reshape(-1, 4)
+    flip = np.tile(np.arange(TEN) >= len(upright), len(images))
+    into = None
+    if test_resize == "released":
+        into = np.repeat(placed(heights, widths, k_test), TEN, axis=0)
+        into[flip] = np.stack([k_test - into[flip, 2], into[flip, 1], k_test - into[flip, 0], into[flip, 3]], axis=1)
+    return Views(np.repeat(images, TEN), boxes, flip, None, None, cut=False, into=into)
 
 
 def placed(heights: np.ndarray, widths: np.ndarray, k_test: int) -> np.ndarray:
@@ -232,6 +274,8 @@ def views(
 ) -> Views:
     """The crops of `images` (rows of the manifest, whose sizes are given) under an augmentation, at k×k pixels."""
     n = len(images)
+    if augmentation.name == "test DA" and augmentation.crops == TEN:
+        return ten_crops(images, heights, widths, k, augmentation.test_resize)
     if augmentation.name == "test DA":
         boxes = centre_boxes(heights, widths, k, test_resize=augmentation.test_resize)
         into = placed(heights, widths, k) if augmentation.test_resize == "released" else None
@@ -244,9 +288,11 @@ def views(
         order_ = (u[:, JITTER_ORDER] * 6).astype(np.int64)
     if augmentation.name == "test DA2":
         return Views(images, centre_boxes(heights, widths, k, u[:, SHIFT]), flip, jitter, order_, cut=False)
+    if augmentation.name == "resize + random crop":
+        return Views(images, random_crop_boxes(heights, widths, k, u), flip, jitter, order_, cut=False)
     if augmentation.name == "train DA":
         return Views(images, random_resized_boxes(heights, widths, u, augmentation), flip, jitter, order_, cut=True)
-    raise ValueError(f"augmentation '{augmentation.name}': expected 'train DA', 'test DA' or 'test DA2'")
+    raise ValueError(f"augmentation '{augmentation.name}': expected 'train DA', 'test DA', 'test DA2' or 'resize + random crop'")
 
 
 class CutMix(NamedTuple):

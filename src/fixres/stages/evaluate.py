@@ -4,15 +4,17 @@
         --manifest results/data/pinhole/manifest.npz --weights results/runs/pinhole/resnet10q-k56/weights.safetensors \\
         --out results/runs/pinhole/resnet10q-k56/evaluation/metrics.json
 
-The predictions for every image stand in predictions/k<k_test>.npz beside the result. A resolution whose predictions are there
-already, for exactly these weights and images, is not computed again: adding one to a table costs that one.
+The predictions for every image stand in predictions/k<k_test>.npz beside the result, those of ten crops in k<k_test>_10crops.npz. What is
+there already, for exactly these weights and images, is not computed again: adding a resolution to a table costs that one.
 """
 
 import argparse
+import re
 import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -44,51 +46,84 @@ def evaluate(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
     test_da = roc.Augmentation("test DA", test_resize=config["test_resize"])
     transform = test_da.name if test_da.test_resize == "paper" else f"{test_da.name} ({test_da.test_resize})"
     shared = (config["network"], str(config["version"]), data.digest(), job.file_digest(args.weights))
-    keys = {k: job.digest(f"{transform} {k}", *shared) for k in config["k_test"]}
+    # Measured are resolutions, each with one centre crop an image or with ten (§5.1, "an ensemble of 10 crops at test time").
+    views = [View(k, 1) for k in config["k_test"]] + [View(k, roc.TEN) for k in config.get("ten_crops", [])]
+    keys = {view: job.digest(f"{transform} {view.k}" + view.suffix, *shared) for view in views}
     folder = args.out.parent / "predictions"
-    found = ranks.tell(lambda: {k: load_predictions(folder / f"k{k}.npz", keys[k]) for k in keys})
-    known = {k: predictions for k, predictions in found.items() if predictions is not None}
-    missing = [k for k in keys if k not in known]
+    found = ranks.tell(lambda: {view: load_predictions(folder / f"{view.name}.npz", keys[view]) for view in views})
+    known = {view: predictions for view, predictions in found.items() if predictions is not None}
+    missing = [view for view in views if view not in known]
     if known:
         job.log(f"predictions kept: k_test {', '.join(map(str, known))}")
 
-    fresh = {k: torch.empty((len(rows), min(TOP, len(data.classes))), dtype=torch.int32, device=device.device) for k in missing}
+    fresh = {view: torch.empty((len(rows), min(TOP, len(data.classes))), dtype=torch.int32, device=device.device) for view in missing}
     if missing:
         job.log(f"{config['run']}: k_test {', '.join(map(str, missing))} on {len(rows)} images")
-        for line in manifest.enlarged(data, "val", max(missing)):
+        for line in manifest.enlarged(data, "val", max(view.k for view in missing)):
             job.log(line)
-        share = ranks.share(len(rows), BATCH)
-        at, wanted = share.start, requests(data, rows[share], test_da, missing)
+    for crops in (1, roc.TEN):
+        together = [view for view in missing if view.crops == crops]
+        if not together:
+            continue
+        batch = BATCH // crops  # images
+        share = ranks.share(len(rows), batch)
+        at = share.start
+        wanted = requests(data, rows[share], test_da._replace(crops=crops), [view.k for view in together])
         cut = loader.batches(data, wanted, args.loader, ranks.portion(args.workers), device.device)
-        bar = job.progress("evaluation", (share.stop - share.start) * len(missing), "crops")
+        bar = job.progress("evaluation", (share.stop - share.start) * crops * len(together), "crops")
         with bar, torch.no_grad(), device.autocast():
-            for crops, pixels in cut:
-                for (views, k), part in zip(crops, pixels, strict=True):
-                    logits = model(loader.to_device(part, views, entry.mean, entry.std, device.device))
-                    fresh[k][at : at + len(part)] = logits.float().topk(fresh[k].shape[1]).indices
+            for asked, pixels in cut:
+                for (cropped, _), part, view in zip(asked, pixels, together, strict=True):
+                    logits = model(loader.to_device(part, cropped, entry.mean, entry.std, device.device)).float()
+                    images = len(part) // crops
+                    if crops > 1:  # the mean of what each crop says by itself
+                        logits = logits.softmax(1).view(images, crops, -1).mean(1)
+                    fresh[view][at : at + images] = logits.topk(fresh[view].shape[1]).indices
                     bar.update(len(part))
-                at += len(pixels[0])
-    for predictions in fresh.values():
-        ranks.collect(predictions, BATCH)
+                at += images
+        for view in together:
+            ranks.collect(fresh[view], batch)
     if not ranks.first:
         return
-    for k, predictions in fresh.items():
-        with job.atomic(folder / f"k{k}.npz") as temporary, open(temporary, "wb") as f:
-            known[k] = predictions.cpu().numpy()
-            np.savez(f, key=np.array(keys[k]), path=data.path[rows], label=data.label[rows], top=known[k])
+    for view, predictions in fresh.items():
+        with job.atomic(folder / f"{view.name}.npz") as temporary, open(temporary, "wb") as f:
+            known[view] = predictions.cpu().numpy()
+            np.savez(f, key=np.array(keys[view]), path=data.path[rows], label=data.label[rows], top=known[view])
 
-    measured = {str(k): accuracy(known[k], data.label[rows], config["folds"]) for k in config["k_test"]}
-    for k, m in measured.items():
-        job.log(f"k_test {k}: top-1 {m['top1']:.2f} ± {m['top1_std']:.2f}, top-5 {m['top5']:.2f}")
+    measured: dict[str, dict[str, float]] = {}
+    for view in views:
+        m = accuracy(known[view], data.label[rows], config["folds"])
+        job.log(f"k_test {view}: top-1 {m['top1']:.2f} ± {m['top1_std']:.2f}, top-5 {m['top5']:.2f}")
+        named = {re.sub(r"^top\d", rf"\g<0>{view.suffix}", name): value for name, value in m.items()}
+        measured.setdefault(str(view.k), {}).update(named)
     about = {"parameters": sum(p.numel() for p in network.parameters()), "notes": list(getattr(data, "notes", ()))}
     job.write_json(args.out, {"run": config["run"], "images": len(rows), "folds": config["folds"], "k_test": measured, **about})
     job.log_times(startup)
 
 
+class View(NamedTuple):
+    """How the images are looked at."""
+
+    k: int
+    crops: int  # of an image: 1 or TEN
+
+    @property
+    def suffix(self) -> str:
+        return "" if self.crops == 1 else f"_{self.crops}crops"
+
+    @property
+    def name(self) -> str:
+        return f"k{self.k}{self.suffix}"
+
+    def __str__(self) -> str:
+        return f"{self.k}" if self.crops == 1 else f"{self.k} ({self.crops} crops)"
+
+
 def requests(data: manifest.Manifest, rows: np.ndarray, test_da: roc.Augmentation, resolutions: list[int]) -> Iterator[list[loader.Crops]]:
-    """Each of the images once, at every resolution."""
-    for start in range(0, len(rows), BATCH):
-        chosen = rows[start : start + BATCH]
+    """Each of the images once, at every resolution; about BATCH crops of each at a time."""
+    batch = BATCH // test_da.crops
+    for start in range(0, len(rows), batch):
+        chosen = rows[start : start + batch]
         h, w = data.height[chosen], data.width[chosen]
         yield [loader.Crops(roc.views(test_da, k, chosen, h, w), k) for k in resolutions]
 

@@ -25,9 +25,17 @@ include: "rules/timing.smk"
 include: "rules/pages.smk"
 
 
+# Every table of the paper, and one page over all of them.
+rule tables:
+    input:
+        expand("results/{table}.{kind}", table=plan.tables, kind=["md", "csv", "html"]),
+        "results/summary.md",
+    localrule: True
+
+
 rule all:
     default_target: True
     input:
-        expand("results/{table}.{kind}", table=plan.tables, kind=["md", "csv", "html"]),
+        rules.tables.input,
         expand("results/{figure}.{kind}", figure=plan.figures, kind=["svg", "png"]),
     localrule: True

@@ -40,6 +40,26 @@ rule figure:
         " --out {output.svg:q} 2> {log:q}"
 
 
+# What is measured, reported and missing in all tables, and where the numbers go another way than the paper's.
+rule summary:
+    input:
+        config="results/pages/summary/config.json",
+        tables=expand("results/{table}.csv", table=plan.tables),
+    output:
+        md="results/summary.md",
+        html=report(
+            "results/summary.html", category="Tables", caption="../report/summary.rst"
+        ),
+    log:
+        "results/pages/summary/log.txt",
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    shell:
+        "python -m fixres summary --config {input.config:q} --results results"
+        " --out {output.md:q} 2> {log:q}"
+
+
 # What each page would cost: jobs, device hours, disk. Ask for it before anything expensive starts.
 rule cost:
     input:

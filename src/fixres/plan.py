@@ -95,6 +95,7 @@ class Plan(Runs):
         self.add_evaluations()
         for page in self.tables.values():
             self._add_page(page)
+        self._add("summary", "pages/summary", scale=config.scale, tables=list(self.tables))
         self._add("cost", "pages/plan", **self._costs())
 
     def cell(self, page: str | float | None, row: Label, column: Label, metric: str, k_test: int, run: Callable[[], str]) -> Cell:

@@ -33,6 +33,7 @@ VERSIONS = {
     "evaluate": 2,
     "table": 2,
     "figure": 2,
+    "summary": 1,
     "cost": 1,
 }
 

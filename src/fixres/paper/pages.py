@@ -353,7 +353,7 @@ def table7(plan: Plan) -> Page:
     return Page(
         "table7",
         "Table 7",
-        "Execution time: milliseconds per batch of 32 in training and 64 in fine-tuning, total time in hours on one device, top-1 accuracy (%).",
+        "Execution time: milliseconds per batch of 32 in training and 64 in fine-tuning, total hours on one device, top-1 accuracy (%).",
         main_subject(plan),
         [Block("Time per batch (ms), total time (h), accuracy", ["train", "test"], columns, rows, cells)],
         notes=(

@@ -82,8 +82,9 @@ def test_train_da_is_torchvisions_resized_crop(shapes, name, k):
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_test_da2_is_a_shifted_crop_of_the_resized_image(shapes, name):
-    request = crops(shapes, roc.Augmentation("test DA2"), 48)
+@pytest.mark.parametrize("augmentation", ["test DA2", "resize + random crop"])
+def test_a_moved_crop_is_a_crop_of_the_resized_image(shapes, name, augmentation):
+    request = crops(shapes, roc.Augmentation(augmentation), 48)
     [[ours]] = cut(shapes, [request], name=name)
     for i, file in enumerate(shapes.files(np.arange(len(shapes.path)))):
         with Image.open(file) as image:

@@ -98,6 +98,91 @@ def test_da2_moves_the_crop_over_the_full_horizontal_margin_and_no_other(height,
     assert math.isclose(left[2] - left[0], centre[2] - centre[0], rel_tol=1e-9)
 
 
+@given(height=st.integers(1, 600), width=st.integers(1, 600), k=st.integers(1, 300), seed=st.integers(0, 2**32))
+@settings(max_examples=200, deadline=None)
+def test_da2_flips_shifts_and_jitters_and_does_nothing_else(height, width, k, seed):
+    """Of the crop that test DA takes, each view is one moved sideways by whole pixels of the resized image, inside of it."""
+    n = 8
+    images, h, w = np.arange(n), np.full(n, height), np.full(n, width)
+    drawn = roc.views(roc.Augmentation("test DA2", jitter=0.05), k, images, h, w, seed)
+    centre = roc.views(roc.Augmentation("test DA"), k, images, h, w)
+    assert not drawn.cut
+    assert np.array_equal(drawn.box[:, [1, 3]], centre.box[:, [1, 3]])
+    np.testing.assert_allclose(drawn.box[:, 2] - drawn.box[:, 0], centre.box[:, 2] - centre.box[:, 0], rtol=1e-9)
+    _, resized_w = roc.resized_sizes(h, w, k)
+    left = drawn.box[:, 0] * resized_w / w
+    np.testing.assert_allclose(left, np.rint(left), atol=1e-6)
+    assert np.all((np.rint(left) >= 0) & (np.rint(left) <= resized_w - k))
+    assert np.all(np.abs(drawn.jitter - 1) <= 0.05 + 1e-6)
+
+
+@pytest.mark.parametrize(("name", "axes"), [("test DA2", (0,)), ("resize + random crop", (0, 1))])
+def test_random_positions_are_torchvisions(name, axes):
+    """Every whole position of the margin, as often as RandomCrop takes it: both fit the uniform law by a chi-square test."""
+    from scipy.stats import chisquare
+
+    n, height, width, k = 6000, 300, 420, 42
+    images = np.arange(n)
+    box = roc.views(roc.Augmentation(name), k, images, np.full(n, height), np.full(n, width), 1).box
+    resized = v2.functional.resize(torch.empty(1, height, width, device="meta"), [roc.test_image_size(k)]).shape[1:]
+    torch.manual_seed(0)
+    reference = [v2.RandomCrop(k).make_params([torch.empty(1, *resized, device="meta")]) for _ in range(n)]
+    for axis, key, full, side in ((0, "left", width, resized[1]), (1, "top", height, resized[0])):
+        ours, positions = np.rint(box[:, axis] * side / full).astype(int), side - k + 1
+        if axis in axes:
+            for drawn in (ours, [p[key] for p in reference]):
+                counts = np.bincount(drawn, minlength=positions)
+                assert len(counts) == positions
+                assert chisquare(counts).pvalue > 0.001
+        else:
+            assert len(set(ours)) == 1
+
+
+@given(height=sides, width=sides, k=st.integers(1, 500), seed=st.integers(0, 2**32))
+@settings(max_examples=200, deadline=None)
+def test_resize_and_random_crop_is_a_whole_crop_of_torchvisions_resized_image(height, width, k, seed):
+    """Appendix D: of the image with shorter side floor(256/224 · k), a k×k crop at whole pixels, inside."""
+    images, h, w = np.arange(4), np.full(4, height), np.full(4, width)
+    drawn = roc.views(roc.Augmentation("resize + random crop", jitter=0.3), k, images, h, w, seed)
+    assert not drawn.cut
+    h, w = v2.functional.resize(torch.empty(1, height, width, device="meta"), [roc.test_image_size(k)]).shape[1:]
+    boxes = drawn.box * np.array([w / width, h / height] * 2)
+    np.testing.assert_allclose(boxes, np.rint(boxes), atol=1e-6)
+    x0, y0, x1, y1 = np.rint(boxes).T
+    assert np.all((x1 - x0 == k) & (y1 - y0 == k))
+    assert np.all((x0 >= 0) & (x1 <= w) & (y0 >= 0) & (y1 <= h))
+    assert np.all(np.abs(drawn.jitter - 1) <= 0.3 + 1e-6)
+
+
+@given(height=sides, width=sides, k=st.integers(1, 60))
+@settings(max_examples=200, deadline=None)
+def test_ten_crops_are_torchvisions(height, width, k):
+    """Which pixels of the resized image each crop shows, in TenCrop's order."""
+    h, w = (int(s[0]) for s in roc.resized_sizes(np.array([height]), np.array([width]), k))
+    pixels = torch.arange(h * w).view(1, h, w)
+    cut = roc.ten_crops(np.array([7]), np.array([height]), np.array([width]), k)
+    assert cut.image.tolist() == [7] * 10
+    for box, flip, expected in zip(cut.box, cut.flip, v2.functional.ten_crop(pixels, [k, k]), strict=True):
+        x0, y0, x1, y1 = np.rint(box * np.array([w / width, h / height] * 2)).astype(int)
+        crop = pixels[:, y0:y1, x0:x1]
+        assert torch.equal(crop.flip(2) if flip else crop, expected)
+
+
+@given(height=sides, width=sides, k=st.integers(1, 300))
+@settings(max_examples=100, deadline=None)
+def test_ten_crops_of_the_released_transform_mirror_each_other(height, width, k):
+    """The last five are the first five of the mirror image, bars and all; each row of the image fills the same part of the crop."""
+    cut = roc.ten_crops(np.array([0]), np.array([height]), np.array([width]), k, "released")
+    x0, x1 = cut.box[:, 0], cut.box[:, 2]
+    assert cut.flip.tolist() == [False] * 5 + [True] * 5
+    np.testing.assert_allclose(width - x1[5:], x0[:5], atol=1e-6 * width)
+    assert np.array_equal(cut.box[5:, [1, 3]], cut.box[:5, [1, 3]])
+    assert np.all(x0 >= -1e-9)
+    assert np.all(x1 <= width * (1 + 1e-9))
+    assert np.array_equal(k - cut.into[5:, 2], cut.into[:5, 0])
+    assert np.array_equal(cut.into[:5], np.repeat(roc.placed(np.array([height]), np.array([width]), k), 5, axis=0))
+
+
 def test_random_numbers_depend_on_nothing_but_their_coordinates():
     images, repeats = np.array([7, 3, 3, 900_000]), np.array([0, 0, 1, 2])
     together = roc.uniforms(1, 4, images, repeats)

@@ -263,6 +263,16 @@ def test_soft_targets_are_smoothed_as_class_numbers_are():
     torch.testing.assert_close(*losses)
 
 
+def test_training_with_resize_and_random_crop(bench, trained):
+    """Appendix D: another run than with the random resized crop, the same bits each time."""
+    config = TRAIN | {"augmentation": {"name": "resize + random crop", "jitter": 0.3}}
+    bench.run(config)
+    first = bench.read()
+    assert not same(first, trained.read())
+    bench.run(config, "--workers", 2)
+    assert same(first, bench.read())
+
+
 def test_an_init_that_is_not_given_is_told(bench):
     for config, options in ((TRAIN | {"init": "runs/other"}, []), (TRAIN, ["--init", "x.safetensors"])):
         result = fixres(*bench.command(config, *options))
@@ -365,6 +375,42 @@ def test_predictions_are_the_networks(trained, bench, tiny):
     assert np.array_equal(archive["label"], tiny.label[rows])
     metrics = json.loads((bench.folder / "metrics.json").read_text())["k_test"]["32"]
     assert metrics["top1"] == pytest.approx(100 * (archive["top"][:, 0] == archive["label"]).mean())
+
+
+def test_ten_crops_are_averaged(trained, bench, tiny):
+    """Against the mean of the softmax over ten single crops of a plain torchvision loop; beside k_test from one crop, kept, and shared."""
+    from PIL import Image
+    from torchvision.transforms import v2
+
+    start = ["--weights", trained.folder / "weights.safetensors", "--precision", "fp32", "--loader", "pillow"]
+    bench.run(EVALUATE | {"k_test": [24]}, *start, out="metrics.json")
+    wanted = EVALUATE | {"k_test": [24, 32], "ten_crops": [32]}
+    assert "predictions kept: k_test 24" in bench.run(wanted, *start, out="metrics.json").stderr
+    network = zoo.build("resnet10q", 24, 0).eval()
+    weights.load_into(network, trained.folder / "weights.safetensors")
+    finish = v2.Compose([v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*zoo.IMAGENET)])
+    rows, crops = tiny.rows("val"), []
+    for file in tiny.files(rows):
+        with Image.open(file) as image:
+            ten = v2.functional.ten_crop(v2.functional.resize(image.convert("RGB"), [36]), [32, 32])
+        crops.append(torch.stack([finish(crop) for crop in ten]))
+    with torch.no_grad():
+        alone = [network(crop).softmax(1) for crop in torch.stack(crops, dim=1)]  # one after another
+    expected = torch.stack(alone).mean(0).topk(5).indices.numpy()
+    archive = np.load(bench.folder / "predictions" / "k32_10crops.npz")
+    assert (archive["top"] == expected).mean() > 0.98  # near-ties may swap
+    assert not np.array_equal(archive["top"], np.load(bench.folder / "predictions" / "k32.npz")["top"])
+    metrics = json.loads((bench.folder / "metrics.json").read_text())["k_test"]
+    assert set(metrics) == {"24", "32"}
+    assert set(metrics["32"]) == set(metrics["24"]) | {"top1_10crops", "top1_10crops_std", "top5_10crops"}
+    hits = archive["top"] == archive["label"][:, None]
+    assert metrics["32"]["top1_10crops"] == pytest.approx(100 * hits[:, 0].mean())
+    assert metrics["32"]["top5_10crops"] == pytest.approx(100 * hits.any(1).mean())
+
+    assert "kept: k_test 24, 32, 32 (10 crops)" in bench.run(wanted, *start, out="metrics.json").stderr
+    (bench.folder / "predictions" / "k32_10crops.npz").unlink()
+    bench.run(wanted, *start, "--processes", 2, "--threads", 2, out="metrics.json")
+    assert np.array_equal(np.load(bench.folder / "predictions" / "k32_10crops.npz")["top"], archive["top"])
 
 
 def test_accuracy_and_its_folds():

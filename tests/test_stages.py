@@ -263,6 +263,19 @@ def test_soft_targets_are_smoothed_as_class_numbers_are():
     torch.testing.assert_close(*losses)
 
 
+def test_training_from_given_weights_takes_all_but_the_classifier(bench, trained):
+    """At a rate too small to move a weight; the given network had other classes."""
+    given = trained.read() | {"fc.weight": torch.ones(7, 128), "fc.bias": torch.ones(7)}
+    weights.save(bench.folder / "given.safetensors", given)
+    still = TRAIN["recipe"] | {"epochs": 1, "lr": 1e-30}
+    log = bench.run(TRAIN | {"init": "runs/other", "recipe": still}, "--init", bench.folder / "given.safetensors").stderr
+    assert "from runs/other" in log
+    fresh = zoo.build("resnet10q", 24, TRAIN["seed"]).state_dict()
+    for name, tensor in bench.read().items():
+        if "running" not in name and "num_batches" not in name:
+            assert torch.equal(tensor, (fresh if name.startswith("fc.") else given)[name]), name
+
+
 def test_an_init_that_is_not_given_is_told(bench):
     for config, options in ((TRAIN | {"init": "runs/other"}, []), (TRAIN, ["--init", "x.safetensors"])):
         result = fixres(*bench.command(config, *options))
@@ -327,6 +340,10 @@ def test_evaluation_keeps_what_it_knows(trained, bench):
     alone = Bench(bench.folder, manifest.load(bench.folder / "manifest.npz"))
     alone.run(EVALUATE | {"k_test": [48]}, *start, out="metrics.json")
     assert json.loads((bench.folder / "metrics.json").read_text())["k_test"]["48"] == second["k_test"]["48"]
+    assert second["parameters"] == sum(p.numel() for p in zoo.build("resnet10q", 24, 0).parameters())
+    assert second["notes"] == []
+    released = alone.run(EVALUATE | {"k_test": [48], "test_resize": "released"}, *start, out="metrics.json")
+    assert "predictions kept" not in released.stderr
 
 
 def test_predictions_of_other_weights_or_damaged_ones_are_not_kept(trained, bench):

@@ -202,7 +202,7 @@ def test_learning_rates(schedule, warmup, epochs):
     recipe = {"lr": 0.2, "schedule": schedule, "lr_step": 30, "warmup": warmup, "epochs": epochs}
     rates = [sgd.learning_rate(recipe, step, 7) for step in range(7 * epochs)]
     assert all(0 < rate <= 0.2 + 1e-12 for rate in rates)
-    start = round(warmup * 7 * epochs)
+    start = round(warmup * (7 * epochs))
     assert rates[:start] == sorted(rates[:start])
     assert rates[start:] == sorted(rates[start:], reverse=True)
     if schedule == "step" and not warmup:

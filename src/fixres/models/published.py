@@ -55,7 +55,8 @@ def fetch(source: dict, folder: Path, way_out: str) -> Fetched:
         path = Path(source["file"]).expanduser()
         if not path.is_file():
             raise JobError(f"{path}: no such file of weights; {way_out}")
-        return Fetched(read(path), str(path), verified(path, source.get("sha256")))
+        sha256 = verified(path, source.get("sha256"))
+        return Fetched(read(path), str(path), sha256)
     if kind == "url":
         path = download(source["url"], source["sha256"], folder, way_out)
         fetched = Fetched(read(path), source["url"], file_digest(path))

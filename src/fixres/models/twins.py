@@ -49,6 +49,8 @@ class QuarterSENet(SENet):
         super().__init__(SEBottleneck, (1, 1, 1, 1), 8, 4, 0.2, inplanes=16, downsample_kernel_size=3, downsample_padding=1)
         stem = [ConvNormAct(3 if i == 0 else 16, 16, 3, stride=2 if i == 0 else 1) for i in range(3)]
         self.layer0, self.pool0 = nn.Sequential(*stem), nn.Identity()
+        for block in (self.layer1[0], self.layer2[0], self.layer3[0], self.layer4[0]):
+            nn.init.zeros_(block.bn3.weight)  # a block starts as its shortcut, as in quarter.py
         self.num_features = self.inplanes
         self.reset_classifier(classes)
 

@@ -131,6 +131,9 @@ class QuarterInceptionResNet(nn.Module):
         self.block8 = residual(Block8, no_relu=True)
         self.conv2d_7b = conv(2080, 1536, kernel_size=1)
         self.global_pool, self.head_drop, self.classif = create_classifier(1536 // divisor, classes, drop_rate=0.0)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.mixed_5b(self.conv2d_4a(self.maxpool_3a(self.conv2d_2b(self.conv2d_1a(x)))))

@@ -115,10 +115,11 @@ class QuarterInceptionResNet(nn.Module):
             made.conv2d = nn.Conv2d(wide.in_channels // divisor, wide.out_channels // divisor, 1)
             return made
 
-        self.conv2d_1a = conv(3, 32, kernel_size=3, stride=2)
-        self.conv2d_2b = conv(32, 64, kernel_size=3, padding=1)
+        stem = 16 * divisor  # as in quarter.py: an eighth of its 32 channels would be too few to see with
+        self.conv2d_1a = conv(3, stem, kernel_size=3, stride=2)
+        self.conv2d_2b = conv(stem, stem, kernel_size=3, padding=1)
         self.maxpool_3a = nn.MaxPool2d(3, stride=2)
-        self.conv2d_4a = conv(64, 192, kernel_size=3, stride=1)
+        self.conv2d_4a = conv(stem, 192, kernel_size=3, stride=1)
         self.mixed_5b = Mixed_5b(conv_block=conv)
         self.repeat = nn.Sequential(residual(Block35, scale=0.17))
         self.mixed_6a = Mixed_6a(conv_block=conv)
@@ -130,6 +131,9 @@ class QuarterInceptionResNet(nn.Module):
         self.block8 = residual(Block8, no_relu=True)
         self.conv2d_7b = conv(2080, 1536, kernel_size=1)
         self.global_pool, self.head_drop, self.classif = create_classifier(1536 // divisor, classes, drop_rate=0.0)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.mixed_5b(self.conv2d_4a(self.maxpool_3a(self.conv2d_2b(self.conv2d_1a(x)))))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from fixres.data import manifest, twins
@@ -14,6 +15,9 @@ from fixres.data import manifest, twins
 ROOT = Path(__file__).parent.parent
 # The command of a job, with the repository's package and one thread a job.
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+
+
+torch.set_num_threads(1)  # of the tests' own networks: more of them than cores wait for each other
 
 
 def textured(height: int, width: int, seed: int = 0) -> Image.Image:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 import torch
 from conftest import ENVIRONMENT, fixres
@@ -59,17 +58,17 @@ def test_two_processes_compute_the_bits_of_one(one, bench):
 
 
 def test_torchrun_evaluates_each_image_once(one, bench):
-    """Started from outside; 48 images in batches of 10, so that the shares are not even."""
-    command = bench.command(EVALUATE, "--weights", one.folder / "tuned.safetensors", "--threads", 2, out="metrics.json")
-    code = "import sys; from fixres.stages import evaluate; evaluate.BATCH = 10; evaluate.main(sys.argv[2:])"
-    (bench.folder / "smaller.py").write_text(code)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(bench.folder / "smaller.py")]
-    result = subprocess.run([*torchrun, *map(str, command)], capture_output=True, text=True, env=ENVIRONMENT, timeout=120, check=False)
-    assert result.returncode == 0, result.stderr
-    for k in EVALUATE["k_test"]:
-        ours, theirs = (np.load(b.folder / "predictions" / f"k{k}.npz") for b in (bench, one))
-        assert np.array_equal(ours["path"], theirs["path"])
-        assert (ours["top"] == theirs["top"]).mean() > 0.98  # another batch size: near-ties may swap
+    """Started from outside; 48 images in batches of 10, so that the shares are not even: the very files that one process writes."""
+    script = bench.folder / "smaller.py"
+    script.write_text("import sys; from fixres.stages import evaluate; evaluate.BATCH = 10; evaluate.main(sys.argv[2:])")
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, launcher, threads in (("alone", [], 1), ("shared", torchrun, 2)):
+        options = ["--weights", one.folder / "tuned.safetensors", "--threads", threads]
+        command = map(str, [sys.executable, *launcher, script, *bench.command(EVALUATE, *options, out=f"{name}/metrics.json")])
+        result = subprocess.run(list(command), capture_output=True, text=True, env=ENVIRONMENT, timeout=120, check=False)
+        assert result.returncode == 0, result.stderr
+    for file in ("metrics.json", "predictions/k24.npz", "predictions/k32.npz"):
+        assert (bench.folder / "alone" / file).read_bytes() == (bench.folder / "shared" / file).read_bytes()
 
 
 def start(bench: Bench, *options: object) -> subprocess.Popen:

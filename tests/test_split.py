@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F  # noqa: N812
 
 from fixres.models import zoo
 from fixres.models.split import split
@@ -69,21 +70,67 @@ def test_what_trains(batch_norm, moving):
     assert [name for name, m in network.named_modules() if name and m.training] == ["layer4.bn2", "fc"]
 
 
-def test_in_place_layers_after_the_cut_leave_the_activations_alone():
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv, self.relu, self.fc = nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Linear(4, 2)
+class InPlace(nn.Module):
+    """A convolution whose output the trained part writes into, directly or behind a view."""
 
-        def forward(self, x):
-            y = self.conv(x)
+    def __init__(self, how: str):
+        super().__init__()
+        self.conv, self.relu, self.same, self.fc = nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Identity(), nn.Linear(4, 2)
+        self.scale, self.how = nn.Conv2d(4, 4, 1), how
+
+    def forward(self, x):
+        y = self.conv(x)
+        if self.how == "layer":
             return self.fc((self.relu(y) + y).mean((2, 3)))
+        z = self.scale(y)  # trained: what follows is head
+        if self.how == "operator":
+            y += z
+        elif self.how == "method":
+            y = y.add_(z)
+        elif self.how == "function":
+            y = F.relu(y, inplace=True) + z
+        elif self.how == "behind a layer":
+            y = self.relu(self.same(y)) + z
+        elif self.how == "behind a view":
+            y = y.flatten(2).mul_(2).view_as(y) + z
+        return self.fc(y.mean((2, 3)))
 
-    parts = split(Net().eval(), ["relu", "fc"])
-    cache = parts.trunk(torch.randn(4, 3, 5, 5))
-    kept = cache[0].clone()
-    parts.head(*(a[torch.arange(4)] for a in cache))  # as the fine-tuning reads a batch
-    assert torch.equal(cache[0], kept)
+
+@pytest.mark.parametrize("how", ["layer", "operator", "method"])
+def test_in_place_layers_after_the_cut_leave_the_activations_alone(how):
+    """The head gives the network's result twice from one cache, and the cache stays as it was."""
+    network, x = InPlace(how).eval(), torch.randn(4, 3, 5, 5)
+    parts = split(network, ["relu", "fc"] if how == "layer" else ["scale", "fc"])
+    cache = parts.trunk(x)
+    kept = [a.clone() for a in cache]
+    with torch.no_grad():
+        for _ in range(2):
+            assert torch.equal(parts.head(*cache), network(x))
+            assert all(torch.equal(a, b) for a, b in zip(cache, kept, strict=True))
+
+
+@pytest.mark.parametrize("how", ["function", "behind a layer", "behind a view"])
+def test_in_place_layers_of_the_trunk_that_would_spoil_the_cut_are_refused(how):
+    """The trained layer reads the activation before the trunk overwrites it: cached, it would be the overwritten one."""
+    with pytest.raises(ValueError, match="writes in place into conv"):
+        split(InPlace(how).eval(), ["scale", "fc"])
+
+
+def test_a_layer_inside_another_is_listed_once():
+    network = zoo.build("resnet10q", 5, 0)
+    parts = split(network, ["layer4.bn2", "layer4", "fc", "layer3.bn1", "fc"])
+    assert parts.modules == [network.layer4, network.fc, network.layer3.bn1]
+
+
+@pytest.mark.parametrize(("name", "inside"), [("resnet10q", True), ("efficientnetq", False)])
+def test_statistics_alone_move_unless_the_batch_norm_is_part_of_a_trained_cell(name, inside):
+    network, entry = zoo.build(name, 5, 0), zoo.ZOO[name]
+    freeze(network, ["cells", "batch-norm", "classifier"], entry, "statistics")
+    [last] = entry.last_batch_norm
+    assert network.get_submodule(last).training
+    assert network.get_submodule(last).weight.requires_grad == inside
+    freeze(network, ["classifier"], entry, "statistics")
+    assert {n.rpartition(".")[0] for n, p in network.named_parameters() if p.requires_grad} == {entry.classifier}
 
 
 def test_unknown_and_unreached_layers():

@@ -202,7 +202,7 @@ def test_learning_rates(schedule, warmup, epochs):
     recipe = {"lr": 0.2, "schedule": schedule, "lr_step": 30, "warmup": warmup, "epochs": epochs}
     rates = [sgd.learning_rate(recipe, step, 7) for step in range(7 * epochs)]
     assert all(0 < rate <= 0.2 + 1e-12 for rate in rates)
-    start = round(warmup * 7 * epochs)
+    start = round(warmup * (7 * epochs))
     assert rates[:start] == sorted(rates[:start])
     assert rates[start:] == sorted(rates[start:], reverse=True)
     if schedule == "step" and not warmup:
@@ -273,6 +273,19 @@ def test_training_with_resize_and_random_crop(bench, trained):
     assert same(first, bench.read())
 
 
+def test_training_from_given_weights_takes_all_but_the_classifier(bench, trained):
+    """At a rate too small to move a weight; the given network had other classes."""
+    given = trained.read() | {"fc.weight": torch.ones(7, 128), "fc.bias": torch.ones(7)}
+    weights.save(bench.folder / "given.safetensors", given)
+    still = TRAIN["recipe"] | {"epochs": 1, "lr": 1e-30}
+    log = bench.run(TRAIN | {"init": "runs/other", "recipe": still}, "--init", bench.folder / "given.safetensors").stderr
+    assert "from runs/other" in log
+    fresh = zoo.build("resnet10q", 24, TRAIN["seed"]).state_dict()
+    for name, tensor in bench.read().items():
+        if "running" not in name and "num_batches" not in name:
+            assert torch.equal(tensor, (fresh if name.startswith("fc.") else given)[name]), name
+
+
 def test_an_init_that_is_not_given_is_told(bench):
     for config, options in ((TRAIN | {"init": "runs/other"}, []), (TRAIN, ["--init", "x.safetensors"])):
         result = fixres(*bench.command(config, *options))
@@ -337,6 +350,10 @@ def test_evaluation_keeps_what_it_knows(trained, bench):
     alone = Bench(bench.folder, manifest.load(bench.folder / "manifest.npz"))
     alone.run(EVALUATE | {"k_test": [48]}, *start, out="metrics.json")
     assert json.loads((bench.folder / "metrics.json").read_text())["k_test"]["48"] == second["k_test"]["48"]
+    assert second["parameters"] == sum(p.numel() for p in zoo.build("resnet10q", 24, 0).parameters())
+    assert second["notes"] == []
+    released = alone.run(EVALUATE | {"k_test": [48], "test_resize": "released"}, *start, out="metrics.json")
+    assert "predictions kept" not in released.stderr
 
 
 def test_predictions_of_other_weights_or_damaged_ones_are_not_kept(trained, bench):

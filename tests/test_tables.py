@@ -99,6 +99,11 @@ def test_what_the_paper_did_not_print_stays_empty():
     figures.accuracy_over_resolution(tables.frame(page, numbers_of(page)), {**page, "caption": "c"})
 
 
+def test_markdown_is_escaped_where_it_would_be_read_as_such():
+    assert tables._plain("a|b *c* `d` <e> [f] _g_\n h") == r"a\|b \*c\* \`d\` \<e> \[f] \_g\_ h"
+    assert tables._plain("k_test https://a.b/c_d-e.pth") == "k_test https://a.b/c_d-e.pth"
+
+
 def test_text_from_the_configuration_is_escaped():
     page = PAGE | {"caption": "<script>alert(1)</script> & more", "subject": ["a<b", "c"]}
     text = tables.webpage(page, numbers_of(PAGE), ["<script>"])

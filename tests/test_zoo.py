@@ -8,7 +8,6 @@ import pytest
 import torch
 from conftest import ENVIRONMENT, ROOT
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
 
 from fixres.models import zoo
 from fixres.stages.finetune import freeze
@@ -19,6 +18,15 @@ LARGE = ["resnext101_32x16d_wsl", "resnext101_32x32d_wsl", "resnext101_32x48d_ws
 SAME = ["resnet50_cutmix", "resnet50_billion_224", "resnet50_billion_160"]  # the same network as resnet50
 LAYERS = [["classifier"], ["batch-norm", "classifier"], ["cells", "batch-norm", "classifier"]]
 SMALLEST = {"inception_resnet_v2": 96, "inceptionresnetq": 32}  # pixels; its stem does not pad
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Two threads on cores that others use wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +165,7 @@ def test_a_twin_is_of_the_same_class(outlines, name):
     entry = zoo.ZOO[name]
     twin = zoo.ZOO[entry.twin]
     assert (twin.stride, twin.mean, twin.std, twin.classifier) == (8, entry.mean, entry.std, entry.classifier)
+    assert abs(4 * twin.native - entry.native) <= 16 or name == "resnet50_billion_160"
     if entry.twin == "resnet10q":
         return
     full, small = outlines[name], outlines[entry.twin]
@@ -176,13 +185,13 @@ def test_a_twin_is_of_the_same_class(outlines, name):
 # --- training, fine-tuning, evaluation --------------------------------------------------------------------------------------
 
 
-def step(model, inputs: tuple[torch.Tensor, ...], labels: torch.Tensor, parameters: list[nn.Parameter]) -> float:
-    loss = F.cross_entropy(model(*inputs), labels)
-    gradients = torch.autograd.grad(loss, parameters)
+def step(model, inputs: tuple[torch.Tensor, ...], parameters: list[nn.Parameter]) -> None:
+    """One small step down the gradient's sign: no gradient of a random network is too small or too large for it."""
+    gradients = torch.autograd.grad(model(*inputs).float().square().mean(), parameters)
     with torch.no_grad():
         for p, g in zip(parameters, gradients, strict=True):
-            p -= 0.01 * g
-    return loss.item() if loss.device.type != "meta" else 0.0
+            assert g.device.type == "meta" or g.isfinite().all()
+            p -= 1e-4 * g.sign()
 
 
 def allowed(network: nn.Module, name: str, layers: list[str]) -> set[str]:
@@ -198,9 +207,11 @@ def test_trains_fine_tunes_and_evaluates(name):
     network, entry = zoo.build(name, 5, seed=1), zoo.ZOO[name]
     k = SMALLEST.get(name, 2 * entry.stride)
     x = torch.randn(2, 3, k, k).contiguous(memory_format=torch.channels_last)
-    labels = torch.tensor([0, 3])
     torch.manual_seed(0)  # dropout
-    assert step(network.train(), (x,), labels, list(network.parameters())) > 0
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0  # one step, and the statistics are this batch's: random weights do not blow up in eval mode
+    step(network.train(), (x,), list(network.parameters()))
     for layers in LAYERS:
         before = {n: t.clone() for n, t in network.state_dict().items()}
         parts = freeze(network, layers, entry, "affine+statistics")
@@ -211,7 +222,7 @@ def test_trains_fine_tunes_and_evaluates(name):
         with torch.no_grad():
             frontier = parts.trunk(x)
         kept = [a.clone() for a in frontier]
-        step(parts.head, frontier, labels, parameters)
+        step(parts.head, frontier, parameters)
         assert all(torch.equal(a, b) for a, b in zip(frontier, kept, strict=True))
         changed = {n for n, t in network.state_dict().items() if not torch.equal(t, before[n])}
         may = allowed(network, name, layers)
@@ -229,14 +240,14 @@ def test_trains_fine_tunes_and_evaluates(name):
 def test_the_widest_networks_train_and_split_without_their_numbers(outlines, name):
     """Up to 829 million parameters, on the meta device: shapes, graph and gradients, no values."""
     network, entry = outlines[name], zoo.ZOO[name]
-    x, labels = torch.zeros(2, 3, 64, 64, device="meta"), torch.zeros(2, dtype=torch.long, device="meta")
-    step(network.train().requires_grad_(True), (x,), labels, list(network.parameters()))
+    x = torch.zeros(2, 3, 64, 64, device="meta")
+    step(network.train().requires_grad_(True), (x,), list(network.parameters()))
     for layers in LAYERS:
         parts = freeze(network, layers, entry, "affine+statistics")
         parameters = [p for p in network.parameters() if p.requires_grad]
         with torch.no_grad():
             frontier = parts.trunk(x)
-        step(parts.head, frontier, labels, parameters)
+        step(parts.head, frontier, parameters)
         may = allowed(network, name, layers)
         assert {n for n, p in network.named_parameters() if p.requires_grad} == {
             n for n, _ in network.named_parameters() if any(n.startswith(f"{m}.") for m in may)

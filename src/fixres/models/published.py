@@ -7,10 +7,10 @@ hubconf.py, which is what torch hub is.
 import errno
 import hashlib
 import pickle
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,7 +55,8 @@ def fetch(source: dict, folder: Path, way_out: str) -> Fetched:
         path = Path(source["file"]).expanduser()
         if not path.is_file():
             raise JobError(f"{path}: no such file of weights; {way_out}")
-        return Fetched(read(path), str(path), verified(path, source.get("sha256")))
+        sha256 = verified(path, source.get("sha256"))
+        return Fetched(read(path), str(path), sha256)
     if kind == "url":
         path = download(source["url"], source["sha256"], folder, way_out)
         fetched = Fetched(read(path), source["url"], file_digest(path))
@@ -119,20 +120,19 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     """
     if path.suffix == ".safetensors":
         try:
-            return load_file(path)
+            return unwrapped(load_file(path), str(path))
         except (SafetensorError, OSError, ValueError) as error:
             raise JobError(f"{path}: damaged, or not a safetensors file ({error})") from None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+    except Exception as error:  # of the many that reading a broken file may raise, one matters
+        code = re.search(r"GLOBAL ([\w.]+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if code:
             raise JobError(
-                f"{path}: refused, because it holds code beside tensors and reading it would run that code. Where you trust it, load it "
-                "with torch yourself and save its state_dict as .safetensors"
+                f"{path}: refused, because it holds code beside tensors ({code[1]}) and reading it would run that code. Where you trust "
+                "it, load it with torch yourself and save its state_dict as .safetensors"
             ) from error
-        raise JobError(f"{path}: damaged, or not a PyTorch checkpoint ({str(error).splitlines()[0]})") from None
-    except (RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile, KeyError) as error:
-        raise JobError(f"{path}: damaged, or not a PyTorch checkpoint ({str(error).splitlines()[0]})") from None
+        raise JobError(f"{path}: damaged, or not a PyTorch checkpoint ({type(error).__name__})") from error
     return unwrapped(content, str(path))
 
 
@@ -143,9 +143,8 @@ def unwrapped(content: Any, where: str) -> dict[str, torch.Tensor]:
             content = content[key]
     if not isinstance(content, dict) or not content or not all(isinstance(t, torch.Tensor) for t in content.values()):
         keys = f" with keys {', '.join(map(str, list(content)[:6]))}" if isinstance(content, dict) else ""
-        raise JobError(
-            f"{where}: no network in it: found {type(content).__name__}{keys}, expected tensors by name, bare or under {WRAPPERS}"
-        )
+        wanted = f"expected tensors by name, bare or under {' or '.join(WRAPPERS)}"
+        raise JobError(f"{where}: no network in it: found {type(content).__name__}{keys}, {wanted}")
     if all(name.startswith("module.") for name in content):
         content = {name.removeprefix("module."): t for name, t in content.items()}
     return content
@@ -190,7 +189,7 @@ def download(url: str, sha256: str, folder: Path, way_out: str) -> Path:
     except (urllib.error.URLError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise
-        reason = getattr(error, "reason", None) or error
+        reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
         raise JobError(f"{url}: the weights could not be fetched ({reason}); give the command again to carry on, or {way_out}") from None
     try:
         verified(part, sha256)

@@ -10,12 +10,14 @@ import operator
 import sys
 from typing import NamedTuple
 
+import torch
 from torch import fx, nn
 from torch.nn import functional as F  # noqa: N812
 
 # What may hand on its input's memory: an in-place layer behind one of these still writes into that input.
 VIEWS = (nn.Identity, nn.Dropout, nn.Flatten)
 VIEW_METHODS = {"view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "contiguous", "chunk", "split", "detach"}
+VIEW_FUNCTIONS = {operator.getitem, torch.flatten, torch.reshape}
 IN_PLACE = {operator.iadd, operator.isub, operator.imul, operator.itruediv}
 
 
@@ -71,6 +73,13 @@ def split(network: nn.Module, trainable: list[str]) -> Split:
     frontier = [n for n in graph.nodes if n not in head and n.op != "output" and any(user in head for user in n.users)]
     # Constants and parameters that the head reads directly are not activations: both halves may hold them.
     frontier = [n for n in frontier if n.op != "get_attr"]
+    order = {node: i for i, node in enumerate(graph.nodes)}
+    for node in frontier:
+        for writer in (w for w in writers(node, modules) if w not in head):
+            if any(order[user] < order[writer] for user in node.users if user in head):
+                raise ValueError(
+                    f"{writer.target} writes in place into {node.target}, which the trained part reads before: make it out of place"
+                )
 
     trunk_graph, copies = fx.Graph(), {}
     for node in graph.nodes:
@@ -80,8 +89,9 @@ def split(network: nn.Module, trainable: list[str]) -> Split:
 
     head_graph = fx.Graph()
     inside_head = {node: head_graph.placeholder(f"activation{i}") for i, node in enumerate(frontier)}
-    for node in [n for n in frontier if written(n, head, modules)]:
-        inside_head[node] = head_graph.call_method("clone", (inside_head[node],))
+    for node in frontier:
+        if any(writer in head for writer in writers(node, modules)):
+            inside_head[node] = head_graph.call_method("clone", (inside_head[node],))
     for node in graph.nodes:
         if node in head or (node.op == "get_attr" and any(user in head for user in node.users)):
             inside_head[node] = head_graph.node_copy(node, inside_head.__getitem__)
@@ -103,21 +113,18 @@ def is_dropout(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
     return node.op == "call_function" and node.target is F.dropout
 
 
-def written(source: fx.Node, head: set[fx.Node], modules: dict[str, nn.Module]) -> bool:
-    """Whether the head writes into the memory of `source`: an in-place layer reads it, or a view of it."""
+def writers(source: fx.Node, modules: dict[str, nn.Module]) -> list[fx.Node]:
+    """The nodes that write into the memory of `source`: in-place layers that read it, or a view of it."""
+    found = []
     for user in source.users:
-        if user not in head:
-            continue
         module = modules[str(user.target)] if user.op == "call_module" else None
-        first = user.args[0] if user.args else None
         in_place = getattr(module, "inplace", False) or user.kwargs.get("inplace") or user.target in IN_PLACE
         in_place = in_place or (user.op == "call_method" and str(user.target).endswith("_") and not str(user.target).endswith("__"))
-        if in_place and first is source:
-            return True
-        view = isinstance(module, VIEWS) or (user.op == "call_method" and user.target in VIEW_METHODS) or user.target is operator.getitem
-        if view and written(user, head, modules):
-            return True
-    return False
+        if in_place and user.args and user.args[0] is source:
+            found.append(user)
+        elif isinstance(module, VIEWS) or user.target in (VIEW_METHODS if user.op == "call_method" else VIEW_FUNCTIONS):
+            found += writers(user, modules)
+    return found
 
 
 def dropouts(head: fx.GraphModule) -> list[nn.Module]:

@@ -49,6 +49,8 @@ class QuarterSENet(SENet):
         super().__init__(SEBottleneck, (1, 1, 1, 1), 8, 4, 0.2, inplanes=16, downsample_kernel_size=3, downsample_padding=1)
         stem = [ConvNormAct(3 if i == 0 else 16, 16, 3, stride=2 if i == 0 else 1) for i in range(3)]
         self.layer0, self.pool0 = nn.Sequential(*stem), nn.Identity()
+        for block in (self.layer1[0], self.layer2[0], self.layer3[0], self.layer4[0]):
+            nn.init.zeros_(block.bn3.weight)  # a block starts as its shortcut, as in quarter.py
         self.num_features = self.inplanes
         self.reset_classifier(classes)
 
@@ -113,10 +115,11 @@ class QuarterInceptionResNet(nn.Module):
             made.conv2d = nn.Conv2d(wide.in_channels // divisor, wide.out_channels // divisor, 1)
             return made
 
-        self.conv2d_1a = conv(3, 32, kernel_size=3, stride=2)
-        self.conv2d_2b = conv(32, 64, kernel_size=3, padding=1)
+        stem = 16 * divisor  # as in quarter.py: an eighth of its 32 channels would be too few to see with
+        self.conv2d_1a = conv(3, stem, kernel_size=3, stride=2)
+        self.conv2d_2b = conv(stem, stem, kernel_size=3, padding=1)
         self.maxpool_3a = nn.MaxPool2d(3, stride=2)
-        self.conv2d_4a = conv(64, 192, kernel_size=3, stride=1)
+        self.conv2d_4a = conv(stem, 192, kernel_size=3, stride=1)
         self.mixed_5b = Mixed_5b(conv_block=conv)
         self.repeat = nn.Sequential(residual(Block35, scale=0.17))
         self.mixed_6a = Mixed_6a(conv_block=conv)
@@ -128,6 +131,9 @@ class QuarterInceptionResNet(nn.Module):
         self.block8 = residual(Block8, no_relu=True)
         self.conv2d_7b = conv(2080, 1536, kernel_size=1)
         self.global_pool, self.head_drop, self.classif = create_classifier(1536 // divisor, classes, drop_rate=0.0)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.mixed_5b(self.conv2d_4a(self.maxpool_3a(self.conv2d_2b(self.conv2d_1a(x)))))

@@ -28,7 +28,7 @@ class Network(NamedTuple):
     build: "Build"  # number of classes -> randomly initialised network
     mean: tuple[float, float, float] = IMAGENET[0]
     std: tuple[float, float, float] = IMAGENET[1]
-    native: int = 224  # pixels: the resolution that its published weights were trained at
+    native: int = 224  # pixels: the resolution that its published weights were trained at; of a twin, a quarter of it
     parameters: float | None = None  # millions, for 1000 classes: Table 2's column; None where the paper gives none
     source: dict | None = None  # where its weights come from, as in `weights.fetch`; None: nobody distributes them
     licence: str | None = None  # of those weights
@@ -219,6 +219,7 @@ ZOO = {
         cells=PNASNET.cells,
         build=_twin("QuarterPNASNet"),
         **HALVES,
+        native=80,
     ),
     "efficientnetq": QUARTER._replace(
         title="quarter-scale EfficientNet",
@@ -226,6 +227,7 @@ ZOO = {
         last_batch_norm=("bn2",),
         cells=("blocks.2.0", "blocks.3.0", "blocks.4.0"),
         build=_twin("efficientnetq"),
+        native=152,
     ),
     "senet14q": QUARTER._replace(
         title="quarter-scale SENet-14",
@@ -241,6 +243,7 @@ ZOO = {
         cells=("repeat.0", "repeat_1.0", "block8"),
         build=_twin("QuarterInceptionResNet"),
         **HALVES,
+        native=72,
     ),
 }
 

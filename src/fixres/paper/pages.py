@@ -163,6 +163,7 @@ TABLE3 = [
 def table3(plan: Plan) -> Page:
     """Table 3: five fine-grained datasets; trained entirely at one resolution, then the last layers at a higher one."""
     transfer, rows, cells = plan.config.transfer, [], []
+    networks = dict.fromkeys(row.network for row in TABLE3)
     columns = same("Baseline", "+our method", "State of the art")
     for row in TABLE3:
         key = (row.title, row.title)
@@ -182,7 +183,7 @@ def table3(plan: Plan) -> Page:
         "table3",
         "Table 3",
         "Transfer learning with our method, and the state of the art: top-1 accuracy (%).",
-        subject(plan, "SENet-154 and Inception-ResNet-v2", "senet154", "inception_resnet_v2"),
+        subject(plan, "the networks named", *networks, images=", ".join(transfer.datasets.values())),
         [Block("Top-1 accuracy", ["Dataset", "Model", "State-of-the-art model"], columns, rows, cells)],
         notes=(f"Trained at {transfer.k_train}, last layers fine-tuned at {transfer.k_test}; the paper does not print its resolutions.",),
     )
@@ -479,11 +480,11 @@ def reported(page: str, row: Label, column: Label, metric: str) -> Cell:
     return Cell(row[0], column[0], row[1], column[1], metric, printed(page)[row[1], column[1], metric], None, None, "reported")
 
 
-def subject(plan: Plan, paper: str, *names: str) -> Label:
-    """What the numbers of a page are of: our networks and images, the paper's."""
+def subject(plan: Plan, paper: str, *names: str, images: str | None = None) -> Label:
+    """What the numbers of a page are of: our networks and images (ImageNet's, unless others are named), the paper's."""
     titles = dict.fromkeys(ZOO[plan.architecture(name)].title for name in names)
     ours = ", ".join(titles) if len(titles) < 4 else "quarter-scale networks of the same classes" if plan.config.twins else paper
-    return f"{ours} on {plan.config.dataset}", f"{paper} on ImageNet"
+    return f"{ours} on {images or plan.config.dataset}", f"{paper} on {'the sets named' if images is not None else 'ImageNet'}"
 
 
 PAGES = (table1, table2, table3, table4, table5, table6, table7, table8, table9, section3_3, appendix_a_1, released)

@@ -172,7 +172,7 @@ def _grid(block: dict, text: Callable[[dict | None], str], label: Callable[[list
 
 def _plain(text: str) -> str:
     """Text that Markdown shows as it is, inside a table too."""
-    return re.sub(r"([\\|*_`<\[])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\|*`<\[]|\b_|_\b|(?<!\w)_(?!\w))", r"\\\1", " ".join(text.split()))
 
 
 def markdown(page: dict, numbers: dict, footnotes: list[str]) -> str:

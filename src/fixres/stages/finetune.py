@@ -111,9 +111,10 @@ def freeze(network: nn.Module, layers: list[str], entry: zoo.Network, batch_norm
     parts = split(network, [name for layer in layers for name in names[layer]])
     for module in parts.modules:
         module.train().requires_grad_(True)
-    if batch_norm == "statistics" and "cells" not in layers:
-        for name in entry.last_batch_norm:
-            network.get_submodule(name).requires_grad_("batch-norm" not in layers)
+    if batch_norm == "statistics":
+        for module in (network.get_submodule(name) for name in entry.last_batch_norm):
+            if any(module is trained for trained in parts.modules):
+                module.requires_grad_(False)
     for module in parts.dropouts:
         module.train()
     return parts

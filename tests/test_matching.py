@@ -207,7 +207,9 @@ def test_a_matched_network_is_cut_like_any_other(tmp_path, model, name, k, layer
     weights.save(tmp_path / "w.safetensors", matched.state_dict(), matching.about(matched))
     again = matching.load(name, 5, 3, tmp_path / "w.safetensors")
     x = torch.randn(2, 3, k, k)
-    parts = freeze(again, layers, zoo.ZOO[name], "affine+statistics")
+    parts, plain = (freeze(n, layers, zoo.ZOO[name], "affine+statistics") for n in (again, zoo.build(name, 5, 0)))
+    assert len(parts.dropouts) == len(plain.dropouts)
+    assert all(module.training for module in (*parts.modules, *parts.dropouts))
     for module in (*parts.modules, *parts.dropouts):
         module.eval()
     with torch.no_grad():

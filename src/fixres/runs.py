@@ -175,8 +175,12 @@ class Runs:
         return f"-{self.config.protocol}" if self.config.protocol else ""
 
     def _settings(self, name: str, section: str) -> dict:
-        network = self.config.networks.get(name)
-        return getattr(network, section) if network else {}
+        """What is different for the paper's network `name`, and for the one that stands for it."""
+        settings: dict = {}
+        for network in dict.fromkeys((name, self.architecture(name))):
+            if network in self.config.networks:
+                settings |= getattr(self.config.networks[network], section)
+        return settings
 
     def _weights(self, name: str) -> dict | None:
         """Where the weights of `name` come from: the configuration's source, else the zoo's."""

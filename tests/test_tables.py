@@ -126,7 +126,7 @@ def test_missing_or_damaged_metrics_name_the_cell_and_the_file(tmp_path, content
 def test_the_papers_other_tables():
     """Counts; rows that the paper prints twice agree."""
     one, two, three = (plan.printed(f"table{n}") for n in (1, 2, 3))
-    assert (len(one), len(two), len(three)) == (3 * 6 + 3, 20 * 3, 5 * 3)
+    assert (len(one), len(two), len(three)) == (3 * 6 + 1 + 3, 20 * 3, 5 * 3)
     assert one["ResNeXt-101 32x48d cls+bn", "320", "top1"] == two["Our ResNeXt-101 32x48d", "Top-1 (%)", "top1"] == 86.4
     assert one["PNASNet-5-Large cls+bn+cells", "480", "top1"] == two["Our PNASNet-5", "Top-1 (%)", "top1"] == 83.7
     assert one["ResNeXt-101 32x48d cls+bn", "224", "top1"] == two["ResNeXt-101 32x48d", "Top-1 (%)", "top1"] == 85.4
@@ -134,16 +134,55 @@ def test_the_papers_other_tables():
     assert all(three[name, "+our method", "top1"] > three[name, "Baseline", "top1"] for name, _, _ in three)
 
 
-@pytest.mark.parametrize("name", ["table1", "table2", "table3", "released"])
+def test_the_appendix_tables():
+    """Counts; numbers that the paper prints in several places."""
+    names = ["table4", "table6", "table7", "table8", "table9", "section3.3", "appendixA.1"]
+    value = {name: {(r, c): v for (r, c, m), v in plan.printed(name).items() if m == "top1"} for name in [*names, "table5"]}
+    assert [len(value[name]) for name in names] == [25, 60, 9, 8, 32, 8, 6]
+    six, five = value["table6"], value["table5"]
+    for k in ("64", "128", "224", "288", "384", "448"):
+        assert six["224 none", k] == five[k, "224"]
+        assert six["128 none", k] == five[k, "128"]
+        assert six["224 cls+bn test DA", k] == five[k, "224 adapted"]
+        assert six["128 cls+bn test DA", k] == five[k, "128 adapted"]
+        assert value["section3.3"]["accuracy", k] == six["224 none", k]
+    four = value["table4"]
+    assert {k: four["none", k] for k in ("64", "224", "288", "384")} == {k: six["224 none", k] for k in ("64", "224", "288", "384")}
+    assert [four["cls+bn", k] - six["224 cls+bn test DA", k] for k in ("64", "224", "384")] == [0, 0, 0]
+    assert four["cls+bn", "288"] == pytest.approx(six["224 cls+bn test DA", "288"] - 0.1)  # the paper prints 78.5 and 78.6
+    seven = value["table7"]
+    assert seven["128 224 fine-tuned", "accuracy"] == five["224", "128 adapted"]
+    assert seven["224 384 fine-tuned", "accuracy"] == five["384", "224 adapted"]
+    assert all(seven[f"{k} {k}", "accuracy"] == five[str(k), str(k)] for k in (128, 224, 384))
+    hours = {r: v for (r, _, m), v in plan.printed("table7").items() if m == "hours"}
+    assert hours["128 224 fine-tuned"] / hours["128 128"] == pytest.approx(1.11, abs=0.005)  # §5.1: +11%
+    assert hours["384 384"] / hours["224 384 fine-tuned"] == pytest.approx(2.3, abs=0.01)  # §5.1: 2.3× faster
+    two = plan.printed("table2")
+    assert value["table8"]["ResNet-50 320", "test DA2"] == two["Our ResNet-50", "Top-1 (%)", "top1"]
+    assert value["table8"]["ResNet-50 CutMix 384", "test DA2"] == two["Our ResNet-50 CutMix", "Top-1 (%)", "top1"]
+    assert value["table8"]["ResNext-101 32x48d 320", "test DA2"] == two["Our ResNeXt-101 32x48d", "Top-1 (%)", "top1"]
+    nine = value["table9"]
+    assert [max(v for (r, c), v in nine.items() if c == k) for k in ("64", "128", "224", "384")] == [61.6, 72.4, 75.2, 77.0]
+
+
+ALL = ["table1", "table2", "table3", "table4", "table6", "table7", "table8", "table9", "section3.3", "appendixA.1", "released"]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
     """Each stands for one that the paper printed, once; the CSV, Markdown and HTML show all of them."""
     page = pages.plan_of(load(ROOT / "config.yaml")).resolved(f"pages/{name}")
     shown = tables.cells(page)
     if name != "released":
-        assert sorted((c["paper_row"], c["paper_column"], c["metric"]) for c in shown) == sorted(plan.printed(name))
+        printed = {key for key in plan.printed(name) if key[2] != "ms_std"}
+        assert sorted(
+            (c["paper_row"], c["paper_column"], c["metric"].split("_")[-1] if "_ms" in c["metric"] else c["metric"]) for c in shown
+        ) == sorted(printed)
     assert {c["source"] for c in shown} <= {"measured", "reported", "missing"}
     numbers = {
-        (c["row"], c["column"]): tables.Number(17.3 if c["source"] == "measured" else None, 0.1 if c["run"] else None, c["paper"])
+        (c["row"], c["column"]): tables.Number(
+            17.3 if c["source"] == "measured" else None, 0.1 if c["run"] else None, c["paper"], c["paper_std"]
+        )
         for c in shown
     }
     text, web = tables.markdown(page, numbers, []), tables.webpage(page, numbers, [])

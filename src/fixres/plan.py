@@ -197,8 +197,11 @@ class Plan(Runs):
 
 @functools.cache
 def printed(table: str) -> dict[tuple[str, str, str], float]:
-    """(row, column, metric) -> the number that the paper printed: reference/<table>.csv."""
-    with open(REFERENCE / f"{table}.csv", newline="", encoding="utf-8") as f:
+    """(row, column, metric) -> the number that the paper printed: reference/<table>.csv. A page of your own has none."""
+    file = REFERENCE / f"{table}.csv"
+    if not file.is_file():
+        return {}
+    with open(file, newline="", encoding="utf-8") as f:
         return {(line["row"], line["column"], line["metric"]): float(line["value"]) for line in csv.DictReader(f)}
 
 

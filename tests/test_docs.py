@@ -1,0 +1,28 @@
+"""The examples of docs/ do what the text says."""
+
+import re
+
+from fixres.config import load
+from fixres.paper import pages, tables
+from fixres.plan import Plan
+
+from conftest import ROOT  # isort: skip
+
+
+def test_adding_a_table_is_one_declaration():
+    """docs/tables.md: only the fine-tunings that are new, and a page that renders."""
+    text = (ROOT / "docs/tables.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    namespace: dict = {}
+    exec(example, namespace)
+    config = load(ROOT / "config.yaml")
+    before, after = pages.plan_of(config), Plan(config, [*pages.PAGES, namespace["table10"]])
+    new = set(after.jobs) - set(before.jobs)
+    base = "runs/pinhole/resnet10q-k40"
+    adapted = {f"{base}/ft-k{k}-{layers}-testda" for k in (40, 56, 72) for layers in ("cls", "cls+bn")}
+    assert {job for job in new if after.jobs[job]["stage"] == "train"} == set()
+    # One of the six is Table 7's: 160 -> 224, classifier and batch-norm.
+    assert {job for job in new if after.jobs[job]["stage"] == "finetune"} == adapted - {f"{base}/ft-k56-cls+bn-testda"}
+    page = after.resolved("pages/table10")
+    numbers = {(c["row"], c["column"]): tables.Number(50.0, 0.1, None) for c in tables.cells(page)}
+    assert tables.markdown(page, numbers, []).count("50.0") == 9

@@ -24,5 +24,5 @@ def test_adding_a_table_is_one_declaration():
     # One of the six is Table 7's: 160 -> 224, classifier and batch-norm.
     assert {job for job in new if after.jobs[job]["stage"] == "finetune"} == adapted - {f"{base}/ft-k56-cls+bn-testda"}
     page = after.resolved("pages/table10")
-    numbers = {(c["row"], c["column"]): tables.Number(50.0, 0.1, None) for c in tables.cells(page)}
+    numbers = {tables.place(c): tables.Number(50.0, 0.1, None) for c in tables.cells(page)}
     assert tables.markdown(page, numbers, []).count("50.0") == 9

@@ -21,7 +21,7 @@ PAGE = pages.plan_of(load(ROOT / "config.yaml")).resolved("pages/table5")
 def numbers_of(page: dict) -> dict:
     """Some distinct number for every cell."""
     cells = tables.cells(page)
-    return {(c["row"], c["column"]): tables.Number(40 + 0.713 * i, 0.123, c["paper"]) for i, c in enumerate(cells)}
+    return {tables.place(c): tables.Number(40 + 0.713 * i, 0.123, c["paper"]) for i, c in enumerate(cells)}
 
 
 def test_the_papers_table_5():
@@ -55,7 +55,7 @@ def test_the_csv_has_a_row_a_cell():
     assert list(rows[0]) == tables.COLUMNS
     assert len(rows) == 63
     for row in rows:
-        number = numbers[row["row"], row["column"]]
+        number = numbers[tables.place(row)]
         assert float(row["ours"]) == pytest.approx(number.ours, abs=5e-5)
         assert float(row["paper"]) == number.paper
         assert (row["table"], row["metric"], row["source"]) == ("table5", "top1", "measured")
@@ -75,18 +75,18 @@ def test_the_markdown_shows_each_number_in_its_place():
         for row in body:
             for cell in row[1:]:
                 declared = next(cells)
-                number = numbers[declared["row"], declared["column"]]
+                number = numbers[tables.place(declared)]
                 assert cell.replace("**", "") == f"{number.ours:.1f} ({number.paper:.1f})"
         assert [sum("**" in row[column] for row in body) for column in range(1, len(head))] == [1] * len(block["columns"])
 
 
 @given(st.lists(st.sampled_from([50.0, 50.04, 50.06, 61.2, 7.0]), min_size=4, max_size=4))
 def test_the_best_is_what_is_printed_as_best(values):
-    block = {"cells": [[{"row": str(i), "column": "a"}] for i in range(4)]}
-    numbers = {(str(i), "a"): tables.Number(v, 0, None) for i, v in enumerate(values)}
+    block = {"cells": [[{"row": str(i), "column": "a", "paper_row": "", "paper_column": ""}] for i in range(4)]}
+    numbers = {(str(i), "a", "", ""): tables.Number(v, 0, None) for i, v in enumerate(values)}
     printed = [f"{v:.1f}" for v in values]
     highest = max(printed, key=float)
-    assert tables.best(block, numbers, 1) == {(str(i), "a") for i, text in enumerate(printed) if text == highest}
+    assert tables.best(block, numbers, 1) == {(str(i), "a", "", "") for i, text in enumerate(printed) if text == highest}
 
 
 def test_what_the_paper_did_not_print_stays_empty():
@@ -180,9 +180,7 @@ def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
         ) == sorted(printed)
     assert {c["source"] for c in shown} <= {"measured", "reported", "missing"}
     numbers = {
-        (c["row"], c["column"]): tables.Number(
-            17.3 if c["source"] == "measured" else None, 0.1 if c["run"] else None, c["paper"], c["paper_std"]
-        )
+        tables.place(c): tables.Number(17.3 if c["source"] == "measured" else None, 0.1 if c["run"] else None, c["paper"], c["paper_std"])
         for c in shown
     }
     text, web = tables.markdown(page, numbers, []), tables.webpage(page, numbers, [])

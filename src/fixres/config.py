@@ -171,6 +171,12 @@ class WeakSupervision(Section):
     adaptation: dict[str, Any] = Field({}, description="then on the clean set; laid over base_training")
 
 
+class Matching(Section):
+    """Parametric adaptation (§4.2, Appendix A): the distribution of activations at k_test mapped onto that at k_train."""
+
+    images: Count | None = Field(50000, description="how many training images the distributions are measured on; null: all")
+
+
 class Evaluation(Section):
     """How accuracy is measured (§5)."""
 
@@ -238,6 +244,7 @@ class Config(Section):
     networks: dict[Name, NetworkSettings] = Field({}, description="the paper's network -> what is different for it")
     base_training: BaseTraining = BaseTraining()
     fine_tuning: FineTuning = FineTuning()
+    matching: Matching = Matching()
     weak_supervision: WeakSupervision = WeakSupervision()
     transfer: Transfer = Transfer()
     released: Released = Released()

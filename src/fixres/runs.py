@@ -70,7 +70,7 @@ class Runs:
     def matched(self, run: str, k_test: int, model: str) -> str:
         """A run whose activations at `k_test` are mapped onto their distribution at k_train ("frechet": A.1, "gaussian": A.2)."""
         c, content = self.config, self.jobs[run]
-        settings = {"k_train": content["k_train"], "k_test": k_test, "model": model, "images": c.fine_tuning.images}
+        settings = {"k_train": content["k_train"], "k_test": k_test, "model": model, "images": c.matching.images}
         return self._add("match", f"{run}/match-k{k_test}-{model}", seed=c.seed, network=content["network"], **settings)
 
     def published(self, name: str) -> str:

@@ -23,6 +23,9 @@ from fixres.runs import metrics_of
 COLUMNS = ["table", "row", "column", "paper_row", "paper_column", "metric", "paper", "ours", "std", "source"]
 
 
+Place = tuple[str, str, str, str]  # row and column, ours and the paper's
+
+
 class Number(NamedTuple):
     """What a cell shows: ours and its fold standard deviation (None where there is none), and the paper's where it printed one."""
 
@@ -62,6 +65,11 @@ def cells(page: dict) -> list[dict]:
     return [cell for block in page["blocks"] for line in block["cells"] for cell in line if cell]
 
 
+def place(cell: dict) -> Place:
+    """Where a cell stands. Two of the paper's resolutions may be one of ours, so both are needed."""
+    return cell["row"], cell["column"], cell["paper_row"], cell["paper_column"]
+
+
 def read_metrics(page: dict, results: Path) -> dict[str, dict]:
     """run -> its metrics.json, for every run that a page shows. Raises JobError naming the run and file that is missing or damaged."""
     measured: dict[str, dict] = {}
@@ -78,8 +86,8 @@ def read_metrics(page: dict, results: Path) -> dict[str, dict]:
     return measured
 
 
-def collect(page: dict, measured: dict[str, dict]) -> dict[tuple[str, str], Number]:
-    """(row, column) -> Number for every cell of a page. Raises JobError naming the run whose metrics lack a number."""
+def collect(page: dict, measured: dict[str, dict]) -> dict[Place, Number]:
+    """place -> Number for every cell of a page. Raises JobError naming the run whose metrics lack a number."""
     numbers = {}
     for cell in cells(page):
         ours = std = None
@@ -99,7 +107,7 @@ def collect(page: dict, measured: dict[str, dict]) -> dict[tuple[str, str], Numb
                 raise job.JobError(
                     f"{_where(page, cell)}: {metrics['file']} is damaged or lacks {error}; delete it and let Snakemake make it again"
                 ) from None
-        numbers[cell["row"], cell["column"]] = Number(ours, std, cell["paper"], cell["paper_std"])
+        numbers[place(cell)] = Number(ours, std, cell["paper"], cell["paper_std"])
     return numbers
 
 
@@ -107,14 +115,14 @@ def _where(page: dict, cell: dict) -> str:
     return f"{page['title']}, row {cell['row']}, column {cell['column']}"
 
 
-def best(block: dict, numbers: dict, decimals: int) -> set[tuple[str, str]]:
-    """The cells that are, as printed, the largest of their column."""
-    shown = {(c["row"], c["column"]): numbers[c["row"], c["column"]].ours for line in block["cells"] for c in line if c}
-    rounded = {key: round(ours, decimals) for key, ours in shown.items() if ours is not None}
+def best(block: dict, numbers: dict[Place, Number], decimals: int) -> set[Place]:
+    """The places of the cells that are, as printed, the largest of their column."""
+    shown = {place(c): numbers[place(c)].ours for line in block["cells"] for c in line if c}
+    rounded = {at: round(ours, decimals) for at, ours in shown.items() if ours is not None}
     top: dict[str, float] = {}
-    for (_, column), value in rounded.items():
+    for (_, column, *_), value in rounded.items():
         top[column] = max(top.get(column, value), value)
-    return {key for key, value in rounded.items() if value == top[key[1]]}
+    return {at for at, value in rounded.items() if value == top[at[1]]}
 
 
 # --- what is said around the numbers -----------------------------------------------------------------------------------------
@@ -148,9 +156,9 @@ def notes(page: dict, measured: dict[str, dict]) -> list[str]:
 
 
 def amount(value: float, metric: str, decimals: int, std: float | None = None) -> str:
-    """A number as it is printed: per cent, millions of parameters, hours (three digits), milliseconds with their deviation."""
+    """A number as it is printed: per cent, millions of parameters, hours (or seconds), milliseconds with their deviation."""
     if metric == "hours":
-        return f"{value:.{decimals}f}" if value >= 1 else f"{value:.2g}"
+        return f"{value:.{decimals}f}" if value >= 0.1 else f"{3600 * value:.{decimals}f} s"
     if metric.endswith("_ms"):
         return f"{value:.1f} ± {std:.1f}"
     if metric == "parameters":
@@ -185,7 +193,7 @@ def markdown(page: dict, numbers: dict, footnotes: list[str]) -> str:
         def text(cell: dict | None, bold=bold) -> str:
             if cell is None:
                 return ""
-            number, metric = numbers[cell["row"], cell["column"]], cell["metric"]
+            number, metric = numbers[place(cell)], cell["metric"]
             paper = "" if number.paper is None else amount(number.paper, metric, 1, number.paper_std)
             if cell["source"] == "reported":
                 return f"*{paper}*"
@@ -193,7 +201,7 @@ def markdown(page: dict, numbers: dict, footnotes: list[str]) -> str:
             if number.ours is None:
                 return f"missing [{reasons.index(cell['note']) + 1}]{paper}"
             ours = amount(number.ours, metric, page["decimals"], number.std)
-            return (f"**{ours}**" if (cell["row"], cell["column"]) in bold else ours) + paper
+            return (f"**{ours}**" if place(cell) in bold else ours) + paper
 
         head = [*block["heads"], *(_label(column) for column in block["columns"])]
         align = ["right"] * len(head) if len(block["heads"]) == 1 else ["left"] * len(block["heads"]) + ["right"] * len(block["columns"])
@@ -208,7 +216,7 @@ def frame(page: dict, numbers: dict) -> pd.DataFrame:
     """One row a cell, full precision."""
     rows = []
     for cell in cells(page):
-        number = numbers[cell["row"], cell["column"]]
+        number = numbers[place(cell)]
         row = {"table": page.get("name", ""), **{c: cell[c] for c in COLUMNS[1:6]}}
         rows.append(row | {"paper": number.paper, "ours": number.ours, "std": number.std, "source": cell["source"]})
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -248,14 +256,14 @@ def webpage(page: dict, numbers: dict, footnotes: list[str]) -> str:
         def text(cell: dict | None, bold=bold) -> str:
             if cell is None:
                 return "<td></td>"
-            number, metric = numbers[cell["row"], cell["column"]], cell["metric"]
+            number, metric = numbers[place(cell)], cell["metric"]
             paper = "" if number.paper is None else amount(number.paper, metric, 1, number.paper_std)
             if cell["source"] == "reported":
                 return f'<td class="reported">{paper}</td>'
             paper = paper and f' <span class="paper">({paper})</span>'
             if number.ours is None:
                 return f'<td class="missing" title="{e(cell["note"])}">missing [{reasons.index(cell["note"]) + 1}]{paper}</td>'
-            kind = ' class="best"' if (cell["row"], cell["column"]) in bold else ""
+            kind = ' class="best"' if place(cell) in bold else ""
             title = "" if number.std is None else f' title="± {number.std:.2f} over the folds"'
             return f"<td{kind}{title}>{amount(number.ours, metric, page['decimals'], number.std)}{paper}</td>"
 

@@ -376,6 +376,23 @@ def test_a_failed_job_keeps_what_is_finished(done):
     assert {rule for rule, _ in done.planned()} == {"resolve", "finetune", "evaluate", "table", "figure"}
 
 
+def test_failed_cells_are_shown_only_when_asked_for(done):
+    """pages.allow_failed: the page of what is there, with run and log of what failed; without it, the run is tried again."""
+    done.write(merged(fine_tuning={"batch_size": 4000}))
+    assert done.run(*PAGES, "--keep-going", check=False).returncode != 0
+    done.write(merged(fine_tuning={"batch_size": 4000}, pages={"allow_failed": True}))
+    assert done.planned("results/table5.md") == resolves("pages/table5") | {("table", "table5.md")}
+    done.run("results/table5.md")
+    page = (done.folder / "results/table5.md").read_text()
+    assert page.count("missing [") == 2  # k_train 16, adapted at 16 and 32
+    for k in (16, 32):
+        run = f"runs/set/resnet10q-k16/ft-k{k}-cls+bn-testda"
+        assert f"{run} failed; see results/{run}/finetune.log" in page
+    done.write(merged(fine_tuning={"batch_size": 12}))
+    assert ("table", "table5.md") in done.planned("results/table5.md")
+    assert finetunes(ADAPTED) <= done.planned("results/table5.md")
+
+
 def test_every_job_leaves_a_log_and_a_benchmark(finished):
     for run, name in [(BASES[0], "train"), (ADAPTED[0], "finetune")]:
         folder = finished.folder / "results" / run

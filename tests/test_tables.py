@@ -2,8 +2,10 @@
 
 import csv
 import io
+import json
 import re
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from fixres import plan
 from fixres.config import load
 from fixres.job import JobError
-from fixres.paper import figures, pages, tables
+from fixres.paper import figures, pages, summary, tables, trends
 
 from conftest import ROOT  # isort: skip
 
@@ -76,7 +78,7 @@ def test_the_markdown_shows_each_number_in_its_place():
             for cell in row[1:]:
                 declared = next(cells)
                 number = numbers[tables.place(declared)]
-                assert cell.replace("**", "") == f"{number.ours:.1f} ({number.paper:.1f})"
+                assert cell.replace("**", "").replace(f" {tables.TURNED}", "") == f"{number.ours:.1f} ({number.paper:.1f})"
         assert [sum("**" in row[column] for row in body) for column in range(1, len(head))] == [1] * len(block["columns"])
 
 
@@ -197,6 +199,51 @@ def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
     assert all((row["ours"] == "") == (row["source"] != "measured") for row in rows)
     for reason in tables.missing(page):
         assert tables._plain(reason) in text
+
+
+def trends_of(ours: list[float], paper: list[float], std: float = 0.1) -> tuple[list[trends.Pair], set]:
+    """The trends of one row."""
+    rows = [("t", "r", str(i), "r", str(i), "top1", p, o, std, "measured") for i, (p, o) in enumerate(zip(paper, ours, strict=True))]
+    frame = pd.DataFrame(rows, columns=tables.COLUMNS)
+    return trends.pairs(frame), trends.turned_cells(frame)
+
+
+def test_trends():
+    """By hand: pairs that the paper tells apart; another order beyond the noise; a cell that most of its pairs speak against."""
+    assert [p.turned for p in trends_of([1, 2, 3], [50.0, 60.0, 70.0])[0]] == [False] * 3
+    pairs, cells = trends_of([10, 30, 20], [50.0, 60.0, 70.0])
+    assert [(p.a, p.b) for p in pairs if p.turned] == [(1, 2)]
+    assert cells == set()  # one of two pairs is not most of them
+    pairs, cells = trends_of([30, 10, 20, 25], [50.0, 60.0, 70.0, 80.0])
+    assert cells == {0}
+    assert trends_of([10.0, 9.8], [50.0, 60.0])[0][0].turned is False  # 0.2 is less than 3 · 0.14
+    assert trends_of([10.0, 9.5], [50.0, 60.0])[0][0].turned is True
+    assert trends_of([10.0, 5.0], [50.0, 50.4])[0] == []  # the paper does not tell them apart
+
+
+def test_the_summary_counts_every_cell(tmp_path):
+    """From CSVs of two pages: counts by source, the trends that differ, the largest first; a damaged CSV is named."""
+    names = ["table5", "released"]
+    for name in names:
+        page = pages.plan_of(load(ROOT / "config.yaml")).resolved(f"pages/{name}")
+        numbers = {
+            tables.place(c): tables.Number(90 - c["paper"] if c["source"] == "measured" else None, 0.1, c["paper"])
+            for c in tables.cells(page)
+        }
+        (tmp_path / f"{name}.csv").write_text(tables.tidy(page, numbers))
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"stage": "summary", "scale": "embedded", "tables": names}))
+    summary.main(["--config", str(config), "--results", str(tmp_path), "--out", str(tmp_path / "summary.md")])
+    text = (tmp_path / "summary.md").read_text()
+    assert re.search(r"\[table5\]\(table5.md\) +\| +63 \| +63 \| +0 \| +0 \| +0 of ", text)
+    assert re.search(r"\[released\]\(released.md\) +\| +24 \| +0 \| +0 \| +24 \| +– \|", text)
+    shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.split("**The 12 largest")[1].splitlines()[4:]]
+    assert len(shown) == 12
+    assert shown[0][1:] == ["row 480", "64 → 384 adapted", "+69.3", "-69.3"]  # 9.7 and 79.0
+    assert all(float(line[3]) * float(line[4]) < 0 for line in shown)
+    (tmp_path / "table5.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(JobError, match=r"table5.csv: found the columns a, b"):
+        summary.main(["--config", str(config), "--results", str(tmp_path), "--out", str(tmp_path / "summary.md")])
 
 
 def test_the_figure_draws_every_cell():

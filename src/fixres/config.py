@@ -209,6 +209,9 @@ class Pages(Section):
     allow_missing: bool = Field(
         False, description="cells whose weights or images were not given: shown as missing, with the reason; false: an error"
     )
+    allow_failed: bool = Field(
+        False, description="cells whose run failed when it was last tried: shown as missing, with run and log, and not tried again"
+    )
 
 
 class Hardware(Section):

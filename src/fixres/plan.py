@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fixres.config import Config, ConfigError
-from fixres.runs import Missing, Runs, manifest_of, metrics_of
+from fixres.runs import Missing, Runs, failed, manifest_of, metrics_of
 
 REFERENCE = Path(__file__).parent / "paper" / "reference"
 Label = tuple[str, str]  # ours, the paper's
@@ -129,6 +129,9 @@ class Plan(Runs):
         common = {"title": page.title, "blocks": blocks, "scale": c.scale, "subject": page.subject}
         caption = c.pages.captions.get(page.name, page.caption)
         settings = {"name": page.name, "caption": caption, "decimals": c.pages.decimals, "notes": page.notes, "bold": page.bold}
+        runs = dict.fromkeys(run for cell in page.cells() for run in (cell.run, cell.plus) if run)
+        needs = {run: [[job, self.jobs[job]["stage"]] for job in sorted(self._needed(run))] for run in runs} if c.pages.allow_failed else {}
+        settings["may_have_failed"] = needs
         self._add("table", f"pages/{page.name}", **common, **settings)
         if page.figure:
             caption = c.pages.captions.get(page.figure.name, page.figure.caption)
@@ -147,7 +150,11 @@ class Plan(Runs):
 
     def needed(self, page: str) -> set[str]:
         """The ids of all jobs that a page needs, itself left out."""
-        wanted, todo = set(), [metrics_of(run).rsplit("/", 1)[0] for run in self._measured_runs(page)]
+        return set().union(*(self._needed(run) for run in self._measured_runs(page)))
+
+    def _needed(self, run: str) -> set[str]:
+        """The ids of all jobs that the numbers of a run need."""
+        wanted, todo = set(), [metrics_of(run).rsplit("/", 1)[0]]
         while todo:
             job = todo.pop()
             if job not in wanted:
@@ -178,6 +185,7 @@ class Plan(Runs):
         """The files whose numbers a table or figure shows.
 
         Raises ConfigError where weights or images that it needs were not given, unless pages.allow_missing asks for such cells to be shown.
+        With pages.allow_failed, those of runs that failed are left out.
         """
         blocks = self.resolved(f"pages/{page}")["blocks"]
         cells = [cell for block in blocks for line in block["cells"] for cell in line if cell]
@@ -187,6 +195,8 @@ class Plan(Runs):
         if reasons and (nothing or not self.config.pages.allow_missing):
             way_out = "give it" if nothing else "give it, or set pages.allow_missing to have such cells shown as missing"
             raise ConfigError("\n".join([f"results/{page} needs what was not given; {way_out}:", *(f"  {reason}" for reason in reasons)]))
+        may_have_failed = self.resolved(f"pages/{page}").get("may_have_failed", {})
+        runs = [run for run in runs if not failed(may_have_failed.get(run, []), Path("results"))]
         return [f"results/{metrics_of(run)}" for run in runs]
 
     @property

@@ -16,6 +16,7 @@ nothing of the hardware. Rule `resolve` writes it to results/<id>/config.json, w
 
 import difflib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from fixres.config import BaseTraining, Config, ConfigError, FineTuning, laid_over
@@ -278,6 +279,32 @@ class Runs:
         """The crop side that a training or fine-tuning works at: its cost grows with the square, so larger ones start first."""
         content = self.resolved(job)
         return content.get("k_train") or content["k_test"]
+
+
+# What each stage leaves in its folder: its log, and its result.
+LEFT = {
+    "pretrained": ("pretrained.log", "weights.safetensors"),
+    "train": ("train.log", "weights.safetensors"),
+    "match": ("match.log", "weights.safetensors"),
+    "finetune": ("finetune.log", "weights.safetensors"),
+    "time": ("time.log", "metrics.json"),
+    "evaluate": ("log.txt", "metrics.json"),
+}
+
+
+def failed(jobs: Iterable[tuple[str, str]], results: Path) -> Path | None:
+    """The log of a job that was tried and left no result.
+
+    Parameters
+    ----------
+    jobs : (id, stage) of what a number needs.
+    """
+    for name, stage in jobs:
+        if stage in LEFT:
+            log, result = (results / name / file for file in LEFT[stage])
+            if log.is_file() and not result.is_file():
+                return log
+    return None
 
 
 def metrics_of(run: str) -> str:

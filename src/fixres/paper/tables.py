@@ -6,6 +6,7 @@ No table knows how a network is trained: a cell names a run, a test resolution a
 """
 
 import argparse
+import copy
 import html
 import io
 import json
@@ -18,11 +19,13 @@ import pandas as pd
 from tabulate import tabulate
 
 from fixres import job
-from fixres.runs import metrics_of
+from fixres.paper import trends
+from fixres.runs import failed, metrics_of
 
 COLUMNS = ["table", "row", "column", "paper_row", "paper_column", "metric", "paper", "ours", "std", "source"]
 
 
+TURNED = "↕"  # marks a number whose trends differ from the paper's
 Place = tuple[str, str, str, str]  # row and column, ours and the paper's
 
 
@@ -37,7 +40,7 @@ class Number(NamedTuple):
 
 def main(arguments: list[str]) -> None:
     args = page_parser("table", __doc__).parse_args(arguments)
-    page = job.read_config(args.config, "table")
+    page = without_failed(job.read_config(args.config, "table"), args.results)
     measured = read_metrics(page, args.results)
     numbers = collect(page, measured)
     footnotes = notes(page, measured)
@@ -63,6 +66,18 @@ def page_parser(stage: str, doc: str) -> argparse.ArgumentParser:
 def cells(page: dict) -> list[dict]:
     """All cells of a page, block by block, row by row."""
     return [cell for block in page["blocks"] for line in block["cells"] for cell in line if cell]
+
+
+def without_failed(page: dict, results: Path) -> dict:
+    """The page with the cells of runs that failed as missing ones, which name the run and its log; only where pages.allow_failed asks."""
+    page = copy.deepcopy(page)
+    for cell in cells(page):
+        for run in (cell["run"], cell["plus"]):
+            log = failed(page["may_have_failed"].get(run, []), results)
+            if log:  # though metrics of a former run may still be there
+                cell |= {"run": None, "source": "missing", "note": f"{run} failed; see {log}"}
+                break
+    return page
 
 
 def place(cell: dict) -> Place:
@@ -125,10 +140,16 @@ def best(block: dict, numbers: dict[Place, Number], decimals: int) -> set[Place]
     return {at for at, value in rounded.items() if value == top[at[1]]}
 
 
+def turned(page: dict, numbers: dict[Place, Number]) -> set[Place]:
+    """The places of the cells most of whose trends are not the paper's."""
+    places = [place(cell) for cell in cells(page)]
+    return {places[i] for i in trends.turned_cells(frame(page, numbers))}
+
+
 # --- what is said around the numbers -----------------------------------------------------------------------------------------
 
 
-def headline(page: dict) -> str:
+def headline(page: dict, any_turned: bool = False) -> str:
     """At which scale the numbers were measured, and how a cell reads."""
     ours, theirs = page["subject"]
     parts = [f"Measured at the {page['scale']} scale ({ours}); the paper: {theirs}."]
@@ -137,6 +158,8 @@ def headline(page: dict) -> str:
         parts.append("A resolution is followed by the paper's that it stands for, in parentheses.")
     reading = "Each cell: ours, then the paper's in parentheses"
     parts.append(f"{reading}; the best of ours in a column is bold." if page["bold"] else f"{reading}.")
+    if any_turned:
+        parts.append(f"{TURNED}: most of its differences within row and column go another way than the paper's.")
     if any(cell["source"] == "reported" for cell in cells(page)):
         parts.append("In italics: what the paper reports, not measured by us.")
     return " ".join(parts)
@@ -185,8 +208,8 @@ def _plain(text: str) -> str:
 
 def markdown(page: dict, numbers: dict, footnotes: list[str]) -> str:
     """The page for a terminal or a code host: one table a block."""
-    parts = [f"# {page['title']}", page["caption"], headline(page)]
-    reasons = missing(page)
+    reasons, other = missing(page), turned(page, numbers)
+    parts = [f"# {page['title']}", page["caption"], headline(page, bool(other))]
     for block in page["blocks"]:
         bold = best(block, numbers, page["decimals"]) if page["bold"] else set()
 
@@ -201,7 +224,8 @@ def markdown(page: dict, numbers: dict, footnotes: list[str]) -> str:
             if number.ours is None:
                 return f"missing [{reasons.index(cell['note']) + 1}]{paper}"
             ours = amount(number.ours, metric, page["decimals"], number.std)
-            return (f"**{ours}**" if place(cell) in bold else ours) + paper
+            mark = f" {TURNED}" if place(cell) in other else ""
+            return (f"**{ours}**" if place(cell) in bold else ours) + mark + paper
 
         head = [*block["heads"], *(_label(column) for column in block["columns"])]
         align = ["right"] * len(head) if len(block["heads"]) == 1 else ["left"] * len(block["heads"]) + ["right"] * len(block["columns"])
@@ -238,13 +262,13 @@ caption { text-align: left; font-weight: 600; padding-bottom: .4rem }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #dde3ea; white-space: nowrap }
 th.name, th.name ~ th.label { text-align: left } th.label { font-weight: 400 }
 thead th { border-bottom: 2px solid #1d2733 } .paper { color: #6b7885; font-size: .85em; font-weight: 400 } .best { font-weight: 700 }
-.reported { font-style: italic } .missing { color: #8a5a00 } ol, ul { color: #3c4957; font-size: .9em; padding-left: 1.2rem }
+.reported { font-style: italic } .missing, .turned { color: #8a5a00 } ol, ul { color: #3c4957; font-size: .9em; padding-left: 1.2rem }
 """
 
 
 def webpage(page: dict, numbers: dict, footnotes: list[str]) -> str:
     """The page for a browser and for Snakemake's report: the halves side by side, as the paper prints them."""
-    e, reasons = html.escape, missing(page)
+    e, reasons, other = html.escape, missing(page), turned(page, numbers)
 
     def label(ours_and_paper: list[str]) -> str:
         return _label([e(x) for x in ours_and_paper], ' <span class="paper">({})</span>')
@@ -265,7 +289,8 @@ def webpage(page: dict, numbers: dict, footnotes: list[str]) -> str:
                 return f'<td class="missing" title="{e(cell["note"])}">missing [{reasons.index(cell["note"]) + 1}]{paper}</td>'
             kind = ' class="best"' if place(cell) in bold else ""
             title = "" if number.std is None else f' title="± {number.std:.2f} over the folds"'
-            return f"<td{kind}{title}>{amount(number.ours, metric, page['decimals'], number.std)}{paper}</td>"
+            mark = f' <span class="turned">{TURNED}</span>' if place(cell) in other else ""
+            return f"<td{kind}{title}>{amount(number.ours, metric, page['decimals'], number.std)}{mark}{paper}</td>"
 
         names = ["name"] + ["label"] * (len(block["heads"]) - 1) if len(block["heads"]) > 1 else [""]
         kinds = [f' class="{name}"' if name else "" for name in names]
@@ -280,7 +305,7 @@ def webpage(page: dict, numbers: dict, footnotes: list[str]) -> str:
     below = _listed("ol", [f"Missing: {reason}" for reason in reasons]) + _listed("ul", footnotes)
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{e(page["title"])}</title><style>{STYLE}</style></head>\n'
-        f"<body>\n<h1>{e(page['title'])}</h1>\n<p>{e(page['caption'])}</p>\n<p>{e(headline(page))}</p>\n"
+        f"<body>\n<h1>{e(page['title'])}</h1>\n<p>{e(page['caption'])}</p>\n<p>{e(headline(page, bool(other)))}</p>\n"
         f'<div class="halves">\n{chr(10).join(tables)}\n</div>\n{below}</body>\n</html>\n'
     )
 

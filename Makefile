@@ -1,4 +1,5 @@
 # make table5   set up, then the paper's central table (results/table5.md) and figure (results/figure5.svg)
+# make tables   set up, then every table of the paper (results/summary.md)
 # make test     set up, then every check
 # After the first of them, use Snakemake directly: `. .venv/bin/activate`, then `snakemake results/table5.md --cores all`.
 
@@ -6,10 +7,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 LOCK := envs/requirements.lock
 
-.PHONY: table5 test bench lint lock setup
+.PHONY: table5 tables test bench lint lock setup
 
 table5: setup
 	$(BIN)/snakemake results/table5.md results/figure5.svg --cores all
+
+tables: setup
+	$(BIN)/snakemake tables --cores all
 
 test: lint
 	$(BIN)/python -m pytest
@@ -23,6 +27,7 @@ lint: setup
 bench: setup
 	$(BIN)/python benchmarks/where_time_goes.py
 	$(BIN)/python benchmarks/loaders.py
+	$(BIN)/python benchmarks/manifest.py
 
 setup: $(READY)
 

@@ -37,7 +37,8 @@ from fixres.data import loader, manifest, roc
 from fixres.device import ALONE, Device, open_device, send
 from fixres.models import zoo
 from fixres.models.checkpoints import Checkpoints
-from fixres.stages import finetune, sgd, train
+from fixres.models.split import freeze
+from fixres.stages import sgd, train
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "gpu.md"
@@ -211,7 +212,7 @@ def network_alone(k: int, network: nn.Module, device: Device, config: dict, fold
 def head(k: int, network: nn.Module, device: Device, config: dict, folder: Path) -> float:
     """Fine-tuning of classifier + last batch-norm on activations that lie on the device."""
     tuned = copy.deepcopy(network)
-    parts = finetune.freeze(tuned, ["batch-norm", "classifier"], zoo.ZOO["resnet50"], "affine+statistics")
+    parts = freeze(tuned, ["batch-norm", "classifier"], zoo.ZOO["resnet50"], "affine+statistics")
     micro = config["recipe"]["micro_batch"]
     with torch.no_grad(), device.autocast():
         shapes = parts.trunk(torch.randn(micro, 3, k, k, device=device.device).to(memory_format=torch.channels_last))

@@ -16,8 +16,8 @@ from torch.nn import functional as F  # noqa: N812
 from fixres.data import manifest, twins
 from fixres.job import JobError
 from fixres.models import matching, weights, zoo
+from fixres.models.split import freeze
 from fixres.stages import match
-from fixres.stages.finetune import freeze
 
 EMPTY = match.Moments(1, np.zeros(1), np.zeros(1))
 

@@ -6,8 +6,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from fixres.models import zoo
-from fixres.models.split import split
-from fixres.stages.finetune import freeze
+from fixres.models.split import freeze, split
 
 CASES = [("resnet10q", 40), ("resnet18", 64), ("resnet50", 64)]
 

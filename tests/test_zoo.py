@@ -10,7 +10,7 @@ from conftest import ENVIRONMENT, ROOT
 from torch import nn
 
 from fixres.models import zoo
-from fixres.stages.finetune import freeze
+from fixres.models.split import freeze
 
 FULL = [name for name, entry in zoo.ZOO.items() if entry.stride == 32]
 TWINS = [name for name, entry in zoo.ZOO.items() if entry.stride == 8]

@@ -14,6 +14,8 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F  # noqa: N812
 
+from fixres.models.zoo import Network
+
 # What may hand on its input's memory: an in-place layer behind one of these still writes into that input.
 VIEWS = (nn.Identity, nn.Dropout, nn.Flatten)
 VIEW_METHODS = {"view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "contiguous", "chunk", "split", "detach"}
@@ -100,6 +102,31 @@ def split(network: nn.Module, trainable: list[str]) -> Split:
     trunk.recompile()
     head_module = fx.GraphModule(network, head_graph, "Head")
     return Split(trunk, head_module, [modules[t] for t in trainable], dropouts(head_module))
+
+
+def freeze(network: nn.Module, layers: list[str], entry: Network, batch_norm: str) -> Split:
+    """Cut the network before the layers that train; everything else is frozen and in eval mode.
+
+    Parameters
+    ----------
+    layers : any of "classifier", "batch-norm" (the last) and "cells" (the last three, entirely).
+    batch_norm : "affine+statistics" (the paper), or "statistics" (the released code: the affine weights of the last batch-norm stay;
+        those inside trained cells train).
+
+    Dropout between what trains and the logits is active, as in the released code.
+    """
+    names = {"classifier": [entry.classifier], "batch-norm": entry.last_batch_norm, "cells": entry.cells}
+    network.eval().requires_grad_(False)
+    parts = split(network, [name for layer in layers for name in names[layer]])
+    for module in parts.modules:
+        module.train().requires_grad_(True)
+    if batch_norm == "statistics":
+        for module in (network.get_submodule(name) for name in entry.last_batch_norm):
+            if any(module is trained for trained in parts.modules):
+                module.requires_grad_(False)
+    for module in parts.dropouts:
+        module.train()
+    return parts
 
 
 def inside(name: str, module: str) -> bool:

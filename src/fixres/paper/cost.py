@@ -79,12 +79,15 @@ class Counting:
     def computation(self, name: str) -> float:
         """Multiply-adds of a whole job (a backward pass counts as two forward passes)."""
         content = self.jobs[name]
-        if content["stage"] not in ("train", "finetune", "evaluate"):
+        if content["stage"] not in ("train", "finetune", "match", "evaluate"):
             return 0.0
         train, val = self.sizes[name.split("/")[1]]
         network = content["network"]
         if content["stage"] == "evaluate":
             return val * sum(self.work(network, ("classifier",), k, 1000).network for k in content["k_test"])
+        if content["stage"] == "match":  # measured at both resolutions, then once more with the map in place
+            passes = (content["k_train"], content["k_test"], content["k_test"])
+            return min(content["images"] or train, train) * sum(self.work(network, ("classifier",), k, 1000).network for k in passes)
         recipe = content["recipe"]
         if content["stage"] == "train":
             samples = recipe["epochs"] * (recipe["samples_per_epoch"] or train)
@@ -108,7 +111,7 @@ class Counting:
     def bytes(self, name: str) -> float:
         """What a job leaves on disk."""
         content = self.jobs[name]
-        if content["stage"] in ("train", "finetune", "pretrained"):
+        if content["stage"] in ("train", "match", "finetune", "pretrained"):
             return BYTES * parameters(content["network"])
         if content["stage"] == "evaluate":
             return len(content["k_test"]) * self.sizes[name.split("/")[1]][1] * 100  # top 5, label and path of an image
@@ -150,7 +153,7 @@ def count(network: str, layers: list[str], classes: int) -> Work:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from fixres.stages.finetune import freeze
+    from fixres.models.split import freeze
 
     entry = zoo.ZOO[network]
     with torch.device("meta"):

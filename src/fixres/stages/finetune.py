@@ -21,7 +21,7 @@ from fixres.data import loader, manifest, roc
 from fixres.device import Device, open_device, send
 from fixres.models import matching, weights, zoo
 from fixres.models.checkpoints import Checkpoints
-from fixres.models.split import Split, split
+from fixres.models.split import Split, freeze
 from fixres.stages import sgd
 
 SUBSET = 2**32  # an epoch that no training reaches: the random order that the subset is taken from
@@ -93,31 +93,6 @@ def some(rows: np.ndarray, n: int | None, seed: int) -> np.ndarray:
         return rows
     drawn, _ = roc.order(seed, SUBSET, len(rows), n)
     return rows[np.sort(drawn)]
-
-
-def freeze(network: nn.Module, layers: list[str], entry: zoo.Network, batch_norm: str) -> Split:
-    """Cut the network before the layers that train; everything else is frozen and in eval mode.
-
-    Parameters
-    ----------
-    layers : any of "classifier", "batch-norm" (the last) and "cells" (the last three, entirely).
-    batch_norm : "affine+statistics" (the paper), or "statistics" (the released code: the affine weights of the last batch-norm stay;
-        those inside trained cells train).
-
-    Dropout between what trains and the logits is active, as in the released code.
-    """
-    names = {"classifier": [entry.classifier], "batch-norm": entry.last_batch_norm, "cells": entry.cells}
-    network.eval().requires_grad_(False)
-    parts = split(network, [name for layer in layers for name in names[layer]])
-    for module in parts.modules:
-        module.train().requires_grad_(True)
-    if batch_norm == "statistics":
-        for module in (network.get_submodule(name) for name in entry.last_batch_norm):
-            if any(module is trained for trained in parts.modules):
-                module.requires_grad_(False)
-    for module in parts.dropouts:
-        module.train()
-    return parts
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from fixres import distributed, job
 from fixres.data import loader, manifest, roc
 from fixres.device import Device, open_device
 from fixres.models import zoo
-from fixres.stages.finetune import freeze
+from fixres.models.split import freeze
 
 WARM_UP, BATCHES = 5, 30
 

@@ -206,27 +206,47 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\|*`<\[]|\b_|_\b|(?<!\w)_(?!\w))", r"\\\1", " ".join(text.split()))
 
 
-def markdown(page: dict, numbers: dict, footnotes: list[str]) -> str:
+class Shown(NamedTuple):
+    """How a cell reads."""
+
+    kind: str  # "", "best", "reported" or "missing"
+    ours: str  # the number, or "missing [i]"; of a reported cell the paper's
+    paper: str  # the paper's beside it, or ""
+    title: str  # more about it
+    turned: bool = False
+
+
+def shower(page: dict, numbers: dict[Place, Number]) -> Callable[[dict | None], Shown]:
+    """How the cells of a page read: what both formats have in common."""
+    reasons, other, decimals = missing(page), turned(page, numbers), page["decimals"]
+    bold = set().union(*(best(block, numbers, decimals) for block in page["blocks"])) if page["bold"] else set()
+
+    def shown(cell: dict | None) -> Shown:
+        if cell is None:
+            return Shown("", "", "", "")
+        number, metric, at = numbers[place(cell)], cell["metric"], place(cell)
+        paper = "" if number.paper is None else amount(number.paper, metric, 1, number.paper_std)
+        if cell["source"] == "reported":
+            return Shown("reported", paper, "", "")
+        if number.ours is None:
+            return Shown("missing", f"missing [{reasons.index(cell['note']) + 1}]", paper, cell["note"])
+        spread = "" if number.std is None else f"± {number.std:.2f}"
+        return Shown("best" if at in bold else "", amount(number.ours, metric, decimals, number.std), paper, spread, at in other)
+
+    return shown
+
+
+def markdown(page: dict, numbers: dict[Place, Number], footnotes: list[str]) -> str:
     """The page for a terminal or a code host: one table a block."""
-    reasons, other = missing(page), turned(page, numbers)
-    parts = [f"# {page['title']}", page["caption"], headline(page, bool(other))]
+    reasons, shown = missing(page), shower(page, numbers)
+    parts = [f"# {page['title']}", page["caption"], headline(page, bool(turned(page, numbers)))]
+
+    def text(cell: dict | None) -> str:
+        s = shown(cell)
+        ours = {"best": f"**{s.ours}**", "reported": f"*{s.ours}*"}.get(s.kind, s.ours)
+        return ours + (f" {TURNED}" if s.turned else "") + (f" ({s.paper})" if s.paper else "")
+
     for block in page["blocks"]:
-        bold = best(block, numbers, page["decimals"]) if page["bold"] else set()
-
-        def text(cell: dict | None, bold=bold) -> str:
-            if cell is None:
-                return ""
-            number, metric = numbers[place(cell)], cell["metric"]
-            paper = "" if number.paper is None else amount(number.paper, metric, 1, number.paper_std)
-            if cell["source"] == "reported":
-                return f"*{paper}*"
-            paper = paper and f" ({paper})"
-            if number.ours is None:
-                return f"missing [{reasons.index(cell['note']) + 1}]{paper}"
-            ours = amount(number.ours, metric, page["decimals"], number.std)
-            mark = f" {TURNED}" if place(cell) in other else ""
-            return (f"**{ours}**" if place(cell) in bold else ours) + mark + paper
-
         head = [*block["heads"], *(_label(column) for column in block["columns"])]
         align = ["right"] * len(head) if len(block["heads"]) == 1 else ["left"] * len(block["heads"]) + ["right"] * len(block["columns"])
         table = tabulate(_grid(block, text, lambda x: _plain(_label(x))), head, tablefmt="pipe", disable_numparse=True, colalign=align)
@@ -266,32 +286,21 @@ thead th { border-bottom: 2px solid #1d2733 } .paper { color: #6b7885; font-size
 """
 
 
-def webpage(page: dict, numbers: dict, footnotes: list[str]) -> str:
+def webpage(page: dict, numbers: dict[Place, Number], footnotes: list[str]) -> str:
     """The page for a browser and for Snakemake's report: the halves side by side, as the paper prints them."""
-    e, reasons, other = html.escape, missing(page), turned(page, numbers)
+    e, shown = html.escape, shower(page, numbers)
 
     def label(ours_and_paper: list[str]) -> str:
         return _label([e(x) for x in ours_and_paper], ' <span class="paper">({})</span>')
 
+    def text(cell: dict | None) -> str:
+        s = shown(cell)
+        attributes = (f' class="{s.kind}"' if s.kind else "") + (f' title="{e(s.title)}"' if s.title else "")
+        mark = f' <span class="turned">{TURNED}</span>' if s.turned else ""
+        return f"<td{attributes}>{s.ours}{mark}" + (f' <span class="paper">({s.paper})</span>' if s.paper else "") + "</td>"
+
     tables = []
     for block in page["blocks"]:
-        bold = best(block, numbers, page["decimals"]) if page["bold"] else set()
-
-        def text(cell: dict | None, bold=bold) -> str:
-            if cell is None:
-                return "<td></td>"
-            number, metric = numbers[place(cell)], cell["metric"]
-            paper = "" if number.paper is None else amount(number.paper, metric, 1, number.paper_std)
-            if cell["source"] == "reported":
-                return f'<td class="reported">{paper}</td>'
-            paper = paper and f' <span class="paper">({paper})</span>'
-            if number.ours is None:
-                return f'<td class="missing" title="{e(cell["note"])}">missing [{reasons.index(cell["note"]) + 1}]{paper}</td>'
-            kind = ' class="best"' if place(cell) in bold else ""
-            title = "" if number.std is None else f' title="± {number.std:.2f} over the folds"'
-            mark = f' <span class="turned">{TURNED}</span>' if place(cell) in other else ""
-            return f"<td{kind}{title}>{amount(number.ours, metric, page['decimals'], number.std)}{mark}{paper}</td>"
-
         names = ["name"] + ["label"] * (len(block["heads"]) - 1) if len(block["heads"]) > 1 else [""]
         kinds = [f' class="{name}"' if name else "" for name in names]
         head = "".join(f"<th{kind}>{e(head)}</th>" for kind, head in zip(kinds, block["heads"], strict=True))
@@ -302,10 +311,10 @@ def webpage(page: dict, numbers: dict, footnotes: list[str]) -> str:
             lines.append(f"<tr>{labels}{''.join(row[len(kinds) :])}</tr>")
         body = "\n".join(lines)
         tables.append(f"<table><caption>{e(block['title'])}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>")
-    below = _listed("ol", [f"Missing: {reason}" for reason in reasons]) + _listed("ul", footnotes)
+    below = _listed("ol", [f"Missing: {reason}" for reason in missing(page)]) + _listed("ul", footnotes)
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{e(page["title"])}</title><style>{STYLE}</style></head>\n'
-        f"<body>\n<h1>{e(page['title'])}</h1>\n<p>{e(page['caption'])}</p>\n<p>{e(headline(page, bool(other)))}</p>\n"
+        f"<body>\n<h1>{e(page['title'])}</h1>\n<p>{e(page['caption'])}</p>\n<p>{e(headline(page, bool(turned(page, numbers))))}</p>\n"
         f'<div class="halves">\n{chr(10).join(tables)}\n</div>\n{below}</body>\n</html>\n'
     )
 

@@ -283,7 +283,7 @@ def test_the_papers_scale_plans_completely_and_carries_its_protocol(imagenet):
     assert (recipe["epochs"], recipe["lr"], recipe["batch_size"], recipe["lr_step"]) == (60, 0.008, 512, 30)
     assert recipe["batch_norm"] == "affine+statistics"
     assert (finetune["k_test"], finetune["layers"], finetune["augmentation"]) == (384, ["batch-norm", "classifier"], {"name": "test DA"})
-    assert evaluate["k_test"] == [64, 128, 224, 288, 384, 448, 480]
+    assert evaluate["k_test"] == [64, 128, 224, 256, 288, 320, 352, 384, 448, 480]  # of Table 5, §3.3 and Table 4: one evaluation
 
 
 COUNTS = {

@@ -25,6 +25,10 @@ include: "rules/timing.smk"
 include: "rules/pages.smk"
 
 
+onstart:
+    fixres.workflow.without_rate_limit(workflow)
+
+
 # Every table of the paper, and one page over all of them.
 rule tables:
     input:

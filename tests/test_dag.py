@@ -220,6 +220,7 @@ def test_an_interrupted_workflow_ends_with_the_same_bytes(finished, tmp_path, ho
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it, and so would Snakemake
     )
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("results/runs/set/*/checkpoints/step-*")):

@@ -60,7 +60,7 @@ class Counting:
         self.done = {name: seconds for name in self.jobs if (seconds := self._seconds(name)) is not None}
         rate, k, self.reference = REFERENCES["resnet10q" if config["twins"] else "resnet50"]
         network = "resnet10q" if config["twins"] else "resnet50"
-        self.estimate = rate * 3 * self.work(network, ("classifier",), k, 1000).network
+        self.estimate = rate * 3 * self.work(network, ("classifier",), k).network
         spent: Counter[tuple] = Counter()
         computed: Counter[tuple] = Counter()
         for name, seconds in self.done.items():
@@ -69,10 +69,10 @@ class Counting:
             computed[key] += self.computation(name)
         self.measured = {key: computed[key] / spent[key] for key in spent if computed[key]}
 
-    def work(self, network: str, layers: tuple[str, ...], k: int, classes: int) -> Work:
+    def work(self, network: str, layers: tuple[str, ...], k: int) -> Work:
         """Counted once for each network and split, at its native size; all grow with the number of pixels."""
         if (network, layers) not in self.known:
-            self.known[network, layers] = count(network, list(layers), classes)
+            self.known[network, layers] = count(network, list(layers))
         scale = (k / zoo.ZOO[network].native) ** 2
         return Work(*(value * scale for value in self.known[network, layers]))
 
@@ -84,16 +84,16 @@ class Counting:
         train, val = self.sizes[name.split("/")[1]]
         network = content["network"]
         if content["stage"] == "evaluate":
-            return val * sum(self.work(network, ("classifier",), k, 1000).network for k in content["k_test"])
+            return val * sum(self.work(network, ("classifier",), k).network for k in content["k_test"])
         if content["stage"] == "match":  # measured at both resolutions, then once more with the map in place
             passes = (content["k_train"], content["k_test"], content["k_test"])
-            return min(content["images"] or train, train) * sum(self.work(network, ("classifier",), k, 1000).network for k in passes)
+            return min(content["images"] or train, train) * sum(self.work(network, ("classifier",), k).network for k in passes)
         recipe = content["recipe"]
         if content["stage"] == "train":
             samples = recipe["epochs"] * (recipe["samples_per_epoch"] or train)
-            return 3 * samples * self.work(network, ("classifier",), content["k_train"], 1000).network
+            return 3 * samples * self.work(network, ("classifier",), content["k_train"]).network
         images = min(recipe["images"] or train, train)
-        work = self.work(network, tuple(content["layers"]), content["k_test"], 1000)
+        work = self.work(network, tuple(content["layers"]), content["k_test"])
         once = content["augmentation"]["name"] == "test DA" and images * work.frontier <= self.config["cache_gb"] * GB
         return images * (work.trunk * (1 if once else recipe["epochs"]) + 3 * work.head * recipe["epochs"])
 
@@ -142,14 +142,11 @@ def images_of(name: str, dataset: dict, results: Path) -> tuple[int, int]:
 
 def parameters(network: str) -> int:
     """Parameters of a network for 1000 classes."""
-    import torch
-
-    with torch.device("meta"):
-        return sum(p.numel() for p in zoo.ZOO[network].build(1000).parameters())
+    return sum(p.numel() for p in zoo.outline(network, 1000).parameters())
 
 
-def count(network: str, layers: list[str], classes: int) -> Work:
-    """Multiply-adds and frontier of one image at the network's native resolution."""
+def count(network: str, layers: list[str]) -> Work:
+    """Multiply-adds and frontier of one image at the network's native resolution, for 1000 classes."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -157,7 +154,7 @@ def count(network: str, layers: list[str], classes: int) -> Work:
 
     entry = zoo.ZOO[network]
     with torch.device("meta"):
-        built = entry.build(classes)
+        built = entry.build(1000)
         parts = freeze(built, layers, entry, "statistics")
         built.eval()
         x = torch.empty(1, 3, entry.native, entry.native)

@@ -160,3 +160,13 @@ def log_times(startup_cpu: float) -> None:
     """Close a log with where the processor time went: `benchmarks/where_time_goes.py` reads this line."""
     total, main = time.process_time(), time.thread_time()
     log(f"cpu: total {total:.2f} s, start-up {startup_cpu:.2f} s, main thread {main:.2f} s")
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An error of the file system names the file: Python's own name it when it cannot be opened, and not when it cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise

@@ -12,7 +12,10 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "config.yaml"
+# A job of a cluster is handed the configuration that it was planned with (fixres.workflow.freeze_configuration).
+if workflow.is_main_process:
+
+    configfile: "config.yaml"
 
 
 include: "rules/common.smk"

@@ -13,8 +13,13 @@ rule render:
     conda:
         "../envs/environment.yaml"
     threads: hardware.render_threads
+    resources:
+        **fixres.workflow.given(plan, "render"),
+    params:
+        made_of=fixres.workflow.made_of(plan, "data/{dataset}/render"),
     shell:
-        "python -m fixres render --config {input.config:q} --threads {threads} --out {output.images:q} 2> {log:q}"
+        "exec python -m fixres render --config {input.config:q} --made-of {params.made_of}"
+        " --threads {threads} --out {output.images:q} 2> {log:q}"
 
 
 # Archives are unpacked beside the manifest, in unpacked/: no output, so that an interrupted unpacking goes on where it was.
@@ -33,6 +38,11 @@ rule manifest:
     conda:
         "../envs/environment.yaml"
     threads: hardware.render_threads
+    resources:
+        **fixres.workflow.given(plan, "manifest"),
+    params:
+        made_of=fixres.workflow.made_of(plan, "data/{dataset}/manifest"),
     shell:
-        "python -m fixres manifest --config {input.config:q} --root {input.images:q}"
+        "exec python -m fixres manifest --config {input.config:q} --made-of {params.made_of}"
+        " --root {input.images:q}"
         " --threads {threads} --out {output.manifest:q} 2> {log[0]:q}"

@@ -16,13 +16,11 @@ rule evaluate:
         "../envs/environment.yaml"
     threads: hardware.evaluate_threads
     resources:
-        loader=hardware.loader,
-        workers=hardware.workers,
-        precision=hardware.precision,
-        processes=hardware.processes,
-        compile="--compile" if hardware.compile else "",
+        **fixres.workflow.given(plan, "evaluate"),
+    params:
+        made_of=fixres.workflow.made_of(plan, "{run}/evaluation"),
     shell:
-        "python -m fixres evaluate --config {input.config:q} --manifest {input.manifest:q} --weights {input.weights:q}"
-        " --threads {threads} --loader {resources.loader} --workers {resources.workers} --precision {resources.precision}"
-        " --processes {resources.processes} {resources.compile}"
+        "exec python -m fixres evaluate --config {input.config:q} --made-of {params.made_of}"
+        " --manifest {input.manifest:q} --weights {input.weights:q}"
+        " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --out {output.metrics:q} 2> {log:q}"

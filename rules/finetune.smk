@@ -17,16 +17,14 @@ rule finetune:
         "../envs/environment.yaml"
     threads: hardware.finetune_threads
     resources:
-        loader=hardware.loader,
-        workers=hardware.workers,
-        precision=hardware.precision,
-        processes=hardware.processes,
-        compile="--compile" if hardware.compile else "",
+        **fixres.workflow.given(plan, "finetune"),
         checkpoint_seconds=int(hardware.checkpoint_seconds),
         cache_mb=int(1000 * hardware.cache_gb),
+    params:
+        made_of=fixres.workflow.made_of(plan, "{base}/{adapted}"),
     shell:
-        "python -m fixres finetune --config {input.config:q} --manifest {input.manifest:q} --weights {input.weights:q}"
-        " --threads {threads} --loader {resources.loader} --workers {resources.workers} --precision {resources.precision}"
-        " --processes {resources.processes} {resources.compile}"
+        "exec python -m fixres finetune --config {input.config:q} --made-of {params.made_of}"
+        " --manifest {input.manifest:q} --weights {input.weights:q}"
+        " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --cache-mb {resources.cache_mb}"
         " --out {output.weights:q} 2> {log:q}"

@@ -16,10 +16,11 @@ rule match:
         "../envs/environment.yaml"
     threads: hardware.evaluate_threads
     resources:
-        loader=hardware.loader,
-        workers=hardware.workers,
-        precision=hardware.precision,
+        **fixres.workflow.given(plan, "match"),
+    params:
+        made_of=fixres.workflow.made_of(plan, "{base}/{matched}"),
     shell:
-        "python -m fixres match --config {input.config:q} --manifest {input.manifest:q} --weights {input.weights:q}"
-        " --threads {threads} --loader {resources.loader} --workers {resources.workers} --precision {resources.precision}"
+        "exec python -m fixres match --config {input.config:q} --made-of {params.made_of}"
+        " --manifest {input.manifest:q} --weights {input.weights:q}"
+        " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --out {output.weights:q} 2> {log:q}"

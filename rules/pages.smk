@@ -16,8 +16,11 @@ rule table:
     localrule: True
     conda:
         "../envs/environment.yaml"
+    params:
+        made_of=fixres.workflow.made_of(plan, "pages/{table}"),
     shell:
-        "python -m fixres table --config {input.config:q} --results results"
+        "exec python -m fixres table --config {input.config:q} --made-of {params.made_of}"
+        " --results results"
         " --out {output.md:q} 2> {log:q}"
 
 
@@ -35,8 +38,11 @@ rule figure:
     localrule: True
     conda:
         "../envs/environment.yaml"
+    params:
+        made_of=fixres.workflow.made_of(plan, "pages/figure{n}"),
     shell:
-        "python -m fixres figure --config {input.config:q} --results results"
+        "exec python -m fixres figure --config {input.config:q} --made-of {params.made_of}"
+        " --results results"
         " --out {output.svg:q} 2> {log:q}"
 
 
@@ -55,8 +61,11 @@ rule summary:
     localrule: True
     conda:
         "../envs/environment.yaml"
+    params:
+        made_of=fixres.workflow.made_of(plan, "pages/summary"),
     shell:
-        "python -m fixres summary --config {input.config:q} --results results"
+        "exec python -m fixres summary --config {input.config:q} --made-of {params.made_of}"
+        " --results results"
         " --out {output.md:q} 2> {log:q}"
 
 
@@ -72,7 +81,9 @@ rule cost:
     conda:
         "../envs/environment.yaml"
     params:
+        made_of=fixres.workflow.made_of(plan, "pages/plan"),
         finished=lambda wildcards: fixres.workflow.finished(),
     shell:
-        "python -m fixres cost --config {input.config:q} --results results"
+        "exec python -m fixres cost --config {input.config:q} --made-of {params.made_of}"
+        " --results results"
         " --out {output.md:q} 2> {log:q}"

@@ -13,14 +13,13 @@ rule time:
         "results/{timing}/time.benchmark.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores
+    threads: workflow.cores if workflow.local_exec else hardware.train_threads
     resources:
-        loader=hardware.loader,
-        workers=hardware.workers,
-        precision=hardware.precision,
-        compile="--compile" if hardware.compile else "",
+        **fixres.workflow.given(plan, "time"),
         threads_timed=hardware.train_threads,
+    params:
+        made_of=fixres.workflow.made_of(plan, "{timing}"),
     shell:
-        "python -m fixres time --config {input.config:q} --manifest {input.manifest:q}"
-        " --threads {resources.threads_timed} --loader {resources.loader} --workers {resources.workers}"
-        " --precision {resources.precision} {resources.compile} --out {output.metrics:q} 2> {log:q}"
+        "exec python -m fixres time --config {input.config:q} --made-of {params.made_of}"
+        " --manifest {input.manifest:q}"
+        " --threads {resources.threads_timed} --gpus {resources.gpu} {resources.options} --out {output.metrics:q} 2> {log:q}"

@@ -14,8 +14,13 @@ rule pretrained:
         "results/{pretrained}/pretrained.benchmark.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **fixres.workflow.given(plan, "pretrained"),
+    params:
+        made_of=fixres.workflow.made_of(plan, "{pretrained}"),
     shell:
-        "python -m fixres pretrained --config {input.config:q} --out {output.weights:q} 2> {log:q}"
+        "exec python -m fixres pretrained --config {input.config:q} --made-of {params.made_of}"
+        " --out {output.weights:q} 2> {log:q}"
 
 
 rule train:
@@ -35,18 +40,15 @@ rule train:
         "../envs/environment.yaml"
     threads: hardware.train_threads
     resources:
-        loader=hardware.loader,
-        workers=hardware.workers,
-        precision=hardware.precision,
-        processes=hardware.processes,
-        compile="--compile" if hardware.compile else "",
+        **fixres.workflow.given(plan, "train"),
         checkpoint_seconds=int(hardware.checkpoint_seconds),
     params:
+        made_of=fixres.workflow.made_of(plan, "{trained}"),
         init=lambda wildcards: (
             "--init" if fixres.workflow.init(plan, wildcards.trained) else ""
         ),
     shell:
-        "python -m fixres train --config {input.config:q} --manifest {input.manifest:q} {params.init} {input.init:q}"
-        " --threads {threads} --loader {resources.loader} --workers {resources.workers} --precision {resources.precision}"
-        " --processes {resources.processes} {resources.compile}"
+        "exec python -m fixres train --config {input.config:q} --made-of {params.made_of}"
+        " --manifest {input.manifest:q} {params.init} {input.init:q}"
+        " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --out {output.weights:q} 2> {log:q}"

@@ -153,6 +153,19 @@ def test_base_epochs_changed(done):
     assert done.planned() == resolves(*BASES) | trains | finetunes(ADAPTED) | evaluates([*BASES, *ADAPTED]) | PAGE_JOBS
 
 
+@pytest.mark.parametrize("days", [-400, 1])
+def test_a_clock_that_was_wrong_hides_no_edit(done, days):
+    """Results from the future or the past, an edit, and an interruption right after its first jobs: no date tells what is to be done."""
+    for path in (done.folder / "results").rglob("*"):
+        os.utime(path, (time.time() + days * 86400,) * 2)
+    done.write(merged(base_training={"epochs": 3}))
+    done.run(*(f"results/{base}/config.json" for base in BASES))
+    trains = {("train", f"{base}/weights.safetensors") for base in BASES}
+    assert done.planned() == trains | finetunes(ADAPTED) | evaluates([*BASES, *ADAPTED]) | PAGE_JOBS
+    done.run(*(f"results/{base}/weights.safetensors" for base in BASES))
+    assert done.planned() == finetunes(ADAPTED) | evaluates([*BASES, *ADAPTED]) | PAGE_JOBS
+
+
 def test_another_data_set_reruns_all_that_saw_it(done):
     done.write(merged(datasets={"set": {"rendered": {"r1_median": 0.3}}}))
     data = {("render", "data/set/rendered"), ("manifest", "data/set/manifest.npz")}

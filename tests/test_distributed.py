@@ -159,7 +159,7 @@ def test_micro_batches_that_cannot_be_shared_are_told(recipe, processes, parts):
 
 def test_no_processes_is_told():
     with pytest.raises(JobError, match="--processes: found 0, expected 1 or more"):
-        distributed.run(lambda *_: None, argparse.Namespace(processes=0), [])
+        distributed.run(lambda *_: None, argparse.Namespace(gpus=0, nodes=1, processes=0), [])
 
 
 def test_devices_that_are_not_there_are_told(monkeypatch):

@@ -32,6 +32,49 @@ def usage() -> str:
     return "\n".join(["usage: python -m fixres STAGE …   (STAGE --help explains its options)", "", *lines])
 
 
+def _threads(arguments: list[str]) -> None:
+    """Every library takes the job's threads, also one that never asks: they read these when they are loaded. Snakemake sets them too."""
+    if "--threads" in arguments[:-1]:
+        threads = arguments[arguments.index("--threads") + 1]
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+            os.environ[name] = threads
+
+
+def _say(message: str) -> None:
+    """On stderr, which is a job's log; where that lies on the disk that is full, on stdout, which is Snakemake's."""
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except OSError:
+        print(message, flush=True)
+
+
+def _told(stage: str, error: BaseException) -> int:
+    """Say how a stage ended, as one message where a person can act on it; returns the exit code, or raises what is a bug."""
+    import errno
+
+    from fixres import stopping
+    from fixres.config import ConfigError
+    from fixres.job import JobError
+
+    asked = str(error) if isinstance(error, stopping.Stopped) else stopping.asked()
+    if asked:  # whatever the libraries have made of it
+        _say(f"\n{stage} stopped by {asked}; the same command goes on where it was")
+        return stopping.AGAIN
+    if isinstance(error, KeyboardInterrupt):
+        _say(f"\n{stage} interrupted; the same command resumes it")
+        return 130
+    if isinstance(error, (JobError, ConfigError)):
+        _say(f"\nerror in {stage}: {error}")
+        return 1
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        _say(
+            f"\nerror in {stage}: {error.filename or 'the results folder'}: {os.strerror(error.errno)}. Nothing finished is lost: make "
+            "room or allow writing there, then give the same command again"
+        )
+        return 1
+    raise error
+
+
 def main(arguments: list[str]) -> int:
     stage, *rest = arguments or ["--help"]
     if stage in ("-h", "--help"):
@@ -43,34 +86,20 @@ def main(arguments: list[str]) -> int:
         close = difflib.get_close_matches(stage, STAGES, n=1)
         print(f"no stage '{stage}'" + (f"; did you mean '{close[0]}'?" if close else "") + f"\n\n{usage()}", file=sys.stderr)
         return 2
+    _threads(rest)
     gc.disable()
     module, _, function = STAGES[stage][0].partition(":")
     run = getattr(importlib.import_module(module), function or "main")
     gc.freeze()
     gc.enable()
-    from fixres.config import ConfigError
-    from fixres.job import JobError
+    from fixres import job, stopping
 
     try:
+        stopping.listen()
+        job.remember_inputs()
         run(rest)
-    except (JobError, ConfigError) as error:
-        print(f"\nerror in {stage}: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        import errno
-
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            raise
-        where = error.filename or "the results folder"
-        print(
-            f"\nerror in {stage}: {where}: {os.strerror(error.errno)}. Nothing finished is lost: make room or allow writing there, "
-            "then give the same command again",
-            file=sys.stderr,
-        )
-        return 1
-    except KeyboardInterrupt:
-        print(f"\n{stage} interrupted; the same command resumes it", file=sys.stderr)
-        return 130
+    except (Exception, KeyboardInterrupt, stopping.Stopped) as error:
+        return _told(stage, error)
     return 0
 
 

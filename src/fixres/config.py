@@ -214,18 +214,51 @@ class Pages(Section):
     )
 
 
+class Hours(Section):
+    """For a scheduler: the time limit of one job of each stage, hours."""
+
+    render: Positive = 1.0
+    manifest: Positive = 1.0
+    pretrained: Positive = 1.0
+    train: Positive = 2.0
+    match: Positive = 1.0
+    finetune: Positive = 1.0
+    evaluate: Positive = 1.0
+    time: Positive = 1.0
+
+
+class Memory(Section):
+    """For a scheduler: the memory of one job of each stage, gigabytes; a fine-tuning gets cache_gb on top."""
+
+    render: Positive = 2.0
+    manifest: Positive = 2.0
+    pretrained: Positive = 4.0
+    train: Positive = 4.0
+    match: Positive = 4.0
+    finetune: Positive = 4.0
+    evaluate: Positive = 4.0
+    time: Positive = 4.0
+
+
 class Hardware(Section):
     """How the work is spread over the machine. It changes no result and reruns nothing."""
 
     loader: Literal["auto", "dali", "pillow"] = Field("auto", description="auto: DALI where it is installed, else Pillow")
     workers: Count = Field(1, description="threads of one job that decode and cut images")
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 autocast where the processor has it")
-    processes: Count = Field(1, description="processes of one training, fine-tuning or evaluation, one a device; B stays the global batch")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
+    gpus: int = Field(
+        0, ge=0, description="devices of one training, fine-tuning or evaluation, asked of the scheduler or leased; 0: one, if there is one"
+    )
+    nodes: Count = Field(1, description="machines of one base training, with that many devices each (SLURM only)")
+    processes: Count | None = Field(None, description="processes of such a job; B stays the global batch; null: one a device")
     compile: bool = Field(False, description="torch.compile the networks: slower to start, faster on a GPU")
     render_threads: Count = Field(64, description="processes that render and validate; Snakemake caps them at --cores")
     train_threads: Count = Field(1, description="threads of one base training")
     finetune_threads: Count = Field(1, description="threads of one fine-tuning")
     evaluate_threads: Count = Field(1, description="threads of one evaluation")
+    hours: Hours = Hours()
+    memory_gb: Memory = Memory()
     cache_gb: NotNegative = Field(2.0, description="memory for the activations of one fine-tuning; beyond it they are recomputed")
     checkpoint_seconds: NotNegative = Field(20.0, description="a running job saves its state this often")
 

@@ -1,6 +1,7 @@
 """One job on several devices: one process a device, started here or by torchrun, that agree on everything but their share of the work.
 
-    python -m fixres train … --processes 8                                   # starts and watches eight processes on this machine
+    python -m fixres train … --gpus 8                                        # leases eight devices, starts and watches a process for each
+    python -m fixres train … --gpus 8 --nodes 2                              # in a SLURM allocation: `across` prints what it becomes
     torchrun --nnodes 2 --nproc-per-node 8 … -m fixres train …              # the same code, started from outside
 
 Every process builds the same network and walks through the same steps; a step's images are shared evenly (`roc.rank_slice`), gradients and
@@ -14,7 +15,9 @@ import ctypes
 import logging
 import os
 import pickle
+import shlex
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -27,10 +30,14 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from fixres.job import JobError
+from fixres import leases
+from fixres.job import JobError, log
+from fixres.stopping import PR_SET_PDEATHSIG, Stopped
 
 T = TypeVar("T")
 ERRORS = "FIXRES_ERRORS"  # the folder in which a process leaves the exception that ended it; set by `_launch` alone
+SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # which torch's launcher passes on to the processes
+PORT = 20000  # the first of 10000 ports on which the processes of several nodes meet
 PATIENCE = timedelta(hours=2)  # for one collective: processes may drift apart by as much as one of them has to load
 
 
@@ -91,21 +98,47 @@ class Ranks(NamedTuple):
 
 
 def run(stage: Callable[[argparse.Namespace, Ranks], None], args: argparse.Namespace, command: list[str]) -> None:
-    """Run a stage in this process, or in as many as --processes or torchrun ask for.
+    """Run a stage in this process, or in as many as the job's devices, --processes or torchrun ask for.
 
     Parameters
     ----------
-    args : with `processes` and `device`.
+    args : with `gpus`, `nodes`, `processes` and `device`.
     command : the same as words, behind `python -m fixres`, to start the processes with.
     """
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
         _join(stage, args)
-    elif args.processes > 1:
-        _launch(args.processes, command)
-    elif args.processes == 1:
-        stage(args, Ranks())
+        return
+    for name, least in (("gpus", 0), ("nodes", 1), ("processes", 1)):
+        if getattr(args, name) is not None and getattr(args, name) < least:
+            raise JobError(f"--{name}: found {getattr(args, name)}, expected {least} or more")
+    if args.nodes > 1:
+        words = across(args.nodes, args.processes or args.gpus or 1, args.threads, command)
+        log(shlex.join(words))
+        os.execvp(words[0], words)
+    held = leases.take(args.gpus, args.device)
+    if held and args.device == "auto":
+        args.device, command = "cuda", [*command, "--device", "cuda"]  # not the processor, if the driver fails
+    processes = args.processes or max(1, len(held))
+    if processes > 1:
+        _launch(processes, command)
     else:
-        raise JobError(f"--processes: found {args.processes}, expected 1 or more")
+        stage(args, Ranks())
+
+
+def across(nodes: int, processes: int, threads: int, command: list[str]) -> list[str]:
+    """The command that runs a job on all nodes of a SLURM allocation: one torchrun on each, which meet on the first, where this runs.
+
+    Parameters
+    ----------
+    processes, threads : on each node.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if not job:
+        raise JobError(f"--nodes {nodes}: this is no SLURM allocation (SLURM_JOB_ID is not set); take 1, or start torchrun yourself")
+    step = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={threads}", "--kill-on-bad-exit=1"]
+    meeting = ["--rdzv-backend=c10d", f"--rdzv-id={job}", f"--rdzv-endpoint={socket.gethostname()}:{PORT + int(job) % 10000}"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={nodes}", f"--nproc-per-node={processes}", "--max-restarts=0"]
+    return [*step, *torchrun, f"--signals-to-handle={SIGNALS}", *meeting, "-m", "fixres", *command]
 
 
 def _join(stage: Callable[[argparse.Namespace, Ranks], None], args: argparse.Namespace) -> None:
@@ -116,7 +149,7 @@ def _join(stage: Callable[[argparse.Namespace, Ranks], None], args: argparse.Nam
     ranks = Ranks(*(int(os.environ.get(name, default)) for name, default in zip(names, (0, 1, 0, 1), strict=True)))
     launched = os.environ.get(ERRORS)
     if launched and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: nobody trains on when the process that watches is killed
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody trains on when the process that watches is killed
     silence = contextlib.nullcontext() if ranks.first else contextlib.redirect_stderr(open(os.devnull, "w"))  # noqa: SIM115
     try:
         with silence, _group(pick(args.device, ranks)):
@@ -174,6 +207,7 @@ def _launch(processes: int, command: list[str]) -> None:
             local_addr="localhost",
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
+            signals_to_handle=SIGNALS,
         )
         try:
             elastic_launch(config, sys.executable)("-m", "fixres", *command)
@@ -192,4 +226,4 @@ def _launch(processes: int, command: list[str]) -> None:
         except SignalException as stopped:
             if stopped.sigval == signal.SIGINT:
                 raise KeyboardInterrupt from None
-            sys.exit(128 + stopped.sigval)
+            raise Stopped(stopped.sigval.name) from None

@@ -1,4 +1,9 @@
-"""What every job shares: its command line, its log, its progress, its threads, and files that are whole or absent."""
+"""What every job shares: its command line, its log, its progress, its threads, and files that are whole or absent.
+
+A job publishes nothing once one of the files that it read has changed: `reading` remembers them, `atomic` looks again before a file takes
+its place. So an evaluation whose model is trained anew meanwhile, or a forgotten job of a former configuration, cannot leave a result that
+looks like one of today's.
+"""
 
 import argparse
 import contextlib
@@ -22,6 +27,7 @@ def parser(stage: str, doc: str, *inputs: str, threads: bool = True) -> argparse
     """The command line of a stage: its docstring as help, the resolved configuration and the named files as options."""
     p = argparse.ArgumentParser(prog=f"python -m fixres {stage}", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--config", type=Path, required=True, help="the run's resolved configuration (config.json)")
+    p.add_argument("--made-of", default="", help="what Snakemake expects in it: a digest, compared with the file's (default: any)")
     for name in inputs:
         p.add_argument(f"--{name}", type=Path, required=True, help=INPUT_HELP[name])
     if threads:
@@ -42,13 +48,21 @@ def device_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
     p.add_argument("--workers", type=int, default=1, help="threads that decode and cut images, of all processes (default: 1)")
     p.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="auto", help="auto: bf16 where the hardware has it")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (of several processes each takes a device of its own)")
-    p.add_argument("--processes", type=int, default=1, help="one a device; they share the threads and workers (default: 1)")
+    p.add_argument("--gpus", type=int, default=0, help="devices of this machine that the job holds for itself (default: one, if any)")
+    p.add_argument("--nodes", type=int, default=1, help="machines of a SLURM allocation, with --gpus devices each (default: 1)")
+    p.add_argument("--processes", type=int, help="they share the threads and workers (default: one a device)")
     p.add_argument("--compile", action="store_true", help="compile the network with torch.compile: minutes at first, then faster steps")
     return p
 
 
-def read_config(path: Path, stage: str) -> dict:
-    """The resolved configuration of a job, checked to belong to `stage`."""
+def read_config(path: Path, stage: str, made_of: str = "") -> dict:
+    """The resolved configuration of a job, checked to belong to `stage` and, where Snakemake says so, to be what it planned.
+
+    Parameters
+    ----------
+    made_of : digest of the configuration, then a point and one of what the job depends on (`plan.Plan.made_of`); empty: any configuration.
+    """
+    reading(path)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -57,6 +71,10 @@ def read_config(path: Path, stage: str) -> dict:
         raise JobError(f"{path}: not valid JSON ({error}); delete it and let Snakemake write it again") from None
     if config.get("stage") != stage:
         raise JobError(f"{path}: written for stage '{config.get('stage')}', expected '{stage}'")
+    if made_of and made_of.split(".")[0] != digest(canonical(config)):
+        raise JobError(
+            f"{path}: not what Snakemake planned: edited, damaged, or of another time; delete it and let Snakemake write it again"
+        )
     return config
 
 
@@ -75,23 +93,63 @@ def digest(*parts: str | bytes) -> str:
 
 
 def file_digest(path: Path) -> str:
+    """SHA-256 of a file; of one that the job has announced to read (`reading`), as it was then."""
+    return _read[path][1] if path in (_read or {}) else _content(path)
+
+
+def _content(path: Path) -> str:
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
+_read: dict[Path, tuple[tuple, str]] | None = None  # what this job has read: identity and digest; None: this process is no job
+
+
+def remember_inputs() -> None:
+    """This process is a job: from now on, `atomic` publishes only while what `reading` names is unchanged."""
+    global _read
+    _read = {}
+
+
+def reading(*paths: Path) -> None:
+    """Say, before it reads them, which files the job's result depends on. Those that are not there are left to whoever opens them."""
+    for path in paths:
+        if _read is not None and path not in _read and path.is_file():
+            _read[path] = _identity(path), _content(path)
+
+
+def _identity(path: Path) -> tuple:
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def unchanged() -> None:
+    """Raise `JobError` if a file that was read is not what it was."""
+    for path, (identity, content) in (_read or {}).items():
+        if not path.is_file():
+            raise JobError(f"{path}: gone while this job ran; nothing was written. Give the same command again")
+        if _identity(path) != identity and _content(path) != content:
+            raise JobError(f"{path}: changed while this job ran; nothing was written. Give the same command again")
+
+
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place once the block has succeeded: readers see all of it or nothing."""
+    """A temporary path beside `path` that takes its place once the block has succeeded: readers see all of it or nothing.
+
+    Raises `JobError` where the job's inputs have changed (`reading`).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with open(temporary, "rb") as f:
-            os.fsync(f.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        with naming(path):
+            yield temporary
+            with open(temporary, "rb") as f:
+                os.fsync(f.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            unchanged()
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -102,9 +160,20 @@ def _umask() -> int:
     return mask
 
 
-def write_json(path: Path, content: object) -> None:
+def write_json(path: Path, content: dict) -> None:
+    """Write a result, with a digest of its content that `read_json` looks at."""
+    sealed = content | {"digest": digest(canonical(json.loads(canonical(content))))}
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(sealed, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict:
+    """A result written by `write_json`. Raises OSError, or ValueError where its content is not what was written."""
+    reading(path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or content.pop("digest", None) != digest(canonical(content)):
+        raise ValueError("its content does not match its digest")
+    return content
 
 
 def log(message: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fixres.config import Config, ConfigError
+from fixres.job import canonical, digest
 from fixres.runs import Missing, Runs, failed, manifest_of, metrics_of
 
 REFERENCE = Path(__file__).parent / "paper" / "reference"
@@ -87,6 +88,7 @@ class Plan(Runs):
 
     def __init__(self, config: Config, declarations: Iterable[Callable[["Plan"], Page]]):
         super().__init__(config)
+        self._made_of: dict[str, str] = {}
         self.tables = {page.name: page for page in (declare(self) for declare in declarations)}
         figures = [page.figure.name for page in self.tables.values() if page.figure]
         unknown = [name for name in config.pages.captions if name not in [*self.tables, *figures]]
@@ -162,8 +164,24 @@ class Plan(Runs):
                 todo += self._parents(job)
         return wanted
 
+    def made_of(self, job: str) -> str:
+        """Everything configured that shapes a job's result, as two digests: of its own resolved configuration, and of its ancestors'.
+
+        Snakemake compares it with what it remembers of the result that is there. Dates tell the same as long as no clock was set back and
+        nothing was interrupted in between; this always does.
+        """
+        if job not in self._made_of:
+            parents = sorted(self._parents(job))
+            ancestors = digest(*(f"{parent} {self.made_of(parent)}" for parent in parents))
+            self._made_of[job] = f"{digest(canonical(self.resolved(job)))}.{ancestors}"
+        return self._made_of[job]
+
     def _parents(self, job: str) -> list[str]:
-        content = self.jobs[job]
+        content = self.resolved(job)
+        if content["stage"] in ("table", "figure"):
+            return [metrics_of(run).rsplit("/", 1)[0] for run in self._measured_runs(job.removeprefix("pages/"))]
+        if content["stage"] == "summary":
+            return [f"pages/{table}" for table in self.tables]
         if content["stage"] == "manifest":
             render = job.replace("/manifest", "/render")
             return [render] if render in self.jobs else []

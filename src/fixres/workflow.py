@@ -1,14 +1,20 @@
 """What the Snakefile needs of the package: the checked plan, and the environment that its jobs run in."""
 
+import json
+import math
 import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient
+from snakemake.iocontainers import Wildcards
 from snakemake.workflow import Workflow
 
-from fixres import config, job, plan
+from fixres import config, job, plan, stopping
 from fixres.paper import pages
 
 
@@ -33,6 +39,58 @@ def resolved(the_plan: plan.Plan, name: str) -> str:
         return job.canonical(the_plan.resolved(name))
     except config.ConfigError as error:
         raise WorkflowError(str(error)) from None
+
+
+def made_of(the_plan: plan.Plan, job: str) -> Callable[[Wildcards], str]:
+    """For a rule's params: what its result is made of (`plan.Plan.made_of`).
+
+    Parameters
+    ----------
+    job : the id of the rule's job, with the rule's wildcards in braces.
+    """
+
+    def digests(wildcards: Wildcards) -> str:
+        try:
+            return the_plan.made_of(job.format(**dict(wildcards.items())))
+        except config.ConfigError as error:
+            raise WorkflowError(str(error)) from None
+
+    return digests
+
+
+def given(the_plan: plan.Plan, stage: str) -> dict[str, int | str]:
+    """A rule's resources: what the configuration's `hardware` gives a job of a stage. None of it triggers a rerun.
+
+    runtime (minutes), mem_mb, gpu, nodes, mpi and tasks are words of Snakemake's executors, and a profile may set them otherwise; options
+    are for the job's command line, alike for all stages that may share a group job.
+    """
+    h = the_plan.config.hardware
+    memory = getattr(h.memory_gb, stage) + (h.cache_gb if stage == "finetune" else 0)
+    resources: dict[str, int | str] = {"runtime": math.ceil(60 * getattr(h.hours, stage)), "mem_mb": math.ceil(1000 * memory)}
+    if stage in ("render", "manifest", "pretrained"):
+        return resources
+    options = ["--loader", h.loader, "--workers", h.workers, "--precision", h.precision, "--device", h.device]
+    options += ["--compile"] if h.compile else []
+    processes = 1 if stage == "time" else h.processes
+    options += ["--processes", processes] if processes else []
+    resources["gpu"] = h.gpus
+    if stage == "train" and h.nodes > 1:  # a job that calls srun itself; to Snakemake, that is MPI
+        resources |= {"gpu": h.gpus * h.nodes, "nodes": h.nodes, "mpi": "srun", "tasks": h.nodes}
+        options += ["--nodes", h.nodes]
+    return resources | {"options": " ".join(map(str, options))}
+
+
+def freeze_configuration(workflow: Workflow, merged: dict) -> None:
+    """Hand the jobs of a cluster the configuration as it is now, whole and checked: they read the Snakefile again when they start.
+
+    What is edited while they wait in the queue is for the next invocation. (They compute from their resolved files alone; but without
+    this, an edit could keep a job from starting.)
+    """
+    text = yaml.safe_dump(json.loads(json.dumps(merged)))
+    snapshot = Path(".snakemake", "fixres", f"config-{job.digest(text)}.yaml").absolute()
+    with job.atomic(snapshot) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    workflow.config_settings.configfiles = [snapshot]
 
 
 def metrics(the_plan: plan.Plan, page: str) -> list[str]:
@@ -81,6 +139,12 @@ def without_rate_limit(workflow: Workflow) -> None:
 def use_this_python(source: Path) -> None:
     """Let `python -m fixres` in a job be this package, run by the interpreter that runs Snakemake (or by a rule's conda environment)."""
     os.environ["PYTHONPATH"] = str(source)
+    os.environ[stopping.SNAKEMAKE] = str(os.getpid())
+    # Meant for the job, but sent to all that runs in an allocation, also to the Snakemake that waits for the job there.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    # A closed terminal: as SIGTERM, which lets the running jobs end (they were told, too) and leaves no lock behind.
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     # glibc gives the memory of each step's activations back and takes it again, page by page: 5 to 14% of a training's time (measured at
     # 96 and 112 px on two cores). Kept instead; other C libraries do not read these.
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**25))

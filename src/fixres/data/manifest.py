@@ -67,6 +67,7 @@ SHOWN = 10  # bad files listed in an error
 
 def load(path: Path) -> Manifest:
     """Read a manifest; a damaged file is an error that names it (the archive carries checksums)."""
+    job.reading(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
             columns = {name: archive[name] for name in COLUMNS}
@@ -210,7 +211,7 @@ def main(arguments: list[str]) -> None:
     p = job.parser("manifest", __doc__, "out")
     p.add_argument("--root", type=Path, required=True, help="the dataset's folder: its archives or its unpacked files (only read)")
     args = p.parse_args(arguments)
-    config = job.read_config(args.config, "manifest")
+    config = job.read_config(args.config, "manifest", args.made_of)
     manifest = build(
         args.root,
         config["source"],

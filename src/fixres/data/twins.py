@@ -301,7 +301,7 @@ TWINS = {f.__name__: f for f in (imagefolder, imagenet, cars, cub, flowers, pets
 
 def main(arguments: list[str]) -> None:
     args = job.parser("render", __doc__, "out").parse_args(arguments)
-    config = job.read_config(args.config, "render")
+    config = job.read_config(args.config, "render", args.made_of)
     write(config["source"], args.out, config["pinhole"], args.threads)
 
 

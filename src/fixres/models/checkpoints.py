@@ -31,11 +31,17 @@ class Checkpoints:
         for old in self._files()[KEPT:]:
             old.unlink(missing_ok=True)
 
+    def newest(self) -> Path | None:
+        """The file of the newest checkpoint, if there is one."""
+        return next(iter(self._files()), None)
+
     def latest(self) -> tuple[int, dict[str, torch.Tensor]] | None:
         """(step, state) of the newest checkpoint of this job that is whole; None: start from the beginning."""
         for file in self._files():
             try:
                 tensors, meta = weights.load(file)
+            except FileNotFoundError:
+                continue  # another process is at work on the same run; whose result comes later has the same bits
             except weights.DamagedError as error:
                 log(f"checkpoint ignored: {error}")
                 file.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from fixres.job import JobError, atomic
+from fixres.job import JobError, atomic, reading
 
 
 class DamagedError(JobError):
@@ -68,7 +68,8 @@ def load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
 
 
 def opened(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """As `load`, with a `JobError` that says what to do."""
+    """As `load`, of an input of this job, with a `JobError` that says what to do."""
+    reading(path)
     try:
         return load(path)
     except FileNotFoundError:

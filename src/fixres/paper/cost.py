@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
     p = job.parser("cost", __doc__, "out", threads=False)
     p.add_argument("--results", type=Path, required=True, help="the folder with the runs")
     args = p.parse_args(arguments)
-    config = job.read_config(args.config, "cost")
+    config = job.read_config(args.config, "cost", args.made_of)
     counter = Counting(config, args.results)
     with job.atomic(args.out) as temporary:
         temporary.write_text(page(config, counter), encoding="utf-8")

@@ -20,7 +20,7 @@ PANELS = {False: "without adaptation", True: "after adaptation"}
 
 def main(arguments: list[str]) -> None:
     args = tables.page_parser("figure", __doc__).parse_args(arguments)
-    config = job.read_config(args.config, "figure")
+    config = job.read_config(args.config, "figure", args.made_of)
     numbers = tables.frame(config, tables.collect(config, tables.read_metrics(config, args.results)))
     mpl.rcParams.update({"svg.hashsalt": "fixres", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False})
     figure = accuracy_over_resolution(numbers, config)

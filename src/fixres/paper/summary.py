@@ -19,7 +19,7 @@ SHOWN = 12
 
 def main(arguments: list[str]) -> None:
     args = page_parser("summary", __doc__).parse_args(arguments)
-    config = job.read_config(args.config, "summary")
+    config = job.read_config(args.config, "summary", args.made_of)
     tables = {name: read(args.results / f"{name}.csv") for name in config["tables"]}
     counts = [count(name, tables[name]) for name in config["tables"]]
     differing = [line for name, table in tables.items() for line in turns(name, table)]

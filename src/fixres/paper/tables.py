@@ -9,7 +9,6 @@ import argparse
 import copy
 import html
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -40,7 +39,7 @@ class Number(NamedTuple):
 
 def main(arguments: list[str]) -> None:
     args = page_parser("table", __doc__).parse_args(arguments)
-    page = without_failed(job.read_config(args.config, "table"), args.results)
+    page = without_failed(job.read_config(args.config, "table", args.made_of), args.results)
     measured = read_metrics(page, args.results)
     numbers = collect(page, measured)
     footnotes = notes(page, measured)
@@ -93,7 +92,7 @@ def read_metrics(page: dict, results: Path) -> dict[str, dict]:
             continue
         file = results / metrics_of(run)
         try:
-            measured[run] = {"file": str(file), **json.loads(file.read_text(encoding="utf-8"))}
+            measured[run] = {"file": str(file), **job.read_json(file)}
         except OSError as error:
             raise job.JobError(f"{_where(page, cell)}: {file} cannot be read ({error.strerror})") from None
         except ValueError as error:

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
 
 
 def evaluate(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
-    config = job.read_config(args.config, "evaluate")
+    config = job.read_config(args.config, "evaluate", args.made_of)
     data = manifest.load(args.manifest)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
     startup = time.process_time()

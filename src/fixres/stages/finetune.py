@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
 
 
 def finetune(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
-    config = job.read_config(args.config, "finetune")
+    config = job.read_config(args.config, "finetune", args.made_of)
     recipe, entry, k = config["recipe"], zoo.ZOO[config["network"]], config["k_test"]
     data = manifest.load(args.manifest)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
 
 
 def match(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
-    config = job.read_config(args.config, "match")
+    config = job.read_config(args.config, "match", args.made_of)
     model, entry, ks = config["model"], zoo.ZOO[config["network"]], (config["k_train"], config["k_test"])
     data = manifest.load(args.manifest)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)

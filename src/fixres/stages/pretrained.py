@@ -13,7 +13,7 @@ from fixres.models import published, weights, zoo
 
 def main(arguments: list[str]) -> None:
     args = job.parser("pretrained", __doc__, "out", threads=False).parse_args(arguments)
-    config = job.read_config(args.config, "pretrained")
+    config = job.read_config(args.config, "pretrained", args.made_of)
     name, source = config["network"], config["source"]
     entry, folder = zoo.ZOO[name], args.out.parent / "downloads"
     kind = next(iter(source))

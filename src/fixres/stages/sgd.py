@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.sgd import sgd  # the function: constructing the SGD class imports torch's compiler, a second a job
 
+from fixres import stopping
 from fixres.data import roc
 from fixres.device import ALONE, Device
 from fixres.distributed import Ranks
@@ -18,6 +19,7 @@ from fixres.job import JobError, progress
 from fixres.models.checkpoints import Checkpoints
 
 LOSS_MEMORY = 0.98  # of the running loss in the log
+CHECKED = 20  # steps between two looks at the loss
 
 
 def learning_rate(recipe: dict, step: int, steps_per_epoch: int) -> float:
@@ -117,14 +119,25 @@ def fit(
             loss = F.cross_entropy(model(*inputs), targets, label_smoothing=recipe["label_smoothing"])
         return [loss.detach(), *torch.autograd.grad(loss, parameters), *(t.clone() for t in statistics)]
 
-    loss_sum, saved = None, time.monotonic()
-    with progress("training", steps * recipe["batch_size"], "images", first * recipe["batch_size"]) as bar:
+    def save(step: int) -> None:
+        losses.check()
+        state = _state(trained, momenta)
+        if not all(t.isfinite().all() for t in state.values()):
+            raise _diverged("some weights are no finite numbers", step, rate, checkpoints)
+        checkpoints.save(step + 1, state)
+
+    losses, saved, asked = Losses(checkpoints), time.monotonic(), None
+    bar = progress("training", steps * recipe["batch_size"], "images", first * recipe["batch_size"])
+    with stopping.deferred(), bar:
         for step in range(first, steps):
             rate = learning_rate(recipe, step, steps_per_epoch)
             before = [t.clone() for t in statistics + counters]
             mean = tree_sum(lambda i: micro_batch(step, i, before), 0, batch.here)  # noqa: B023 (called at once)
+            if ranks.size > 1:
+                mean.append(torch.full_like(mean[0], bool(stopping.asked())))
             if batch.count > 1:
                 mean = [t / batch.count for t in ranks.sum(mean)]
+            stop, asked = _stop(mean.pop() if ranks.size > 1 else None, asked)
             loss, gradients = mean[0], mean[1 : 1 + len(parameters)]
             _overwrite(statistics, mean[1 + len(parameters) :])
             with torch.no_grad():
@@ -140,16 +153,60 @@ def fit(
                     maximize=False,
                     foreach=True,
                 )
-            loss_sum = loss if loss_sum is None else LOSS_MEMORY * loss_sum + (1 - LOSS_MEMORY) * loss
+            losses.add(step, rate, loss)
             last = step + 1 == steps
-            if last or (step + 1) % 20 == 0:
-                value = _finite(loss_sum, step, rate)
+            if last or (step + 1) % CHECKED == 0:
+                value = losses.check()
                 bar.update(0, f"epoch {step // steps_per_epoch + 1}/{recipe['epochs']}, loss {value:.3f}, lr {rate:.4g}")
             bar.update(recipe["batch_size"])
+            if stop and not last:
+                ranks.tell(lambda: save(step))  # noqa: B023 (called at once); nobody leaves before it stands
+                raise stopping.Stopped(stopping.asked() or "a signal to another process")
             if ranks.first and (last or time.monotonic() - saved >= checkpoint_seconds):
-                _finite(loss_sum, step, rate)
-                checkpoints.save(step + 1, _state(trained, momenta))
+                save(step)
                 saved = time.monotonic()
+
+
+class Losses:
+    """The running loss; and each step's own since the last look, so that a GPU need not be waited for at every step."""
+
+    def __init__(self, checkpoints: Checkpoints):
+        self.checkpoints, self.mean = checkpoints, None
+        self.unseen: list[tuple[int, float, torch.Tensor]] = []
+
+    def add(self, step: int, rate: float, loss: torch.Tensor) -> None:
+        self.mean = loss if self.mean is None else LOSS_MEMORY * self.mean + (1 - LOSS_MEMORY) * loss
+        self.unseen.append((step, rate, loss))
+
+    def check(self) -> float:
+        """The running loss. Raises JobError with the first step whose loss is no finite number."""
+        if self.unseen:
+            values = torch.stack([loss for _, _, loss in self.unseen]).tolist()
+            for (step, rate, _), value in zip(self.unseen, values, strict=True):
+                if not math.isfinite(value):
+                    raise _diverged(f"the loss is {value}", step, rate, self.checkpoints)
+            self.unseen.clear()
+        return self.mean.item()
+
+
+def _diverged(what: str, step: int, rate: float, checkpoints: Checkpoints) -> JobError:
+    good = checkpoints.newest()
+    kept = f"the last good checkpoint is {good}" if good else "no checkpoint was written before"
+    return JobError(
+        f"{what} at step {step} (lr {rate:.4g}): the training has diverged. Lower the learning rate or lengthen the warm-up in "
+        f"config.yaml; {kept}"
+    )
+
+
+def _stop(asked: torch.Tensor | None, before: torch.Tensor | None) -> tuple[bool, torch.Tensor | None]:
+    """Whether to stop after this step, and what the next step is to be told.
+
+    Of several processes all stop after the same step: whether one was asked travels with the gradients, and is looked at a step later,
+    when a GPU has long computed it.
+    """
+    if asked is None:
+        return bool(stopping.asked()), None
+    return before is not None and bool(before > 0), asked
 
 
 def tree_sum(leaf: Callable[[int], list[torch.Tensor]], first: int, n: int) -> list[torch.Tensor]:
@@ -168,16 +225,6 @@ def _overwrite(tensors: list[torch.Tensor], values: list[torch.Tensor]) -> None:
     with torch.no_grad():
         for t, value in zip(tensors, values, strict=True):
             t.copy_(value)
-
-
-def _finite(loss: torch.Tensor, step: int, rate: float) -> float:
-    value = loss.item()
-    if not math.isfinite(value):
-        raise JobError(
-            f"the loss is {value} at step {step} (lr {rate:.4g}): the training has diverged. Lower the learning rate or lengthen the "
-            "warm-up in config.yaml; the newest checkpoint is from before this step"
-        )
-    return value
 
 
 def _state(trained: nn.Module, momenta: list[torch.Tensor | None]) -> dict[str, torch.Tensor]:

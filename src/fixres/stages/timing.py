@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
 
 
 def measure(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
-    config = job.read_config(args.config, "time")
+    config = job.read_config(args.config, "time", args.made_of)
     entry, data = zoo.ZOO[config["network"]], manifest.load(args.manifest)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
     network = zoo.build(config["network"], len(data.classes), 0).to(device.device)

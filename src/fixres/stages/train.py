@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
 
 
 def train(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
-    config = job.read_config(args.config, "train")
+    config = job.read_config(args.config, "train", args.made_of)
     if bool(config["init"]) != bool(args.init):
         raise job.JobError(f"--init: found {args.init}, but {args.config} says init: {config['init']}; both or neither name a start")
     recipe, entry = config["recipe"], zoo.ZOO[config["network"]]

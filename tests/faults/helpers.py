@@ -93,8 +93,10 @@ def jobs(session: int) -> dict[int, str]:
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
+            if os.getsid(int(folder.name)) != session:
+                continue
             words = (folder / "cmdline").read_bytes().split(b"\0")
-            if b"fixres" in words[:-1] and os.getsid(int(folder.name)) == session:
+            if b"fixres" in words[:-1]:
                 found[int(folder.name)] = words[words.index(b"fixres") + 1].decode()
         except (OSError, ValueError):  # it has ended meanwhile
             continue
@@ -133,9 +135,9 @@ class Disk:
         return found.f_bavail * found.f_frsize
 
     def fill(self, leave: int) -> None:
-        """Leave room for `leave` bytes, rounded up to whole pages."""
+        """Leave room for `leave` bytes, rounded down to whole pages."""
         with open(self.folder / "filler", "wb") as f:
-            f.write(bytes(self.free() - -(-leave // PAGE_SIZE) * PAGE_SIZE))
+            f.write(bytes(self.free() - leave // PAGE_SIZE * PAGE_SIZE))
 
     def make_room(self) -> None:
         (self.folder / "filler").unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 # make table5   set up, then the paper's central table (results/table5.md) and figure (results/figure5.svg)
 # make tables   set up, then every table of the paper (results/summary.md)
-# make test     set up, then every check but these:
-# make test-faults  kills, full disks, damaged files, hostile input: what docs/reliability.md tells
+# make test     set up, then every check but the slow ones:
+# make test-faults   kills, full disks, damaged files, hostile input (docs/reliability.md)
 # After the first of them, use Snakemake directly: `. .venv/bin/activate`, then `snakemake results/table5.md --cores all`.
 
 BIN := .venv/bin

@@ -60,7 +60,7 @@ def names(file: Path) -> Callable[[BaseException], bool]:
 
 
 def described(seen: Counter, how: str) -> str:
-    rest = f"; {seen[UNHARMED]} in bytes that hold nothing: read as it was" if seen[UNHARMED] else ""
+    rest = f"; {seen[UNHARMED]} in bytes that nobody reads" if seen[UNHARMED] else ""
     return f"{seen[REFUSED]} {how}{rest}"
 
 
@@ -118,7 +118,7 @@ def test_predictions(taken, happened, capsys):
         return found
 
     seen = damaged(file, read, lambda error: isinstance(error, LookupError))
-    assert seen[REFUSED] > PLACES / 2
+    assert seen[REFUSED] > PLACES / 4  # the rest is names and labels, which the manifest has
     assert f"{file} is damaged" in capsys.readouterr().err
     happened("damage: predictions", seen.total(), described(seen, "not used: predicted again"))
 

@@ -113,7 +113,7 @@ def test_a_full_disk(outcomes, stage, happened):
     assert "Traceback" not in full.stderr
     assert (STAGES[stage].last or STAGES[stage].out) not in left
     if stage != "render":  # Snakemake deletes a folder whose job failed
-        assert [name for name in left if left[name] != expected.get(name)] == []
+        assert [name for name in left if left[name] != expected.get(name) and not name.startswith("checkpoints/")] == []
     assert again.returncode == 0, again.stderr
     if stage == "time":
         assert made.keys() == expected.keys()

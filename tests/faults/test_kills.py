@@ -61,6 +61,10 @@ def lifetimes(folder: Path) -> dict[str, float]:
     return seconds | {"table": PAGE_SECONDS, "figure": PAGE_SECONDS}
 
 
+def checkpoints(workflow: Workflow) -> set[Path]:
+    return set(workflow.folder.glob("results/runs/**/checkpoints/step-*"))
+
+
 class Worker:
     """Starts, kills and starts again until everything that it was told to kill has been killed."""
 
@@ -91,13 +95,17 @@ class Worker:
         found = until(lambda: process.poll() is not None or [p for p, stage in jobs(process.pid).items() if stage == watched], watched)
         hit = False
         if found is not True:
-            time.sleep(self.random.uniform(0, self.lives[watched]))
+            if watched in ("train", "finetune") and self.random.random() < 0.5:  # else most would die while they start
+                before = checkpoints(workflow)
+                until(lambda: process.poll() is not None or checkpoints(workflow) - before, "a checkpoint")
+            else:
+                time.sleep(self.random.uniform(0, self.lives[watched]))
             hit = killed(process.pid if victim == "snakemake" else found[0])
         failed = process.wait(PATIENCE) != 0
         assert hit or not failed, (workflow.folder / "said").read_text()
         if failed:
             self.kills[victim] += 1
-            self.resumable += victim in ("train", "finetune") and any(workflow.folder.glob("results/runs/**/checkpoints/step-*"))
+            self.resumable += bool(checkpoints(workflow))
             if victim == "snakemake":
                 until(lambda: not jobs(process.pid), "the end of its jobs")
                 workflow.run("--unlock")

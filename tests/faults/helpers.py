@@ -42,12 +42,19 @@ def prepared(folder: Path, **changes: dict) -> Workflow:
     return workflow
 
 
-def copied(workflow: Workflow, folder: Path, *without: str) -> Workflow:
-    """A copy of an executed workflow, some of its folders taken out: only they, and what depends on them, are left to do."""
+def copied(workflow: Workflow, folder: Path) -> Workflow:
+    """A copy of an executed workflow."""
     shutil.copytree(workflow.folder, folder, symlinks=True)
-    for path in without:
-        shutil.rmtree(folder / path)
     return Workflow(folder)
+
+
+def unfinished(workflow: Workflow, folder: Path) -> Workflow:
+    """A copy in which a training, its evaluation and the pages are left to do."""
+    copy = copied(workflow, folder)
+    shutil.rmtree(folder / LARGE_BASE)
+    for page in (folder / "results").glob("*.*"):
+        page.unlink()
+    return copy
 
 
 def final(folder: Path) -> dict[str, bytes]:
@@ -88,19 +95,21 @@ def started(workflow: Workflow, *arguments: object, **options: object) -> subpro
         return subprocess.Popen(workflow.command(*arguments), cwd=workflow.folder, env=workflow.env, **whole)
 
 
-def jobs(session: int) -> dict[int, str]:
-    """pid -> stage of the processes of a session that are a job (`python -m fixres STAGE …`)."""
+def members(session: int) -> dict[int, list[bytes]]:
+    """pid -> command of the processes of a session."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if os.getsid(int(folder.name)) != session:
-                continue
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            if b"fixres" in words[:-1]:
-                found[int(folder.name)] = words[words.index(b"fixres") + 1].decode()
+            if os.getsid(int(folder.name)) == session and (words := (folder / "cmdline").read_bytes()):
+                found[int(folder.name)] = words.split(b"\0")
         except (OSError, ValueError):  # it has ended meanwhile
             continue
     return found
+
+
+def jobs(session: int) -> dict[int, str]:
+    """pid -> stage of those that are a job: `python -m fixres STAGE …`."""
+    return {pid: words[words.index(b"fixres") + 1].decode() for pid, words in members(session).items() if b"fixres" in words[:-1]}
 
 
 def killed(pid: int) -> bool:

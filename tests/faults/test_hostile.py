@@ -53,7 +53,7 @@ class Elements(html.parser.HTMLParser):
 def hostile(tmp_path_factory) -> Workflow:
     """From class folders with such names, in a folder with such a name, to Table 5; each has a file that cannot be decoded."""
     folder = tmp_path_factory.mktemp("hostile")
-    root = folder / 'it\'s "data" $(touch pwned); <b>'
+    root = folder / 'it\'s "data" $(touch pwned); & `touch pwned` # é'
     for split, n in (("train", 4), ("val", 2)):
         for i, name in enumerate(CLASSES):
             path = root / split / name
@@ -160,7 +160,7 @@ def test_a_configuration_with_yaml_tags_runs_nothing(tmp_path, happened, how):
         (tmp_path / "over.yaml").write_text(text)
         result = workflow.run("-n", *PAGES, "--configfile", tmp_path / "over.yaml", check=False)
     assert result.returncode != 0
-    assert "python/object/apply:os.system" in result.stdout
+    assert "Config file is not valid JSON or YAML" in result.stdout
     assert not (tmp_path / "pwned").exists()
     happened(f"a YAML tag that calls os.system ({how})", 1, "refused; nothing ran")
 

@@ -23,7 +23,7 @@ CLASSES = [
     "`touch pwned`",
     "; touch pwned #",
     'it\'s "quoted"',
-    "<script>alert(1)</script><img src=x onerror=alert(2)>",
+    "<script>alert(1);<img src=x onerror=alert(2)>",
     "-rf *",
     "--out=pwned",
     "a | b **c** [d](javascript:e) &lt;",

@@ -79,7 +79,8 @@ def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray,
         except FileNotFoundError:
             remarks.append(Remark("absent", file))
         except Exception as error:
-            remarks.append(Remark("unreadable", file, f"{type(error).__name__}: {error}".replace("\n", " ")))
+            said = str(error).partition(" <_io.")[0]  # without an address in memory: the same files, the same report
+            remarks.append(Remark("unreadable", file, f"{type(error).__name__}: {said}".replace("\n", " ")))
     return seen, remarks
 
 

@@ -89,8 +89,8 @@ def main(arguments: list[str]) -> int:
 
     try:
         stopping.listen()
-        job.remember_inputs()
-        run(rest)
+        with job.remembering():
+            run(rest)
     except (Exception, KeyboardInterrupt, stopping.Stopped) as error:
         return _told(stage, error)
     return 0

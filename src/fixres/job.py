@@ -105,10 +105,15 @@ def _content(path: Path) -> str:
 _read: dict[Path, tuple[tuple, str]] | None = None  # what this job has read: identity and digest; None: this process is no job
 
 
-def remember_inputs() -> None:
-    """This process is a job: from now on, `atomic` publishes only while what `reading` names is unchanged."""
+@contextlib.contextmanager
+def remembering() -> Iterator[None]:
+    """Within the block this process is a job: `atomic` publishes only while what `reading` names is unchanged."""
     global _read
     _read = {}
+    try:
+        yield
+    finally:
+        _read = None
 
 
 def reading(*paths: Path) -> None:

@@ -11,8 +11,8 @@ from faults.helpers import PAGES, Disk, Workflow, prepared
 
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- figures: begin (pytest tests/faults --write-docs writes what stands here) -->", "<!-- figures: end -->"
-HEADS = ["fault", "times", "what happened"]
-ROWS = pytest.StashKey[list[tuple[str, int, str]]]()
+HEADS = ["fault", "where", "times", "what happened"]
+ROWS = pytest.StashKey[list[tuple[str, str, int, str]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,16 +24,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def happened(request) -> Callable[[str, int, str], None]:
-    """Record a line of the table: the fault, how often it was done, what happened."""
+def happened(request) -> Callable[[str, str, int, str], None]:
+    """Record for the table: the fault, where (or of which kind), how often it was done, what happened."""
     return lambda *row: request.config.stash[ROWS].append(row)
+
+
+def merged(rows: list[tuple[str, str, int, str]]) -> list[tuple[str, str, int, str]]:
+    """The lines of the table: one for each fault and what happened, with all the places where that was so."""
+    lines: dict[tuple[str, str], dict[str, int]] = {}
+    for fault, where, times, what in rows:
+        lines.setdefault((fault, what), {})[where] = times
+    return [
+        (fault, ", ".join(f"{where} ({n})" if n > 1 < len(places) else where for where, n in places.items()), sum(places.values()), what)
+        for (fault, what), places in lines.items()
+    ]
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Config) -> None:
     rows = config.stash[ROWS]
     if not rows:
         return
-    table = tabulate(rows, HEADS, tablefmt="pipe", colalign=["left", "right", "left"])
+    table = tabulate(merged(rows), HEADS, tablefmt="pipe", colalign=["left", "left", "right", "left"])
     terminalreporter.write_line(f"\n{table}\n")
     if not config.option.write_docs:
         return

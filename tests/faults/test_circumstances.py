@@ -53,7 +53,7 @@ def test_two_snakemakes_in_one_folder(undisturbed, tmp_path, happened):
     assert "lock" in second.stdout
     assert first.wait(PATIENCE) == 0, (workflow.folder / "said").read_text()
     assert differing(final(workflow.folder), final(undisturbed.folder)) == []
-    happened("two Snakemakes in one folder", 1, "the second one stops and says why; the first one ends with the same bytes")
+    happened("other runs", "two Snakemakes in one folder", 1, "the second one stops and says why; the first one ends with the same bytes")
 
 
 def other_weights(bench) -> Path:
@@ -86,7 +86,12 @@ def test_a_model_that_is_retrained_while_it_is_evaluated(bench, happened):
     fresh.mkdir()
     bench.run(config, "--weights", given, out="fresh/metrics.json")
     assert json.loads((fresh / "metrics.json").read_text()) == retrained
-    happened("a model retrained while it is evaluated", 1, "the evaluation ends with an error and no metrics; again: of the new model")
+    happened(
+        "other runs",
+        "a model retrained while it is evaluated",
+        1,
+        "the evaluation ends with an error and no metrics",
+    )
 
 
 def test_weights_replaced_between_two_looks_at_them(bench, monkeypatch):
@@ -152,7 +157,7 @@ def test_a_clock_that_jumps(undisturbed, edited, tmp_path, happened, days):
         told += ": an error that says so; dated now, the same command"
     workflow.run(*PAGES)
     assert differing(final(workflow.folder), edited) == []
-    happened(f"a clock that jumped: results {'from the future' if days > 0 else 'far in the past'}", 1, f"{told}: the page is the edit's")
+    happened("a clock that jumped", "results " + ("from the future" if days > 0 else "of long ago"), 1, f"{told}: the page is the edit's")
 
 
 # --- folders -----------------------------------------------------------------------------------------------------------------
@@ -173,7 +178,7 @@ def test_a_results_folder_that_cannot_be_written_to(undisturbed, tmp_path, happe
         subprocess.run(["umount", str(results)], check=True)
     workflow.run(*PAGES)
     assert differing(final(workflow.folder), final(undisturbed.folder)) == []
-    happened("a read-only results folder", 1, "stops, names it and changes nothing; writable again, the same command: the same bytes")
+    happened("folders", "read-only results", 1, "stops, names it and changes nothing; writable again, the same command: the same bytes")
 
 
 def test_a_home_that_cannot_be_written_to(undisturbed, tmp_path, disk, happened):
@@ -183,7 +188,7 @@ def test_a_home_that_cannot_be_written_to(undisturbed, tmp_path, disk, happened)
     workflow.env = {name: value for name, value in workflow.env.items() if not name.startswith("XDG_")} | {"HOME": str(home.folder)}
     workflow.run(*PAGES)
     assert differing(final(workflow.folder), final(undisturbed.folder)) == []
-    happened("a home without write access", 1, "the same bytes")
+    happened("folders", "a home without write access", 1, "the undisturbed bytes")
 
 
 def test_no_room_in_dev_shm(undisturbed, bench, tmp_path, happened):
@@ -208,7 +213,7 @@ def test_no_room_in_dev_shm(undisturbed, bench, tmp_path, happened):
     assert [p.read_bytes() for p in sorted(images.rglob("*.jpg"))] == [p.read_bytes() for p in sorted(rendered.rglob("*.jpg"))]
     config = undisturbed.folder / DATA / "manifest/config.json"
     assert "/dev/shm" in cramped("manifest", "--config", config, "--root", images, "--threads", 2, "--out", tmp_path / "m" / "manifest.npz")
-    happened("no room in /dev/shm", 3, "two processes train to the same bits; images are rendered and checked by one in place of two")
+    happened("folders", "no room in /dev/shm", 3, "training: the same bits; images rendered and checked by one process")
 
 
 @pytest.mark.parametrize("name", [ELSEWHERE])
@@ -216,7 +221,7 @@ def test_a_folder_with_any_name(undisturbed, tmp_path, happened, name):
     workflow = prepared(tmp_path / name)
     workflow.run(*PAGES)
     assert differing(final(workflow.folder), final(undisturbed.folder)) == []
-    happened(f"a folder named `{name}`", 1, "the same bytes")
+    happened("folders", f"one named `{name}`", 1, "the undisturbed bytes")
 
 
 # --- terminals ---------------------------------------------------------------------------------------------------------------
@@ -253,7 +258,7 @@ def test_a_terminal_that_is_closed(undisturbed, tmp_path, happened):
     workflow.run(*PAGES)
     assert "resuming after step" in (workflow.folder / LARGE_BASE / "train.log").read_text()
     assert differing(final(workflow.folder), final(undisturbed.folder)) == []
-    happened("a closed terminal (SIGHUP)", 1, "the training keeps its last step, no lock is left; the same command: the same bytes")
+    happened("a closed terminal", "SIGHUP", 1, "the training keeps its last step, no lock is left; the same command: the same bytes")
 
 
 def drained(terminal: int) -> None:
@@ -280,4 +285,4 @@ def test_a_loss_that_is_no_number(bench, happened):
     assert meta["step"] > 1
     assert meta["step"] <= int(found[1]) + 1
     assert not (bench.folder / "weights.safetensors").exists()
-    happened("a loss that is NaN or infinite", 1, "stops with the step, the rate and the last checkpoint, whose weights are finite")
+    happened("a loss that is no number", "training", 1, "stops with the step, the rate and the last checkpoint, whose weights are finite")

@@ -19,6 +19,7 @@ from fixres.paper import pages, tables
 from fixres.stages import evaluate
 
 PLACES = 150  # in a file, besides its first and last bytes
+DAMAGED = "one bit turned over, or cut short"
 REFUSED, UNHARMED = "refused", "unharmed"
 
 
@@ -74,14 +75,14 @@ def test_manifest(taken, happened):
     file = taken(f"{DATA}/manifest.npz")
     seen = damaged(file, manifest.load, names(file))
     assert seen[REFUSED] > PLACES / 2
-    happened("damage: manifest", seen.total(), described(seen, "refused by name"))
+    happened(DAMAGED, "manifest", seen.total(), described(seen, "refused by name"))
 
 
 def test_weights(taken, happened):
     file = taken(f"{SMALL_BASE}/weights.safetensors")
     seen = damaged(file, weights.opened, names(file))
     assert seen[REFUSED] > PLACES
-    happened("damage: weights", seen.total(), described(seen, "refused by name"))
+    happened(DAMAGED, "weights", seen.total(), described(seen, "refused by name"))
 
 
 def test_metrics(taken, undisturbed, tmp_path, happened):
@@ -93,7 +94,7 @@ def test_metrics(taken, undisturbed, tmp_path, happened):
     page = {"title": "A page", "blocks": [{"cells": [[cell]]}]}
     seen = damaged(file, lambda _: tables.read_metrics(page, tmp_path), names(file), n=10_000)
     assert seen[REFUSED] > file.stat().st_size / 2
-    happened("damage: metrics", seen.total(), described(seen, "refused by name"))
+    happened(DAMAGED, "metrics", seen.total(), described(seen, "refused by name"))
 
 
 def test_resolved_configuration(taken, happened):
@@ -102,7 +103,7 @@ def test_resolved_configuration(taken, happened):
     file, made_of = taken(f"{SMALL_BASE}/config.json"), plan.made_of(SMALL_BASE.removeprefix("results/"))
     seen = damaged(file, lambda path: job.read_config(path, "train", made_of), names(file), n=10_000)
     assert seen[REFUSED] > file.stat().st_size / 2
-    happened("damage: a run's resolved configuration", seen.total(), described(seen, "refused by name"))
+    happened(DAMAGED, "a run's resolved configuration", seen.total(), described(seen, "refused by name"))
 
 
 def test_predictions(taken, happened, capsys):
@@ -120,7 +121,7 @@ def test_predictions(taken, happened, capsys):
     seen = damaged(file, read, lambda error: isinstance(error, LookupError))
     assert seen[REFUSED] > PLACES / 4  # the rest is names and labels, which the manifest has
     assert f"{file} is damaged" in capsys.readouterr().err
-    happened("damage: predictions", seen.total(), described(seen, "not used: predicted again"))
+    happened(DAMAGED, "predictions", seen.total(), described(seen, "not used: predicted again"))
 
 
 def test_checkpoint(tmp_path, taken, happened, capsys):
@@ -142,7 +143,7 @@ def test_checkpoint(tmp_path, taken, happened, capsys):
     assert older.read_bytes() == kept[older]
     assert seen[REFUSED] > PLACES
     assert f"checkpoint ignored: {newest}" in capsys.readouterr().err
-    happened("damage: newest checkpoint", seen.total(), described(seen, "ignored: resumed from the one before"))
+    happened(DAMAGED, "newest checkpoint", seen.total(), described(seen, "ignored: resumed from the one before"))
 
 
 @pytest.mark.parametrize("name", ["pillow", "dali"])
@@ -161,7 +162,7 @@ def test_image(tiny, tmp_path, name, happened):
 
     seen = damaged(file, read, names(file), n=30 if name == "pillow" else 1)
     assert not seen[UNHARMED]
-    happened(f"damage: image ({name})", seen.total(), described(seen, "refused by name"))
+    happened(DAMAGED, f"image ({name})", seen.total(), described(seen, "refused by name"))
 
 
 def spoil(file: Path) -> None:
@@ -182,4 +183,4 @@ def test_what_the_errors_advise_gives_the_same_bytes_again(undisturbed, tmp_path
         (workflow.folder / path).unlink()
     workflow.run(*PAGES)
     assert differing(final(workflow.folder), final(undisturbed.folder)) == []
-    happened("damage: metrics and weights in a finished run", 2, "refused by name; deleted as advised, the same command: the same bytes")
+    happened(DAMAGED, "metrics and weights of a finished run", 2, "refused by name; deleted as advised, the same command: the same bytes")

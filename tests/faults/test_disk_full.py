@@ -119,8 +119,8 @@ def test_a_full_disk(outcomes, stage, happened):
         assert made.keys() == expected.keys()
     else:
         assert differing(made, expected) == []
-    same_as = "writes its result" if stage == "time" else "writes the undisturbed bytes"
-    happened(f"disk full: {stage}", 1, f"an error that names the file, nothing half written; with room, the same command {same_as}")
+    what = "its result" if stage == "time" else "the undisturbed bytes"
+    happened("full disk", stage, 1, f"an error that names the file, nothing half written; with room, the same command: {what}")
 
 
 def test_no_room_for_a_second_checkpoint(bench, disk, happened):
@@ -141,7 +141,7 @@ def test_no_room_for_a_second_checkpoint(bench, disk, happened):
     assert again.returncode == 0, again.stderr
     assert "resuming after step 1 " in again.stderr
     assert same(weights.load(out)[0], bench.read())
-    happened("disk full: at a checkpoint", 1, "an error that names it; the one before stays, and with room training goes on from there")
+    happened("full disk", "a second checkpoint", 1, "an error that names it; with room, training goes on from the first")
 
 
 def test_snakemake_on_a_full_disk(undisturbed, disk, happened):
@@ -155,7 +155,7 @@ def test_snakemake_on_a_full_disk(undisturbed, disk, happened):
     small.make_room()
     workflow.run(target)
     assert (small.folder / target).read_bytes() == (undisturbed.folder / target).read_bytes()
-    happened("disk full: for Snakemake too", 1, "an error; with room, the same command ends with the undisturbed bytes")
+    happened("full disk", "results, logs and Snakemake's records", 1, "an error; with room, the same command: the undisturbed bytes")
 
 
 def test_an_error_that_finds_no_room_in_the_log_is_told_on_stdout(undisturbed, disk, tmp_path):

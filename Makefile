@@ -1,13 +1,14 @@
 # make table5   set up, then the paper's central table (results/table5.md) and figure (results/figure5.svg)
 # make tables   set up, then every table of the paper (results/summary.md)
-# make test     set up, then every check
+# make test     set up, then every check but the slow ones:
+# make test-faults   kills, full disks, damaged files, hostile input (docs/reliability.md)
 # After the first of them, use Snakemake directly: `. .venv/bin/activate`, then `snakemake results/table5.md --cores all`.
 
 BIN := .venv/bin
 READY := .venv/.ready
 LOCK := envs/requirements.lock
 
-.PHONY: table5 tables test bench lint lock setup
+.PHONY: table5 tables test test-faults bench lint lock setup
 
 table5: setup
 	$(BIN)/snakemake results/table5.md results/figure5.svg --cores all
@@ -17,6 +18,9 @@ tables: setup
 
 test: lint
 	$(BIN)/python -m pytest
+
+test-faults: setup
+	$(BIN)/python -m pytest tests/faults
 
 lint: setup
 	$(BIN)/ruff check .

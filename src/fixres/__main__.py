@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> int:
 
     try:
         stopping.listen()
-        with job.remembering():
+        with job.remembering_inputs():
             run(rest)
     except (Exception, KeyboardInterrupt, stopping.Stopped) as error:
         return _told(stage, error)

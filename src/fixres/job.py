@@ -106,8 +106,8 @@ _read: dict[Path, tuple[tuple, str]] | None = None  # what this job has read: id
 
 
 @contextlib.contextmanager
-def remembering() -> Iterator[None]:
-    """Within the block this process is a job: `atomic` publishes only while what `reading` names is unchanged."""
+def remembering_inputs() -> Iterator[None]:
+    """Meanwhile this process is a job: `atomic` publishes only while what `reading` names is unchanged."""
     global _read
     _read = {}
     try:

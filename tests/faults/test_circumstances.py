@@ -5,12 +5,16 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import termios
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import ENVIRONMENT, fixres
+from snakemake.scheduling.job_scheduler import JobScheduler
 from test_distributed import TRAINING, TWO
 from test_stages import EVALUATE, TRAIN, same
 
@@ -34,6 +38,7 @@ from faults.helpers import (
     unfinished,
     until,
 )
+from fixres import workflow as workflows
 from fixres.models import weights, zoo
 from fixres.stages import evaluate
 
@@ -259,6 +264,17 @@ def test_a_terminal_that_is_closed(undisturbed, tmp_path, happened):
     assert "resuming after step" in (workflow.folder / LARGE_BASE / "train.log").read_text()
     assert differing(final(workflow.folder), final(undisturbed.folder)) == []
     happened("a closed terminal", "SIGHUP", 1, "the training keeps its last step, no lock is left; the same command: the same bytes")
+
+
+def test_a_signal_does_not_wait_for_what_it_interrupts():
+    """Snakemake is told to end while its main thread holds the locks that its handler takes."""
+    workflows.end_without_waiting()
+    scheduler = SimpleNamespace(_lock=threading.Lock(), _open_jobs=threading.Semaphore(0), _user_kill=None, told=None)
+    scheduler.told = lambda: JobScheduler.told(scheduler)
+    with scheduler._lock:
+        JobScheduler.exit_gracefully(scheduler, signal.SIGTERM, None)
+    assert scheduler._open_jobs.acquire(timeout=60)
+    assert scheduler._user_kill == "graceful"
 
 
 def drained(terminal: int) -> None:

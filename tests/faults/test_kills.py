@@ -17,6 +17,7 @@ from faults.helpers import (
     final,
     jobs,
     killed,
+    members,
     prepared,
     started,
     until,
@@ -106,7 +107,7 @@ class Worker:
         if failed:
             self.kills[victim] += 1
             self.resumable += bool(checkpoints(workflow))
+            until(lambda: not members(process.pid), f"the end of all that Snakemake had started, {victim} killed")
             if victim == "snakemake":
-                until(lambda: not jobs(process.pid), "the end of its jobs")
                 workflow.run("--unlock")
         return failed

@@ -1,9 +1,11 @@
 """Work on many files, spread over processes."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
+from fixres import stopping
 from fixres.job import log
 
 W, R = TypeVar("W"), TypeVar("R")
@@ -14,7 +16,7 @@ def spread(function: Callable[[W], R], works: Iterable[W], processes: int) -> It
     pool = None
     if processes > 1:
         try:
-            pool = ProcessPoolExecutor(processes)
+            pool = ProcessPoolExecutor(processes, initializer=stopping.end_with_parent, initargs=(os.getpid(),))
         except OSError as error:
             log(f"one process in place of {processes}: there is no room for their locks in /dev/shm ({error.strerror})")
     if pool is None:

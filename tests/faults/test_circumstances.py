@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import snakemake.api  # noqa: F401 (before fixres.workflow: they import each other)
 from conftest import ENVIRONMENT, fixres
 from snakemake.scheduling.job_scheduler import JobScheduler
 from test_distributed import TRAINING, TWO

@@ -40,6 +40,8 @@ from faults.helpers import (
     until,
 )
 from fixres import workflow as workflows
+from fixres.data.workers import spread
+from fixres.job import JobError
 from fixres.models import weights, zoo
 from fixres.stages import evaluate
 
@@ -220,6 +222,15 @@ def test_no_room_in_dev_shm(undisturbed, bench, tmp_path, happened):
     config = undisturbed.folder / DATA / "manifest/config.json"
     assert "/dev/shm" in cramped("manifest", "--config", config, "--root", images, "--threads", 2, "--out", tmp_path / "m" / "manifest.npz")
     happened("folders", "no room in /dev/shm", 3, "training: the same bits; images rendered and checked by one process")
+
+
+def test_a_worker_that_is_killed_is_told():
+    with pytest.raises(JobError, match="one of 2 processes was killed"):
+        list(spread(suicide, range(2), 2))
+
+
+def suicide(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("name", [ELSEWHERE])

@@ -32,6 +32,7 @@ bench: setup
 	$(BIN)/python benchmarks/where_time_goes.py
 	$(BIN)/python benchmarks/loaders.py
 	$(BIN)/python benchmarks/manifest.py
+	$(BIN)/python benchmarks/side_by_side.py
 
 setup: $(READY)
 

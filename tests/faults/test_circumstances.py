@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import termios
@@ -245,12 +244,11 @@ def test_a_folder_with_any_name(undisturbed, tmp_path, happened, name):
 
 
 def test_a_terminal_that_is_closed(undisturbed, tmp_path, happened):
-    """A shell whose terminal goes away tells what runs in it: no lock is left, and the same command goes on."""
+    """Snakemake and its jobs are told, as a shell tells what runs in it; no lock is left, and the same command goes on."""
     workflow = unfinished(undisturbed, tmp_path / "copy")
     ours, theirs = os.openpty()
-    shell = ["bash", "--norc", "-ic", f"{shlex.join(workflow.command(*PAGES))}; true"]
     process = subprocess.Popen(
-        shell,
+        workflow.command(*PAGES),
         cwd=workflow.folder,
         env=workflow.env,
         stdin=theirs,
@@ -268,7 +266,8 @@ def test_a_terminal_that_is_closed(undisturbed, tmp_path, happened):
 
     until(training, "a checkpoint", process)
     os.close(ours)
-    process.wait(PATIENCE)
+    os.killpg(process.pid, signal.SIGHUP)
+    assert process.wait(PATIENCE) != 0
     until(lambda: not members(process.pid), "the end of all that ran there")
     assert not (workflow.folder / LARGE_BASE / "weights.safetensors").exists()
     assert "train stopped by SIGHUP" in (workflow.folder / LARGE_BASE / "train.log").read_text()

@@ -1,13 +1,13 @@
 # make table5   set up, then the paper's central table (results/table5.md) and figure (results/figure5.svg)
 # make tables   set up, then every table of the paper (results/summary.md)
-# make test     set up, then every check
+# make test     set up, then every check; make test-slurm: profiles/slurm on a SLURM of its own (as root, on Debian)
 # After the first of them, use Snakemake directly: `. .venv/bin/activate`, then `snakemake results/table5.md --cores all`.
 
 BIN := .venv/bin
 READY := .venv/.ready
 LOCK := envs/requirements.lock
 
-.PHONY: table5 tables test bench lint lock setup
+.PHONY: table5 tables test test-slurm bench lint lock setup
 
 table5: setup
 	$(BIN)/snakemake results/table5.md results/figure5.svg --cores all
@@ -17,6 +17,9 @@ tables: setup
 
 test: lint
 	$(BIN)/python -m pytest
+
+test-slurm: setup
+	$(BIN)/python -m pytest tests/slurm
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,0 +1,140 @@
+#!/bin/bash
+# A SLURM on this machine alone, from Debian's packages, to try profiles/slurm on: munge, slurmctld, and two nodes, each a slurmd with two
+# pretended GPUs (plain files: SLURM counts them and sets CUDA_VISIBLE_DEVICES). Partition gpu is the first node, partition cpu both.
+#
+#   eval "$(tests/slurm/cluster.sh start)"     # as root; installs what is missing; prints the variables to set
+#   snakemake tables --workflow-profile profiles/slurm --configfile configs/smoke.yaml
+#   tests/slurm/cluster.sh status
+#   tests/slurm/cluster.sh stop
+#   tests/slurm/cluster.sh start_node n1       # after its slurmd was killed
+#
+# Keys, configuration, state and logs lie in one folder (FIXRES_SLURM, default /tmp/fixres-slurm); nothing is written to /etc, and everything
+# listens on 127.0.0.1. Exit status 77: it cannot be started here; the reason is printed.
+set -euo pipefail
+
+folder=${FIXRES_SLURM:-/tmp/fixres-slurm}
+port=${FIXRES_SLURM_PORT:-16817} # and the two behind it
+export SLURM_CONF=$folder/slurm.conf
+PATH=$PATH:/usr/sbin:/sbin
+
+say() { printf 'cluster: %s\n' "$*" >&2; }
+cannot() {
+    say "$*"
+    exit 77
+}
+
+install() {
+    command -v slurmctld slurmd squeue munged >/dev/null && return
+    command -v apt-get >/dev/null || cannot "slurmctld, slurmd and munged are not installed, and there is no apt-get to install them with"
+    say "installing slurm-wlm and munge"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge; } >"$folder/apt.log" 2>&1 \
+        || cannot "apt-get could not install slurm-wlm and munge: $(grep -m 1 '^E:' "$folder/apt.log" || tail -n 1 "$folder/apt.log")"
+}
+
+configure() {
+    local host
+    host=$(uname -n)
+    host=${host%%.*}
+    mkdir -p "$folder/state" "$folder/bin"
+    chmod 755 "$folder" # munge's socket must be reachable for every user
+    (umask 077 && head -c 1024 /dev/urandom >"$folder/munge.key")
+    touch "$folder/gpu0" "$folder/gpu1"
+    # The jobstep plugin takes every SLURM_* variable away from the srun inside a job; SLURM_CONF is one of them.
+    printf '#!/bin/sh\nSLURM_CONF=%s exec %s "$@"\n' "$SLURM_CONF" "$(command -v srun)" >"$folder/bin/srun"
+    chmod 755 "$folder/bin/srun"
+    # Nothing here needs cgroups or a database. Short timers, so that tests wait for work and not for SLURM; cred_expire is also how long
+    # a requeued job must wait. The nodes pretend more processors and memory than the machine has.
+    cat >"$folder/slurm.conf" <<CONF
+ClusterName=fixres
+SlurmctldHost=$host(127.0.0.1)
+SlurmUser=root
+SlurmctldPort=$port
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket=$folder/munge.socket,cred_expire=5
+StateSaveLocation=$folder/state
+SlurmdSpoolDir=$folder/spool-%n
+SlurmctldPidFile=$folder/slurmctld.pid
+SlurmdPidFile=$folder/%n.pid
+SlurmctldLogFile=$folder/slurmctld.log
+SlurmdLogFile=$folder/%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU_Memory
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+JobCompType=jobcomp/filetxt
+JobCompLoc=$folder/jobs.txt
+GresTypes=gpu
+SlurmdParameters=config_overrides
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
+ReturnToService=2
+SlurmdTimeout=15
+BatchStartTimeout=1
+MessageTimeout=5
+KillWait=10
+MinJobAge=300
+InactiveLimit=0
+OverTimeLimit=0
+NodeName=DEFAULT NodeHostname=$host NodeAddr=127.0.0.1 CPUs=16 RealMemory=256000 Gres=gpu:2
+NodeName=n1 Port=$((port + 1))
+NodeName=n2 Port=$((port + 2))
+PartitionName=cpu Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes=n1 MaxTime=INFINITE State=UP
+CONF
+    printf 'AutoDetect=off\nNodeName=n[1-2] Name=gpu File=%s/gpu[0-1]\n' "$folder" >"$folder/gres.conf"
+}
+
+start_node() { slurmd -f "$SLURM_CONF" -N "$1"; }
+
+ready() { [ "$(sinfo -h -N -p cpu -o %t 2>/dev/null | tr '\n' ' ')" = "idle idle " ]; }
+
+start() {
+    [ "$(id -u)" = 0 ] || cannot "it needs root, to install packages and to run slurmd"
+    [ ! -e "$folder/slurmctld.pid" ] || { say "$folder is in use; stop it first" && exit 1; }
+    mkdir -p "$folder"
+    install
+    configure
+    munged --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" --pid-file="$folder/munged.pid" \
+        --log-file="$folder/munged.log" --seed-file="$folder/munged.seed" 2>>"$folder/munged.log"
+    slurmctld -f "$SLURM_CONF" -c
+    start_node n1
+    start_node n2
+    for _ in $(seq 300); do
+        ready && break
+        sleep 0.1
+    done
+    ready || { tail -n 5 "$folder"/{munged,slurmctld,n1,n2}.log >&2 && say "the nodes are not idle after 30 s; see $folder/*.log" && exit 1; }
+    printf 'export SLURM_CONF=%q PATH=%q:$PATH\n' "$SLURM_CONF" "$folder/bin"
+}
+
+# Ends what this script started: by the process ids that the daemons wrote down.
+stop() {
+    [ -e "$SLURM_CONF" ] || return 0
+    scancel --me 2>/dev/null || true
+    for _ in $(seq 150); do # until the last job's processes are gone
+        [ -n "$(squeue -h 2>/dev/null)" ] || break
+        sleep 0.1
+    done
+    local name
+    for name in n1 n2 slurmctld munged; do
+        [ -s "$folder/$name.pid" ] || continue
+        kill "$(cat "$folder/$name.pid")" 2>/dev/null || true
+        while kill -0 "$(cat "$folder/$name.pid" 2>/dev/null || echo none)" 2>/dev/null; do sleep 0.1; done
+        rm -f "$folder/$name.pid"
+    done
+}
+
+status() {
+    sinfo -N -o '%N %T %c CPUs %m MB %G'
+    squeue -o '%i %T %P %N %b %k'
+}
+
+case ${1-} in
+    start | stop | status) "$1" ;;
+    start_node) start_node "${2:?which node: n1 or n2}" ;;
+    *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+esac

@@ -1,6 +1,6 @@
 #!/bin/bash
 # A SLURM on this machine alone, from Debian's packages, to try profiles/slurm on: munge, slurmctld, and two nodes, each a slurmd with two
-# pretended GPUs (plain files: SLURM counts them and sets CUDA_VISIBLE_DEVICES). Partition gpu is the first node, partition cpu both.
+# pretended GPUs (null devices: SLURM counts them and sets CUDA_VISIBLE_DEVICES). Partition gpu is the first node, partition cpu both.
 #
 #   eval "$(tests/slurm/cluster.sh start)"     # as root; installs what is missing; prints the variables to set
 #   snakemake tables --workflow-profile profiles/slurm --configfile configs/smoke.yaml
@@ -35,10 +35,11 @@ configure() {
     local host
     host=$(uname -n)
     host=${host%%.*}
+    rm -rf "$folder"/{state,bin,spool-*,gpu*,*.pid,*.log,jobs.txt}
     mkdir -p "$folder/state" "$folder/bin"
     chmod 755 "$folder" # munge's socket must be reachable for every user
     (umask 077 && head -c 1024 /dev/urandom >"$folder/munge.key")
-    touch "$folder/gpu0" "$folder/gpu1"
+    mknod "$folder/gpu0" c 1 3 && mknod "$folder/gpu1" c 1 3 # as /dev/null: SLURM wants devices, and opens none
     # The jobstep plugin takes every SLURM_* variable away from the srun inside a job; SLURM_CONF is one of them.
     printf '#!/bin/sh\nSLURM_CONF=%s exec %s "$@"\n' "$SLURM_CONF" "$(command -v srun)" >"$folder/bin/srun"
     chmod 755 "$folder/bin/srun"
@@ -64,6 +65,7 @@ TaskPlugin=task/none
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
+DefMemPerCPU=1000
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/filetxt
@@ -79,9 +81,9 @@ KillWait=10
 MinJobAge=300
 InactiveLimit=0
 OverTimeLimit=0
-NodeName=DEFAULT NodeHostname=$host NodeAddr=127.0.0.1 CPUs=16 RealMemory=256000 Gres=gpu:2
-NodeName=n1 Port=$((port + 1))
-NodeName=n2 Port=$((port + 2))
+NodeName=DEFAULT CPUs=16 RealMemory=256000 Gres=gpu:2
+NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 1))
+NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 2))
 PartitionName=cpu Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=n1 MaxTime=INFINITE State=UP
 CONF
@@ -90,41 +92,56 @@ CONF
 
 start_node() { slurmd -f "$SLURM_CONF" -N "$1"; }
 
-ready() { [ "$(sinfo -h -N -p cpu -o %t 2>/dev/null | tr '\n' ' ')" = "idle idle " ]; }
+alive() { [ -s "$folder/$1.pid" ] && readlink "/proc/$(cat "$folder/$1.pid")/exe" >/dev/null; } # no zombie
+
+# Until a command succeeds, at most 30 seconds.
+until_true() {
+    local end=$((SECONDS + 30))
+    until "$@"; do
+        [ $SECONDS -lt $end ] || return 1
+        sleep 0.1
+    done
+}
+
+ready() { ! alive slurmctld || [ "$(timeout 5 sinfo -h -N -p cpu -o %t 2>/dev/null | tr '\n' ' ')" = "idle idle " ]; }
+no_jobs() { [ -z "$(timeout 5 squeue -h 2>/dev/null)" ]; }
+gone() { ! alive "$1"; }
 
 start() {
     [ "$(id -u)" = 0 ] || cannot "it needs root, to install packages and to run slurmd"
-    [ ! -e "$folder/slurmctld.pid" ] || { say "$folder is in use; stop it first" && exit 1; }
     mkdir -p "$folder"
+    if alive slurmctld; then
+        say "$folder is in use; stop it first"
+        exit 1
+    fi
     install
     configure
     munged --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" --pid-file="$folder/munged.pid" \
         --log-file="$folder/munged.log" --seed-file="$folder/munged.seed" 2>>"$folder/munged.log"
     slurmctld -f "$SLURM_CONF" -c
+    until_true alive slurmctld
     start_node n1
     start_node n2
-    for _ in $(seq 300); do
-        ready && break
-        sleep 0.1
-    done
-    ready || { tail -n 5 "$folder"/{munged,slurmctld,n1,n2}.log >&2 && say "the nodes are not idle after 30 s; see $folder/*.log" && exit 1; }
+    if ! until_true ready || ! alive slurmctld; then
+        say "the nodes did not come up; see $folder/*.log"
+        grep -h -E 'error|fatal' "$folder"/*.log | tail -n 8 >&2
+        stop
+        exit 1
+    fi
     printf 'export SLURM_CONF=%q PATH=%q:$PATH\n' "$SLURM_CONF" "$folder/bin"
 }
 
 # Ends what this script started: by the process ids that the daemons wrote down.
 stop() {
-    [ -e "$SLURM_CONF" ] || return 0
-    scancel --me 2>/dev/null || true
-    for _ in $(seq 150); do # until the last job's processes are gone
-        [ -n "$(squeue -h 2>/dev/null)" ] || break
-        sleep 0.1
-    done
     local name
+    if alive slurmctld; then
+        timeout 5 scancel --me || true
+        until_true no_jobs || true
+    fi
     for name in n1 n2 slurmctld munged; do
-        [ -s "$folder/$name.pid" ] || continue
-        kill "$(cat "$folder/$name.pid")" 2>/dev/null || true
-        while kill -0 "$(cat "$folder/$name.pid" 2>/dev/null || echo none)" 2>/dev/null; do sleep 0.1; done
-        rm -f "$folder/$name.pid"
+        alive "$name" || continue
+        kill "$(cat "$folder/$name.pid")"
+        until_true gone "$name" || kill -9 "$(cat "$folder/$name.pid")"
     done
 }
 

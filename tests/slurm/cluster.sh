@@ -92,7 +92,8 @@ CONF
 
 start_node() { slurmd -f "$SLURM_CONF" -N "$1"; }
 
-alive() { [ -s "$folder/$1.pid" ] && readlink "/proc/$(cat "$folder/$1.pid")/exe" >/dev/null; } # no zombie
+id_of() { cat "$folder/$1.pid" 2>/dev/null || echo none; }
+alive() { readlink "/proc/$(id_of "$1")/exe" >/dev/null; } # a zombie has none
 
 # Until a command succeeds, at most 30 seconds.
 until_true() {
@@ -140,8 +141,8 @@ stop() {
     fi
     for name in n1 n2 slurmctld munged; do
         alive "$name" || continue
-        kill "$(cat "$folder/$name.pid")"
-        until_true gone "$name" || kill -9 "$(cat "$folder/$name.pid")"
+        kill "$(id_of "$name")"
+        until_true gone "$name" || kill -9 "$(id_of "$name")"
     done
 }
 

@@ -63,7 +63,7 @@ class Cluster:
     def ended(self, folder: Path) -> list[dict[str, str]]:
         """The jobs that a workflow in `folder` had submitted and that have ended, as SLURM wrote them down."""
         lines = (self.folder / "jobs.txt").read_text().splitlines() if (self.folder / "jobs.txt").exists() else []
-        jobs = [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines]
+        jobs = [dict(re.findall(r"(\w+)=(.*?) *(?=\w+=|$)", line)) for line in lines]
         return [job for job in jobs if job["WorkDir"] == str(folder)]
 
     def waiting(self) -> int:
@@ -294,7 +294,7 @@ def test_two_nodes_train_to_the_same_bits_as_one(cluster, profile, undisturbed, 
     folder = copied(undisturbed, tmp_path / "two nodes", {"nodes": 2, "gpus": 1})
     with running(on_slurm(folder, profile, WEIGHTS[0], "--set-resources", "train:slurm_partition=cpu"), folder, cluster.env) as process:
         assert process.wait(180) == 0, said(folder)
-    (job,) = cluster.ended(folder)
+    (job,) = cluster.ended(folder)  # and not in a second try
     assert (job["NodeList"], job["NodeCnt"]) == ("n[1-2]", "2")
     log = log_of(folder, BASE.format(16))
     assert "srun --nodes=2" in log

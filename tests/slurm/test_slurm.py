@@ -67,7 +67,7 @@ class Cluster:
         return [job for job in jobs if job["WorkDir"] == str(folder)]
 
     def waiting(self) -> int:
-        return len(self("squeue", "-h", "-t", "PENDING", "-o", "%i").split())
+        return len(self("squeue", "-h", "-p", "gpu", "-t", "PENDING", "-o", "%i").split())
 
 
 @pytest.fixture(scope="session")
@@ -204,6 +204,17 @@ FAULTS = {ADAPTED: cancelled, BASE.format(32): out_of_time, BASE.format(24): war
 LAST = BASE.format(16)  # the node goes down when nothing else is there to be disturbed
 
 
+@pytest.fixture(scope="session")
+def smoke(cluster, tmp_path_factory) -> Iterator[tuple[Path, subprocess.Popen]]:
+    """Tables at the smoke scale that have jobs of every stage, beside the other tests: these mostly wait."""
+    folder = tmp_path_factory.mktemp("smoke")
+    shutil.copy(ROOT / "config.yaml", folder)
+    pages = [f"results/{table}.md" for table in ("table4", "table5", "table7", "table8", "appendixA.1")]
+    words = [*pages, "--configfile", ROOT / "configs/smoke.yaml", "--group-components", "images=8", "adapt=8", "--jobs", 3]
+    with running(on_slurm(folder, ROOT / "profiles/slurm", *words), folder, cluster.env) as process:
+        yield folder, process
+
+
 class Disturbed(NamedTuple):
     folder: Path
     struck: dict[str, str]  # run -> number of the allocation that was hit
@@ -212,7 +223,7 @@ class Disturbed(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def disturbed(cluster, profile, undisturbed, tmp_path_factory) -> Disturbed:
+def disturbed(cluster, smoke, profile, undisturbed, tmp_path_factory) -> Disturbed:
     """Four trainings and a fine-tuning on two GPUs. All but one are ended early, and config.yaml changes while they wait."""
     folder = copied(undisturbed, tmp_path_factory.mktemp("slurm") / "Läufe im Verbund", {"gpus": 1})
     samples, struck, done = [], {}, threading.Event()
@@ -243,8 +254,8 @@ def disturbed(cluster, profile, undisturbed, tmp_path_factory) -> Disturbed:
             until(lambda: jobs_in(folder), process, folder)
             waiting = cluster.waiting()
             (folder / "config.yaml").write_text("table5: {k_train: [16")
-            until(strike, process, folder)
-            assert process.wait(180) == 0, said(folder)
+            until(strike, process, folder, 180)
+            assert process.wait(240) == 0, said(folder)
         finally:
             done.set()
             watch.join()
@@ -259,11 +270,10 @@ def log_of(folder: Path, run: str) -> str:
 
 
 def test_gpu_jobs_never_exceed_the_gres(disturbed):
-    assert max(map(len, disturbed.samples)) == 2
-    for jobs in disturbed.samples:
-        gpus = [job.gpus for job in jobs]
-        assert set(gpus) <= {"0", "1"}
-        assert len(gpus) == len(set(gpus)), jobs
+    together = [{(job.slurm, job.gpus) for job in jobs} for jobs in disturbed.samples]  # once each, though a process may be forking
+    assert max(map(len, together)) == 2
+    for jobs in together:
+        assert sorted(gpus for _, gpus in jobs) in ([], ["0"], ["1"], ["0", "1"]), jobs
 
 
 ENDED_AS = {ADAPTED: "CANCELLED", BASE.format(32): "TIMEOUT", BASE.format(24): "FAILED"}
@@ -277,7 +287,7 @@ def test_what_is_ended_early_is_submitted_again_and_goes_on_to_the_same_bits(clu
         assert states[number] == "COMPLETED"
     else:
         assert states[number] == ENDED_AS[run]
-        assert f"SLURM-job '{number}' failed" in said(disturbed.folder)
+        assert said(disturbed.folder).count("Trying to restart") == len(ENDED_AS)
     assert "resuming after step" in log_of(disturbed.folder, run)
     weights = Path("results", run, "weights.safetensors")
     assert (disturbed.folder / weights).read_bytes() == (undisturbed / weights).read_bytes()
@@ -302,21 +312,22 @@ def test_two_nodes_train_to_the_same_bits_as_one(cluster, profile, undisturbed, 
     assert (folder / WEIGHTS[0]).read_bytes() == (undisturbed / WEIGHTS[0]).read_bytes()
 
 
-def test_the_smoke_tables_go_through_sbatch(cluster, tmp_path):
+def test_the_smoke_tables_go_through_sbatch(cluster, smoke):
     """Nothing but pages and resolved configurations is computed where Snakemake runs, and short jobs share submissions."""
-    shutil.copy(ROOT / "config.yaml", tmp_path)
-    words = ["tables", "--configfile", ROOT / "configs/smoke.yaml", "--group-components", "images=8", "adapt=8"]
-    with running(on_slurm(tmp_path, ROOT / "profiles/slurm", *words), tmp_path, cluster.env) as process:
-        assert process.wait(400) == 0, said(tmp_path)
-    text = said(tmp_path)
+    folder, process = smoke
+    assert process.wait(400) == 0, said(folder)
+    text = said(folder)
     counts = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)}
     submitted = set(re.findall(r"has been submitted with SLURM jobid (\d+)", text))
-    ended = cluster.ended(tmp_path)
+    ended = cluster.ended(folder)
     assert {job["JobId"] for job in ended} == submitted
     assert {job["JobState"] for job in ended} == {"COMPLETED"}
     here = set(re.findall(r"^localrule (\w+):", text, re.MULTILINE))
-    assert here <= {"resolve", "table", "figure", "summary", "tables"}
-    jobs = sum(n for rule, n in counts.items() if rule not in here and rule != "total")
-    print(f"{jobs} jobs in {len(submitted)} submissions")
-    assert len(submitted) < 50 < jobs
-    assert "Table 5" in (tmp_path / "results/table5.md").read_text()
+    assert here == {"resolve", "table"}
+    jobs = {rule: n for rule, n in counts.items() if rule not in {*here, "total"}}
+    assert set(jobs) == {"render", "manifest", "train", "match", "finetune", "evaluate", "time"}
+    assert len(submitted) < 20 < 60 < sum(jobs.values())
+    # What shares a submission runs there in turn, and so asks for no more than one of it; `render` and `time` want the whole node.
+    assert {int(job["ProcCnt"]) for job in ended} == {1, 16}
+    assert max(int(job["TimeLimit"]) for job in ended) >= 8 * 60
+    assert "Top-1" in (folder / "results/table5.md").read_text()

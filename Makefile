@@ -1,13 +1,15 @@
 # make table5   set up, then the paper's central table (results/table5.md) and figure (results/figure5.svg)
 # make tables   set up, then every table of the paper (results/summary.md)
-# make test     set up, then every check; make test-slurm: profiles/slurm on a SLURM of its own (as root, on Debian)
+# make test     set up, then every check but the slow ones:
+# make test-faults   kills, full disks, damaged files, hostile input (docs/reliability.md)
+# make test-slurm    profiles/slurm on a SLURM of its own, as root on Debian (docs/cluster.md)
 # After the first of them, use Snakemake directly: `. .venv/bin/activate`, then `snakemake results/table5.md --cores all`.
 
 BIN := .venv/bin
 READY := .venv/.ready
 LOCK := envs/requirements.lock
 
-.PHONY: table5 tables test test-slurm bench lint lock setup
+.PHONY: table5 tables test test-faults test-slurm bench lint lock setup
 
 table5: setup
 	$(BIN)/snakemake results/table5.md results/figure5.svg --cores all
@@ -17,6 +19,9 @@ tables: setup
 
 test: lint
 	$(BIN)/python -m pytest
+
+test-faults: setup
+	$(BIN)/python -m pytest tests/faults
 
 test-slurm: setup
 	$(BIN)/python -m pytest tests/slurm
@@ -31,6 +36,7 @@ bench: setup
 	$(BIN)/python benchmarks/where_time_goes.py
 	$(BIN)/python benchmarks/loaders.py
 	$(BIN)/python benchmarks/manifest.py
+	$(BIN)/python benchmarks/side_by_side.py
 
 setup: $(READY)
 

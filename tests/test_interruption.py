@@ -50,8 +50,8 @@ def undisturbed(tmp_path_factory, tiny) -> dict:
 
 @pytest.mark.parametrize("number", stopping.SIGNALS, ids=lambda s: s.name)
 def test_a_training_that_is_asked_to_end_keeps_its_last_step(bench, undisturbed, number):  # noqa: F811
-    """The checkpoint that the signal makes is resumed, to the same bits."""
-    process = start(bench, LONGER, "--checkpoint-seconds", 0.3)
+    """The same command goes on there, and ends with the same bits."""
+    process = start(bench, LONGER, "--checkpoint-seconds", 0)
     wait_for(lambda: kept(bench), process)
     process.terminate() if number == signal.SIGTERM else process.send_signal(number)
     log = process.communicate(timeout=60)[1]
@@ -63,9 +63,32 @@ def test_a_training_that_is_asked_to_end_keeps_its_last_step(bench, undisturbed,
     assert same(bench.read(), undisturbed)
 
 
+def test_the_signal_makes_a_checkpoint_of_the_step_that_it_came_in(tmp_path, monkeypatch):
+    """With none due for an hour: the signal comes while the fifth batch is loaded, and stands after its step."""
+    handlers = {number: signal.getsignal(number) for number in stopping.SIGNALS}
+    monkeypatch.setattr(stopping, "_asked", None)
+
+    def stream(first: int):
+        for step in range(first, 60):
+            if step == 4:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            yield (torch.ones(4, 2),), torch.zeros(4, dtype=torch.long)
+
+    recipe = TRAIN["recipe"] | {"epochs": 2, "batch_size": 4}
+    network, checkpoints = Diverging(-1), Checkpoints(tmp_path / "checkpoints", "key")
+    try:
+        stopping.listen()
+        with pytest.raises(stopping.Stopped, match="SIGUSR1"):
+            sgd.fit(network, network, stream, recipe, 30, checkpoints, 3600, Device(torch.device("cpu"), "fp32"), sgd.Batch(4, 1, 1))
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert [file.name for file in (tmp_path / "checkpoints").iterdir()] == ["step-000000005.safetensors"]
+
+
 @pytest.mark.parametrize("who", ["the one that watches", "the second process"])
 def test_several_processes_end_together(bench, who):  # noqa: F811
-    process = start(bench, LONGER, *TWO, "--checkpoint-seconds", 0.3)
+    process = start(bench, LONGER, *TWO, "--checkpoint-seconds", 0)
     wait_for(lambda: kept(bench), process)
     os.kill(process.pid if who == "the one that watches" else children(process.pid)[1], signal.SIGUSR1)
     log = process.communicate(timeout=60)[1]

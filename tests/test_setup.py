@@ -30,7 +30,7 @@ def test_the_conda_twin_has_the_locks_versions():
         name, version = requirement.split("==")
         assert f"{name}=={version}" in LOCK, requirement
     direct = re.findall(r"^([a-z0-9-]+)", (ROOT / "envs/requirements.in").read_text().split("# set-up")[0], re.MULTILINE)
-    assert {r.split("==")[0] for r in pip} == set(direct) - {"snakemake", "pygments", "pillow-simd"}
+    assert {r.split("==")[0] for r in pip} == set(direct) - {"snakemake", "snakemake-executor-plugin-slurm", "pygments", "pillow-simd"}
 
 
 def test_every_stage_explains_itself():

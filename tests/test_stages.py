@@ -489,7 +489,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
 
     with pytest.raises(RuntimeError):
         fail()
-    assert json.loads(file.read_text()) == {"a": 1}
+    assert job.read_json(file) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 

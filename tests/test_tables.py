@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fixres import plan
 from fixres.config import load
 from fixres.job import JobError
+from fixres.markdown import plain
 from fixres.paper import figures, pages, summary, tables, trends
 
 from conftest import ROOT  # isort: skip
@@ -102,8 +103,8 @@ def test_what_the_paper_did_not_print_stays_empty():
 
 
 def test_markdown_is_escaped_where_it_would_be_read_as_such():
-    assert tables._plain("a|b *c* `d` <e> [f] _g_\n h") == r"a\|b \*c\* \`d\` \<e> \[f] \_g\_ h"
-    assert tables._plain("k_test https://a.b/c_d-e.pth") == "k_test https://a.b/c_d-e.pth"
+    assert plain("a|b *c* `d` <e> [f] _g_\n h") == r"a\|b \*c\* \`d\` \<e> \[f] \_g\_ h"
+    assert plain("k_test https://a.b/c_d-e.pth") == "k_test https://a.b/c_d-e.pth"
 
 
 def test_text_from_the_configuration_is_escaped():
@@ -198,7 +199,7 @@ def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
     assert [row["source"] for row in rows] == [c["source"] for c in shown]
     assert all((row["ours"] == "") == (row["source"] != "measured") for row in rows)
     for reason in tables.missing(page):
-        assert tables._plain(reason) in text
+        assert plain(reason) in text
 
 
 def trends_of(ours: list[float], paper: list[float], std: float = 0.1) -> tuple[list[trends.Pair], set]:

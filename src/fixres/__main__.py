@@ -40,6 +40,14 @@ def _threads(arguments: list[str]) -> None:
             os.environ[name] = threads
 
 
+def _say(message: str) -> None:
+    """On stderr, which is a job's log; where that lies on the disk that is full, on stdout, which is Snakemake's."""
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except OSError:
+        print(message, flush=True)
+
+
 def _told(stage: str, error: BaseException) -> int:
     """Say how a stage ended, as one message where a person can act on it; returns the exit code, or raises what is a bug."""
     import errno
@@ -50,19 +58,18 @@ def _told(stage: str, error: BaseException) -> int:
 
     asked = str(error) if isinstance(error, stopping.Stopped) else stopping.asked()
     if asked:  # whatever the libraries have made of it
-        print(f"\n{stage} stopped by {asked}; the same command goes on where it was", file=sys.stderr)
+        _say(f"\n{stage} stopped by {asked}; the same command goes on where it was")
         return stopping.AGAIN
     if isinstance(error, KeyboardInterrupt):
-        print(f"\n{stage} interrupted; the same command resumes it", file=sys.stderr)
+        _say(f"\n{stage} interrupted; the same command resumes it")
         return 130
     if isinstance(error, (JobError, ConfigError)):
-        print(f"\nerror in {stage}: {error}", file=sys.stderr)
+        _say(f"\nerror in {stage}: {error}")
         return 1
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-        print(
+        _say(
             f"\nerror in {stage}: {error.filename or 'the results folder'}: {os.strerror(error.errno)}. Nothing finished is lost: make "
-            "room or allow writing there, then give the same command again",
-            file=sys.stderr,
+            "room or allow writing there, then give the same command again"
         )
         return 1
     raise error
@@ -89,8 +96,8 @@ def main(arguments: list[str]) -> int:
 
     try:
         stopping.listen()
-        job.remember_inputs()
-        run(rest)
+        with job.remembering_inputs():
+            run(rest)
     except (Exception, KeyboardInterrupt, stopping.Stopped) as error:
         return _told(stage, error)
     return 0

@@ -105,10 +105,15 @@ def _content(path: Path) -> str:
 _read: dict[Path, tuple[tuple, str]] | None = None  # what this job has read: identity and digest; None: this process is no job
 
 
-def remember_inputs() -> None:
-    """This process is a job: from now on, `atomic` publishes only while what `reading` names is unchanged."""
+@contextlib.contextmanager
+def remembering_inputs() -> Iterator[None]:
+    """Meanwhile this process is a job: `atomic` publishes only while what `reading` names is unchanged."""
     global _read
     _read = {}
+    try:
+        yield
+    finally:
+        _read = None
 
 
 def reading(*paths: Path) -> None:
@@ -143,12 +148,13 @@ def atomic(path: Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with open(temporary, "rb") as f:
-            os.fsync(f.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        unchanged()
-        os.replace(temporary, path)
+        with naming(path):
+            yield temporary
+            with open(temporary, "rb") as f:
+                os.fsync(f.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            unchanged()
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -228,3 +234,13 @@ def log_times(startup_cpu: float) -> None:
     """Close a log with where the processor time went: `benchmarks/where_time_goes.py` reads this line."""
     total, main = time.process_time(), time.thread_time()
     log(f"cpu: total {total:.2f} s, start-up {startup_cpu:.2f} s, main thread {main:.2f} s")
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An error of the file system names the file: Python's own name it when it cannot be opened, and not when it cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise

@@ -147,7 +147,8 @@ class Plan(Runs):
             size = [dataset.rendered.train_images, dataset.rendered.val_images] if dataset.rendered else None
             sets[name] = {"source": dataset.source, "images": size}
         jobs = {job: self.jobs[job] for job in sorted(set().union(*needed.values()))}
-        hardware = {"cache_gb": self.config.hardware.cache_gb, "processes": self.config.hardware.processes}
+        h = self.config.hardware
+        hardware = {"cache_gb": h.cache_gb, "processes": h.processes or max(h.gpus, 1)}
         return {"scale": self.config.scale, "twins": self.config.twins, "pages": needed, "datasets": sets, "jobs": jobs, **hardware}
 
     def needed(self, page: str) -> set[str]:

@@ -40,6 +40,14 @@ def listen() -> None:
             raise Stopped("SIGTERM")
 
 
+def end_with_parent(parent: int) -> None:
+    """In a process of a pool: be killed as soon as the one that has started it, `parent`, is gone. It would wait for work for ever."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
 def _ask(number: int, _frame: FrameType | None) -> None:
     global _asked
     again, _asked = _asked is not None, signal.Signals(number).name

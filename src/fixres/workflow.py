@@ -1,5 +1,6 @@
 """What the Snakefile needs of the package: the checked plan, and the environment that its jobs run in."""
 
+import _thread
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient
 from snakemake.iocontainers import Wildcards
+from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.workflow import Workflow
 
 from fixres import config, job, plan, stopping
@@ -141,12 +143,24 @@ def all_cores(workflow: Workflow) -> int | None:
     return workflow.resource_settings.cores if workflow.is_main_process else None
 
 
+def end_without_waiting() -> None:
+    """Let Snakemake end when it is told to (SIGTERM), at whatever moment that is.
+
+    Its handler takes locks. In the main thread, which it interrupts and which may hold them, it would wait for ever (Snakemake 9.27; seen
+    at one of a few closed terminals): here it runs in a thread of its own.
+    """
+    if not hasattr(JobScheduler, "told"):
+        JobScheduler.told = JobScheduler.exit_gracefully
+        JobScheduler.exit_gracefully = lambda scheduler, *_: _thread.start_new_thread(scheduler.told, ())
+
+
 def use_this_python(source: Path) -> None:
     """Let `python -m fixres` in a job be this package, run by the interpreter that runs Snakemake (or by a rule's conda environment)."""
     os.environ["PYTHONPATH"] = str(source)
     os.environ[stopping.SNAKEMAKE] = str(os.getpid())
     # Meant for the job, but sent to all that runs in an allocation, also to the Snakemake that waits for the job there.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    end_without_waiting()
     # A closed terminal: as SIGTERM, which lets the running jobs end (they were told, too) and leaves no lock behind.
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))

@@ -5,15 +5,19 @@ RA, or several test resolutions) is read and decoded once. What is handed over i
 that and the colour jitter happen on the device (`to_device`), alike for both loaders.
 
 DALI's own random crops depend on its batch size and threads; here it only executes rectangles that are given to it.
+
+The first time that a file is read it is compared with the manifest's checksum: an image of other content is other training data.
 """
 
 import functools
+import io
 import itertools
 import math
 import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +25,7 @@ import torch
 
 from fixres.data.manifest import Manifest
 from fixres.data.roc import Views
+from fixres.data.validate import checksum_of
 from fixres.device import send
 from fixres.job import JobError
 
@@ -135,15 +140,44 @@ def _layout(request: list[Crops], slots: list[int]) -> Layout:
     return Layout(np.array(images, np.int64), [np.array(c, np.int64) for c in crops])
 
 
+# --- whether a file is still the one that the manifest lists ---------------------------------------------------------------------
+
+
+class Listed:
+    """The checksums of a manifest's files, each handed out once: what has been compared is not compared again in this job."""
+
+    def __init__(self, manifest: Manifest):
+        self.folder, self.left = manifest.folder, manifest.checksum.copy()  # 0: nothing to compare (any more)
+
+    def take(self, images: np.ndarray) -> list[int]:
+        """The checksum of each of some rows."""
+        taken = self.left[images].tolist()
+        self.left[images] = 0
+        return taken
+
+    def read(self, file: str, checksum: int) -> bytes:
+        """The content of a file. Raises `JobError` naming it where it cannot be read or is not what the manifest was built from."""
+        try:
+            data = Path(file).read_bytes()
+        except OSError as error:
+            raise JobError(f"{file}: cannot be read ({error.strerror}); it was there when the manifest was built: restore it") from None
+        if checksum and checksum_of(data) != checksum:
+            raise JobError(
+                f"{file}: not the file that the manifest was built from: altered or cut short since. Restore it; or delete {self.folder}, "
+                "where this suite made it, and the manifest, and let Snakemake make both again"
+            )
+        return data
+
+
 # --- Pillow ------------------------------------------------------------------------------------------------------------------
 
 
-def _cut_pillow(file: str, crops: list[np.ndarray], request: list[Crops], out: list[np.ndarray]) -> None:
+def _cut_pillow(file: str, content: bytes, crops: list[np.ndarray], request: list[Crops], out: list[np.ndarray]) -> None:
     """Decode one image and write its crops where they belong in the batch."""
     from PIL import Image
 
     try:
-        with Image.open(file) as opened:
+        with Image.open(io.BytesIO(content)) as opened:
             image = opened.convert("RGB")
     except Exception as error:
         raise JobError(f"{file}: cannot be decoded ({error}); it was whole when the manifest was built: restore it") from None
@@ -169,17 +203,18 @@ def _pillow_batches(
 ) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
     def work(jobs: list[tuple], request: list[Crops], out: list[torch.Tensor]) -> None:
         arrays = [batch.numpy() for batch in out]
-        for file, *crops in jobs:
-            _cut_pillow(file, crops, request, arrays)
+        for file, checksum, *crops in jobs:
+            _cut_pillow(file, listed.read(file, checksum), crops, request, arrays)
 
     pinned = device.type == "cuda"  # so that the copy to the device does not wait for what it is computing
+    listed = Listed(manifest)
 
     with ThreadPoolExecutor(threads) as pool:
 
         def submit(request: list[Crops]) -> tuple:
             out = [torch.empty((len(views.image), k, k, 3), dtype=torch.uint8, pin_memory=pinned) for views, k in request]
             images, crops = _layout(request, _slots(request))
-            jobs = list(zip(manifest.files(images), *crops, strict=True))
+            jobs = list(zip(manifest.files(images), listed.take(images), *crops, strict=True))
             return request, out, [pool.submit(work, jobs[i::threads], request, out) for i in range(threads)]
 
         pending: deque = deque()
@@ -274,31 +309,42 @@ def _dali_batches(
         return
     slots = _slots(first)
     under_way: deque[tuple[list[Crops], Layout]] = deque()
+    listed = Listed(manifest)
+
+    def compare(images: np.ndarray) -> None:
+        fresh = [(file, checksum) for file, checksum in zip(manifest.files(images), listed.take(images), strict=True) if checksum]
+        for _ in pool.map(lambda work: listed.read(*work), fresh):
+            pass
 
     def source() -> Iterator[tuple]:
         for request in itertools.chain([first], stream):
-            under_way.append((request, _layout(request, slots)))
-            yield _dali_feed(manifest, *under_way[-1])
+            layout = _layout(request, slots)
+            compare(layout.images)
+            under_way.append((request, layout))
+            yield _dali_feed(manifest, request, layout)
 
     kinds = [Slot(k, views.cut, views.into is not None) for (views, k), n in zip(first, slots, strict=True) for _ in range(n)]
     pipeline = _dali_pipeline(source(), kinds, max(len(views.image) for views, _ in first), threads, device)
-    while True:
-        try:
-            # The outputs belong to torch's stream: its kernels wait for DALI's, and DALI takes the memory back only behind them.
-            outputs = pipeline.run(torch.cuda.current_stream(device) if device.type == "cuda" else None)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            # DALI names no file: name the ones that are gone, or else all of the batch.
-            files = manifest.files(under_way[0][1].images)
-            bad = [file for file in files if not os.path.isfile(file)] or files
-            listed = "\n  ".join(bad[:10])
-            raise JobError(
-                f"one of these {len(bad)} files cannot be loaded; they were whole when the manifest was built: restore them\n  {listed}\n"
-                f"DALI says: {str(error).strip().splitlines()[0]}"
-            ) from None
-        request, layout = under_way.popleft()
-        yield request, _assemble(outputs, layout, device)
+    with ThreadPoolExecutor(threads) as pool:
+        while True:
+            try:
+                # The outputs belong to torch's stream: its kernels wait for DALI's, and DALI takes the memory back only behind them.
+                outputs = pipeline.run(torch.cuda.current_stream(device) if device.type == "cuda" else None)
+            except StopIteration:
+                return
+            except JobError:
+                raise
+            except RuntimeError as error:
+                # DALI names no file: name the ones that are gone, or else all of the batch.
+                files = manifest.files(under_way[0][1].images)
+                bad = [file for file in files if not os.path.isfile(file)] or files
+                names = "\n  ".join(bad[:10])
+                raise JobError(
+                    f"one of these {len(bad)} files cannot be loaded; they were whole when the manifest was built: restore them\n"
+                    f"  {names}\nDALI says: {str(error).strip().splitlines()[0]}"
+                ) from None
+            request, layout = under_way.popleft()
+            yield request, _assemble(outputs, layout, device)
 
 
 def _assemble(outputs: tuple, layout: Layout, device: torch.device) -> list[torch.Tensor]:

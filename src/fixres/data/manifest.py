@@ -20,6 +20,7 @@ import numpy as np
 from fixres import job
 from fixres.data import sources, validate
 from fixres.job import JobError, atomic
+from fixres.markdown import visible
 
 SPLITS = ("train", "val")
 OBJECTS = "objects.csv"  # what the suite rendered: path, true apparent size, …
@@ -114,7 +115,7 @@ def build(
     if report:
         with atomic(report) as temporary:
             page = validate.report(of, folder, listing, seen, kept, stopped or notes)
-            temporary.write_text(page, encoding="utf-8", errors="surrogateescape")
+            temporary.write_text(page, encoding="utf-8")
     if stopped:
         raise JobError(_told(folder, bad, report))
     split, paths = listing.split, [path for (path, _, _), keep in zip(listing.images, kept.tolist(), strict=True) if keep]
@@ -139,7 +140,7 @@ def build(
 def _told(folder: Path, bad: list[validate.Remark], report: Path | None) -> str:
     """The error that names bad files."""
     lines = [f"{folder}: {len(bad)} bad file(s); replace or remove them, or leave them out by on_bad: exclude"]
-    lines += [f"  {folder / r.path}: {validate.KINDS[r.kind]}" + (f" ({r.text})" if r.text else "") for r in bad[:SHOWN]]
+    lines += [visible(f"  {folder / r.path}: {validate.KINDS[r.kind]}" + (f" ({r.text})" if r.text else "")) for r in bad[:SHOWN]]
     if len(bad) > SHOWN:
         lines.append(f"  … and {len(bad) - SHOWN} more" + (f": {report}" if report else ""))
     return "\n".join(lines)

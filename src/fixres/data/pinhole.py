@@ -11,17 +11,18 @@ light, rotation, background, distractors, image size and aspect ratio.
 Every image is a function of (seed, split, index), its class and the settings of its look, so the number of processes changes nothing.
 """
 
+import io
 import math
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fixres.job import progress
+from fixres.data.workers import spread
+from fixres.job import naming, progress
 
 POLYGONS = {"triangle": 3, "square": 4, "pentagon": 5, "hexagon": 6, "heptagon": 7, "octagon": 8}
 SILHOUETTES = ("bar", "cross", *POLYGONS, "star5", "star6", "star7", "star8", "star9")
@@ -177,11 +178,15 @@ def _write(work: tuple[str, Sequence[Drawing], dict]) -> list[float]:
     sizes = []
     for drawing in drawings:
         pixels, r = render(drawing.label, drawing.split, drawing.index, settings)
-        image, file = Image.fromarray(pixels), os.path.join(folder, drawing.path)
+        image, encoded = Image.fromarray(pixels), io.BytesIO()
         if drawing.form == "PNG":
-            image.save(file, "PNG")
+            image.save(encoded, "PNG")
         else:
-            (image if drawing.form == "RGB" else image.convert(drawing.form)).save(file, "JPEG", quality=settings["jpeg_quality"])
+            (image if drawing.form == "RGB" else image.convert(drawing.form)).save(encoded, "JPEG", quality=settings["jpeg_quality"])
+        # Not by Pillow's own writing: where a disk fills up in the middle of a file, it takes the part that went in for the whole.
+        file = Path(folder, drawing.path)
+        with naming(file):
+            file.write_bytes(encoded.getbuffer())
         sizes.append(r)
     return sizes
 
@@ -192,8 +197,8 @@ def draw(folder: Path, drawings: Sequence[Drawing], settings: dict, processes: i
         (folder / parent).mkdir(parents=True, exist_ok=True)
     work = [(str(folder), drawings[i : i + CHUNK], settings) for i in range(0, len(drawings), CHUNK)]
     sizes: list[float] = []
-    with ProcessPoolExecutor(processes) as pool, progress("rendering", len(drawings), "images") as bar:
-        for part in pool.map(_write, work):
+    with progress("rendering", len(drawings), "images") as bar:
+        for part in spread(_write, work, processes):
             sizes += part
             bar.update(len(part))
     return sizes

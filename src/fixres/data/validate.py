@@ -7,14 +7,15 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from fixres.data.sources import Listing, Source, images_below
+from fixres.data.workers import spread
 from fixres.job import progress
+from fixres.markdown import code, plain
 
 CHUNK = 100  # images that a process takes at once
 KINDS = {
@@ -47,6 +48,11 @@ class Seen(NamedTuple):
     remarks: list[Remark]
 
 
+def checksum_of(data: bytes) -> int:
+    """BLAKE2b of a file's content, 64 bits."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
+
+
 def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray, list[Remark]]:
     """(height, width, checksum) of each file after a full decode, with what is to be said of it."""
     from PIL import Image
@@ -63,7 +69,7 @@ def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray,
                 image.load()
                 if image.mode not in ("RGB", "L"):
                     image.convert("RGB")
-                row[:] = image.height, image.width, int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
+                row[:] = image.height, image.width, checksum_of(data)
                 if image.format not in ("JPEG", "MPO"):  # MPO: a JPEG with further pictures behind the first
                     remarks.append(Remark("not JPEG", file, str(image.format)))
                 if image.mode == "CMYK":
@@ -73,7 +79,8 @@ def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray,
         except FileNotFoundError:
             remarks.append(Remark("absent", file))
         except Exception as error:
-            remarks.append(Remark("unreadable", file, f"{type(error).__name__}: {error}".replace("\n", " ")))
+            said = str(error).partition(" <_io.")[0]  # without an address in memory: the same files, the same report
+            remarks.append(Remark("unreadable", file, f"{type(error).__name__}: {said}".replace("\n", " ")))
     return seen, remarks
 
 
@@ -82,8 +89,9 @@ def inspect(folder: Path, listing: Listing, processes: int = 1) -> Seen:
     files, md5 = [path for path, _, _ in listing.images], listing.md5 or {}
     chunks = [files[i : i + CHUNK] for i in range(0, len(files), CHUNK)]
     parts, remarks = [], []
-    with ProcessPoolExecutor(processes) as pool, progress("checking", len(files), "images") as bar:
-        for rows, found in pool.map(_inspect, ((str(folder), chunk, [md5.get(f) for f in chunk]) for chunk in chunks)):
+    works = ((str(folder), chunk, [md5.get(f) for f in chunk]) for chunk in chunks)
+    with progress("checking", len(files), "images") as bar:
+        for rows, found in spread(_inspect, works, processes):
             parts.append(rows)
             remarks += found
             bar.update(len(rows))
@@ -121,7 +129,7 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, kept: np.
     ----------
     kept : (n,) bool, the rows of the listing that are in the manifest.
     """
-    lines = [f"# {source.title}", "", f"Images below `{folder}`. From: {source.where}. Terms: {source.terms}.", ""]
+    lines = [f"# {source.title}", "", f"Images below {code(str(folder))}. From: {source.where}. Terms: {source.terms}.", ""]
     head = ("split", "images", "listed", "published", "classes with images", "smallest, largest class", "width × height")
     lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     label, split = listing.label, listing.split
@@ -133,7 +141,7 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, kept: np.
         classes = f"{(counts > 0).sum()} of {len(counts)}"
         row = (name, rows.sum(), (split == number).sum(), published, classes, f"{counts.min()}, {counts.max()}", sizes)
         lines.append(f"| {' | '.join(map(str, row))} |")
-    lines += ["", *(f"- {note}" for note in notes)] if notes else []
+    lines += ["", *(f"- {plain(note)}" for note in notes)] if notes else []
     by_kind: dict[str, list[Remark]] = {kind: [] for kind in KINDS}
     for remark in seen.remarks:
         by_kind[remark.kind].append(remark)
@@ -141,5 +149,5 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, kept: np.
     for kind, remarks in by_kind.items():
         if remarks:
             lines += ["", f"## {kind} ({len(remarks)})", *(["", f"Each {KINDS[kind]}."] if KINDS[kind] else []), ""]
-            lines += [f"- `{remark.path}`" + (f": {remark.text}" if remark.text else "") for remark in remarks]
+            lines += [f"- {code(remark.path)}" + (f": {plain(remark.text)}" if remark.text else "") for remark in remarks]
     return "\n".join(lines) + "\n"

@@ -9,7 +9,6 @@ import argparse
 import copy
 import html
 import io
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from fixres import job
+from fixres.markdown import plain
 from fixres.paper import trends
 from fixres.runs import failed, metrics_of
 
@@ -200,11 +200,6 @@ def _grid(block: dict, text: Callable[[dict | None], str], label: Callable[[list
     ]
 
 
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is, inside a table too."""
-    return re.sub(r"([\\|*`<\[]|\b_|_\b|(?<!\w)_(?!\w))", r"\\\1", " ".join(text.split()))
-
-
 class Shown(NamedTuple):
     """How a cell reads."""
 
@@ -248,10 +243,10 @@ def markdown(page: dict, numbers: dict[Place, Number], footnotes: list[str]) -> 
     for block in page["blocks"]:
         head = [*block["heads"], *(_label(column) for column in block["columns"])]
         align = ["right"] * len(head) if len(block["heads"]) == 1 else ["left"] * len(block["heads"]) + ["right"] * len(block["columns"])
-        table = tabulate(_grid(block, text, lambda x: _plain(_label(x))), head, tablefmt="pipe", disable_numparse=True, colalign=align)
+        table = tabulate(_grid(block, text, lambda x: plain(_label(x))), head, tablefmt="pipe", disable_numparse=True, colalign=align)
         parts += [f"**{block['title']}**", table]
-    parts += ["\n".join(f"{i}. Missing: {_plain(reason)}" for i, reason in enumerate(reasons, 1))] if reasons else []
-    parts += ["\n".join(f"- {_plain(note)}" for note in footnotes)] if footnotes else []
+    parts += ["\n".join(f"{i}. Missing: {plain(reason)}" for i, reason in enumerate(reasons, 1))] if reasons else []
+    parts += ["\n".join(f"- {plain(note)}" for note in footnotes)] if footnotes else []
     return "\n\n".join(parts) + "\n"
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from fixres.data import unpack
 from fixres.job import JobError
+from fixres.markdown import visible
 
 SOURCES = ("imagefolder", "imagenet", "cars", "cub", "flowers", "pets", "birdsnap")
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")  # torchvision's ImageFolder takes these
@@ -208,7 +209,7 @@ def read(source: Source, folder: Path) -> Listing:
 
 def some(names: list[str]) -> str:
     """The first few of many names, in a message."""
-    return ", ".join(names[:SHOWN]) + (f", … ({len(names)} in all)" if len(names) > SHOWN else "")
+    return ", ".join(map(visible, names[:SHOWN])) + (f", … ({len(names)} in all)" if len(names) > SHOWN else "")
 
 
 @contextmanager

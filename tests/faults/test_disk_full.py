@@ -1,0 +1,168 @@
+"""A disk that is full, in every stage that writes: told with the file's name, nothing half written left, and with room the same bytes."""
+
+import json
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from conftest import ENVIRONMENT, fixres
+from test_stages import TRAIN, same
+
+from faults.helpers import ADAPTED, DATA, LARGE_BASE, SMALL_BASE, Disk, Workflow, differing, fixres_command, prepared, smoke
+from fixres import config
+from fixres.models import weights
+from fixres.paper import pages
+
+SAID = "No space left on device"
+IMAGES = ("--manifest", f"{DATA}/manifest.npz", "--threads", 1)
+SMALL, LARGE = (("--weights", f"{base}/weights.safetensors") for base in (SMALL_BASE, LARGE_BASE))
+PAGES_OF = ("--results", "results/")
+
+
+class Stage(NamedTuple):
+    """A job by hand: what it reads is the undisturbed run's."""
+
+    config: str | dict  # a file of that run, or content that is not among its files
+    options: tuple  # those with a slash are files of that run
+    out: str
+    last: str = ""  # what it writes last, where that is not `out`
+
+
+MATCH = {"version": 1, "seed": 0, "network": "resnet10q", "k_train": 16, "k_test": 32, "model": "gaussian", "images": 120}
+STAGES = {
+    "render": Stage(f"{DATA}/render/config.json", ("--threads", 2), "rendered", "rendered/objects.csv"),
+    "manifest": Stage(f"{DATA}/manifest/config.json", ("--root", f"{DATA}/rendered", "--threads", 1), "manifest.npz"),
+    "pretrained": Stage({"version": 1, "network": "resnet10q", "classes": 24}, (), "weights.safetensors"),
+    "train": Stage(f"{SMALL_BASE}/config.json", IMAGES, "weights.safetensors"),
+    "match": Stage(MATCH, (*IMAGES, *SMALL), "weights.safetensors"),
+    "finetune": Stage(f"{ADAPTED}/config.json", (*IMAGES, *SMALL), "weights.safetensors"),
+    "evaluate": Stage(f"{LARGE_BASE}/evaluation/config.json", (*IMAGES, *LARGE), "metrics.json"),
+    "time": Stage({}, IMAGES, "metrics.json"),
+    "table": Stage("results/pages/table5/config.json", PAGES_OF, "table5.md", "table5.html"),
+    "summary": Stage({"version": 1, "scale": "smoke", "tables": ["table5"]}, PAGES_OF, "summary.md", "summary.html"),
+    "cost": Stage({}, PAGES_OF, "plan.md"),
+    "figure": Stage("results/pages/figure5/config.json", PAGES_OF, "figure5.svg", "figure5.png"),
+}
+
+
+class Outcome(NamedTuple):
+    """What a stage did on a disk for half of its files, and then with room."""
+
+    folder: Path
+    full: subprocess.CompletedProcess
+    left: dict[str, bytes]  # files after the failure
+    again: subprocess.CompletedProcess
+    made: dict[str, bytes]  # files in the end
+    expected: dict[str, bytes]
+
+
+def command(stage: str, run: Workflow, work: Path, out: Path) -> list:
+    """The words of a stage's command."""
+    content, options, name, _ = STAGES[stage]
+    file = run.folder / content if isinstance(content, str) else work / f"{stage}.json"
+    if isinstance(content, dict):
+        planned = pages.plan_of(config.parse(smoke(), where="smoke")).jobs.values()
+        known = next(job for job in planned if job["stage"] == stage) if not content else {}
+        given = {"source": {"file": str(run.folder / SMALL[1])}} if stage == "pretrained" else {}
+        file.write_text(json.dumps({"stage": stage, "run": stage} | known | content | given))
+    return [stage, "--config", file, *(run.folder / word if "/" in str(word) else word for word in options), "--out", out / name]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """What lies in a folder, but for a disk's filler."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "filler"}
+
+
+def starved(stage: str, run: Workflow, work: Path, disk: Disk) -> Outcome:
+    """A stage in peace, then where half of that finds room, then with room."""
+    peaceful = fixres(*command(stage, run, work, work / stage))
+    assert peaceful.returncode == 0, peaceful.stderr
+    expected = files(work / stage)
+    disk.fill(leave=sum(map(len, expected.values())) // 2)
+    words = command(stage, run, work, disk.folder)
+    full, left = fixres(*words), files(disk.folder)
+    disk.make_room()
+    return Outcome(disk.folder, full, left, fixres(*words), files(disk.folder), expected)
+
+
+@pytest.fixture(scope="module")
+def outcomes(undisturbed, tmp_path_factory) -> dict[str, Outcome]:
+    """All stages, two at a time."""
+    work, disks = tmp_path_factory.mktemp("full"), {}
+    try:
+        for stage in STAGES:
+            disks[stage] = Disk(work / f"disk of {stage}", 8_000_000)
+        with ThreadPoolExecutor(2) as pool:
+            made = pool.map(lambda stage: starved(stage, undisturbed, work, disks[stage]), STAGES)
+            return dict(zip(STAGES, made, strict=True))
+    finally:
+        for disk in disks.values():
+            disk.close()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_full_disk(outcomes, stage, happened):
+    """One message with the file's name; nothing left that a later step takes for whole; with room, what an undisturbed job writes."""
+    folder, full, left, again, made, expected = outcomes[stage]
+    assert full.returncode == 1
+    assert f"error in {stage}: {folder}/" in full.stderr
+    assert SAID in full.stderr
+    assert "Traceback" not in full.stderr
+    assert (STAGES[stage].last or STAGES[stage].out) not in left
+    if stage != "render":  # Snakemake deletes a folder whose job failed
+        assert [name for name in left if left[name] != expected.get(name) and not name.startswith("checkpoints/")] == []
+    assert again.returncode == 0, again.stderr
+    if stage == "time":
+        assert made.keys() == expected.keys()
+    else:
+        assert differing(made, expected) == []
+    what = "its result" if stage == "time" else "the undisturbed bytes"
+    happened("full disk", stage, 1, f"an error that names the file, nothing half written; with room, the same command: {what}")
+
+
+def test_no_room_for_a_second_checkpoint(bench, disk, happened):
+    """The first one stays whole; with room, the training goes on from it and ends with the undisturbed bits."""
+    small = disk("small", 4_000_000)  # a checkpoint takes 2.4 MB
+    out = small.folder / "weights.safetensors"
+    bench.run(TRAIN)
+    words = [*bench.command(TRAIN), "--out", out, "--checkpoint-seconds", 0]
+    full = fixres(*words)
+    assert full.returncode == 1
+    assert f"error in train: {small.folder}/checkpoints/step-" in full.stderr
+    assert SAID in full.stderr
+    [kept] = (small.folder / "checkpoints").iterdir()
+    assert weights.load(kept)[1]["step"] == 1
+    assert not out.exists()
+    small.make_room()
+    again = fixres(*words)
+    assert again.returncode == 0, again.stderr
+    assert "resuming after step 1 " in again.stderr
+    assert same(weights.load(out)[0], bench.read())
+    happened("full disk", "a second checkpoint", 1, "an error that names it; with room, training goes on from the first")
+
+
+def test_snakemake_on_a_full_disk(undisturbed, disk, happened):
+    """Results, logs and Snakemake's own records on one disk that fills up during a training."""
+    small, target = disk("whole", 3_300_000), f"{SMALL_BASE}/weights.safetensors"
+    workflow = prepared(small.folder)
+    result = workflow.run(target, check=False)
+    assert result.returncode != 0
+    assert SAID in result.stdout
+    assert not (small.folder / target).exists()
+    small.make_room()
+    workflow.run(target)
+    assert (small.folder / target).read_bytes() == (undisturbed.folder / target).read_bytes()
+    happened("full disk", "results, logs and Snakemake's records", 1, "an error; with room, the same command: the undisturbed bytes")
+
+
+def test_an_error_that_finds_no_room_in_the_log_is_told_on_stdout(undisturbed, disk, tmp_path):
+    small = disk("small", 100_000)
+    small.fill(leave=0)
+    words = fixres_command(*command("manifest", undisturbed, tmp_path, small.folder))
+    with open(os.open(small.folder / "log", os.O_WRONLY | os.O_CREAT), "w") as log:
+        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT, check=False)
+    assert done.returncode != 0
+    assert SAID in done.stdout

@@ -1,0 +1,207 @@
+"""Input that means harm: names that want to be code, files that hold code, paths that lead out. Archives: tests/test_sources.py."""
+
+import html.parser
+import json
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import fixres, textured
+from test_dag import Workflow
+from test_weights import Harmful
+
+from faults.helpers import PAGES, prepared, smoke
+from fixres import markdown
+from fixres.data import manifest
+
+CLASSES = [
+    "$(touch pwned)",
+    "`touch pwned`",
+    "; touch pwned #",
+    'it\'s "quoted"',
+    "<script>alert(1);<img src=x onerror=alert(2)>",
+    "-rf *",
+    "--out=pwned",
+    "a | b **c** [d](javascript:e) &lt;",
+    "first line\n# second line\n[   0.0 s] cpu: total 0 s",
+    "\x1b[2J\x07{config} {wildcards.run} %s",
+    "ünïcödé 量",
+]
+
+
+class Elements(html.parser.HTMLParser):
+    """The elements of a page, and its text."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.names, self.attributes, self.text = set(), set(), ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.names.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory) -> Workflow:
+    """From class folders with such names, in a folder with such a name, to Table 5; each has a file that cannot be decoded."""
+    folder = tmp_path_factory.mktemp("hostile")
+    root = folder / 'it\'s "data" $(touch pwned); & `touch pwned` # é'
+    for split, n in (("train", 4), ("val", 2)):
+        for i, name in enumerate(CLASSES):
+            path = root / split / name
+            path.mkdir(parents=True)
+            for image in range(n):
+                textured(40, 50, 100 * i + 10 * image + len(split)).save(path / f"{image} $(touch pwned) `'\n<i>.jpg")
+            (path / f"bad <u>\n`{i}`.jpg").write_bytes(b"no image")
+    for image in (root / "val" / CLASSES[4]).glob("[01]*"):
+        image.unlink()
+    tables = {"k_train": [16], "k_train_adapted": [16], "k_test": [16]}
+    content = smoke(dataset="hostile", table5=tables, base_training={"samples_per_epoch": 48, "epochs": 1}, fine_tuning={"images": None})
+    workflow = prepared(folder)
+    workflow.write(content | {"datasets": {"hostile": {"root": str(root), "on_bad": "exclude"}}, "weak_supervision": {}, "transfer": {}})
+    workflow.run("results/table5.md")
+    return workflow
+
+
+def test_class_names_run_nothing_and_change_nothing(hostile):
+    root = next(path for path in hostile.folder.iterdir() if path.name.startswith("it's"))
+    assert not [path for path in hostile.folder.rglob("*") if "pwned" in path.name and root not in (path, *path.parents)]
+    data = manifest.load(hostile.folder / "results/data/hostile/manifest.npz")
+    assert data.classes == tuple(sorted(CLASSES))
+    assert all(os.path.isfile(file) for file in data.files(data.rows("train")))
+    metrics = json.loads((hostile.folder / "results/runs/hostile/resnet10q-k16/evaluation/metrics.json").read_text(encoding="utf-8"))
+    assert metrics["images"] == 2 * (len(CLASSES) - 1)
+
+
+def test_pages_show_names_and_are_not_made_of_them(hostile, happened):
+    """The table's notes name a class without images; its Markdown, HTML and CSV, the images' report and the logs."""
+    results, name = hostile.folder / "results", CLASSES[4]
+    page = Elements((results / "table5.html").read_text(encoding="utf-8"))
+    assert name in page.text
+    assert not page.names & {"script", "img", "b", "i", "u"}
+    assert not {a for a in page.attributes if a.startswith("on")}
+    for file in (results / "table5.md", results / "data/hostile/report.md"):
+        text = file.read_text(encoding="utf-8")
+        assert "\x1b" not in text
+        assert not unquoted(text), file
+        assert not re.search(r"^# second", text, re.MULTILINE)
+    assert markdown.plain(name) in (results / "table5.md").read_text(encoding="utf-8")
+    report = (results / "data/hostile/report.md").read_text(encoding="utf-8")
+    assert report.count("\n- ") >= len(CLASSES)
+    assert markdown.code(f"val/{name}/bad <u>\n`4`.jpg") in report
+    log = (results / "data/hostile/manifest/log.txt").read_text(encoding="utf-8")
+    assert all(re.match(r"\[ *\d+\.\d s\] ", line) for line in log.splitlines())
+    assert "\x1b" not in log
+    happened(
+        "code in names",
+        "class and file names: shell, HTML, Markdown",
+        len(CLASSES),
+        "shown as they are; nothing ran",
+    )
+
+
+def unquoted(text: str) -> list[str]:
+    """What a Markdown page takes for HTML: a < that is neither escaped nor inside code."""
+    prose = re.sub(r"(?<!\\)(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
+    return re.findall(r"(?<!\\)<\w[^\n]*", prose)
+
+
+def test_bad_files_with_such_names_are_an_error_that_shows_them(hostile):
+    """on_bad: stop; on a terminal a name is one line, without escapes."""
+    root = next(path for path in hostile.folder.iterdir() if path.name.startswith("it's"))
+    config = hostile.folder / "strict.json"
+    config.write_text(json.dumps({"stage": "manifest", "source": "imagefolder", "on_bad": "stop", "checksums": "published"}))
+    result = fixres("manifest", "--config", config, "--root", root, "--out", hostile.folder / "strict" / "manifest.npz")
+    assert result.returncode == 1
+    assert f"{2 * len(CLASSES)} bad file(s)" in result.stderr
+    assert "\x1b" not in result.stderr
+    assert "\n# second" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a\nb", r"`a\nb`"), ("`", "`` ` ``"), ("a``b", "```a``b```"), (" a", "`  a `"), ("\udce9", r"`\udce9`"), ("é 量", "`é 量`")],
+)
+def test_inline_code(text, shown):
+    assert markdown.code(text) == shown
+
+
+# --- code --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".bin", ".safetensors"])
+def test_weights_that_are_code_are_refused(tmp_path, monkeypatch, happened, suffix):
+    """As a file that the configuration names, whatever its name ends in."""
+    monkeypatch.chdir(tmp_path)
+    file, config = tmp_path / f"given{suffix}", tmp_path / "config.json"
+    torch.save({"state_dict": {"fc.weight": torch.zeros(2)}, "args": Harmful()}, file)
+    content = {"stage": "pretrained", "version": 1, "run": "p", "network": "resnet10q", "classes": 24, "source": {"file": str(file)}}
+    config.write_text(json.dumps(content))
+    result = fixres("pretrained", "--config", config, "--out", tmp_path / "weights.safetensors")
+    assert result.returncode == 1
+    assert str(file) in result.stderr
+    assert ("holds code" if suffix != ".safetensors" else "damaged, or not a safetensors file") in result.stderr
+    assert not Path("harm was done").exists()
+    assert not (tmp_path / "weights.safetensors").exists()
+    happened("code in files", f"weights ({suffix})", 1, "refused by name; nothing ran")
+
+
+@pytest.mark.parametrize("how", ["config.yaml", "--configfile"])
+def test_a_configuration_with_yaml_tags_runs_nothing(tmp_path, happened, how):
+    workflow = prepared(tmp_path / "work")
+    text = f"seed: !!python/object/apply:os.system ['touch {tmp_path}/pwned']\n"
+    if how == "config.yaml":
+        workflow.write({}, text=text)
+        result = workflow.run("-n", *PAGES, check=False)
+    else:
+        (tmp_path / "over.yaml").write_text(text)
+        result = workflow.run("-n", *PAGES, "--configfile", tmp_path / "over.yaml", check=False)
+    assert result.returncode != 0
+    assert "Config file is not valid JSON or YAML" in result.stdout
+    assert not (tmp_path / "pwned").exists()
+    happened("code in files", f"a YAML tag ({how})", 1, "refused; nothing ran")
+
+
+def test_the_yaml_tag_is_harmful(tmp_path):
+    yaml.unsafe_load(f"!!python/object/apply:os.system ['touch {tmp_path}/pwned']")
+    assert (tmp_path / "pwned").exists()
+
+
+# --- paths -------------------------------------------------------------------------------------------------------------------
+
+OUTSIDE = [
+    "results/runs/../../x/config.json",
+    "results/data/../manifest.npz",
+    "results/data/../../x/manifest.npz",
+    "results/data/../rendered",
+    "results/runs/../resnet10q-k16/weights.safetensors",
+    "results/runs/pinhole-smoke/../../../x-k16/weights.safetensors",
+    "results/runs/../x/evaluation/metrics.json",
+    "results/timing/../x/metrics.json",
+    "results/figure5/../../x.svg",
+    "results/../table5.md",
+]
+
+
+def test_targets_that_would_leave_the_results(tmp_path, happened):
+    """Two at a time; none writes anything."""
+
+    def tried(target: str) -> None:
+        workflow = prepared(tmp_path / str(OUTSIDE.index(target)) / "a" / "work")
+        result = workflow.run(target, check=False)
+        assert result.returncode != 0, target
+        assert "Traceback" not in result.stdout, target
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(tried, OUTSIDE))
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and not {".snakemake", ".cache"} & set(path.parts)]
+    assert {path.name for path in left} == {"config.yaml"}
+    happened("paths that lead out", "targets outside results/", len(OUTSIDE), "an error; nothing is written")

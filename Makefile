@@ -2,13 +2,14 @@
 # make tables   set up, then every table of the paper (results/summary.md)
 # make test     set up, then every check but the slow ones:
 # make test-faults   kills, full disks, damaged files, hostile input (docs/reliability.md)
+# make test-slurm    profiles/slurm on a SLURM of its own, as root on Debian (docs/cluster.md)
 # After the first of them, use Snakemake directly: `. .venv/bin/activate`, then `snakemake results/table5.md --cores all`.
 
 BIN := .venv/bin
 READY := .venv/.ready
 LOCK := envs/requirements.lock
 
-.PHONY: table5 tables test test-faults bench lint lock setup
+.PHONY: table5 tables test test-faults test-slurm bench lint lock setup
 
 table5: setup
 	$(BIN)/snakemake results/table5.md results/figure5.svg --cores all
@@ -17,10 +18,13 @@ tables: setup
 	$(BIN)/snakemake tables --cores all
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-faults: setup
 	$(BIN)/python -m pytest tests/faults
+
+test-slurm: setup
+	$(BIN)/python -m pytest tests/slurm
 
 lint: setup
 	$(BIN)/ruff check .

@@ -28,8 +28,12 @@ include: "rules/timing.smk"
 include: "rules/pages.smk"
 
 
+# Only now is it known where jobs will run.
 onstart:
-    fixres.workflow.without_rate_limit(workflow)
+    if workflow.local_exec:
+        fixres.workflow.without_rate_limit(workflow)
+    else:
+        fixres.workflow.freeze_configuration(workflow, config)
 
 
 # Every table of the paper, and one page over all of them.

@@ -8,8 +8,6 @@ import fixres.workflow
 fixres.workflow.use_this_python(SOURCE)
 plan = fixres.workflow.open_plan(list(reversed(workflow.configfiles)), config)
 hardware = plan.config.hardware
-if workflow.is_main_process and not workflow.local_exec:
-    fixres.workflow.freeze_configuration(workflow, config)
 
 
 wildcard_constraints:

@@ -13,7 +13,7 @@ rule time:
         "results/{timing}/time.benchmark.tsv"
     conda:
         "../envs/environment.yaml"
-    threads: workflow.cores if workflow.local_exec else hardware.train_threads
+    threads: fixres.workflow.all_cores(workflow) or hardware.train_threads
     resources:
         **fixres.workflow.given(plan, "time"),
         threads_timed=hardware.train_threads,

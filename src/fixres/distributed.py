@@ -112,7 +112,7 @@ def run(stage: Callable[[argparse.Namespace, Ranks], None], args: argparse.Names
         if getattr(args, name) is not None and getattr(args, name) < least:
             raise JobError(f"--{name}: found {getattr(args, name)}, expected {least} or more")
     if args.nodes > 1:
-        words = across(args.nodes, args.processes or args.gpus or 1, args.threads, command)
+        words = across(args.nodes, args.processes or args.gpus // args.nodes or 1, args.threads, command)
         log(shlex.join(words))
         os.execvp(words[0], words)
     held = leases.take(args.gpus, args.device)

@@ -48,8 +48,8 @@ def device_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
     p.add_argument("--workers", type=int, default=1, help="threads that decode and cut images, of all processes (default: 1)")
     p.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="auto", help="auto: bf16 where the hardware has it")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (of several processes each takes a device of its own)")
-    p.add_argument("--gpus", type=int, default=0, help="devices of this machine that the job holds for itself (default: one, if any)")
-    p.add_argument("--nodes", type=int, default=1, help="machines of a SLURM allocation, with --gpus devices each (default: 1)")
+    p.add_argument("--gpus", type=int, default=0, help="devices that the job holds for itself, on all its machines (default: one, if any)")
+    p.add_argument("--nodes", type=int, default=1, help="machines of a SLURM allocation that share --gpus evenly (default: 1)")
     p.add_argument("--processes", type=int, help="they share the threads and workers (default: one a device)")
     p.add_argument("--compile", action="store_true", help="compile the network with torch.compile: minutes at first, then faster steps")
     return p

@@ -77,7 +77,8 @@ def given(the_plan: plan.Plan, stage: str) -> dict[str, int | str]:
     options += ["--processes", processes] if processes else []
     resources["gpu"] = h.gpus
     if stage == "train" and h.nodes > 1:  # a job that calls srun itself; to Snakemake, that is MPI
-        resources |= {"gpu": h.gpus * h.nodes, "nodes": h.nodes, "mpi": "srun", "tasks": h.nodes}
+        # tasks_per_gpu: otherwise the SLURM executor (2.8) takes `tasks` for it.
+        resources |= {"gpu": h.gpus * h.nodes, "nodes": h.nodes, "mpi": "srun", "tasks": h.nodes, "tasks_per_gpu": 0}
         options += ["--nodes", h.nodes]
     return resources | {"options": " ".join(map(str, options))}
 
@@ -134,8 +135,12 @@ def without_rate_limit(workflow: Workflow) -> None:
     Snakemake's limit of 100 job starts a second asks itself again a second after each time it was asked, as long as jobs are ready: after
     every finished job one more time a second (Snakemake 9.27). With hundreds of ready jobs its process took 27% of a core for 40 minutes.
     """
-    if workflow.local_exec:
-        workflow.scheduler.job_rate_limiter = None
+    workflow.scheduler.job_rate_limiter = None
+
+
+def all_cores(workflow: Workflow) -> int | None:
+    """All that --cores gives, for a job that nothing should run beside; None where a scheduler runs the jobs."""
+    return workflow.resource_settings.cores if workflow.is_main_process else None
 
 
 def end_without_waiting() -> None:

@@ -247,6 +247,11 @@ def test_a_terminal_that_is_closed(undisturbed, tmp_path, happened):
     """Snakemake and its jobs are told, as a shell tells what runs in it; no lock is left, and the same command goes on."""
     workflow = unfinished(undisturbed, tmp_path / "copy")
     ours, theirs = os.openpty()
+
+    def in_terminal() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
     process = subprocess.Popen(
         workflow.command(*PAGES),
         cwd=workflow.folder,
@@ -255,7 +260,7 @@ def test_a_terminal_that_is_closed(undisturbed, tmp_path, happened):
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
+        preexec_fn=in_terminal,
     )
     os.close(theirs)
     os.set_blocking(ours, False)

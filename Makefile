@@ -18,7 +18,7 @@ tables: setup
 	$(BIN)/snakemake tables --cores all
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-faults: setup
 	$(BIN)/python -m pytest tests/faults

@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import termios
@@ -40,6 +39,8 @@ from faults.helpers import (
     until,
 )
 from fixres import workflow as workflows
+from fixres.data.workers import spread
+from fixres.job import JobError
 from fixres.models import weights, zoo
 from fixres.stages import evaluate
 
@@ -222,6 +223,15 @@ def test_no_room_in_dev_shm(undisturbed, bench, tmp_path, happened):
     happened("folders", "no room in /dev/shm", 3, "training: the same bits; images rendered and checked by one process")
 
 
+def test_a_worker_that_is_killed_is_told():
+    with pytest.raises(JobError, match="one of 2 processes was killed"):
+        list(spread(suicide, range(2), 2))
+
+
+def suicide(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @pytest.mark.parametrize("name", [ELSEWHERE])
 def test_a_folder_with_any_name(undisturbed, tmp_path, happened, name):
     workflow = prepared(tmp_path / name)
@@ -234,19 +244,23 @@ def test_a_folder_with_any_name(undisturbed, tmp_path, happened, name):
 
 
 def test_a_terminal_that_is_closed(undisturbed, tmp_path, happened):
-    """A shell whose terminal goes away tells what runs in it: no lock is left, and the same command goes on."""
+    """Snakemake and its jobs are told, as a shell tells what runs in it; no lock is left, and the same command goes on."""
     workflow = unfinished(undisturbed, tmp_path / "copy")
     ours, theirs = os.openpty()
-    shell = ["bash", "--norc", "-ic", f"{shlex.join(workflow.command(*PAGES))}; true"]
+
+    def in_terminal() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
     process = subprocess.Popen(
-        shell,
+        workflow.command(*PAGES),
         cwd=workflow.folder,
         env=workflow.env,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
+        preexec_fn=in_terminal,
     )
     os.close(theirs)
     os.set_blocking(ours, False)
@@ -257,7 +271,8 @@ def test_a_terminal_that_is_closed(undisturbed, tmp_path, happened):
 
     until(training, "a checkpoint", process)
     os.close(ours)
-    process.wait(PATIENCE)
+    os.killpg(process.pid, signal.SIGHUP)
+    assert process.wait(PATIENCE) != 0
     until(lambda: not members(process.pid), "the end of all that ran there")
     assert not (workflow.folder / LARGE_BASE / "weights.safetensors").exists()
     assert "train stopped by SIGHUP" in (workflow.folder / LARGE_BASE / "train.log").read_text()

@@ -1,6 +1,7 @@
 """kill -9 at random moments of a smoke run of Table 5, each followed by the same command again: the same bytes in the end."""
 
 import random
+import subprocess
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ WANTED = [  # what three workers kill in folders of their own, side by side: 30 
 ]
 ORDER = ("render", "manifest", "train", "snakemake", "finetune", "evaluate", "snakemake", "table", "figure")  # as they come in a run
 ROUNDS = 6  # from empty results; one or two do, unless processes end too often before they are killed
+LATEST = 0.7  # of a job's life: behind that, most would have ended
 PAGE_SECONDS = 1.0  # pages leave no benchmark
 
 
@@ -93,15 +95,14 @@ class Worker:
         """
         process = started(workflow, *PAGES)
         watched = self.random.choice(["train", "finetune", "evaluate"]) if victim == "snakemake" else victim
-        found = until(lambda: process.poll() is not None or [p for p, stage in jobs(process.pid).items() if stage == watched], watched)
-        hit = False
-        if found is not True:
-            if watched in ("train", "finetune") and self.random.random() < 0.5:  # else most would die while they start
-                before = checkpoints(workflow)
-                until(lambda: process.poll() is not None or checkpoints(workflow) - before, "a checkpoint")
-            else:
-                time.sleep(self.random.uniform(0, self.lives[watched]))
-            hit = killed(process.pid if victim == "snakemake" else found[0])
+        hit, seen = False, set()
+        while not hit and process.poll() is None:
+            new = [pid for pid, stage in jobs(process.pid).items() if stage == watched and pid not in seen]
+            if new:
+                seen.add(new[0])
+                self.wait(workflow, watched, process)
+                hit = killed(process.pid if victim == "snakemake" else new[0])
+            time.sleep(0.02)
         failed = process.wait(PATIENCE) != 0
         assert hit or not failed, (workflow.folder / "said").read_text()
         if failed:
@@ -111,3 +112,11 @@ class Worker:
             if victim == "snakemake":
                 workflow.run("--unlock")
         return failed
+
+    def wait(self, workflow: Workflow, stage: str, process: subprocess.Popen) -> None:
+        """Some time of a job's life; half of the trainings until they have written a checkpoint, for most would die while they start."""
+        if stage in ("train", "finetune") and self.random.random() < 0.5:
+            before = checkpoints(workflow)
+            until(lambda: process.poll() is not None or checkpoints(workflow) - before, "a checkpoint")
+        else:
+            time.sleep(self.random.uniform(0, LATEST * self.lives[stage]))

@@ -3,10 +3,11 @@
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from fixres import stopping
-from fixres.job import log
+from fixres.job import JobError, log
 
 W, R = TypeVar("W"), TypeVar("R")
 
@@ -23,4 +24,7 @@ def spread(function: Callable[[W], R], works: Iterable[W], processes: int) -> It
         yield from map(function, works)
         return
     with pool:
-        yield from pool.map(function, works)
+        try:
+            yield from pool.map(function, works)
+        except BrokenProcessPool:
+            raise JobError(f"one of {processes} processes was killed (perhaps the memory ran out); give the same command again") from None

@@ -1,6 +1,8 @@
 # §4.2, "Adaptation via fine-tuning": the last layers of a trained network, at one k_test.
 
 
+# It keeps its last checkpoint (of the layers that were trained): where it shares a submission with its evaluation and that is interrupted,
+# Snakemake deletes the results of both.
 rule finetune:
     input:
         config="results/{base}/{adapted}/config.json",
@@ -26,5 +28,5 @@ rule finetune:
         "exec python -m fixres finetune --config {input.config:q} --made-of {params.made_of}"
         " --manifest {input.manifest:q} --weights {input.weights:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
-        " --checkpoint-seconds {resources.checkpoint_seconds} --cache-mb {resources.cache_mb}"
+        " --checkpoint-seconds {resources.checkpoint_seconds} --keep-checkpoint --cache-mb {resources.cache_mb}"
         " --out {output.weights:q} 2> {log:q}"

@@ -308,6 +308,18 @@ def test_cached_and_streamed_activations_give_the_same_bits(trained, bench, prec
     assert same(once, bench.read())
 
 
+def test_a_finished_fine_tuning_that_was_lost_is_only_written_again(trained, bench):
+    """Its evaluation was in the same submission and failed: Snakemake deletes the results of both."""
+    command = (FINETUNE, "--weights", trained.folder / "weights.safetensors", "--keep-checkpoint")
+    bench.run(*command)
+    once = bench.read()
+    (bench.folder / "weights.safetensors").unlink()
+    steps = FINETUNE["recipe"]["epochs"] * (96 // FINETUNE["recipe"]["batch_size"])
+    assert f"resuming after step {steps} " in bench.run(*command).stderr
+    assert same(once, bench.read())
+    assert len(list((bench.folder / "checkpoints").iterdir())) == 1
+
+
 def test_fine_tuning_changes_the_last_layers_only(trained, bench):
     bench.run(FINETUNE, "--weights", trained.folder / "weights.safetensors")
     before, after = trained.read(), bench.read()

@@ -81,7 +81,7 @@ KillWait=10
 MinJobAge=300
 InactiveLimit=0
 OverTimeLimit=0
-NodeName=DEFAULT CPUs=16 RealMemory=256000 Gres=gpu:2
+NodeName=DEFAULT CPUs=64 RealMemory=256000 Gres=gpu:2
 NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 1))
 NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 2))
 PartitionName=cpu Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP

@@ -254,7 +254,7 @@ def disturbed(cluster, smoke, profile, undisturbed, tmp_path_factory) -> Disturb
             until(lambda: jobs_in(folder), process, folder)
             waiting = cluster.waiting()
             (folder / "config.yaml").write_text("table5: {k_train: [16")
-            until(strike, process, folder, 180)
+            until(strike, process, folder, 300)
             assert process.wait(240) == 0, said(folder)
         finally:
             done.set()

@@ -28,7 +28,11 @@ class Checkpoints:
     def save(self, step: int, tensors: dict[str, torch.Tensor]) -> None:
         """Keep the state after `step` steps."""
         weights.save(self.folder / f"step-{step:09d}.safetensors", tensors, {"key": self.key, "step": step})
-        for old in self._files()[KEPT:]:
+        self.keep(KEPT)
+
+    def keep(self, newest: int) -> None:
+        """Remove all but the newest."""
+        for old in self._files()[newest:]:
             old.unlink(missing_ok=True)
 
     def newest(self) -> Path | None:

@@ -31,6 +31,7 @@ Activations = tuple[torch.Tensor, ...]
 def main(arguments: list[str]) -> None:
     p = job.device_options(job.parser("finetune", __doc__, "manifest", "weights", "out"))
     p.add_argument("--checkpoint-seconds", type=float, default=60.0, help="save the state this often (default: 60)")
+    p.add_argument("--keep-checkpoint", action="store_true", help="leave the last one: the same command then only writes its result again")
     p.add_argument("--cache-mb", type=float, default=2000, help="memory for activations that are computed once (default: 2000)")
     distributed.run(finetune, p.parse_args(arguments), ["finetune", *arguments])
 
@@ -83,7 +84,10 @@ def finetune(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
     if ranks.first:
         about = {"run": config["run"], "classes": list(data.classes), **matching.about(network)}
         weights.save(args.out, network.state_dict(), about)
-        checkpoints.clear()
+        if args.keep_checkpoint:
+            checkpoints.keep(1)
+        else:
+            checkpoints.clear()
     job.log_times(startup)
 
 

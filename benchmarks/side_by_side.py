@@ -22,7 +22,7 @@ from tabulate import tabulate
 ROOT = Path(__file__).parent.parent
 MANIFEST = ROOT / "results/data/pinhole/manifest.npz"
 ROUNDS = 3
-CROPS_AT_32 = 60_000  # of one training; fewer at higher resolutions, by their cost
+CROPS_AT_32 = 15_000  # of one training; fewer at higher resolutions, by their cost
 # What Snakemake gives a job of one thread, and the memory settings of workflow.use_this_python.
 ONE = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 ENVIRONMENT = os.environ | ONE | {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**33)}

@@ -11,7 +11,6 @@ DistributedDataParallel: one place sums, in one order, and what it computes is w
 
 import argparse
 import contextlib
-import ctypes
 import logging
 import os
 import pickle
@@ -32,7 +31,7 @@ import torch
 
 from fixres import leases
 from fixres.job import JobError, log
-from fixres.stopping import PR_SET_PDEATHSIG, Stopped
+from fixres.stopping import Stopped, when_parent_ends
 
 T = TypeVar("T")
 ERRORS = "FIXRES_ERRORS"  # the folder in which a process leaves the exception that ended it; set by `_launch` alone
@@ -148,8 +147,8 @@ def _join(stage: Callable[[argparse.Namespace, Ranks], None], args: argparse.Nam
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     ranks = Ranks(*(int(os.environ.get(name, default)) for name, default in zip(names, (0, 1, 0, 1), strict=True)))
     launched = os.environ.get(ERRORS)
-    if launched and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody trains on when the process that watches is killed
+    if launched:
+        when_parent_ends(signal.SIGKILL)  # nobody trains on when the process that watches is killed
     silence = contextlib.nullcontext() if ranks.first else contextlib.redirect_stderr(open(os.devnull, "w"))  # noqa: SIM115
     try:
         with silence, _group(pick(args.device, ranks)):

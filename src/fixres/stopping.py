@@ -34,18 +34,23 @@ def listen() -> None:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _ask)
     parent = os.environ.get(SNAKEMAKE)
-    if parent and sys.platform == "linux" and os.getppid() == int(parent):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if parent and os.getppid() == int(parent):
+        when_parent_ends(signal.SIGTERM)
         if os.getppid() != int(parent):  # it went before it could be watched
             raise Stopped("SIGTERM")
 
 
+def when_parent_ends(number: int) -> None:
+    """Have the kernel send this process a signal once the one that started it is gone (on Linux; elsewhere nothing does)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+
+
 def end_with_parent(parent: int) -> None:
     """In a process of a pool: be killed as soon as the one that has started it, `parent`, is gone. It would wait for work for ever."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
+    when_parent_ends(signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _ask(number: int, _frame: FrameType | None) -> None:

@@ -3,9 +3,7 @@
     .venv/bin/python benchmarks/side_by_side.py [K_TRAIN ...]     (default: 32 56 96; needs results/data/pinhole: `make table5`)
 
 Each training is the command that the rule runs, with one thread, on as many steps as take some ten seconds. In turn: A then B, A beside B,
-three rounds. Without a loss, two side by side on two cores end when one alone would. `pinned` binds each training to a core of its own
-(taskset), alone as well as side by side, so that also alone its loader cannot use the idle core: what is lost then is lost to shared
-memory and caches, and not to threads that fight for a core.
+five rounds. Without a loss, two side by side on two cores end when one alone would.
 """
 
 import json
@@ -21,21 +19,20 @@ from tabulate import tabulate
 
 ROOT = Path(__file__).parent.parent
 MANIFEST = ROOT / "results/data/pinhole/manifest.npz"
-ROUNDS = 3
+ROUNDS = 5
 CROPS_AT_32 = 15_000  # of one training; fewer at higher resolutions, by their cost
 # What Snakemake gives a job of one thread, and the memory settings of workflow.use_this_python.
 ONE = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 ENVIRONMENT = os.environ | ONE | {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
 
 
-def command(folder: Path, config: dict, name: str, core: int | None) -> list[str]:
+def command(folder: Path, config: dict, name: str) -> list[str]:
     """A training of its own, below `folder`."""
     out = folder / name
     out.mkdir(exist_ok=True)
     (out / "config.json").write_text(json.dumps(config))
     words = [sys.executable, "-m", "fixres", "train", "--config", out / "config.json", "--manifest", MANIFEST, "--threads", 1]
-    pin = [] if core is None else ["taskset", "-c", core]
-    return [str(word) for word in [*pin, *words, "--workers", 1, "--checkpoint-seconds", 3600, "--out", out / "weights.safetensors"]]
+    return [str(word) for word in [*words, "--checkpoint-seconds", 3600, "--out", out / "weights.safetensors"]]
 
 
 def seconds(*commands: list[str]) -> float:
@@ -47,10 +44,9 @@ def seconds(*commands: list[str]) -> float:
     return time.perf_counter() - started
 
 
-def measure(folder: Path, config: dict, pinned: bool) -> tuple[float, float]:
+def measure(folder: Path, config: dict) -> tuple[float, float]:
     """(one after the other, side by side), seconds: the medians of the rounds."""
-    cores = sorted(os.sched_getaffinity(0))[:2] if pinned else (None, None)
-    pair = [command(folder, config, name, core) for name, core in zip("ab", cores, strict=True)]
+    pair = [command(folder, config, name) for name in "ab"]
     rounds = [(sum(map(seconds, pair)), seconds(*pair)) for _ in range(ROUNDS)]
     return tuple(statistics.median(times) for times in zip(*rounds, strict=True))
 
@@ -67,11 +63,10 @@ def main() -> None:
             )
             config = json.loads(planned.stdout)
             config["recipe"] |= {"epochs": 1, "samples_per_epoch": CROPS_AT_32 * 32**2 // k**2}
-            for pinned in (False, True):
-                alone, beside = measure(Path(folder), config, pinned)
-                rows.append([k, "pinned" if pinned else "free", alone, beside, f"{100 * (2 * beside / alone - 1):+.0f}%"])
+            alone, beside = measure(Path(folder), config)
+            rows.append([k, alone, beside, f"{100 * (2 * beside / alone - 1):+.0f}%"])
     print("Two trainings, one thread each, seconds; the loss is how much longer each takes than alone\n")
-    print(tabulate(rows, headers=["k_train", "cores", "A then B", "A beside B", "loss"], floatfmt=".1f"))
+    print(tabulate(rows, headers=["k_train", "A then B", "A beside B", "loss"], floatfmt=".1f"))
 
 
 PLAN = """

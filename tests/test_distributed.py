@@ -157,9 +157,17 @@ def test_micro_batches_that_cannot_be_shared_are_told(recipe, processes, parts):
     assert all(part in str(error.value) for part in parts)
 
 
-def test_no_processes_is_told():
-    with pytest.raises(JobError, match="--processes: found 0, expected 1 or more"):
-        distributed.run(lambda *_: None, argparse.Namespace(gpus=0, nodes=1, processes=0), [])
+@pytest.mark.parametrize("name", ["processes", "workers", "threads", "nodes"])
+def test_none_of_what_a_job_needs_is_told(name):
+    given = {"gpus": 0, "nodes": 1, "processes": None, "threads": 1, "workers": None} | {name: 0}
+    with pytest.raises(JobError, match=f"--{name}: found 0, expected 1 or more"):
+        distributed.run(lambda *_: None, argparse.Namespace(**given), [])
+
+
+def test_by_default_the_jobs_threads_cut_the_images():
+    given = argparse.Namespace(gpus=0, nodes=1, processes=None, threads=3, workers=None, device="cpu")
+    distributed.run(lambda args, _: None, given, [])
+    assert given.workers == 3
 
 
 def test_devices_that_are_not_there_are_told(monkeypatch):

@@ -154,10 +154,14 @@ def test_a_process_for_each_device(tmp_path, monkeypatch):
     monkeypatch.setattr(distributed, "_launch", lambda processes, command: started.append((processes, command)))
     from argparse import Namespace
 
-    distributed.run(lambda *_: started.append("alone"), Namespace(gpus=2, nodes=1, processes=None, device="auto", threads=1), ["train"])
+    distributed.run(
+        lambda *_: started.append("alone"), Namespace(gpus=2, nodes=1, processes=None, device="auto", threads=1, workers=None), ["train"]
+    )
     assert started == [(2, ["train", "--device", "cuda"])]
     started.clear()
-    distributed.run(lambda *_: started.append("alone"), Namespace(gpus=0, nodes=1, processes=None, device="cpu", threads=1), ["train"])
+    distributed.run(
+        lambda *_: started.append("alone"), Namespace(gpus=0, nodes=1, processes=None, device="cpu", threads=1, workers=None), ["train"]
+    )
     assert started == ["alone"]
 
 

@@ -96,6 +96,15 @@ def test_a_moved_crop_is_a_crop_of_the_resized_image(shapes, name, augmentation)
         assert difference(ours[i], expected[:, ::-1] if request.views.flip[i] else expected) <= (2 if name == "dali" else 1), file
 
 
+@pytest.mark.parametrize("name", LOADERS)
+def test_on_a_cpu_nothing_is_loaded_while_the_network_computes(shapes, name):
+    """A job keeps no more cores busy than it was given."""
+    requests = [[crops(shapes, roc.Augmentation("train DA"), 32, epoch=e)] for e in range(4)]
+    asked = []
+    cut_in_turn = loader.batches(shapes, (asked.append(r) or r for r in requests), name, threads=4)
+    assert [len(asked) for _ in cut_in_turn] == [1, 2, 3, 4]
+
+
 @pytest.mark.skipif(loader.resolve("auto") != "dali", reason="DALI has no wheel here")
 def test_workers_and_prefetching_change_nothing(shapes):
     requests = [[crops(shapes, roc.Augmentation("train DA"), 32, epoch=e)] for e in range(6)]

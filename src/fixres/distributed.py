@@ -101,15 +101,16 @@ def run(stage: Callable[[argparse.Namespace, Ranks], None], args: argparse.Names
 
     Parameters
     ----------
-    args : with `gpus`, `nodes`, `processes` and `device`.
+    args : with `gpus`, `nodes`, `processes`, `device`, `threads` and `workers`.
     command : the same as words, behind `python -m fixres`, to start the processes with.
     """
+    for name, least in (("gpus", 0), ("nodes", 1), ("processes", 1), ("threads", 1), ("workers", 1)):
+        if getattr(args, name) is not None and getattr(args, name) < least:
+            raise JobError(f"--{name}: found {getattr(args, name)}, expected {least} or more")
+    args.workers = args.workers or args.threads
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
         _join(stage, args)
         return
-    for name, least in (("gpus", 0), ("nodes", 1), ("processes", 1)):
-        if getattr(args, name) is not None and getattr(args, name) < least:
-            raise JobError(f"--{name}: found {getattr(args, name)}, expected {least} or more")
     if args.nodes > 1:
         words = across(args.nodes, args.processes or args.gpus // args.nodes or 1, args.threads, command)
         log(shlex.join(words))

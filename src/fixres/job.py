@@ -45,7 +45,7 @@ INPUT_HELP = {
 def device_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Options of the jobs that run a network: none of them changes what is computed beyond rounding."""
     p.add_argument("--loader", choices=["auto", "dali", "pillow"], default="auto", help="auto: DALI where installed")
-    p.add_argument("--workers", type=int, default=1, help="threads that decode and cut images, of all processes (default: 1)")
+    p.add_argument("--workers", type=int, help="threads that decode and cut images, of all processes (default: as --threads)")
     p.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="auto", help="auto: bf16 where the hardware has it")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (of several processes each takes a device of its own)")
     p.add_argument("--gpus", type=int, default=0, help="devices that the job holds for itself, on all its machines (default: one, if any)")

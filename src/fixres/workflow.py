@@ -71,7 +71,8 @@ def given(the_plan: plan.Plan, stage: str) -> dict[str, int | str]:
     resources: dict[str, int | str] = {"runtime": math.ceil(60 * getattr(h.hours, stage)), "mem_mb": math.ceil(1000 * memory)}
     if stage in ("render", "manifest", "pretrained"):
         return resources
-    options = ["--loader", h.loader, "--workers", h.workers, "--precision", h.precision, "--device", h.device]
+    options = ["--loader", h.loader, "--precision", h.precision, "--device", h.device]
+    options += ["--workers", h.workers] if h.workers else []
     options += ["--compile"] if h.compile else []
     processes = 1 if stage == "time" else h.processes
     options += ["--processes", processes] if processes else []

@@ -30,7 +30,7 @@ from fixres.device import send
 from fixres.job import JobError
 
 CPU = torch.device("cpu")
-PREFETCH = 3  # batches prepared ahead of the one in use
+PREFETCH = 3  # batches in memory while a GPU computes, with the one in use
 PERMUTATIONS = torch.tensor([(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
 GREY = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, as torchvision and Pillow convert to grey
 
@@ -55,20 +55,25 @@ def resolve(loader: str) -> str:
 def batches(
     manifest: Manifest, requests: Iterable[list[Crops]], loader: str = "auto", threads: int = 1, device: torch.device = CPU
 ) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
-    """Cut the crops of each request, a few requests ahead of the consumer.
+    """Cut the crops of each request: beside a GPU a few requests ahead of the consumer, on a CPU in turn with it.
+
+    There the network computes on the same cores, with all the threads that the job was given: what is loaded meanwhile would take a core
+    from the job beside it. (Measured: benchmarks/side_by_side.py.)
 
     Parameters
     ----------
     requests : one entry a batch; every entry has the same resolutions in the same order.
-    threads : worker threads; they change nothing but the speed.
+    threads : worker threads, on a CPU at most those of torch; they change nothing but the speed.
 
     Yields
     ------
     Each request with its pixels: one (n, k, k, 3) uint8 tensor per resolution, in memory, or on `device` where DALI decodes there.
     """
-    if resolve(loader) == "dali":
-        return _dali_batches(manifest, requests, threads, device)
-    return _pillow_batches(manifest, requests, threads, device)
+    ahead = PREFETCH
+    if device.type == "cpu":
+        ahead, threads = 1, min(threads, torch.get_num_threads())
+    cut = _dali_batches if resolve(loader) == "dali" else _pillow_batches
+    return cut(manifest, requests, threads, ahead, device)
 
 
 def to_device(crops: torch.Tensor, views: Views, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> torch.Tensor:
@@ -199,7 +204,7 @@ def _cut_pillow(file: str, content: bytes, crops: list[np.ndarray], request: lis
 
 
 def _pillow_batches(
-    manifest: Manifest, requests: Iterable[list[Crops]], threads: int, device: torch.device
+    manifest: Manifest, requests: Iterable[list[Crops]], threads: int, ahead: int, device: torch.device
 ) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
     def work(jobs: list[tuple], request: list[Crops], out: list[torch.Tensor]) -> None:
         arrays = [batch.numpy() for batch in out]
@@ -218,15 +223,15 @@ def _pillow_batches(
             return request, out, [pool.submit(work, jobs[i::threads], request, out) for i in range(threads)]
 
         pending: deque = deque()
-        stream = iter(requests)
+        under_way = map(submit, requests)
         try:
-            for request in itertools.islice(stream, PREFETCH):
-                pending.append(submit(request))
-            while pending:
+            while True:
+                pending.extend(itertools.islice(under_way, ahead - len(pending)))
+                if not pending:
+                    return
                 request, out, futures = pending.popleft()
                 for future in futures:
                     future.result()
-                pending.extend(submit(r) for r in itertools.islice(stream, 1))
                 yield request, out
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -248,14 +253,16 @@ class Slot(NamedTuple):
         return 5 if self.placed else 3
 
 
-def _dali_pipeline(source: Iterator, slots: list[Slot], batch_size: int, threads: int, device: torch.device):
+def _dali_pipeline(source: Iterator, slots: list[Slot], batch_size: int, threads: int, ahead: int, device: torch.device):
     """The graph: read, decode once, then one cut and one resize for each slot of an image."""
     from nvidia.dali import fn, pipeline_def, types
 
     mixed = device.type == "cuda"
     device_id = (device.index or 0) if mixed else None
 
-    @pipeline_def(batch_size=batch_size, num_threads=threads, device_id=device_id, prefetch_queue_depth=PREFETCH)
+    turns = {"exec_async": ahead > 1, "exec_pipelined": ahead > 1}  # off: no thread of DALI's own but the workers
+
+    @pipeline_def(batch_size=batch_size, num_threads=threads, device_id=device_id, prefetch_queue_depth=ahead, **turns)
     def graph():
         files, *geometry = fn.external_source(source=source, num_outputs=1 + sum(slot.inputs for slot in slots), batch=True)
         image = fn.decoders.image(
@@ -301,7 +308,7 @@ def _dali_feed(manifest: Manifest, request: list[Crops], layout: Layout) -> tupl
 
 
 def _dali_batches(
-    manifest: Manifest, requests: Iterable[list[Crops]], threads: int, device: torch.device
+    manifest: Manifest, requests: Iterable[list[Crops]], threads: int, ahead: int, device: torch.device
 ) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
     stream = iter(requests)
     first = next(stream, None)
@@ -324,7 +331,7 @@ def _dali_batches(
             yield _dali_feed(manifest, request, layout)
 
     kinds = [Slot(k, views.cut, views.into is not None) for (views, k), n in zip(first, slots, strict=True) for _ in range(n)]
-    pipeline = _dali_pipeline(source(), kinds, max(len(views.image) for views, _ in first), threads, device)
+    pipeline = _dali_pipeline(source(), kinds, max(len(views.image) for views, _ in first), threads, ahead, device)
     with ThreadPoolExecutor(threads) as pool:
         while True:
             try:

@@ -84,14 +84,14 @@ def cluster() -> Iterator[Cluster]:
         shutil.rmtree(cluster.folder)
 
 
-def command(folder: Path, profile: Path, *arguments: object) -> list[str]:
-    base = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", ROOT / "Snakefile", "--directory", folder]
+def command(folder: Path, profile: Path, *arguments: object, source: Path = ROOT) -> list[str]:
+    base = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", source / "Snakefile", "--directory", folder]
     return [str(part) for part in [*base, "--workflow-profile", profile]]
 
 
-def on_slurm(folder: Path, profile: Path, *arguments: object) -> list[str]:
+def on_slurm(folder: Path, profile: Path, *arguments: object, source: Path = ROOT) -> list[str]:
     """Snakemake's command, that looks after its jobs more often than is polite on a cluster that others use."""
-    return command(folder, profile, *arguments, "--slurm-init-seconds-before-status-checks", 1)
+    return command(folder, profile, *arguments, "--slurm-init-seconds-before-status-checks", 1, source=source)
 
 
 @contextlib.contextmanager
@@ -206,12 +206,14 @@ LAST = BASE.format(16)  # the node goes down when nothing else is there to be di
 
 @pytest.fixture(scope="session")
 def smoke(cluster, tmp_path_factory) -> Iterator[tuple[Path, subprocess.Popen]]:
-    """Tables at the smoke scale that have jobs of every stage, beside the other tests: these mostly wait."""
-    folder = tmp_path_factory.mktemp("smoke")
-    shutil.copy(ROOT / "config.yaml", folder)
-    pages = [f"results/{table}.md" for table in ("table4", "table5", "table7", "appendixA.1")]
-    words = [*pages, "--configfile", ROOT / "configs/smoke.yaml", "--group-components", "images=8", "adapt=8", "--jobs", 3]
-    with running(on_slurm(folder, ROOT / "profiles/slurm", *words), folder, cluster.env) as process:
+    """All tables and figures at the smoke scale, in a folder of an awkward name, beside the other tests: these mostly wait."""
+    folder = tmp_path_factory.mktemp("smoke") / "Größe & 'Raum' 测试; #1"
+    for part in ("src", "rules", "envs", "report", "configs", "profiles"):
+        shutil.copytree(ROOT / part, folder / part)
+    for part in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / part, folder)
+    words = ["all", "results/plan.md", "--configfile", "configs/smoke.yaml", "--group-components", "images=4", "adapt=20", "--jobs", 4]
+    with running(on_slurm(folder, folder / "profiles/slurm", *words, source=folder), folder, cluster.env) as process:
         yield folder, process
 
 
@@ -312,10 +314,10 @@ def test_two_nodes_train_to_the_same_bits_as_one(cluster, profile, undisturbed, 
     assert (folder / WEIGHTS[0]).read_bytes() == (undisturbed / WEIGHTS[0]).read_bytes()
 
 
-def test_the_smoke_tables_go_through_sbatch(cluster, smoke):
+def test_all_smoke_tables_go_through_sbatch(cluster, smoke):
     """Nothing but pages and resolved configurations is computed where Snakemake runs, and short jobs share submissions."""
     folder, process = smoke
-    assert process.wait(400) == 0, said(folder)
+    assert process.wait(900) == 0, said(folder)
     text = said(folder)
     counts = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)}
     submitted = set(re.findall(r"has been submitted with SLURM jobid (\d+)", text))
@@ -323,11 +325,25 @@ def test_the_smoke_tables_go_through_sbatch(cluster, smoke):
     assert {job["JobId"] for job in ended} == submitted
     assert {job["JobState"] for job in ended} == {"COMPLETED"}
     here = set(re.findall(r"^localrule (\w+):", text, re.MULTILINE))
-    assert here == {"resolve", "table"}
+    assert here == {"all", "resolve", "table", "figure", "summary", "cost"}
     jobs = {rule: n for rule, n in counts.items() if rule not in {*here, "total"}}
     assert set(jobs) == {"render", "manifest", "train", "match", "finetune", "evaluate", "time"}
-    assert len(submitted) < 20 < 40 < sum(jobs.values())
+    assert len(submitted) < 50 < 150 < sum(jobs.values())
     # What shares a submission runs there in turn, and so asks for no more than one of it; `render` and `time` want the whole node.
     assert {int(job["ProcCnt"]) for job in ended} == {1, 16}
-    assert max(int(job["TimeLimit"]) for job in ended) >= 8 * 60
+    assert max(int(job["TimeLimit"]) for job in ended) >= 20 * 60
+    for table in (*(f"table{n}" for n in range(1, 10)), "section3.3", "appendixA.1"):
+        for kind in ("md", "csv", "html"):
+            assert (folder / "results" / f"{table}.{kind}").stat().st_size, table
     assert "Top-1" in (folder / "results/table5.md").read_text()
+
+
+def test_what_a_cluster_has_computed_is_nothing_to_do_on_one_machine(smoke):
+    """Same targets, same configuration, the default profile."""
+    folder, process = smoke
+    assert process.wait(900) == 0, said(folder)
+    words = ["all", "--configfile", "configs/smoke.yaml", "--cores", "all", "--dry-run"]
+    words = command(folder, folder / "profiles/default", *words, source=folder)
+    result = subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "Nothing to be done" in result.stdout + result.stderr

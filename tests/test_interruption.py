@@ -63,6 +63,20 @@ def test_a_training_that_is_asked_to_end_keeps_its_last_step(bench, undisturbed,
     assert same(bench.read(), undisturbed)
 
 
+def test_a_signal_to_a_process_that_has_finished_does_not_change_how_it_ended(tmp_path):
+    """It comes when Python has put its own handlers away: from an object that is deleted last."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "class Late:\n"
+        f"    def __del__(self, kill=os.kill, pid=os.getpid(), number={signal.SIGTERM:d}):\n"
+        "        kill(pid, number)\n"
+        "sys.late = Late()\n"
+    )
+    env = ENVIRONMENT | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"}
+    assert subprocess.run([sys.executable, "-c", ""], env=env, check=False).returncode == -signal.SIGTERM  # it does come
+    assert subprocess.run([sys.executable, "-m", "fixres", "schema"], env=env, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
 def test_the_signal_makes_a_checkpoint_of_the_step_that_it_came_in(tmp_path, monkeypatch):
     """With none due for an hour: the signal comes while the fifth batch is loaded, and stands after its step."""
     handlers = {number: signal.getsignal(number) for number in stopping.SIGNALS}

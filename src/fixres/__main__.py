@@ -104,4 +104,8 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    from fixres import stopping
+
+    stopping.listen_no_more()
+    sys.exit(code)

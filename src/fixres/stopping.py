@@ -40,6 +40,12 @@ def listen() -> None:
             raise Stopped("SIGTERM")
 
 
+def listen_no_more() -> None:
+    """This process is ending, and how is settled: while Python clears up, a signal would kill it, and so change the exit code."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def when_parent_ends(number: int) -> None:
     """Have the kernel send this process a signal once the one that started it is gone (on Linux; elsewhere nothing does)."""
     if sys.platform == "linux":

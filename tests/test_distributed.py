@@ -157,17 +157,21 @@ def test_micro_batches_that_cannot_be_shared_are_told(recipe, processes, parts):
     assert all(part in str(error.value) for part in parts)
 
 
+def told(**options: object) -> argparse.Namespace:
+    """What a job is told of the machine: the defaults of its command line, but for some."""
+    return argparse.Namespace(**{"gpus": 0, "nodes": 1, "processes": None, "threads": 1, "workers": None, "device": "cpu"} | options)
+
+
 @pytest.mark.parametrize("name", ["processes", "workers", "threads", "nodes"])
 def test_none_of_what_a_job_needs_is_told(name):
-    given = {"gpus": 0, "nodes": 1, "processes": None, "threads": 1, "workers": None} | {name: 0}
     with pytest.raises(JobError, match=f"--{name}: found 0, expected 1 or more"):
-        distributed.run(lambda *_: None, argparse.Namespace(**given), [])
+        distributed.run(lambda *_: None, told(**{name: 0}), [])
 
 
 def test_by_default_the_jobs_threads_cut_the_images():
-    given = argparse.Namespace(gpus=0, nodes=1, processes=None, threads=3, workers=None, device="cpu")
-    distributed.run(lambda args, _: None, given, [])
-    assert given.workers == 3
+    args = told(threads=3)
+    distributed.run(lambda *_: None, args, [])
+    assert args.workers == 3
 
 
 def test_devices_that_are_not_there_are_told(monkeypatch):

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from conftest import ENVIRONMENT, ROOT
+from test_distributed import told
 
 from fixres import distributed, leases
 from fixres.job import JobError
@@ -152,16 +153,10 @@ def test_a_process_for_each_device(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     started: list = []
     monkeypatch.setattr(distributed, "_launch", lambda processes, command: started.append((processes, command)))
-    from argparse import Namespace
-
-    distributed.run(
-        lambda *_: started.append("alone"), Namespace(gpus=2, nodes=1, processes=None, device="auto", threads=1, workers=None), ["train"]
-    )
+    distributed.run(lambda *_: started.append("alone"), told(gpus=2, device="auto"), ["train"])
     assert started == [(2, ["train", "--device", "cuda"])]
     started.clear()
-    distributed.run(
-        lambda *_: started.append("alone"), Namespace(gpus=0, nodes=1, processes=None, device="cpu", threads=1, workers=None), ["train"]
-    )
+    distributed.run(lambda *_: started.append("alone"), told(), ["train"])
     assert started == ["alone"]
 
 

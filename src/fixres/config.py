@@ -244,7 +244,7 @@ class Hardware(Section):
     """How the work is spread over the machine. It changes no result and reruns nothing."""
 
     loader: Literal["auto", "dali", "pillow"] = Field("auto", description="auto: DALI where it is installed, else Pillow")
-    workers: Count | None = Field(None, description="threads of one job that decode and cut images; null: its threads (a CPU: at most)")
+    workers: Count | None = Field(None, description="threads that decode and cut images (on a CPU: at most the job's); null: the job's")
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 autocast where the processor has it")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
     gpus: int = Field(

@@ -19,7 +19,7 @@ from tabulate import tabulate
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from fixres.data import loader, manifest, roc
+from fixres.data import loader, manifest, regions, sampling
 
 ROOT = Path(__file__).parent.parent
 BATCH, WORKERS, ROUNDS = 64, 2, 3
@@ -31,30 +31,54 @@ def cpu() -> float:
     return sum(u.ru_utime + u.ru_stime for u in usage)
 
 
-def suite(data: manifest.Manifest, name: str, resolutions: list[int], train: bool, repeats: int) -> int:
+def suite(
+    data: manifest.Manifest, name: str, resolutions: list[int], train: bool, repeats: int
+) -> int:
     """Crops cut by one pass of this suite's loader."""
     rows = data.rows("train" if train else "val")
-    image, repeat = roc.order(0, 0, len(rows), len(rows) * repeats, repeats) if train else (np.arange(len(rows)), None)
-    augmentation = roc.Augmentation("train DA" if train else "test DA")
+    image, repeat = (
+        sampling.order(0, 0, len(rows), len(rows) * repeats, repeats)
+        if train
+        else (np.arange(len(rows)), None)
+    )
+    augmentation = regions.Augmentation("train DA" if train else "test DA")
 
     def requests():
         for start in range(0, len(image), BATCH):
             chosen = rows[image[start : start + BATCH]]
             part = None if repeat is None else repeat[start : start + BATCH]
             h, w = data.height[chosen], data.width[chosen]
-            yield [loader.Crops(roc.views(augmentation, k, chosen, h, w, 0, 0, part), k) for k in resolutions]
+            yield [
+                loader.Crops(regions.views(augmentation, k, chosen, h, w, 0, 0, part), k)
+                for k in resolutions
+            ]
 
-    return sum(len(p) for _, pixels in loader.batches(data, requests(), name, WORKERS) for p in pixels)
+    return sum(
+        len(p) for _, pixels in loader.batches(data, requests(), name, WORKERS) for p in pixels
+    )
 
 
-def torchvision_loop(data: manifest.Manifest, resolutions: list[int], train: bool, repeats: int) -> int:
+def torchvision_loop(
+    data: manifest.Manifest, resolutions: list[int], train: bool, repeats: int
+) -> int:
     """Crops cut by one pass of torchvision's transforms and DataLoader workers: a decode for each crop."""
     done = 0
     for k in resolutions:
-        crop = [v2.RandomResizedCrop(k), v2.RandomHorizontalFlip()] if train else [v2.Resize(roc.test_image_size(k)), v2.CenterCrop(k)]
-        images = ImageFolder(data.folder / ("train" if train else "val"), v2.Compose([*crop, v2.PILToTensor()]))
+        crop = (
+            [v2.RandomResizedCrop(k), v2.RandomHorizontalFlip()]
+            if train
+            else [v2.Resize(regions.test_image_size(k)), v2.CenterCrop(k)]
+        )
+        images = ImageFolder(
+            data.folder / ("train" if train else "val"), v2.Compose([*crop, v2.PILToTensor()])
+        )
         for _ in range(repeats):
-            done += sum(len(x) for x, _ in torch.utils.data.DataLoader(images, BATCH, num_workers=WORKERS, shuffle=train))
+            done += sum(
+                len(x)
+                for x, _ in torch.utils.data.DataLoader(
+                    images, BATCH, num_workers=WORKERS, shuffle=train
+                )
+            )
     return done
 
 
@@ -67,7 +91,9 @@ def measure(work: Callable[[], int]) -> tuple[float, float]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    data = manifest.load(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "results/data/pinhole/manifest.npz")
+    data = manifest.load(
+        Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "results/data/pinhole/manifest.npz"
+    )
     works = {
         "train DA, 56 px": ([56], True, 1),
         "train DA, 56 px, RA 3": ([56], True, 3),
@@ -76,8 +102,12 @@ def main() -> None:
     table = []
     for title, (resolutions, train, repeats) in works.items():
         candidates = {
-            "torchvision + DataLoader": lambda r=resolutions, t=train, n=repeats: torchvision_loop(data, r, t, n),
-            "suite, Pillow": lambda r=resolutions, t=train, n=repeats: suite(data, "pillow", r, t, n),
+            "torchvision + DataLoader": lambda r=resolutions, t=train, n=repeats: torchvision_loop(
+                data, r, t, n
+            ),
+            "suite, Pillow": lambda r=resolutions, t=train, n=repeats: suite(
+                data, "pillow", r, t, n
+            ),
             "suite, DALI": lambda r=resolutions, t=train, n=repeats: suite(data, "dali", r, t, n),
         }
         if loader.resolve("auto") != "dali":

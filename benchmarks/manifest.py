@@ -29,7 +29,7 @@ FILES, ROUNDS = 600, 5
 LOADED = r"""
 import json, re, sys, time
 from pathlib import Path
-from fixres.data import manifest, roc
+from fixres.data import manifest, regions
 def peak():
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1000
 times, clock = {"MB before": peak()}, time.perf_counter()
@@ -40,7 +40,7 @@ data = manifest.load(Path(sys.argv[1]))
 lap("load")
 times["MB loaded"] = peak()
 rows = data.rows("train")
-image, repeat = roc.order(0, 0, len(rows), int(sys.argv[2]), 3)
+image, repeat = sampling.order(0, 0, len(rows), int(sys.argv[2]), 3)
 lap("order")
 times["MB ordered"] = peak()
 data.digest()
@@ -53,8 +53,13 @@ print(json.dumps(times))
 def synthetic() -> manifest.Manifest:
     """As many rows as ImageNet has, with paths of its form."""
     rng = np.random.default_rng(0)
-    label = np.concatenate([np.sort(rng.integers(0, CLASSES, TRAIN)), rng.integers(0, CLASSES, VAL)]).astype(np.int32)
-    train = [f"train/n{20_000_000 + c:08d}/n{20_000_000 + c:08d}_{i % 30_000}.JPEG" for i, c in enumerate(label[:TRAIN].tolist())]
+    label = np.concatenate(
+        [np.sort(rng.integers(0, CLASSES, TRAIN)), rng.integers(0, CLASSES, VAL)]
+    ).astype(np.int32)
+    train = [
+        f"train/n{20_000_000 + c:08d}/n{20_000_000 + c:08d}_{i % 30_000}.JPEG"
+        for i, c in enumerate(label[:TRAIN].tolist())
+    ]
     val = [f"val/ILSVRC2012_val_{i + 1:08d}.JPEG" for i in range(VAL)]
     n = TRAIN + VAL
     return manifest.Manifest(
@@ -87,8 +92,12 @@ def photographs(folder: Path) -> list[str]:
     rng, names = np.random.default_rng(0), []
     for i in range(FILES):
         size = (500, 375) if i % 2 else (375, 500)
-        coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize(size, Image.BICUBIC)
-        noisy = np.clip(np.asarray(coarse, float) + rng.normal(0, 14, (*size[::-1], 3)), 0, 255).astype(np.uint8)
+        coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize(
+            size, Image.BICUBIC
+        )
+        noisy = np.clip(
+            np.asarray(coarse, float) + rng.normal(0, 14, (*size[::-1], 3)), 0, 255
+        ).astype(np.uint8)
         names.append(f"{i}.jpg")
         Image.fromarray(noisy).save(folder / names[-1], quality=90)
     return names
@@ -100,15 +109,23 @@ def main() -> None:
         folder = Path(temporary)
         started = time.perf_counter()
         synthetic().save(folder / "manifest.npz")
-        print(f"made {TRAIN + VAL} rows in {time.perf_counter() - started:.1f} s; {(folder / 'manifest.npz').stat().st_size / 1e6:.0f} MB")
+        print(
+            f"made {TRAIN + VAL} rows in {time.perf_counter() - started:.1f} s; {(folder / 'manifest.npz').stat().st_size / 1e6:.0f} MB"
+        )
         runs = []
         for _ in range(ROUNDS):
             command = [sys.executable, "-c", LOADED, str(folder / "manifest.npz"), str(EPOCH)]
-            runs.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+            runs.append(
+                json.loads(
+                    subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                )
+            )
         for name in runs[0]:
             values = [run[name] for run in runs]
             unit = "" if name.startswith("MB") else " s"
-            print(f"{name}: {statistics.median(values):.2f}{unit} (largest of {ROUNDS}: {max(values):.2f}{unit})")
+            print(
+                f"{name}: {statistics.median(values):.2f}{unit} (largest of {ROUNDS}: {max(values):.2f}{unit})"
+            )
 
         names = photographs(folder)
         size = sum((folder / name).stat().st_size for name in names) / FILES / 1000
@@ -117,18 +134,30 @@ def main() -> None:
 
         def plain() -> None:
             with ProcessPoolExecutor(processes) as pool:
-                list(pool.map(decode, [files[i : i + validate.CHUNK] for i in range(0, FILES, validate.CHUNK)]))
+                list(
+                    pool.map(
+                        decode,
+                        [files[i : i + validate.CHUNK] for i in range(0, FILES, validate.CHUNK)],
+                    )
+                )
 
-        works = {"plain decoding": plain, "validation": lambda: validate.inspect(folder, listing, processes)}
+        works = {
+            "plain decoding": plain,
+            "validation": lambda: validate.inspect(folder, listing, processes),
+        }
         measured: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
         for _ in range(ROUNDS):
             for name, work in works.items():
                 started, before = time.perf_counter(), cpu()
                 work()
-                measured[name].append((FILES / (time.perf_counter() - started), 1000 * (cpu() - before) / FILES))
+                measured[name].append(
+                    (FILES / (time.perf_counter() - started), 1000 * (cpu() - before) / FILES)
+                )
         for name, pairs in measured.items():
             rate, ms = (statistics.median(pair[i] for pair in pairs) for i in (0, 1))
-            print(f"{name}: {rate:.0f} images/s on {processes} processes, {ms:.2f} CPU ms an image (500×375, {size:.0f} kB)")
+            print(
+                f"{name}: {rate:.0f} images/s on {processes} processes, {ms:.2f} CPU ms an image (500×375, {size:.0f} kB)"
+            )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ ROUNDS = 5
 CROPS_AT_32 = 15_000  # of one training; fewer at higher resolutions, by their cost
 # What Snakemake gives a job of one thread, and the memory settings of workflow.use_this_python.
 ONE = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-ENVIRONMENT = os.environ | ONE | {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
+ENVIRONMENT = (
+    os.environ | ONE | {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
+)
 
 
 def command(folder: Path, config: dict, name: str) -> list[str]:
@@ -31,14 +33,30 @@ def command(folder: Path, config: dict, name: str) -> list[str]:
     out = folder / name
     out.mkdir(exist_ok=True)
     (out / "config.json").write_text(json.dumps(config))
-    words = [sys.executable, "-m", "fixres", "train", "--config", out / "config.json", "--manifest", MANIFEST, "--threads", 1]
-    return [str(word) for word in [*words, "--checkpoint-seconds", 3600, "--out", out / "weights.safetensors"]]
+    words = [
+        sys.executable,
+        "-m",
+        "fixres",
+        "train",
+        "--config",
+        out / "config.json",
+        "--manifest",
+        MANIFEST,
+        "--threads",
+        1,
+    ]
+    return [
+        str(word)
+        for word in [*words, "--checkpoint-seconds", 3600, "--out", out / "weights.safetensors"]
+    ]
 
 
 def seconds(*commands: list[str]) -> float:
     """Until all of these, started together, have ended."""
     started = time.perf_counter()
-    for process in [subprocess.Popen(c, env=ENVIRONMENT, stderr=subprocess.DEVNULL) for c in commands]:
+    for process in [
+        subprocess.Popen(c, env=ENVIRONMENT, stderr=subprocess.DEVNULL) for c in commands
+    ]:
         if process.wait():
             sys.exit("a training failed: run it by hand")
     return time.perf_counter() - started
@@ -54,26 +72,35 @@ def measure(folder: Path, config: dict) -> tuple[float, float]:
 def main() -> None:
     resolutions = [int(k) for k in sys.argv[1:]] or [32, 56, 96]
     if not MANIFEST.is_file():
-        sys.exit(f"{MANIFEST}: not there yet; run `snakemake results/data/pinhole/manifest.npz` first")
+        sys.exit(
+            f"{MANIFEST}: not there yet; run `snakemake results/data/pinhole/manifest.npz` first"
+        )
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for k in resolutions:
             planned = subprocess.run(
-                [sys.executable, "-c", PLAN, str(k)], capture_output=True, text=True, check=True, cwd=ROOT, env=ENVIRONMENT
+                [sys.executable, "-c", PLAN, str(k)],
+                capture_output=True,
+                text=True,
+                check=True,
+                cwd=ROOT,
+                env=ENVIRONMENT,
             )
             config = json.loads(planned.stdout)
             config["recipe"] |= {"epochs": 1, "samples_per_epoch": CROPS_AT_32 * 32**2 // k**2}
             alone, beside = measure(Path(folder), config)
             rows.append([k, alone, beside, f"{100 * (2 * beside / alone - 1):+.0f}%"])
-    print("Two trainings, one thread each, seconds; the loss is how much longer each takes than alone\n")
+    print(
+        "Two trainings, one thread each, seconds; the loss is how much longer each takes than alone\n"
+    )
     print(tabulate(rows, headers=["k_train", "A then B", "A beside B", "loss"], floatfmt=".1f"))
 
 
 PLAN = """
 import json, sys
 from fixres import config
-from fixres.paper import pages
-plan = pages.plan_of(config.load("config.yaml"))
+from fixres import paper
+plan = paper.plan_of(config.load("config.yaml"))
 print(json.dumps(plan.resolved(plan.base(int(sys.argv[1])))))
 """
 

@@ -24,7 +24,11 @@ def jobs() -> pd.DataFrame:
     rows = []
     for log in [*RESULTS.glob("runs/**/*.log"), *RESULTS.glob("runs/**/evaluation/log.txt")]:
         found = LINE.search(log.read_text(encoding="utf-8"))
-        benchmark = log.with_name("benchmark.tsv") if log.name == "log.txt" else log.with_suffix(".benchmark.tsv")
+        benchmark = (
+            log.with_name("benchmark.tsv")
+            if log.name == "log.txt"
+            else log.with_suffix(".benchmark.tsv")
+        )
         if not found or not benchmark.is_file():
             continue
         total, start, main = map(float, found.groups())
@@ -32,7 +36,15 @@ def jobs() -> pd.DataFrame:
         wall = pd.read_csv(benchmark, sep="\t")["s"].iloc[0]
         # The main thread computes; what the process used beyond it decoded and cut images (and computed, with more than one thread).
         rows.append(
-            {"stage": stage, "jobs": 1, "wall": wall, "cpu": total, "start-up": start, "network": main - start, "images": total - main}
+            {
+                "stage": stage,
+                "jobs": 1,
+                "wall": wall,
+                "cpu": total,
+                "start-up": start,
+                "network": main - start,
+                "images": total - main,
+            }
         )
     return pd.DataFrame(rows)
 

@@ -14,11 +14,11 @@ rule render:
         "../envs/environment.yaml"
     threads: hardware.render_threads
     resources:
-        **fixres.workflow.given(plan, "render"),
+        **fixres.workflow.stage_resources(plan, "render"),
     params:
-        made_of=fixres.workflow.made_of(plan, "data/{dataset}/render"),
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "data/{dataset}/render"),
     shell:
-        "exec python -m fixres render --config {input.config:q} --made-of {params.made_of}"
+        "exec python -m fixres render --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
         " --threads {threads} --out {output.images:q} 2> {log:q}"
 
 
@@ -39,10 +39,10 @@ rule manifest:
         "../envs/environment.yaml"
     threads: hardware.render_threads
     resources:
-        **fixres.workflow.given(plan, "manifest"),
+        **fixres.workflow.stage_resources(plan, "manifest"),
     params:
-        made_of=fixres.workflow.made_of(plan, "data/{dataset}/manifest"),
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "data/{dataset}/manifest"),
     shell:
-        "exec python -m fixres manifest --config {input.config:q} --made-of {params.made_of}"
+        "exec python -m fixres manifest --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
         " --root {input.images:q}"
         " --threads {threads} --out {output.manifest:q} 2> {log[0]:q}"

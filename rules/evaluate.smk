@@ -16,11 +16,11 @@ rule evaluate:
         "../envs/environment.yaml"
     threads: hardware.evaluate_threads
     resources:
-        **fixres.workflow.given(plan, "evaluate"),
+        **fixres.workflow.stage_resources(plan, "evaluate"),
     params:
-        made_of=fixres.workflow.made_of(plan, "{run}/evaluation"),
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{run}/evaluation"),
     shell:
-        "exec python -m fixres evaluate --config {input.config:q} --made-of {params.made_of}"
+        "exec python -m fixres evaluate --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
         " --manifest {input.manifest:q} --weights {input.weights:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --out {output.metrics:q} 2> {log:q}"

@@ -19,13 +19,13 @@ rule finetune:
         "../envs/environment.yaml"
     threads: hardware.finetune_threads
     resources:
-        **fixres.workflow.given(plan, "finetune"),
+        **fixres.workflow.stage_resources(plan, "finetune"),
         checkpoint_seconds=int(hardware.checkpoint_seconds),
         cache_mb=int(1000 * hardware.cache_gb),
     params:
-        made_of=fixres.workflow.made_of(plan, "{base}/{adapted}"),
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{base}/{adapted}"),
     shell:
-        "exec python -m fixres finetune --config {input.config:q} --made-of {params.made_of}"
+        "exec python -m fixres finetune --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
         " --manifest {input.manifest:q} --weights {input.weights:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --keep-checkpoint --cache-mb {resources.cache_mb}"

@@ -16,11 +16,11 @@ rule match:
         "../envs/environment.yaml"
     threads: hardware.evaluate_threads
     resources:
-        **fixres.workflow.given(plan, "match"),
+        **fixres.workflow.stage_resources(plan, "match"),
     params:
-        made_of=fixres.workflow.made_of(plan, "{base}/{matched}"),
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{base}/{matched}"),
     shell:
-        "exec python -m fixres match --config {input.config:q} --made-of {params.made_of}"
+        "exec python -m fixres match --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
         " --manifest {input.manifest:q} --weights {input.weights:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --out {output.weights:q} 2> {log:q}"

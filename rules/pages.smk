@@ -17,9 +17,9 @@ rule table:
     conda:
         "../envs/environment.yaml"
     params:
-        made_of=fixres.workflow.made_of(plan, "pages/{table}"),
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/{table}"),
     shell:
-        "exec python -m fixres table --config {input.config:q} --made-of {params.made_of}"
+        "exec python -m fixres table --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
         " --results results"
         " --out {output.md:q} 2> {log:q}"
 
@@ -39,9 +39,9 @@ rule figure:
     conda:
         "../envs/environment.yaml"
     params:
-        made_of=fixres.workflow.made_of(plan, "pages/figure{n}"),
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/figure{n}"),
     shell:
-        "exec python -m fixres figure --config {input.config:q} --made-of {params.made_of}"
+        "exec python -m fixres figure --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
         " --results results"
         " --out {output.svg:q} 2> {log:q}"
 
@@ -62,9 +62,9 @@ rule summary:
     conda:
         "../envs/environment.yaml"
     params:
-        made_of=fixres.workflow.made_of(plan, "pages/summary"),
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/summary"),
     shell:
-        "exec python -m fixres summary --config {input.config:q} --made-of {params.made_of}"
+        "exec python -m fixres summary --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
         " --results results"
         " --out {output.md:q} 2> {log:q}"
 
@@ -81,9 +81,9 @@ rule cost:
     conda:
         "../envs/environment.yaml"
     params:
-        made_of=fixres.workflow.made_of(plan, "pages/plan"),
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/plan"),
         finished=lambda wildcards: fixres.workflow.finished(),
     shell:
-        "exec python -m fixres cost --config {input.config:q} --made-of {params.made_of}"
+        "exec python -m fixres cost --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
         " --results results"
         " --out {output.md:q} 2> {log:q}"

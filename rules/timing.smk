@@ -15,11 +15,11 @@ rule time:
         "../envs/environment.yaml"
     threads: fixres.workflow.all_cores(workflow) or hardware.train_threads
     resources:
-        **fixres.workflow.given(plan, "time"),
+        **fixres.workflow.stage_resources(plan, "time"),
         threads_timed=hardware.train_threads,
     params:
-        made_of=fixres.workflow.made_of(plan, "{timing}"),
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{timing}"),
     shell:
-        "exec python -m fixres time --config {input.config:q} --made-of {params.made_of}"
+        "exec python -m fixres time --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
         " --manifest {input.manifest:q}"
         " --threads {resources.threads_timed} --gpus {resources.gpu} {resources.options} --out {output.metrics:q} 2> {log:q}"

@@ -5,7 +5,7 @@
 rule pretrained:
     input:
         config="results/{pretrained}/config.json",
-        file=lambda wildcards: fixres.workflow.given_weights(plan, wildcards.pretrained),
+        file=lambda wildcards: fixres.workflow.local_weights_file(plan, wildcards.pretrained),
     output:
         weights="results/{pretrained}/weights.safetensors",
     log:
@@ -15,11 +15,11 @@ rule pretrained:
     conda:
         "../envs/environment.yaml"
     resources:
-        **fixres.workflow.given(plan, "pretrained"),
+        **fixres.workflow.stage_resources(plan, "pretrained"),
     params:
-        made_of=fixres.workflow.made_of(plan, "{pretrained}"),
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{pretrained}"),
     shell:
-        "exec python -m fixres pretrained --config {input.config:q} --made-of {params.made_of}"
+        "exec python -m fixres pretrained --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
         " --out {output.weights:q} 2> {log:q}"
 
 
@@ -40,15 +40,15 @@ rule train:
         "../envs/environment.yaml"
     threads: hardware.train_threads
     resources:
-        **fixres.workflow.given(plan, "train"),
+        **fixres.workflow.stage_resources(plan, "train"),
         checkpoint_seconds=int(hardware.checkpoint_seconds),
     params:
-        made_of=fixres.workflow.made_of(plan, "{trained}"),
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{trained}"),
         init=lambda wildcards: (
             "--init" if fixres.workflow.init(plan, wildcards.trained) else ""
         ),
     shell:
-        "exec python -m fixres train --config {input.config:q} --made-of {params.made_of}"
+        "exec python -m fixres train --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
         " --manifest {input.manifest:q} {params.init} {input.init:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --out {output.weights:q} 2> {log:q}"

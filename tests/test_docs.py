@@ -2,11 +2,11 @@
 
 import re
 
+from fixres import paper
 from fixres.config import load
-from fixres.paper import pages, tables
+from fixres.pages import table
 from fixres.plan import Plan
-
-from conftest import ROOT  # isort: skip
+from shared import ROOT
 
 
 def test_adding_a_table_is_one_declaration():
@@ -16,13 +16,17 @@ def test_adding_a_table_is_one_declaration():
     namespace: dict = {}
     exec(example, namespace)
     config = load(ROOT / "config.yaml")
-    before, after = pages.plan_of(config), Plan(config, [*pages.PAGES, namespace["table10"]])
+    before, after = paper.plan_of(config), Plan(config, [*paper.PAGES, namespace["table10"]])
     new = set(after.jobs) - set(before.jobs)
     base = "runs/pinhole/resnet10q-k40"
-    adapted = {f"{base}/ft-k{k}-{layers}-testda" for k in (40, 56, 72) for layers in ("cls", "cls+bn")}
+    adapted = {
+        f"{base}/ft-k{k}-{layers}-testda" for k in (40, 56, 72) for layers in ("cls", "cls+bn")
+    }
     assert {job for job in new if after.jobs[job]["stage"] == "train"} == set()
     # One of the six is Table 7's: 160 -> 224, classifier and batch-norm.
-    assert {job for job in new if after.jobs[job]["stage"] == "finetune"} == adapted - {f"{base}/ft-k56-cls+bn-testda"}
+    assert {job for job in new if after.jobs[job]["stage"] == "finetune"} == adapted - {
+        f"{base}/ft-k56-cls+bn-testda"
+    }
     page = after.resolved("pages/table10")
-    numbers = {tables.place(c): tables.Number(50.0, 0.1, None) for c in tables.cells(page)}
-    assert tables.markdown(page, numbers, []).count("50.0") == 9
+    numbers = {table.place(c): table.Number(50.0, 0.1, None) for c in table.cells(page)}
+    assert table.markdown(page, numbers, []).count("50.0") == 9

@@ -4,7 +4,8 @@ import re
 from importlib.metadata import distributions
 
 import yaml
-from conftest import ROOT, fixres
+
+from shared import ROOT, fixres
 
 LOCK = (ROOT / "envs/requirements.lock").read_text()
 PINNED = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", LOCK, re.MULTILINE))
@@ -29,13 +30,32 @@ def test_the_conda_twin_has_the_locks_versions():
     for requirement in pip:
         name, version = requirement.split("==")
         assert f"{name}=={version}" in LOCK, requirement
-    direct = re.findall(r"^([a-z0-9-]+)", (ROOT / "envs/requirements.in").read_text().split("# set-up")[0], re.MULTILINE)
-    assert {r.split("==")[0] for r in pip} == set(direct) - {"snakemake", "snakemake-executor-plugin-slurm", "pygments", "pillow-simd"}
+    direct = re.findall(
+        r"^([a-z0-9-]+)",
+        (ROOT / "envs/requirements.in").read_text().split("# set-up")[0],
+        re.MULTILINE,
+    )
+    assert {r.split("==")[0] for r in pip} == set(direct) - {
+        "snakemake",
+        "snakemake-executor-plugin-slurm",
+        "pygments",
+        "pillow-simd",
+    }
 
 
 def test_every_stage_explains_itself():
     usage = fixres("--help").stdout
-    for stage in ("render", "manifest", "pretrained", "train", "finetune", "evaluate", "table", "figure", "cost"):
+    for stage in (
+        "render",
+        "manifest",
+        "pretrained",
+        "train",
+        "finetune",
+        "evaluate",
+        "table",
+        "figure",
+        "cost",
+    ):
         assert f"  {stage} " in usage
         help_ = fixres(stage, "--help")
         assert help_.returncode == 0

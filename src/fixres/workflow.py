@@ -16,8 +16,8 @@ from snakemake.iocontainers import Wildcards
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.workflow import Workflow
 
-from fixres import config, job, plan, stopping
-from fixres.paper import pages
+from fixres import config, jobs, paper, plan
+from fixres.jobs import stopping
 
 
 def open_plan(files: list[str | Path], merged: dict) -> plan.Plan:
@@ -30,7 +30,7 @@ def open_plan(files: list[str | Path], merged: dict) -> plan.Plan:
     try:
         for file in files:
             config.read_yaml(file)
-        return pages.plan_of(config.parse(merged, where=" + ".join(map(str, files))))
+        return paper.plan_of(config.parse(merged, where=" + ".join(map(str, files))))
     except config.ConfigError as error:
         raise WorkflowError(str(error)) from None
 
@@ -38,13 +38,13 @@ def open_plan(files: list[str | Path], merged: dict) -> plan.Plan:
 def resolved(the_plan: plan.Plan, name: str) -> str:
     """The resolved configuration of a job as one canonical line: Snakemake compares it as text, so key order never matters."""
     try:
-        return job.canonical(the_plan.resolved(name))
+        return jobs.canonical(the_plan.resolved(name))
     except config.ConfigError as error:
         raise WorkflowError(str(error)) from None
 
 
-def made_of(the_plan: plan.Plan, job: str) -> Callable[[Wildcards], str]:
-    """For a rule's params: what its result is made of (`plan.Plan.made_of`).
+def ancestry_digest(the_plan: plan.Plan, job: str) -> Callable[[Wildcards], str]:
+    """For a rule's params: what its result is made of (`plan.Plan.ancestry_digest`).
 
     Parameters
     ----------
@@ -53,14 +53,14 @@ def made_of(the_plan: plan.Plan, job: str) -> Callable[[Wildcards], str]:
 
     def digests(wildcards: Wildcards) -> str:
         try:
-            return the_plan.made_of(job.format(**dict(wildcards.items())))
+            return the_plan.ancestry_digest(job.format(**dict(wildcards.items())))
         except config.ConfigError as error:
             raise WorkflowError(str(error)) from None
 
     return digests
 
 
-def given(the_plan: plan.Plan, stage: str) -> dict[str, int | str]:
+def stage_resources(the_plan: plan.Plan, stage: str) -> dict[str, int | str]:
     """A rule's resources: what the configuration's `hardware` gives a job of a stage. None of it triggers a rerun.
 
     runtime (minutes), mem_mb, gpu, nodes, mpi and tasks are words of Snakemake's executors, and a profile may set them otherwise; options
@@ -68,7 +68,10 @@ def given(the_plan: plan.Plan, stage: str) -> dict[str, int | str]:
     """
     h = the_plan.config.hardware
     memory = getattr(h.memory_gb, stage) + (h.cache_gb if stage == "finetune" else 0)
-    resources: dict[str, int | str] = {"runtime": math.ceil(60 * getattr(h.hours, stage)), "mem_mb": math.ceil(1000 * memory)}
+    resources: dict[str, int | str] = {
+        "runtime": math.ceil(60 * getattr(h.hours, stage)),
+        "mem_mb": math.ceil(1000 * memory),
+    }
     if stage in ("render", "manifest", "pretrained"):
         return resources
     options = ["--loader", h.loader, "--precision", h.precision, "--device", h.device]
@@ -79,7 +82,13 @@ def given(the_plan: plan.Plan, stage: str) -> dict[str, int | str]:
     resources["gpu"] = h.gpus
     if stage == "train" and h.nodes > 1:  # a job that calls srun itself; to Snakemake, that is MPI
         # tasks_per_gpu: otherwise the SLURM executor (2.8) takes `tasks` for it.
-        resources |= {"gpu": h.gpus * h.nodes, "nodes": h.nodes, "mpi": "srun", "tasks": h.nodes, "tasks_per_gpu": 0}
+        resources |= {
+            "gpu": h.gpus * h.nodes,
+            "nodes": h.nodes,
+            "mpi": "srun",
+            "tasks": h.nodes,
+            "tasks_per_gpu": 0,
+        }
         options += ["--nodes", h.nodes]
     return resources | {"options": " ".join(map(str, options))}
 
@@ -91,8 +100,8 @@ def freeze_configuration(workflow: Workflow, merged: dict) -> None:
     this, an edit could keep a job from starting.)
     """
     text = yaml.safe_dump(json.loads(json.dumps(merged)))
-    snapshot = Path(".snakemake", "fixres", f"config-{job.digest(text)}.yaml").absolute()
-    with job.atomic(snapshot) as temporary:
+    snapshot = Path(".snakemake", "fixres", f"config-{jobs.digest(text)}.yaml").absolute()
+    with jobs.atomic(snapshot) as temporary:
         temporary.write_text(text, encoding="utf-8")
     workflow.config_settings.configfiles = [snapshot]
 
@@ -108,7 +117,9 @@ def metrics(the_plan: plan.Plan, page: str) -> list[str]:
 def images(the_plan: plan.Plan, dataset: str) -> str:
     """The folder of a dataset. One that the user gives changes its date for many reasons; a rendered one only when it is rendered."""
     if dataset not in the_plan.config.datasets:
-        raise WorkflowError(f"results/data/{dataset}: no such entry of datasets; known: {', '.join(the_plan.config.datasets)}")
+        raise WorkflowError(
+            f"results/data/{dataset}: no such entry of datasets; known: {', '.join(the_plan.config.datasets)}"
+        )
     folder = the_plan.images(dataset)
     return folder if the_plan.config.datasets[dataset].rendered else ancient(folder)
 
@@ -119,7 +130,7 @@ def init(the_plan: plan.Plan, run: str) -> list[str]:
     return [f"results/{start}/weights.safetensors"] if start else []
 
 
-def given_weights(the_plan: plan.Plan, run: str) -> list[str]:
+def local_weights_file(the_plan: plan.Plan, run: str) -> list[str]:
     """The local file that published weights are read from, if they are: when it changes, they are read again."""
     file = the_plan.jobs.get(run, {}).get("source", {}).get("file")
     return [file] if file else []
@@ -127,7 +138,7 @@ def given_weights(the_plan: plan.Plan, run: str) -> list[str]:
 
 def finished() -> str:
     """Which jobs have left a time so far: with a new one, the estimate of the others is made again."""
-    return job.digest(*sorted(map(str, Path("results").glob("runs/**/*benchmark.tsv"))))
+    return jobs.digest(*sorted(map(str, Path("results").glob("runs/**/*benchmark.tsv"))))
 
 
 def without_rate_limit(workflow: Workflow) -> None:
@@ -152,7 +163,9 @@ def end_without_waiting() -> None:
     """
     if not hasattr(JobScheduler, "told"):
         JobScheduler.told = JobScheduler.exit_gracefully
-        JobScheduler.exit_gracefully = lambda scheduler, *_: _thread.start_new_thread(scheduler.told, ())
+        JobScheduler.exit_gracefully = lambda scheduler, *_: _thread.start_new_thread(
+            scheduler.told, ()
+        )
 
 
 def use_this_python(source: Path) -> None:

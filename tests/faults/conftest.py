@@ -4,19 +4,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from tabulate import tabulate
 
 from faults.helpers import PAGES, Disk, Workflow, prepared
+from shared import ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- figures: begin (pytest tests/faults --write-docs writes what stands here) -->", "<!-- figures: end -->"
+BEGIN, END = (
+    "<!-- figures: begin (pytest tests/faults --write-docs writes what stands here) -->",
+    "<!-- figures: end -->",
+)
 HEADS = ["fault", "where", "times", "what happened"]
 ROWS = pytest.StashKey[list[tuple[str, str, int, str]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-docs", action="store_true", help="write the figures into docs/reliability.md, if every test passes")
+    parser.addoption(
+        "--write-docs",
+        action="store_true",
+        help="write the figures into docs/reliability.md, if every test passes",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,7 +42,14 @@ def merged(rows: list[tuple[str, str, int, str]]) -> list[tuple[str, str, int, s
     for fault, where, times, what in rows:
         lines.setdefault((fault, what), {})[where] = times
     return [
-        (fault, ", ".join(f"{where} ({n})" if n > 1 < len(places) else where for where, n in places.items()), sum(places.values()), what)
+        (
+            fault,
+            ", ".join(
+                f"{where} ({n})" if n > 1 < len(places) else where for where, n in places.items()
+            ),
+            sum(places.values()),
+            what,
+        )
         for (fault, what), places in lines.items()
     ]
 
@@ -44,15 +58,21 @@ def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Co
     rows = config.stash[ROWS]
     if not rows:
         return
-    table = tabulate(merged(rows), HEADS, tablefmt="pipe", colalign=["left", "left", "right", "left"])
+    table = tabulate(
+        merged(rows), HEADS, tablefmt="pipe", colalign=["left", "left", "right", "left"]
+    )
     terminalreporter.write_line(f"\n{table}\n")
     if not config.option.write_docs:
         return
     if exitstatus or terminalreporter.stats.get("skipped"):
-        terminalreporter.write_line(f"{PAGE.name} was not written: some tests failed or were skipped")
+        terminalreporter.write_line(
+            f"{PAGE.name} was not written: some tests failed or were skipped"
+        )
         return
     before, _, after = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after.partition(END)[2]}", encoding="utf-8")
+    PAGE.write_text(
+        f"{before}{BEGIN}\n\n{table}\n\n{END}{after.partition(END)[2]}", encoding="utf-8"
+    )
     terminalreporter.write_line(f"written to {PAGE.relative_to(ROOT)}")
 
 
@@ -81,6 +101,6 @@ def disk(tmp_path) -> Iterator[Callable[[str, int], Disk]]:
 @pytest.fixture
 def bench(tmp_path, tiny):
     """A folder with a manifest of 144 images, in which stages are run by hand."""
-    from test_stages import Bench
+    from bench import Bench
 
     return Bench(Path(tmp_path), tiny)

@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 import pytest
 import yaml
-from conftest import ENVIRONMENT, ROOT
-from test_dag import Workflow
 
 from fixres import config as settings
+from shared import ENVIRONMENT, ROOT, Workflow
 
 PAGES = ["results/table5.md", "results/figure5.svg"]
 DATA = "results/data/pinhole-smoke"
@@ -27,7 +26,10 @@ PATIENCE = 120.0  # seconds, for what takes a few
 
 def smoke(**changes: dict) -> dict:
     """The smoke scale with a checkpoint at every step, and `changes`."""
-    files = [yaml.safe_load((ROOT / name).read_text(encoding="utf-8")) for name in ("config.yaml", "configs/smoke.yaml")]
+    files = [
+        yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+        for name in ("config.yaml", "configs/smoke.yaml")
+    ]
     content: dict = {}
     for over in (*files, {"hardware": {"checkpoint_seconds": 0.0}}, changes):
         content = settings.merge(content, over)
@@ -60,8 +62,15 @@ def unfinished(workflow: Workflow, folder: Path) -> Workflow:
 def final(folder: Path) -> dict[str, bytes]:
     """What a run is for: every weight, metric and page, by path. (A manifest also holds the place where its images lie.)"""
     results = folder / "results"
-    pages = [results / f"{name}" for name in ("table5.md", "table5.csv", "table5.html", "figure5.svg", "figure5.png")]
-    files = [*results.glob("runs/**/weights.safetensors"), *results.glob("runs/**/metrics.json"), *pages]
+    pages = [
+        results / f"{name}"
+        for name in ("table5.md", "table5.csv", "table5.html", "figure5.svg", "figure5.png")
+    ]
+    files = [
+        *results.glob("runs/**/weights.safetensors"),
+        *results.glob("runs/**/metrics.json"),
+        *pages,
+    ]
     return {str(file.relative_to(results)): file.read_bytes() for file in files}
 
 
@@ -72,10 +81,15 @@ def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
 
 def state(folder: Path) -> dict[str, tuple]:
     """Every file below a folder with its date and size."""
-    return {str(p.relative_to(folder)): (p.lstat().st_mtime_ns, p.lstat().st_size) for p in sorted(folder.rglob("*"))}
+    return {
+        str(p.relative_to(folder)): (p.lstat().st_mtime_ns, p.lstat().st_size)
+        for p in sorted(folder.rglob("*"))
+    }
 
 
-def until(condition: Callable[[], object], what: str, process: subprocess.Popen | None = None) -> object:
+def until(
+    condition: Callable[[], object], what: str, process: subprocess.Popen | None = None
+) -> object:
     """Wait for a condition; returns what it gave."""
     deadline = time.monotonic() + PATIENCE
     while not (found := condition()):
@@ -91,8 +105,15 @@ def until(condition: Callable[[], object], what: str, process: subprocess.Popen 
 def started(workflow: Workflow, *arguments: object, **options: object) -> subprocess.Popen:
     """Snakemake as a session of its own; what it says goes to `said` beside the results."""
     with open(workflow.folder / "said", "w") as said:
-        whole = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": subprocess.STDOUT, "start_new_session": True} | options
-        return subprocess.Popen(workflow.command(*arguments), cwd=workflow.folder, env=workflow.env, **whole)
+        whole = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": said,
+            "stderr": subprocess.STDOUT,
+            "start_new_session": True,
+        } | options
+        return subprocess.Popen(
+            workflow.command(*arguments), cwd=workflow.folder, env=workflow.env, **whole
+        )
 
 
 def members(session: int) -> dict[int, list[bytes]]:
@@ -100,7 +121,9 @@ def members(session: int) -> dict[int, list[bytes]]:
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if os.getsid(int(folder.name)) == session and (words := (folder / "cmdline").read_bytes()):
+            if os.getsid(int(folder.name)) == session and (
+                words := (folder / "cmdline").read_bytes()
+            ):
                 found[int(folder.name)] = words.split(b"\0")
         except (OSError, ValueError):  # it has ended meanwhile
             continue
@@ -109,7 +132,11 @@ def members(session: int) -> dict[int, list[bytes]]:
 
 def jobs(session: int) -> dict[int, str]:
     """pid -> stage of those that are a job: `python -m fixres STAGE …`."""
-    return {pid: words[words.index(b"fixres") + 1].decode() for pid, words in members(session).items() if b"fixres" in words[:-1]}
+    return {
+        pid: words[words.index(b"fixres") + 1].decode()
+        for pid, words in members(session).items()
+        if b"fixres" in words[:-1]
+    }
 
 
 def killed(pid: int) -> bool:
@@ -126,7 +153,9 @@ def killed(pid: int) -> bool:
 
 def mounted(*arguments: object) -> None:
     """`mount …`; without the right to, the test is skipped."""
-    result = subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        ["mount", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
     if result.returncode:
         pytest.skip(f"mounting a file system needs root ({result.stderr.strip()})")
 
@@ -176,9 +205,18 @@ class Damage(NamedTuple):
 
 def damages(size: int, n: int) -> Iterator[Damage]:
     """The first and last bytes, n places in between, and as many cuts as there are to make of a file."""
-    places = {*range(min(24, size)), *range(max(size - 24, 0), size), *(i * size // n for i in range(n))}
+    places = {
+        *range(min(24, size)),
+        *range(max(size - 24, 0), size),
+        *(i * size // n for i in range(n)),
+    }
     yield from (Damage(at=at) for at in sorted(places))
-    yield from (Damage(size=cut) for cut in sorted({0, 1, 7, 8, size // 3, size // 2, size - 100, size - 1} & set(range(size))))
+    yield from (
+        Damage(size=cut)
+        for cut in sorted(
+            {0, 1, 7, 8, size // 3, size // 2, size - 100, size - 1} & set(range(size))
+        )
+    )
 
 
 def fixres_command(*arguments: object) -> list[str]:

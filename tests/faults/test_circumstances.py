@@ -13,11 +13,10 @@ from types import SimpleNamespace
 
 import pytest
 import snakemake.api  # noqa: F401 (before fixres.workflow: they import each other)
-from conftest import ENVIRONMENT, fixres
 from snakemake.scheduling.job_scheduler import JobScheduler
-from test_distributed import TRAINING, TWO
-from test_stages import EVALUATE, TRAIN, same
+from test_processes import TRAINING, TWO
 
+from bench import EVALUATE, TRAIN, same
 from faults.helpers import (
     ADAPTED,
     DATA,
@@ -39,10 +38,11 @@ from faults.helpers import (
     until,
 )
 from fixres import workflow as workflows
-from fixres.data.workers import spread
-from fixres.job import JobError
+from fixres.jobs import JobError
+from fixres.jobs.pool import spread
 from fixres.models import weights, zoo
 from fixres.stages import evaluate
+from shared import ENVIRONMENT, fixres
 
 ELSEWHERE = 'with blanks, "quotes", it\'s $HOME; ünïcödé 量'  # a folder's name
 
@@ -60,7 +60,12 @@ def test_two_snakemakes_in_one_folder(undisturbed, tmp_path, happened):
     assert "lock" in second.stdout
     assert first.wait(PATIENCE) == 0, (workflow.folder / "said").read_text()
     assert differing(final(workflow.folder), final(undisturbed.folder)) == []
-    happened("other runs", "two Snakemakes in one folder", 1, "the second one stops and says why; the first one ends with the same bytes")
+    happened(
+        "other runs",
+        "two Snakemakes in one folder",
+        1,
+        "the second one stops and says why; the first one ends with the same bytes",
+    )
 
 
 def other_weights(bench) -> Path:
@@ -73,7 +78,10 @@ def other_weights(bench) -> Path:
 def test_a_model_that_is_retrained_while_it_is_evaluated(bench, happened):
     """Its weights are replaced once the evaluation has read them: no metrics, neither of the old ones nor of a mixture."""
     bench.run(TRAIN)
-    given, config = bench.folder / "weights.safetensors", EVALUATE | {"k_test": [24, 32, 48], "ten_crops": [24, 32, 48]}
+    given, config = (
+        bench.folder / "weights.safetensors",
+        EVALUATE | {"k_test": [24, 32, 48], "ten_crops": [24, 32, 48]},
+    )
     words = fixres_command(*bench.command(config, "--weights", given, out="metrics.json"))
     other = other_weights(bench)
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
@@ -104,7 +112,11 @@ def test_a_model_that_is_retrained_while_it_is_evaluated(bench, happened):
 def test_weights_replaced_between_two_looks_at_them(bench, monkeypatch):
     """The narrow moment: read, then replaced, before their digest names the predictions."""
     bench.run(TRAIN)
-    given, other, read = bench.folder / "weights.safetensors", other_weights(bench), evaluate.matching.load
+    given, other, read = (
+        bench.folder / "weights.safetensors",
+        other_weights(bench),
+        evaluate.matching.load,
+    )
 
     def load(*arguments):
         network = read(*arguments)
@@ -112,7 +124,12 @@ def test_weights_replaced_between_two_looks_at_them(bench, monkeypatch):
         return network
 
     monkeypatch.setattr(evaluate.matching, "load", load)
-    assert in_process(*bench.command(EVALUATE, "--weights", given, "--loader", "pillow", out="metrics.json")) == 1
+    assert (
+        in_process(
+            *bench.command(EVALUATE, "--weights", given, "--loader", "pillow", out="metrics.json")
+        )
+        == 1
+    )
     assert not (bench.folder / "metrics.json").exists()
     assert not list(bench.folder.glob("predictions/*"))
 
@@ -160,11 +177,20 @@ def test_a_clock_that_jumps(undisturbed, edited, tmp_path, happened, days):
         result = workflow.run(*PAGES, check=False)
         assert result.returncode != 0
         assert "clock skew" in result.stdout
-        subprocess.run(["find", "results", "-newermt", "now", "-exec", "touch", "{}", "+"], cwd=workflow.folder, check=True)
+        subprocess.run(
+            ["find", "results", "-newermt", "now", "-exec", "touch", "{}", "+"],
+            cwd=workflow.folder,
+            check=True,
+        )
         told += ": an error that says so; dated now, the same command"
     workflow.run(*PAGES)
     assert differing(final(workflow.folder), edited) == []
-    happened("a clock that jumped", "results " + ("from the future" if days > 0 else "of long ago"), 1, f"{told}: the page is the edit's")
+    happened(
+        "a clock that jumped",
+        "results " + ("from the future" if days > 0 else "of long ago"),
+        1,
+        f"{told}: the page is the edit's",
+    )
 
 
 # --- folders -----------------------------------------------------------------------------------------------------------------
@@ -179,20 +205,29 @@ def test_a_results_folder_that_cannot_be_written_to(undisturbed, tmp_path, happe
         before = state(results)
         result = workflow.run(*PAGES, check=False)
         assert result.returncode != 0
-        assert re.search(r"results/.*Read-only file system|Read-only file system.*results/", result.stdout), result.stdout
+        assert re.search(
+            r"results/.*Read-only file system|Read-only file system.*results/", result.stdout
+        ), result.stdout
         assert state(results) == before
     finally:
         subprocess.run(["umount", str(results)], check=True)
     workflow.run(*PAGES)
     assert differing(final(workflow.folder), final(undisturbed.folder)) == []
-    happened("folders", "read-only results", 1, "stops, names it and changes nothing; writable again, the same command: the same bytes")
+    happened(
+        "folders",
+        "read-only results",
+        1,
+        "stops, names it and changes nothing; writable again, the same command: the same bytes",
+    )
 
 
 def test_a_home_that_cannot_be_written_to(undisturbed, tmp_path, disk, happened):
     workflow = unfinished(undisturbed, tmp_path / "copy")
     home = disk("home", 100_000)
     home.change("ro")
-    workflow.env = {name: value for name, value in workflow.env.items() if not name.startswith("XDG_")} | {"HOME": str(home.folder)}
+    workflow.env = {
+        name: value for name, value in workflow.env.items() if not name.startswith("XDG_")
+    } | {"HOME": str(home.folder)}
     workflow.run(*PAGES)
     assert differing(final(workflow.folder), final(undisturbed.folder)) == []
     happened("folders", "a home without write access", 1, "the undisturbed bytes")
@@ -200,13 +235,19 @@ def test_a_home_that_cannot_be_written_to(undisturbed, tmp_path, disk, happened)
 
 def test_no_room_in_dev_shm(undisturbed, bench, tmp_path, happened):
     """Two processes a job, in a mount namespace whose /dev/shm is full."""
-    full = "mount -t tmpfs -o size=4k tmpfs /dev/shm && head -c 4096 /dev/zero > /dev/shm/filler && "
-    if subprocess.run(["unshare", "-m", "sh", "-c", f"{full} true"], capture_output=True, check=False).returncode:
+    full = (
+        "mount -t tmpfs -o size=4k tmpfs /dev/shm && head -c 4096 /dev/zero > /dev/shm/filler && "
+    )
+    if subprocess.run(
+        ["unshare", "-m", "sh", "-c", f"{full} true"], capture_output=True, check=False
+    ).returncode:
         pytest.skip("a mount namespace needs root")
 
     def cramped(*words: object) -> str:
         command = ["unshare", "-m", "sh", "-c", f'{full} exec "$@"', "sh", *fixres_command(*words)]
-        result = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
+        result = subprocess.run(
+            command, capture_output=True, text=True, env=ENVIRONMENT, check=False
+        )
         assert result.returncode == 0, result.stderr
         return result.stderr
 
@@ -215,12 +256,37 @@ def test_no_room_in_dev_shm(undisturbed, bench, tmp_path, happened):
     assert "2 processes of CPU" in said
     assert same(bench.read("cramped.safetensors"), bench.read("roomy.safetensors"))
     images, rendered = undisturbed.folder / DATA / "rendered", tmp_path / "rendered"
-    said = cramped("render", "--config", undisturbed.folder / DATA / "render/config.json", "--threads", 2, "--out", rendered)
+    said = cramped(
+        "render",
+        "--config",
+        undisturbed.folder / DATA / "render/config.json",
+        "--threads",
+        2,
+        "--out",
+        rendered,
+    )
     assert "/dev/shm" in said
-    assert [p.read_bytes() for p in sorted(images.rglob("*.jpg"))] == [p.read_bytes() for p in sorted(rendered.rglob("*.jpg"))]
+    assert [p.read_bytes() for p in sorted(images.rglob("*.jpg"))] == [
+        p.read_bytes() for p in sorted(rendered.rglob("*.jpg"))
+    ]
     config = undisturbed.folder / DATA / "manifest/config.json"
-    assert "/dev/shm" in cramped("manifest", "--config", config, "--root", images, "--threads", 2, "--out", tmp_path / "m" / "manifest.npz")
-    happened("folders", "no room in /dev/shm", 3, "training: the same bits; images rendered and checked by one process")
+    assert "/dev/shm" in cramped(
+        "manifest",
+        "--config",
+        config,
+        "--root",
+        images,
+        "--threads",
+        2,
+        "--out",
+        tmp_path / "m" / "manifest.npz",
+    )
+    happened(
+        "folders",
+        "no room in /dev/shm",
+        3,
+        "training: the same bits; images rendered and checked by one process",
+    )
 
 
 def test_a_worker_that_is_killed_is_told():
@@ -279,13 +345,20 @@ def test_a_terminal_that_is_closed(undisturbed, tmp_path, happened):
     workflow.run(*PAGES)
     assert "resuming after step" in (workflow.folder / LARGE_BASE / "train.log").read_text()
     assert differing(final(workflow.folder), final(undisturbed.folder)) == []
-    happened("a closed terminal", "SIGHUP", 1, "the training keeps its last step, no lock is left; the same command: the same bytes")
+    happened(
+        "a closed terminal",
+        "SIGHUP",
+        1,
+        "the training keeps its last step, no lock is left; the same command: the same bytes",
+    )
 
 
 def test_a_signal_does_not_wait_for_what_it_interrupts():
     """Snakemake is told to end while its main thread holds the locks that its handler takes."""
     workflows.end_without_waiting()
-    scheduler = SimpleNamespace(_lock=threading.Lock(), _open_jobs=threading.Semaphore(0), _user_kill=None, told=None)
+    scheduler = SimpleNamespace(
+        _lock=threading.Lock(), _open_jobs=threading.Semaphore(0), _user_kill=None, told=None
+    )
     scheduler.told = lambda: JobScheduler.told(scheduler)
     with scheduler._lock:
         JobScheduler.exit_gracefully(scheduler, signal.SIGTERM, None)
@@ -307,14 +380,32 @@ def drained(terminal: int) -> None:
 
 def test_a_loss_that_is_no_number(bench, happened):
     """Weights that grow a hundredfold a step (learning rate times weight decay): fine for a while, then too large for a float."""
-    recipe = TRAIN["recipe"] | {"lr": 0.05, "weight_decay": 2000.0, "schedule": "step", "warmup": 0.0, "momentum": 0.0, "nesterov": False}
-    result = fixres(*bench.command(TRAIN | {"recipe": recipe | {"epochs": 12}}, "--checkpoint-seconds", 0))
+    recipe = TRAIN["recipe"] | {
+        "lr": 0.05,
+        "weight_decay": 2000.0,
+        "schedule": "step",
+        "warmup": 0.0,
+        "momentum": 0.0,
+        "nesterov": False,
+    }
+    result = fixres(
+        *bench.command(TRAIN | {"recipe": recipe | {"epochs": 12}}, "--checkpoint-seconds", 0)
+    )
     assert result.returncode == 1
-    found = re.search(r"at step (\d+) \(lr 0\.05\).*last good checkpoint is (\S+)$", result.stderr, re.DOTALL | re.MULTILINE)
+    found = re.search(
+        r"at step (\d+) \(lr 0\.05\).*last good checkpoint is (\S+)$",
+        result.stderr,
+        re.DOTALL | re.MULTILINE,
+    )
     assert found, result.stderr
     tensors, meta = weights.load(Path(found[2]))
     assert all(t.isfinite().all() for t in tensors.values())
     assert meta["step"] > 1
     assert meta["step"] <= int(found[1]) + 1
     assert not (bench.folder / "weights.safetensors").exists()
-    happened("a loss that is no number", "training", 1, "stops with the step, the rate and the last checkpoint, whose weights are finite")
+    happened(
+        "a loss that is no number",
+        "training",
+        1,
+        "stops with the step, the rate and the last checkpoint, whose weights are finite",
+    )

@@ -9,13 +9,25 @@ import numpy as np
 import pytest
 import torch
 
-from faults.helpers import ADAPTED, DATA, LARGE_BASE, PAGES, SMALL_BASE, Damage, copied, damages, differing, final, smoke
-from fixres import config, job
-from fixres.data import loader, manifest, roc
-from fixres.job import JobError
+from faults.helpers import (
+    ADAPTED,
+    DATA,
+    LARGE_BASE,
+    PAGES,
+    SMALL_BASE,
+    Damage,
+    copied,
+    damages,
+    differing,
+    final,
+    smoke,
+)
+from fixres import config, jobs, paper
+from fixres.data import loader, manifest, regions
+from fixres.jobs import JobError
 from fixres.models import weights
 from fixres.models.checkpoints import Checkpoints
-from fixres.paper import pages, tables
+from fixres.pages import table
 from fixres.stages import evaluate
 
 PLACES = 150  # in a file, besides its first and last bytes
@@ -28,9 +40,13 @@ def same(one: object, other: object) -> bool:
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
     if isinstance(one, np.ndarray):
-        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+        return one.dtype == other.dtype and np.array_equal(
+            one, other, equal_nan=one.dtype.kind == "f"
+        )
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+        return one.keys() == other.keys() and all(
+            same(value, other[key]) for key, value in one.items()
+        )
     if isinstance(one, tuple | list):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, manifest.Manifest):
@@ -38,7 +54,12 @@ def same(one: object, other: object) -> bool:
     return bool(one == other)
 
 
-def damaged(file: Path, read: Callable[[Path], object], refuses: Callable[[BaseException], bool], n: int = PLACES) -> Counter:
+def damaged(
+    file: Path,
+    read: Callable[[Path], object],
+    refuses: Callable[[BaseException], bool],
+    n: int = PLACES,
+) -> Counter:
     """Damage a file in every way, one after another, and read it each time; counts what happened. Anything else is a failure."""
     whole, seen = file.read_bytes(), Counter()
     expected = read(file)
@@ -92,18 +113,25 @@ def test_metrics(taken, undisturbed, tmp_path, happened):
     shutil.copy(taken(f"{LARGE_BASE}/evaluation/metrics.json"), file)
     cell = {"run": "runs/pinhole-smoke/resnet10q-k32", "plus": None, "row": "a", "column": "b"}
     page = {"title": "A page", "blocks": [{"cells": [[cell]]}]}
-    seen = damaged(file, lambda _: tables.read_metrics(page, tmp_path), names(file), n=10_000)
+    seen = damaged(file, lambda _: table.read_metrics(page, tmp_path), names(file), n=10_000)
     assert seen[REFUSED] > file.stat().st_size / 2
     happened(DAMAGED, "metrics", seen.total(), described(seen, "refused by name"))
 
 
 def test_resolved_configuration(taken, happened):
     """A job compares it with what Snakemake planned."""
-    plan = pages.plan_of(config.parse(smoke(), where="smoke"))
-    file, made_of = taken(f"{SMALL_BASE}/config.json"), plan.made_of(SMALL_BASE.removeprefix("results/"))
-    seen = damaged(file, lambda path: job.read_config(path, "train", made_of), names(file), n=10_000)
+    plan = paper.plan_of(config.parse(smoke(), where="smoke"))
+    file, ancestry_digest = (
+        taken(f"{SMALL_BASE}/config.json"),
+        plan.ancestry_digest(SMALL_BASE.removeprefix("results/")),
+    )
+    seen = damaged(
+        file, lambda path: jobs.read_config(path, "train", ancestry_digest), names(file), n=10_000
+    )
     assert seen[REFUSED] > file.stat().st_size / 2
-    happened(DAMAGED, "a run's resolved configuration", seen.total(), described(seen, "refused by name"))
+    happened(
+        DAMAGED, "a run's resolved configuration", seen.total(), described(seen, "refused by name")
+    )
 
 
 def test_predictions(taken, happened, capsys):
@@ -126,7 +154,10 @@ def test_predictions(taken, happened, capsys):
 
 def test_checkpoint(tmp_path, taken, happened, capsys):
     """The one before is taken in its place."""
-    state, checkpoints = weights.load(taken(f"{ADAPTED}/weights.safetensors"))[0], Checkpoints(tmp_path / "checkpoints", "key")
+    state, checkpoints = (
+        weights.load(taken(f"{ADAPTED}/weights.safetensors"))[0],
+        Checkpoints(tmp_path / "checkpoints", "key"),
+    )
     checkpoints.save(1, {name: t + 1 for name, t in state.items()})
     checkpoints.save(2, state)
     older, newest = sorted((tmp_path / "checkpoints").iterdir())
@@ -143,7 +174,12 @@ def test_checkpoint(tmp_path, taken, happened, capsys):
     assert older.read_bytes() == kept[older]
     assert seen[REFUSED] > PLACES
     assert f"checkpoint ignored: {newest}" in capsys.readouterr().err
-    happened(DAMAGED, "newest checkpoint", seen.total(), described(seen, "ignored: resumed from the one before"))
+    happened(
+        DAMAGED,
+        "newest checkpoint",
+        seen.total(),
+        described(seen, "ignored: resumed from the one before"),
+    )
 
 
 @pytest.mark.parametrize("name", ["pillow", "dali"])
@@ -157,8 +193,13 @@ def test_image(tiny, tmp_path, name, happened):
     file = Path(data.files(rows)[1])
 
     def read(path: Path) -> list:
-        views = roc.views(roc.Augmentation("test DA"), 24, rows, data.height[rows], data.width[rows])
-        return [pixels.clone() for _, [pixels] in loader.batches(data, [[loader.Crops(views, 24)]], name)]
+        views = regions.views(
+            regions.Augmentation("test DA"), 24, rows, data.height[rows], data.width[rows]
+        )
+        return [
+            pixels.clone()
+            for _, [pixels] in loader.batches(data, [[loader.Crops(views, 24)]], name)
+        ]
 
     seen = damaged(file, read, names(file), n=30 if name == "pillow" else 1)
     assert not seen[UNHARMED]
@@ -174,7 +215,10 @@ def spoil(file: Path) -> None:
 def test_what_the_errors_advise_gives_the_same_bytes_again(undisturbed, tmp_path, happened):
     """Metrics and weights spoiled, and the steps that read them asked for: each names its file; deleted, it is made again."""
     workflow = copied(undisturbed, tmp_path / "copy")
-    for path, rule in ((f"{SMALL_BASE}/evaluation/metrics.json", "table"), (f"{ADAPTED}/weights.safetensors", "evaluate")):
+    for path, rule in (
+        (f"{SMALL_BASE}/evaluation/metrics.json", "table"),
+        (f"{ADAPTED}/weights.safetensors", "evaluate"),
+    ):
         spoil(workflow.folder / path)
         result = workflow.run(*PAGES, "--forcerun", rule, check=False)
         assert result.returncode != 0
@@ -183,4 +227,9 @@ def test_what_the_errors_advise_gives_the_same_bytes_again(undisturbed, tmp_path
         (workflow.folder / path).unlink()
     workflow.run(*PAGES)
     assert differing(final(workflow.folder), final(undisturbed.folder)) == []
-    happened(DAMAGED, "metrics and weights of a finished run", 2, "refused by name; deleted as advised, the same command: the same bytes")
+    happened(
+        DAMAGED,
+        "metrics and weights of a finished run",
+        2,
+        "refused by name; deleted as advised, the same command: the same bytes",
+    )

@@ -8,13 +8,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import ENVIRONMENT, fixres
-from test_stages import TRAIN, same
 
-from faults.helpers import ADAPTED, DATA, LARGE_BASE, SMALL_BASE, Disk, Workflow, differing, fixres_command, prepared, smoke
-from fixres import config
+from bench import TRAIN, same
+from faults.helpers import (
+    ADAPTED,
+    DATA,
+    LARGE_BASE,
+    SMALL_BASE,
+    Disk,
+    Workflow,
+    differing,
+    fixres_command,
+    prepared,
+    smoke,
+)
+from fixres import config, paper
 from fixres.models import weights
-from fixres.paper import pages
+from shared import ENVIRONMENT, fixres
 
 SAID = "No space left on device"
 IMAGES = ("--manifest", f"{DATA}/manifest.npz", "--threads", 1)
@@ -31,18 +41,39 @@ class Stage(NamedTuple):
     last: str = ""  # what it writes last, where that is not `out`
 
 
-MATCH = {"version": 1, "seed": 0, "network": "resnet10q", "k_train": 16, "k_test": 32, "model": "gaussian", "images": 120}
+MATCH = {
+    "version": 1,
+    "seed": 0,
+    "network": "resnet10q",
+    "k_train": 16,
+    "k_test": 32,
+    "model": "gaussian",
+    "images": 120,
+}
 STAGES = {
-    "render": Stage(f"{DATA}/render/config.json", ("--threads", 2), "rendered", "rendered/objects.csv"),
-    "manifest": Stage(f"{DATA}/manifest/config.json", ("--root", f"{DATA}/rendered", "--threads", 1), "manifest.npz"),
-    "pretrained": Stage({"version": 1, "network": "resnet10q", "classes": 24}, (), "weights.safetensors"),
+    "render": Stage(
+        f"{DATA}/render/config.json", ("--threads", 2), "rendered", "rendered/objects.csv"
+    ),
+    "manifest": Stage(
+        f"{DATA}/manifest/config.json",
+        ("--root", f"{DATA}/rendered", "--threads", 1),
+        "manifest.npz",
+    ),
+    "pretrained": Stage(
+        {"version": 1, "network": "resnet10q", "classes": 24}, (), "weights.safetensors"
+    ),
     "train": Stage(f"{SMALL_BASE}/config.json", IMAGES, "weights.safetensors"),
     "match": Stage(MATCH, (*IMAGES, *SMALL), "weights.safetensors"),
     "finetune": Stage(f"{ADAPTED}/config.json", (*IMAGES, *SMALL), "weights.safetensors"),
     "evaluate": Stage(f"{LARGE_BASE}/evaluation/config.json", (*IMAGES, *LARGE), "metrics.json"),
     "time": Stage({}, IMAGES, "metrics.json"),
     "table": Stage("results/pages/table5/config.json", PAGES_OF, "table5.md", "table5.html"),
-    "summary": Stage({"version": 1, "scale": "smoke", "tables": ["table5"]}, PAGES_OF, "summary.md", "summary.html"),
+    "summary": Stage(
+        {"version": 1, "scale": "smoke", "tables": ["table5"]},
+        PAGES_OF,
+        "summary.md",
+        "summary.html",
+    ),
     "cost": Stage({}, PAGES_OF, "plan.md"),
     "figure": Stage("results/pages/figure5/config.json", PAGES_OF, "figure5.svg", "figure5.png"),
 }
@@ -64,16 +95,27 @@ def command(stage: str, run: Workflow, work: Path, out: Path) -> list:
     content, options, name, _ = STAGES[stage]
     file = run.folder / content if isinstance(content, str) else work / f"{stage}.json"
     if isinstance(content, dict):
-        planned = pages.plan_of(config.parse(smoke(), where="smoke")).jobs.values()
+        planned = paper.plan_of(config.parse(smoke(), where="smoke")).jobs.values()
         known = next(job for job in planned if job["stage"] == stage) if not content else {}
         given = {"source": {"file": str(run.folder / SMALL[1])}} if stage == "pretrained" else {}
         file.write_text(json.dumps({"stage": stage, "run": stage} | known | content | given))
-    return [stage, "--config", file, *(run.folder / word if "/" in str(word) else word for word in options), "--out", out / name]
+    return [
+        stage,
+        "--config",
+        file,
+        *(run.folder / word if "/" in str(word) else word for word in options),
+        "--out",
+        out / name,
+    ]
 
 
 def files(folder: Path) -> dict[str, bytes]:
     """What lies in a folder, but for a disk's filler."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "filler"}
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name != "filler"
+    }
 
 
 def starved(stage: str, run: Workflow, work: Path, disk: Disk) -> Outcome:
@@ -113,14 +155,23 @@ def test_a_full_disk(outcomes, stage, happened):
     assert "Traceback" not in full.stderr
     assert (STAGES[stage].last or STAGES[stage].out) not in left
     if stage != "render":  # Snakemake deletes a folder whose job failed
-        assert [name for name in left if left[name] != expected.get(name) and not name.startswith("checkpoints/")] == []
+        assert [
+            name
+            for name in left
+            if left[name] != expected.get(name) and not name.startswith("checkpoints/")
+        ] == []
     assert again.returncode == 0, again.stderr
     if stage == "time":
         assert made.keys() == expected.keys()
     else:
         assert differing(made, expected) == []
     what = "its result" if stage == "time" else "the undisturbed bytes"
-    happened("full disk", stage, 1, f"an error that names the file, nothing half written; with room, the same command: {what}")
+    happened(
+        "full disk",
+        stage,
+        1,
+        f"an error that names the file, nothing half written; with room, the same command: {what}",
+    )
 
 
 def test_no_room_for_a_second_checkpoint(bench, disk, happened):
@@ -141,7 +192,12 @@ def test_no_room_for_a_second_checkpoint(bench, disk, happened):
     assert again.returncode == 0, again.stderr
     assert "resuming after step 1 " in again.stderr
     assert same(weights.load(out)[0], bench.read())
-    happened("full disk", "a second checkpoint", 1, "an error that names it; with room, training goes on from the first")
+    happened(
+        "full disk",
+        "a second checkpoint",
+        1,
+        "an error that names it; with room, training goes on from the first",
+    )
 
 
 def test_snakemake_on_a_full_disk(undisturbed, disk, happened):
@@ -155,7 +211,12 @@ def test_snakemake_on_a_full_disk(undisturbed, disk, happened):
     small.make_room()
     workflow.run(target)
     assert (small.folder / target).read_bytes() == (undisturbed.folder / target).read_bytes()
-    happened("full disk", "results, logs and Snakemake's records", 1, "an error; with room, the same command: the undisturbed bytes")
+    happened(
+        "full disk",
+        "results, logs and Snakemake's records",
+        1,
+        "an error; with room, the same command: the undisturbed bytes",
+    )
 
 
 def test_an_error_that_finds_no_room_in_the_log_is_told_on_stdout(undisturbed, disk, tmp_path):
@@ -163,6 +224,8 @@ def test_an_error_that_finds_no_room_in_the_log_is_told_on_stdout(undisturbed, d
     small.fill(leave=0)
     words = fixres_command(*command("manifest", undisturbed, tmp_path, small.folder))
     with open(os.open(small.folder / "log", os.O_WRONLY | os.O_CREAT), "w") as log:
-        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT, check=False)
+        done = subprocess.run(
+            words, stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT, check=False
+        )
     assert done.returncode != 0
     assert SAID in done.stdout

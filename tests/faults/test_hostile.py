@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import fixres, textured
-from test_dag import Workflow
-from test_weights import Harmful
 
 from faults.helpers import PAGES, prepared, smoke
-from fixres import markdown
 from fixres.data import manifest
+from fixres.jobs import quoting
+from shared import Harmful, Workflow, fixres, textured
 
 CLASSES = [
     "$(touch pwned)",
@@ -59,25 +57,47 @@ def hostile(tmp_path_factory) -> Workflow:
             path = root / split / name
             path.mkdir(parents=True)
             for image in range(n):
-                textured(40, 50, 100 * i + 10 * image + len(split)).save(path / f"{image} $(touch pwned) `'\n<i>.jpg")
+                textured(40, 50, 100 * i + 10 * image + len(split)).save(
+                    path / f"{image} $(touch pwned) `'\n<i>.jpg"
+                )
             (path / f"bad <u>\n`{i}`.jpg").write_bytes(b"no image")
     for image in (root / "val" / CLASSES[4]).glob("[01]*"):
         image.unlink()
     tables = {"k_train": [16], "k_train_adapted": [16], "k_test": [16]}
-    content = smoke(dataset="hostile", table5=tables, base_training={"samples_per_epoch": 48, "epochs": 1}, fine_tuning={"images": None})
+    content = smoke(
+        dataset="hostile",
+        table5=tables,
+        base_training={"samples_per_epoch": 48, "epochs": 1},
+        fine_tuning={"images": None},
+    )
     workflow = prepared(folder)
-    workflow.write(content | {"datasets": {"hostile": {"root": str(root), "on_bad": "exclude"}}, "weak_supervision": {}, "transfer": {}})
+    workflow.write(
+        content
+        | {
+            "datasets": {"hostile": {"root": str(root), "on_bad": "exclude"}},
+            "weak_supervision": {},
+            "transfer": {},
+        }
+    )
     workflow.run("results/table5.md")
     return workflow
 
 
 def test_class_names_run_nothing_and_change_nothing(hostile):
     root = next(path for path in hostile.folder.iterdir() if path.name.startswith("it's"))
-    assert not [path for path in hostile.folder.rglob("*") if "pwned" in path.name and root not in (path, *path.parents)]
+    assert not [
+        path
+        for path in hostile.folder.rglob("*")
+        if "pwned" in path.name and root not in (path, *path.parents)
+    ]
     data = manifest.load(hostile.folder / "results/data/hostile/manifest.npz")
     assert data.classes == tuple(sorted(CLASSES))
     assert all(os.path.isfile(file) for file in data.files(data.rows("train")))
-    metrics = json.loads((hostile.folder / "results/runs/hostile/resnet10q-k16/evaluation/metrics.json").read_text(encoding="utf-8"))
+    metrics = json.loads(
+        (hostile.folder / "results/runs/hostile/resnet10q-k16/evaluation/metrics.json").read_text(
+            encoding="utf-8"
+        )
+    )
     assert metrics["images"] == 2 * (len(CLASSES) - 1)
 
 
@@ -93,10 +113,10 @@ def test_pages_show_names_and_are_not_made_of_them(hostile, happened):
         assert "\x1b" not in text
         assert not unquoted(text), file
         assert not re.search(r"^# second", text, re.MULTILINE)
-    assert markdown.plain(name) in (results / "table5.md").read_text(encoding="utf-8")
+    assert quoting.plain(name) in (results / "table5.md").read_text(encoding="utf-8")
     report = (results / "data/hostile/report.md").read_text(encoding="utf-8")
     assert report.count("\n- ") >= len(CLASSES)
-    assert markdown.code(f"val/{name}/bad <u>\n`4`.jpg") in report
+    assert quoting.code(f"val/{name}/bad <u>\n`4`.jpg") in report
     log = (results / "data/hostile/manifest/log.txt").read_text(encoding="utf-8")
     assert all(re.match(r"\[ *\d+\.\d s\] ", line) for line in log.splitlines())
     assert "\x1b" not in log
@@ -118,8 +138,25 @@ def test_bad_files_with_such_names_are_an_error_that_shows_them(hostile):
     """on_bad: stop; on a terminal a name is one line, without escapes."""
     root = next(path for path in hostile.folder.iterdir() if path.name.startswith("it's"))
     config = hostile.folder / "strict.json"
-    config.write_text(json.dumps({"stage": "manifest", "source": "imagefolder", "on_bad": "stop", "checksums": "published"}))
-    result = fixres("manifest", "--config", config, "--root", root, "--out", hostile.folder / "strict" / "manifest.npz")
+    config.write_text(
+        json.dumps(
+            {
+                "stage": "manifest",
+                "source": "imagefolder",
+                "on_bad": "stop",
+                "checksums": "published",
+            }
+        )
+    )
+    result = fixres(
+        "manifest",
+        "--config",
+        config,
+        "--root",
+        root,
+        "--out",
+        hostile.folder / "strict" / "manifest.npz",
+    )
     assert result.returncode == 1
     assert f"{2 * len(CLASSES)} bad file(s)" in result.stderr
     assert "\x1b" not in result.stderr
@@ -128,10 +165,17 @@ def test_bad_files_with_such_names_are_an_error_that_shows_them(hostile):
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("a\nb", r"`a\nb`"), ("`", "`` ` ``"), ("a``b", "```a``b```"), (" a", "`  a `"), ("\udce9", r"`\udce9`"), ("é 量", "`é 量`")],
+    [
+        ("a\nb", r"`a\nb`"),
+        ("`", "`` ` ``"),
+        ("a``b", "```a``b```"),
+        (" a", "`  a `"),
+        ("\udce9", r"`\udce9`"),
+        ("é 量", "`é 量`"),
+    ],
 )
 def test_inline_code(text, shown):
-    assert markdown.code(text) == shown
+    assert quoting.code(text) == shown
 
 
 # --- code --------------------------------------------------------------------------------------------------------------------
@@ -143,12 +187,21 @@ def test_weights_that_are_code_are_refused(tmp_path, monkeypatch, happened, suff
     monkeypatch.chdir(tmp_path)
     file, config = tmp_path / f"given{suffix}", tmp_path / "config.json"
     torch.save({"state_dict": {"fc.weight": torch.zeros(2)}, "args": Harmful()}, file)
-    content = {"stage": "pretrained", "version": 1, "run": "p", "network": "resnet10q", "classes": 24, "source": {"file": str(file)}}
+    content = {
+        "stage": "pretrained",
+        "version": 1,
+        "run": "p",
+        "network": "resnet10q",
+        "classes": 24,
+        "source": {"file": str(file)},
+    }
     config.write_text(json.dumps(content))
     result = fixres("pretrained", "--config", config, "--out", tmp_path / "weights.safetensors")
     assert result.returncode == 1
     assert str(file) in result.stderr
-    assert ("holds code" if suffix != ".safetensors" else "damaged, or not a safetensors file") in result.stderr
+    assert (
+        "holds code" if suffix != ".safetensors" else "damaged, or not a safetensors file"
+    ) in result.stderr
     assert not Path("harm was done").exists()
     assert not (tmp_path / "weights.safetensors").exists()
     happened("code in files", f"weights ({suffix})", 1, "refused by name; nothing ran")
@@ -202,6 +255,15 @@ def test_targets_that_would_leave_the_results(tmp_path, happened):
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(tried, OUTSIDE))
-    left = [path for path in tmp_path.rglob("*") if path.is_file() and not {".snakemake", ".cache"} & set(path.parts)]
+    left = [
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and not {".snakemake", ".cache"} & set(path.parts)
+    ]
     assert {path.name for path in left} == {"config.yaml"}
-    happened("paths that lead out", "targets outside results/", len(OUTSIDE), "an error; nothing is written")
+    happened(
+        "paths that lead out",
+        "targets outside results/",
+        len(OUTSIDE),
+        "an error; nothing is written",
+    )

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fixres import job
+from fixres import jobs
 from fixres.data import sources, validate
-from fixres.job import JobError, atomic
-from fixres.markdown import visible
+from fixres.jobs import JobError, atomic
+from fixres.jobs.quoting import visible
 
 SPLITS = ("train", "val")
 OBJECTS = "objects.csv"  # what the suite rendered: path, true apparent size, …
@@ -52,13 +52,17 @@ class Manifest:
     def digest(self) -> str:
         """Changes with any image, label or path, and not with the place where the folder lies."""
         arrays = (self.path, self.label, self.split, self.height, self.width, self.checksum)
-        return job.digest("\0".join(self.classes), *(np.ascontiguousarray(a).tobytes() for a in arrays))
+        return jobs.digest(
+            "\0".join(self.classes), *(np.ascontiguousarray(a).tobytes() for a in arrays)
+        )
 
     def save(self, path: Path) -> None:
         columns = {name: getattr(self, name) for name in COLUMNS}
         with atomic(path) as temporary, open(temporary, "wb") as f:
             texts = {"folder": str(self.folder), "classes": self.classes, "notes": self.notes}
-            np.savez(f, **{name: np.array(text, np.str_) for name, text in texts.items()}, **columns)
+            np.savez(
+                f, **{name: np.array(text, np.str_) for name, text in texts.items()}, **columns
+            )
 
 
 COLUMNS = ("path", "label", "split", "height", "width", "checksum", "object_size")
@@ -67,16 +71,20 @@ SHOWN = 10  # bad files listed in an error
 
 def load(path: Path) -> Manifest:
     """Read a manifest; a damaged file is an error that names it (the archive carries checksums)."""
-    job.reading(path)
+    jobs.record_inputs(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
             columns = {name: archive[name] for name in COLUMNS}
             texts = {name: tuple(archive[name].tolist()) for name in ("classes", "notes")}
             return Manifest(Path(str(archive["folder"])), **texts, **columns)
     except FileNotFoundError:
-        raise JobError(f"{path}: no such manifest; ask Snakemake for it: snakemake {path}") from None
+        raise JobError(
+            f"{path}: no such manifest; ask Snakemake for it: snakemake {path}"
+        ) from None
     except Exception as error:
-        raise JobError(f"{path}: damaged manifest ({error}); delete it and let Snakemake build it again") from None
+        raise JobError(
+            f"{path}: damaged manifest ({error}); delete it and let Snakemake build it again"
+        ) from None
 
 
 def build(
@@ -107,18 +115,27 @@ def build(
     listing.images.sort(key=lambda row: row[2])
     seen = validate.inspect(folder, listing, processes)
     bad = validate.bad(listing, seen.remarks)
-    out = {remark.path for remark in seen.remarks if remark.kind in ("unreadable", "altered", "absent")}
+    out = {
+        remark.path for remark in seen.remarks if remark.kind in ("unreadable", "altered", "absent")
+    }
     kept = np.array([path not in out for path, _, _ in listing.images])
     sizes = _object_sizes(root)
     notes = _notes(of, listing, kept, bad, rendered=sizes is not None)
-    stopped = [f"Stopped by {len(bad)} bad file(s) (on_bad: stop); no manifest was written."] if bad and on_bad == "stop" else []
+    stopped = (
+        [f"Stopped by {len(bad)} bad file(s) (on_bad: stop); no manifest was written."]
+        if bad and on_bad == "stop"
+        else []
+    )
     if report:
         with atomic(report) as temporary:
             page = validate.report(of, folder, listing, seen, kept, stopped or notes)
             temporary.write_text(page, encoding="utf-8")
     if stopped:
         raise JobError(_told(folder, bad, report))
-    split, paths = listing.split, [path for (path, _, _), keep in zip(listing.images, kept.tolist(), strict=True) if keep]
+    split, paths = (
+        listing.split,
+        [path for (path, _, _), keep in zip(listing.images, kept.tolist(), strict=True) if keep],
+    )
     for number, name in enumerate(SPLITS):
         if not kept[split == number].any():
             raise JobError(f"{folder}: no usable image in {name}; see {report or 'the report'}")
@@ -132,15 +149,24 @@ def build(
         height=seen.height[kept],
         width=seen.width[kept],
         checksum=seen.checksum[kept],
-        object_size=np.fromiter(((sizes or {}).get(path, np.nan) for path in paths), np.float32, len(paths)),
+        object_size=np.fromiter(
+            ((sizes or {}).get(path, np.nan) for path in paths), np.float32, len(paths)
+        ),
         notes=tuple(notes),
     )
 
 
 def _told(folder: Path, bad: list[validate.Remark], report: Path | None) -> str:
     """The error that names bad files."""
-    lines = [f"{folder}: {len(bad)} bad file(s); replace or remove them, or leave them out by on_bad: exclude"]
-    lines += [visible(f"  {folder / r.path}: {validate.KINDS[r.kind]}" + (f" ({r.text})" if r.text else "")) for r in bad[:SHOWN]]
+    lines = [
+        f"{folder}: {len(bad)} bad file(s); replace or remove them, or leave them out by on_bad: exclude"
+    ]
+    lines += [
+        visible(
+            f"  {folder / r.path}: {validate.KINDS[r.kind]}" + (f" ({r.text})" if r.text else "")
+        )
+        for r in bad[:SHOWN]
+    ]
     if len(bad) > SHOWN:
         lines.append(f"  … and {len(bad) - SHOWN} more" + (f": {report}" if report else ""))
     return "\n".join(lines)
@@ -154,27 +180,50 @@ def _object_sizes(root: Path) -> dict[str, float] | None:
         return {row["path"]: float(row["r"]) for row in csv.DictReader(f)}
 
 
-def _notes(of: sources.Source, listing: sources.Listing, kept: np.ndarray, bad: list[validate.Remark], rendered: bool) -> list[str]:
+def _notes(
+    of: sources.Source,
+    listing: sources.Listing,
+    kept: np.ndarray,
+    bad: list[validate.Remark],
+    rendered: bool,
+) -> list[str]:
     """What must be said wherever a number of this set is shown."""
     notes = []
     if rendered and of.published:
-        notes.append(f"Images rendered by this suite in the layout of {of.title}; no number on them is one of the real set.")
+        notes.append(
+            f"Images rendered by this suite in the layout of {of.title}; no number on them is one of the real set."
+        )
     if bad:
         kinds = Counter(remark.kind for remark in bad)
-        notes.append(f"{of.title}: left out as bad: {', '.join(f'{n} {kind}' for kind, n in kinds.items())}.")
+        notes.append(
+            f"{of.title}: left out as bad: {', '.join(f'{n} {kind}' for kind, n in kinds.items())}."
+        )
     label, split = listing.label, listing.split
     if listing.partial and not kept.all():
-        lost = [f"{(~kept & (split == i)).sum()} of {(split == i).sum()} listed {name} images" for i, name in enumerate(SPLITS)]
+        lost = [
+            f"{(~kept & (split == i)).sum()} of {(split == i).sum()} listed {name} images"
+            for i, name in enumerate(SPLITS)
+        ]
         notes.append(f"{of.title}: this copy lacks {' and '.join(lost)}.")
     for i, name in enumerate(SPLITS):
         counts = np.bincount(label[kept & (split == i)], minlength=len(listing.classes))
         if not counts.all():
             empty = [listing.classes[c] for c in np.flatnonzero(counts == 0)]
-            notes.append(f"{of.title}: no {name} image of {len(empty)} of {len(counts)} classes: {sources.some(empty)}.")
+            notes.append(
+                f"{of.title}: no {name} image of {len(empty)} of {len(counts)} classes: {sources.abbreviated(empty)}."
+            )
     if of.published and not rendered:
-        ours = (int((kept & (split == 0)).sum()), int((kept & (split == 1)).sum()), len(listing.classes))
+        ours = (
+            int((kept & (split == 0)).sum()),
+            int((kept & (split == 1)).sum()),
+            len(listing.classes),
+        )
         what = ("training images", "test images", "classes")
-        differ = [f"{a} {w} (published: {b})" for a, b, w in zip(ours, of.published, what, strict=True) if a != b]
+        differ = [
+            f"{a} {w} (published: {b})"
+            for a, b, w in zip(ours, of.published, what, strict=True)
+            if a != b
+        ]
         if differ:
             notes.append(f"{of.title}: {', '.join(differ)}.")
     return notes
@@ -205,23 +254,3 @@ def enlarged(manifest: Manifest, split: str, k: int) -> list[str]:
         f"{split}: {int((shorter < k).sum())} of {len(rows)} images are smaller than the {k} px crop and are enlarged for it; the smallest "
         f"is {manifest.files(np.array([worst]))[0]} ({manifest.width[worst]}×{manifest.height[worst]})"
     ]
-
-
-def main(arguments: list[str]) -> None:
-    p = job.parser("manifest", __doc__, "out")
-    p.add_argument("--root", type=Path, required=True, help="the dataset's folder: its archives or its unpacked files (only read)")
-    args = p.parse_args(arguments)
-    config = job.read_config(args.config, "manifest", args.made_of)
-    manifest = build(
-        args.root,
-        config["source"],
-        work=args.out.parent / "unpacked",
-        on_bad=config["on_bad"],
-        checksums=config["checksums"],
-        processes=args.threads,
-        report=args.out.parent / "report.md",
-        key=f"datasets.{args.out.absolute().parent.name}.root",
-    )
-    manifest.save(args.out)
-    for line in (*summary(manifest), *manifest.notes):
-        job.log(line)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from fixres.job import JobError, atomic, log, progress
+from fixres.jobs import JobError, atomic, log, progress
 
 MB = 1_000_000
 BUFFER = 4 * MB  # bytes read at once for a checksum
@@ -24,7 +24,10 @@ SUMS = "md5sums.txt"  # checksums of one's own: lines of `md5  name`, as md5sum 
 def md5(file: Path) -> str:
     """MD5 of a file, with progress."""
     h = hashlib.md5(usedforsecurity=False)
-    with open(file, "rb") as f, progress(f"checking {file.name}", _mb(file.stat().st_size), "MB") as bar:
+    with (
+        open(file, "rb") as f,
+        progress(f"checking {file.name}", _mb(file.stat().st_size), "MB") as bar,
+    ):
         while block := f.read(BUFFER):
             h.update(block)
             bar.update(_mb(f.tell()) - bar.done)
@@ -40,7 +43,9 @@ def listed(root: Path) -> dict[str, str]:
     """name -> MD5 out of md5sums.txt in `root`. Raises JobError where the file is missing or a line is no checksum."""
     file = root / SUMS
     if not file.is_file():
-        raise JobError(f"{file}: no such file; checksums: listed needs it (lines of `md5  name`: md5sum * > {SUMS})")
+        raise JobError(
+            f"{file}: no such file; checksums: listed needs it (lines of `md5  name`: md5sum * > {SUMS})"
+        )
     sums = {}
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         found, _, name = line.partition("  ")
@@ -74,7 +79,10 @@ def unpack(archive: Path, expected: str | None, work: Path, nested: bool = False
     The folder with the archive's content.
     """
     target = work / archive.name
-    partial, note = target.with_name(f"{target.name}.partial"), target.with_name(f"{target.name}.checked")
+    partial, note = (
+        target.with_name(f"{target.name}.partial"),
+        target.with_name(f"{target.name}.checked"),
+    )
     stat = archive.stat()
     fingerprint = f"{expected} {stat.st_size} {stat.st_mtime_ns}"
     work.mkdir(parents=True, exist_ok=True)
@@ -90,9 +98,15 @@ def unpack(archive: Path, expected: str | None, work: Path, nested: bool = False
     if not nested:
         shutil.rmtree(partial, ignore_errors=True)
     if not partial.is_dir() and (free := shutil.disk_usage(work).free) < stat.st_size:
-        raise JobError(f"{work}: {free // MB} MB free, but {archive} unpacks to at least {_mb(stat.st_size)} MB: make room first")
+        raise JobError(
+            f"{work}: {free // MB} MB free, but {archive} unpacks to at least {_mb(stat.st_size)} MB: make room first"
+        )
     partial.mkdir(exist_ok=True)
-    with open(archive, "rb") as f, _errors_of(archive), progress(f"unpacking {archive.name}", _mb(stat.st_size), "MB") as bar:
+    with (
+        open(archive, "rb") as f,
+        _errors_of(archive),
+        progress(f"unpacking {archive.name}", _mb(stat.st_size), "MB") as bar,
+    ):
         for _ in _nested(f, partial) if nested else _extract(f, partial):
             bar.update(_mb(f.tell()) - bar.done)
     partial.rename(target)
@@ -105,7 +119,9 @@ def _errors_of(archive: Path) -> Iterator[None]:
     try:
         yield
     except tarfile.FilterError as error:
-        raise JobError(f"{archive}: refused, it would write or link outside its folder ({error}); get the official archive") from None
+        raise JobError(
+            f"{archive}: refused, it would write or link outside its folder ({error}); get the official archive"
+        ) from None
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise JobError(f"{archive}: cut short or damaged ({error}); get it again") from None
     except OSError as error:

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fixres.data.sources import Listing, Source, images_below
-from fixres.data.workers import spread
-from fixres.job import progress
-from fixres.markdown import code, plain
+from fixres.jobs import progress
+from fixres.jobs.pool import spread
+from fixres.jobs.quoting import code, plain
 
 CHUNK = 100  # images that a process takes at once
 KINDS = {
@@ -70,7 +70,10 @@ def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray,
                 if image.mode not in ("RGB", "L"):
                     image.convert("RGB")
                 row[:] = image.height, image.width, checksum_of(data)
-                if image.format not in ("JPEG", "MPO"):  # MPO: a JPEG with further pictures behind the first
+                if image.format not in (
+                    "JPEG",
+                    "MPO",
+                ):  # MPO: a JPEG with further pictures behind the first
                     remarks.append(Remark("not JPEG", file, str(image.format)))
                 if image.mode == "CMYK":
                     remarks.append(Remark("CMYK", file))
@@ -79,8 +82,12 @@ def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray,
         except FileNotFoundError:
             remarks.append(Remark("absent", file))
         except Exception as error:
-            said = str(error).partition(" <_io.")[0]  # without an address in memory: the same files, the same report
-            remarks.append(Remark("unreadable", file, f"{type(error).__name__}: {said}".replace("\n", " ")))
+            said = str(error).partition(" <_io.")[
+                0
+            ]  # without an address in memory: the same files, the same report
+            remarks.append(
+                Remark("unreadable", file, f"{type(error).__name__}: {said}".replace("\n", " "))
+            )
     return seen, remarks
 
 
@@ -97,57 +104,125 @@ def inspect(folder: Path, listing: Listing, processes: int = 1) -> Seen:
             bar.update(len(rows))
     height, width, checksum = np.concatenate(parts).T
     remarks += _duplicates(files, listing, checksum)
-    unlisted = {file for start in listing.folders for file in images_below(folder, start)}.difference(files)
+    unlisted = {
+        file for start in listing.folders for file in images_below(folder, start)
+    }.difference(files)
     remarks += [Remark("unlisted", file) for file in sorted(unlisted)]
-    return Seen(height.astype(np.int32), width.astype(np.int32), np.ascontiguousarray(checksum), remarks)
+    return Seen(
+        height.astype(np.int32), width.astype(np.int32), np.ascontiguousarray(checksum), remarks
+    )
 
 
 def _duplicates(files: list[str], listing: Listing, checksum: np.ndarray) -> list[Remark]:
     """A remark for every file but the first of the same content, with the first one's name and where the two are at odds."""
     order = np.argsort(checksum, kind="stable")
-    same = np.flatnonzero((checksum[order][1:] == checksum[order][:-1]) & (checksum[order][1:] != 0)) + 1
+    same = (
+        np.flatnonzero((checksum[order][1:] == checksum[order][:-1]) & (checksum[order][1:] != 0))
+        + 1
+    )
     first, remarks = {}, []
     for place in same.tolist():
         row, value = int(order[place]), int(checksum[order[place]])
         original = first.setdefault(value, int(order[place - 1]))
         (path, label, split), (_, label_, split_) = listing.images[original], listing.images[row]
-        odds = [what for what, differs in (("another label", label != label_), ("the other split", split != split_)) if differs]
-        remarks.append(Remark("duplicate", files[row], f"as {path}" + (f", under {' and in '.join(odds)}" if odds else "")))
+        odds = [
+            what
+            for what, differs in (
+                ("another label", label != label_),
+                ("the other split", split != split_),
+            )
+            if differs
+        ]
+        remarks.append(
+            Remark(
+                "duplicate",
+                files[row],
+                f"as {path}" + (f", under {' and in '.join(odds)}" if odds else ""),
+            )
+        )
     return remarks
 
 
 def bad(listing: Listing, remarks: Iterable[Remark]) -> list[Remark]:
     """The remarks that keep a file from being used, or say that a list is not whole."""
-    kinds = {"unreadable": True, "altered": True, "absent": not listing.partial, "unlisted": listing.complete}
+    kinds = {
+        "unreadable": True,
+        "altered": True,
+        "absent": not listing.partial,
+        "unlisted": listing.complete,
+    }
     return [remark for remark in remarks if kinds.get(remark.kind)]
 
 
-def report(source: Source, folder: Path, listing: Listing, seen: Seen, kept: np.ndarray, notes: Iterable[str]) -> str:
+def report(
+    source: Source,
+    folder: Path,
+    listing: Listing,
+    seen: Seen,
+    kept: np.ndarray,
+    notes: Iterable[str],
+) -> str:
     """The page beside the manifest, as Markdown: counts, sizes, and every remark.
 
     Parameters
     ----------
     kept : (n,) bool, the rows of the listing that are in the manifest.
     """
-    lines = [f"# {source.title}", "", f"Images below {code(str(folder))}. From: {source.where}. Terms: {source.terms}.", ""]
-    head = ("split", "images", "listed", "published", "classes with images", "smallest, largest class", "width × height")
+    lines = [
+        f"# {source.title}",
+        "",
+        f"Images below {code(str(folder))}. From: {source.where}. Terms: {source.terms}.",
+        "",
+    ]
+    head = (
+        "split",
+        "images",
+        "listed",
+        "published",
+        "classes with images",
+        "smallest, largest class",
+        "width × height",
+    )
     lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     label, split = listing.label, listing.split
     for number, name in enumerate(("train", "val")):
         rows = kept & (split == number)
-        counts, h, w = np.bincount(label[rows], minlength=len(listing.classes)), seen.height[rows], seen.width[rows]
+        counts, h, w = (
+            np.bincount(label[rows], minlength=len(listing.classes)),
+            seen.height[rows],
+            seen.width[rows],
+        )
         published = source.published[number] if source.published else "–"
         sizes = f"{w.min()}×{h.min()} to {w.max()}×{h.max()}" if rows.any() else "–"
         classes = f"{(counts > 0).sum()} of {len(counts)}"
-        row = (name, rows.sum(), (split == number).sum(), published, classes, f"{counts.min()}, {counts.max()}", sizes)
+        row = (
+            name,
+            rows.sum(),
+            (split == number).sum(),
+            published,
+            classes,
+            f"{counts.min()}, {counts.max()}",
+            sizes,
+        )
         lines.append(f"| {' | '.join(map(str, row))} |")
     lines += ["", *(f"- {plain(note)}" for note in notes)] if notes else []
     by_kind: dict[str, list[Remark]] = {kind: [] for kind in KINDS}
     for remark in seen.remarks:
         by_kind[remark.kind].append(remark)
-    lines += ["", f"Remarks: {', '.join(f'{len(remarks)} {kind}' for kind, remarks in by_kind.items())}."]
+    lines += [
+        "",
+        f"Remarks: {', '.join(f'{len(remarks)} {kind}' for kind, remarks in by_kind.items())}.",
+    ]
     for kind, remarks in by_kind.items():
         if remarks:
-            lines += ["", f"## {kind} ({len(remarks)})", *(["", f"Each {KINDS[kind]}."] if KINDS[kind] else []), ""]
-            lines += [f"- {code(remark.path)}" + (f": {plain(remark.text)}" if remark.text else "") for remark in remarks]
+            lines += [
+                "",
+                f"## {kind} ({len(remarks)})",
+                *(["", f"Each {KINDS[kind]}."] if KINDS[kind] else []),
+                "",
+            ]
+            lines += [
+                f"- {code(remark.path)}" + (f": {plain(remark.text)}" if remark.text else "")
+                for remark in remarks
+            ]
     return "\n".join(lines) + "\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from fixres.job import log
+from fixres.jobs import log
 from fixres.models import weights
 
 KEPT = 2
@@ -27,7 +27,9 @@ class Checkpoints:
 
     def save(self, step: int, tensors: dict[str, torch.Tensor]) -> None:
         """Keep the state after `step` steps."""
-        weights.save(self.folder / f"step-{step:09d}.safetensors", tensors, {"key": self.key, "step": step})
+        weights.save(
+            self.folder / f"step-{step:09d}.safetensors", tensors, {"key": self.key, "step": step}
+        )
         self.keep(KEPT)
 
     def keep(self, newest: int) -> None:
@@ -51,7 +53,9 @@ class Checkpoints:
                 file.unlink(missing_ok=True)
                 continue
             if meta["key"] != self.key:
-                log(f"checkpoint ignored: {file} belongs to another configuration, dataset or starting point")
+                log(
+                    f"checkpoint ignored: {file} belongs to another configuration, dataset or starting point"
+                )
                 file.unlink(missing_ok=True)
                 continue
             log(f"resuming after step {meta['step']} from {file}")

@@ -17,14 +17,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from fixres.job import JobError
+from fixres.jobs import JobError
 from fixres.models import weights, zoo
 
 if TYPE_CHECKING:
     from torch import fx
 
 MODELS = ("gaussian", "frechet")
-RELUS = {F.relu, torch.relu, torch.relu_, "relu", "relu_"}  # as functions and methods; those that are layers: nn.ReLU
+RELUS = {
+    F.relu,
+    torch.relu,
+    torch.relu_,
+    "relu",
+    "relu_",
+}  # as functions and methods; those that are layers: nn.ReLU
 POOLINGS = {F.adaptive_avg_pool2d, F.avg_pool2d, torch.mean, "mean"}
 
 
@@ -54,7 +60,9 @@ def load(name: str, classes: int, seed: int, file: Path) -> nn.Module:
     network = zoo.build(name, classes, seed)
     tensors, meta = weights.opened(file)
     if "matching" in meta:
-        network = insert(network, meta["matching"], tensors.get("matching.scale"), tensors.get("matching.shift"))
+        network = insert(
+            network, meta["matching"], tensors.get("matching.scale"), tensors.get("matching.shift")
+        )
     weights.check(tensors, network, str(file))
     network.load_state_dict(tensors)
     return network
@@ -62,10 +70,19 @@ def load(name: str, classes: int, seed: int, file: Path) -> nn.Module:
 
 def about(network: nn.Module) -> dict[str, str]:
     """What a file of this network's weights must say for `load`: {"matching": model}, or nothing where there is no matching."""
-    return {"matching": network.matching.model} if isinstance(getattr(network, "matching", None), Affine) else {}
+    return (
+        {"matching": network.matching.model}
+        if isinstance(getattr(network, "matching", None), Affine)
+        else {}
+    )
 
 
-def insert(network: nn.Module, model: str, scale: torch.Tensor | None = None, shift: torch.Tensor | None = None) -> "fx.GraphModule":
+def insert(
+    network: nn.Module,
+    model: str,
+    scale: torch.Tensor | None = None,
+    shift: torch.Tensor | None = None,
+) -> "fx.GraphModule":
     """The network with `matching` in it: the identity unless scale and shift are given. In eval mode; `network` is used up.
 
     Its layers and their names stay, so that everything that works by name (weights, the zoo's last batch-norm, split) works on.
@@ -78,7 +95,9 @@ def insert(network: nn.Module, model: str, scale: torch.Tensor | None = None, sh
     graph, modules = Tracer().trace(network.eval()), dict(network.named_modules())
     pooling = next((node for node in reversed(graph.nodes) if _is_pooling(node, modules)), None)
     if pooling is None:
-        raise JobError(f"matching '{model}': {type(network).__name__} has no average pooling before its classifier; expected one (A.1)")
+        raise JobError(
+            f"matching '{model}': {type(network).__name__} has no average pooling before its classifier; expected one (A.1)"
+        )
     source = replaced = pooling
     if model == "gaussian":
         replaced = source = _relu_before(pooling, modules, type(network).__name__)
@@ -95,7 +114,11 @@ def insert(network: nn.Module, model: str, scale: torch.Tensor | None = None, sh
     replaced.replace_all_uses_with(last, delete_user_cb=lambda user: user is not new)
     if source is not replaced:
         graph.erase_node(replaced)
-    network.matching = Affine(model, torch.ones(()) if scale is None else scale, torch.zeros(()) if shift is None else shift)
+    network.matching = Affine(
+        model,
+        torch.ones(()) if scale is None else scale,
+        torch.zeros(()) if shift is None else shift,
+    )
     return fx.GraphModule(network, graph, type(network).__name__).eval()
 
 
@@ -108,8 +131,14 @@ def probe(matched: "fx.GraphModule") -> "fx.GraphModule":
     copies: dict = {}
     graph.graph_copy(matched.graph, copies)
     modules = dict(matched.named_modules())
-    point = next(node for node in graph.nodes if node.op == "call_module" and node.target == "matching")
-    pooled = point if matched.matching.model == "frechet" else next(n for n in reversed(graph.nodes) if _is_pooling(n, modules))
+    point = next(
+        node for node in graph.nodes if node.op == "call_module" and node.target == "matching"
+    )
+    pooled = (
+        point
+        if matched.matching.model == "frechet"
+        else next(n for n in reversed(graph.nodes) if _is_pooling(n, modules))
+    )
     graph.output((point, pooled))
     cut = fx.GraphModule(matched, graph, "Probe").eval()
     cut.graph.eliminate_dead_code()
@@ -135,5 +164,9 @@ def _relu_before(pooling: "fx.Node", modules: dict[str, nn.Module], name: str) -
     act = getattr(layer, "act", layer)
     if isinstance(act, nn.ReLU) or (layer is None and node.target in RELUS):
         return node
-    found = type(act).__name__ if layer is not None else getattr(node.target, "__name__", node.target)
-    raise JobError(f"matching 'gaussian': {name} has no ReLU before its global pooling, but {found}; expected one (A.2); take 'frechet'")
+    found = (
+        type(act).__name__ if layer is not None else getattr(node.target, "__name__", node.target)
+    )
+    raise JobError(
+        f"matching 'gaussian': {name} has no ReLU before its global pooling, but {found}; expected one (A.2); take 'frechet'"
+    )

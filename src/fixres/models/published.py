@@ -19,13 +19,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from fixres.job import JobError, file_digest, log, progress
+from fixres.jobs import JobError, file_digest, log, progress
 from fixres.models import weights
 
 CHUNK = 2**20  # bytes
 TIMEOUT = 30.0  # seconds without an answer
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}  # told by __main__: no fault of the source
-WRAPPERS = ("model", "state_dict")  # where checkpoints keep the network among the optimiser and the rest
+NO_ROOM = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+}  # told by __main__: no fault of the source
+WRAPPERS = (
+    "model",
+    "state_dict",
+)  # where checkpoints keep the network among the optimiser and the rest
 
 
 class Fetched(NamedTuple):
@@ -66,9 +74,13 @@ def fetch(source: dict, folder: Path, way_out: str) -> Fetched:
         return Fetched(LIBRARIES[kind](source[kind]), where, None)
     except JobError:
         raise
-    except Exception as error:  # each library, and the HTTP client below it, has exceptions of its own
+    except (
+        Exception
+    ) as error:  # each library, and the HTTP client below it, has exceptions of its own
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise JobError(f"{where}: the weights could not be fetched ({type(error).__name__}: {reason}); {way_out}") from error
+        raise JobError(
+            f"{where}: the weights could not be fetched ({type(error).__name__}: {reason}); {way_out}"
+        ) from error
 
 
 def _timm(name: str) -> dict[str, torch.Tensor]:
@@ -78,9 +90,13 @@ def _timm(name: str) -> dict[str, torch.Tensor]:
         found = timm.get_pretrained_cfg(name)
     except RuntimeError:  # no such architecture
         found = None
-    if found is None or f"{found.architecture}.{found.tag}" != name:  # an old name may stand for other weights than it says
+    if (
+        found is None or f"{found.architecture}.{found.tag}" != name
+    ):  # an old name may stand for other weights than it says
         hint = f"timm.list_pretrained('{name.partition('.')[0]}*') lists its names"
-        raise JobError(f"timm {name}: timm {timm.__version__} has no weights of exactly this name; {hint}")
+        raise JobError(
+            f"timm {name}: timm {timm.__version__} has no weights of exactly this name; {hint}"
+        )
     return timm.create_model(name, pretrained=True).state_dict()
 
 
@@ -90,7 +106,9 @@ def _torchvision(name: str) -> dict[str, torch.Tensor]:
     try:
         found = get_weight(name)
     except (ValueError, AttributeError, KeyError):
-        raise JobError(f"torchvision {name}: no weights of this name; expected one like ResNet50_Weights.IMAGENET1K_V1") from None
+        raise JobError(
+            f"torchvision {name}: no weights of this name; expected one like ResNet50_Weights.IMAGENET1K_V1"
+        ) from None
     return found.get_state_dict(progress=False, check_hash=True)
 
 
@@ -126,13 +144,19 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of the many that reading a broken file may raise, one matters
-        code = re.search(r"GLOBAL ([\w.]+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        code = (
+            re.search(r"GLOBAL ([\w.]+)", str(error))
+            if isinstance(error, pickle.UnpicklingError)
+            else None
+        )
         if code:
             raise JobError(
                 f"{path}: refused, because it holds code beside tensors ({code[1]}) and reading it would run that code. Where you trust "
                 "it, load it with torch yourself and save its state_dict as .safetensors"
             ) from error
-        raise JobError(f"{path}: damaged, or not a PyTorch checkpoint ({type(error).__name__})") from error
+        raise JobError(
+            f"{path}: damaged, or not a PyTorch checkpoint ({type(error).__name__})"
+        ) from error
     return unwrapped(content, str(path))
 
 
@@ -141,8 +165,16 @@ def unwrapped(content: Any, where: str) -> dict[str, torch.Tensor]:
     for key in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not content or not all(isinstance(t, torch.Tensor) for t in content.values()):
-        keys = f" with keys {', '.join(map(str, list(content)[:6]))}" if isinstance(content, dict) else ""
+    if (
+        not isinstance(content, dict)
+        or not content
+        or not all(isinstance(t, torch.Tensor) for t in content.values())
+    ):
+        keys = (
+            f" with keys {', '.join(map(str, list(content)[:6]))}"
+            if isinstance(content, dict)
+            else ""
+        )
         wanted = f"expected tensors by name, bare or under {' or '.join(WRAPPERS)}"
         raise JobError(f"{where}: no network in it: found {type(content).__name__}{keys}, {wanted}")
     if all(name.startswith("module.") for name in content):
@@ -156,7 +188,11 @@ def fitted(fetched: Fetched, network: nn.Module) -> dict[str, torch.Tensor]:
     Checkpoints from before PyTorch 0.4.1 lack the batch-norms' counters of steps; they play no part in the result and start at 0.
     """
     own = network.state_dict()
-    counters = {name: torch.zeros((), dtype=t.dtype) for name, t in own.items() if name.endswith(".num_batches_tracked")}
+    counters = {
+        name: torch.zeros((), dtype=t.dtype)
+        for name, t in own.items()
+        if name.endswith(".num_batches_tracked")
+    }
     tensors = counters | fetched.tensors
     weights.check(tensors, network, fetched.where)
     return {name: tensors[name].to(t.dtype) for name, t in own.items()}
@@ -169,7 +205,9 @@ def verified(path: Path, sha256: str | None) -> str:
     """The file's SHA-256. Raises `JobError` unless it begins with `sha256`."""
     found = file_digest(path)
     if sha256 and not found.startswith(sha256.lower()):
-        raise JobError(f"{path}: wrong checksum: SHA-256 {found}, expected {sha256}; get the file again, or correct the checksum")
+        raise JobError(
+            f"{path}: wrong checksum: SHA-256 {found}, expected {sha256}; get the file again, or correct the checksum"
+        )
     return found
 
 
@@ -179,9 +217,13 @@ def download(url: str, sha256: str, folder: Path, way_out: str) -> Path:
     Returns the complete file, with the URL's suffix. Raises `JobError` naming the URL.
     """
     if len(sha256 or "") < 8:
-        raise JobError(f"{url}: found checksum {sha256!r}, expected the file's SHA-256 or at least its first 8 digits")
+        raise JobError(
+            f"{url}: found checksum {sha256!r}, expected the file's SHA-256 or at least its first 8 digits"
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    tag = hashlib.sha256(f"{url} {sha256}".encode()).hexdigest()[:8]  # a part of another file is never carried on
+    tag = hashlib.sha256(f"{url} {sha256}".encode()).hexdigest()[
+        :8
+    ]  # a part of another file is never carried on
     suffix = Path(urllib.parse.urlparse(url).path).suffix
     part = folder / f"download-{tag}{suffix}"
     try:
@@ -189,8 +231,12 @@ def download(url: str, sha256: str, folder: Path, way_out: str) -> Path:
     except (urllib.error.URLError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise
-        reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
-        raise JobError(f"{url}: the weights could not be fetched ({reason}); give the command again to carry on, or {way_out}") from None
+        reason = (
+            error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
+        )
+        raise JobError(
+            f"{url}: the weights could not be fetched ({reason}); give the command again to carry on, or {way_out}"
+        ) from None
     try:
         verified(part, sha256)
     except JobError as error:
@@ -214,12 +260,19 @@ def _receive(url: str, part: Path) -> None:
             log(f"{url}: the server cannot carry on a download; from the beginning")
             done = 0
         left = int(answer.headers.get("Content-Length") or 0)
-        what = f"download of {url.rsplit('/', 1)[-1]}" + (f", carried on at {done / 1e6:.0f} MB" if done else "")
-        with open(part, "ab" if done else "wb") as f, progress(what, done + left, "bytes", done) as bar:
+        what = f"download of {url.rsplit('/', 1)[-1]}" + (
+            f", carried on at {done / 1e6:.0f} MB" if done else ""
+        )
+        with (
+            open(part, "ab" if done else "wb") as f,
+            progress(what, done + left, "bytes", done) as bar,
+        ):
             received = 0
             while data := answer.read(CHUNK):
                 f.write(data)
                 received += len(data)
                 bar.update(len(data))
         if received < left:
-            raise OSError(f"the connection broke off after {done + received} of {done + left} bytes")
+            raise OSError(
+                f"the connection broke off after {done + received} of {done + left} bytes"
+            )

@@ -18,7 +18,19 @@ from fixres.models.zoo import Network
 
 # What may hand on its input's memory: an in-place layer behind one of these still writes into that input.
 VIEWS = (nn.Identity, nn.Dropout, nn.Flatten)
-VIEW_METHODS = {"view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "contiguous", "chunk", "split", "detach"}
+VIEW_METHODS = {
+    "view",
+    "reshape",
+    "flatten",
+    "squeeze",
+    "unsqueeze",
+    "permute",
+    "transpose",
+    "contiguous",
+    "chunk",
+    "split",
+    "detach",
+}
 VIEW_FUNCTIONS = {operator.getitem, torch.flatten, torch.reshape}
 IN_PLACE = {operator.iadd, operator.isub, operator.imul, operator.itruediv}
 
@@ -29,7 +41,9 @@ class Split(NamedTuple):
     trunk: fx.GraphModule  # (n, 3, K, K) -> tuple of tensors with n rows each
     head: fx.GraphModule  # leaves the tensors it is given as they are
     modules: list[nn.Module]  # the trainable modules themselves, none inside another
-    dropouts: list[nn.Module]  # the dropout layers of the head: what they do follows their own train() and eval()
+    dropouts: list[
+        nn.Module
+    ]  # the dropout layers of the head: what they do follows their own train() and eval()
 
 
 class Tracer(fx.Tracer):
@@ -37,7 +51,9 @@ class Tracer(fx.Tracer):
 
     def __init__(self):
         self.leaves, functions = (), ()
-        if "timm" in sys.modules:  # else the network is not one of timm's, and a second of import is saved
+        if (
+            "timm" in sys.modules
+        ):  # else the network is not one of timm's, and a second of import is saved
             from timm.layers import get_notrace_functions, get_notrace_modules
 
             self.leaves, functions = tuple(get_notrace_modules()), tuple(get_notrace_functions())
@@ -55,8 +71,14 @@ def split(network: nn.Module, trainable: list[str]) -> Split:
     modules = dict(network.named_modules())
     for name in trainable:
         if name not in modules:
-            raise ValueError(f"'{name}' is not a layer of {type(network).__name__}; it has {', '.join(n for n in modules if n)}")
-    trainable = [t for t in dict.fromkeys(trainable) if not any(inside(t, other) for other in trainable if other != t)]
+            raise ValueError(
+                f"'{name}' is not a layer of {type(network).__name__}; it has {', '.join(n for n in modules if n)}"
+            )
+    trainable = [
+        t
+        for t in dict.fromkeys(trainable)
+        if not any(inside(t, other) for other in trainable if other != t)
+    ]
     graph = Tracer().trace(network)
     head: set[fx.Node] = set()
     reached: set[str] = set()
@@ -68,11 +90,17 @@ def split(network: nn.Module, trainable: list[str]) -> Split:
             head.add(node)
     missing = [t for t in trainable if not any(inside(r, t) for r in reached)]
     if missing:
-        raise ValueError(f"{', '.join(missing)}: never called in the forward pass of {type(network).__name__}")
+        raise ValueError(
+            f"{', '.join(missing)}: never called in the forward pass of {type(network).__name__}"
+        )
     for node in reversed(graph.nodes):
         if is_dropout(node, modules) and all(user in head for user in node.users):
             head.add(node)
-    frontier = [n for n in graph.nodes if n not in head and n.op != "output" and any(user in head for user in n.users)]
+    frontier = [
+        n
+        for n in graph.nodes
+        if n not in head and n.op != "output" and any(user in head for user in n.users)
+    ]
     # Constants and parameters that the head reads directly are not activations: both halves may hold them.
     frontier = [n for n in frontier if n.op != "get_attr"]
     order = {node: i for i, node in enumerate(graph.nodes)}
@@ -90,7 +118,9 @@ def split(network: nn.Module, trainable: list[str]) -> Split:
     trunk_graph.output(tuple(copies[node] for node in frontier))
 
     head_graph = fx.Graph()
-    inside_head = {node: head_graph.placeholder(f"activation{i}") for i, node in enumerate(frontier)}
+    inside_head = {
+        node: head_graph.placeholder(f"activation{i}") for i, node in enumerate(frontier)
+    }
     for node in frontier:
         if any(writer in head for writer in writers(node, modules)):
             inside_head[node] = head_graph.call_method("clone", (inside_head[node],))
@@ -115,7 +145,11 @@ def freeze(network: nn.Module, layers: list[str], entry: Network, batch_norm: st
 
     Dropout between what trains and the logits is active, as in the released code.
     """
-    names = {"classifier": [entry.classifier], "batch-norm": entry.last_batch_norm, "cells": entry.cells}
+    names = {
+        "classifier": [entry.classifier],
+        "batch-norm": entry.last_batch_norm,
+        "cells": entry.cells,
+    }
     network.eval().requires_grad_(False)
     parts = split(network, [name for layer in layers for name in names[layer]])
     for module in parts.modules:
@@ -145,11 +179,21 @@ def writers(source: fx.Node, modules: dict[str, nn.Module]) -> list[fx.Node]:
     found = []
     for user in source.users:
         module = modules[str(user.target)] if user.op == "call_module" else None
-        in_place = getattr(module, "inplace", False) or user.kwargs.get("inplace") or user.target in IN_PLACE
-        in_place = in_place or (user.op == "call_method" and str(user.target).endswith("_") and not str(user.target).endswith("__"))
+        in_place = (
+            getattr(module, "inplace", False)
+            or user.kwargs.get("inplace")
+            or user.target in IN_PLACE
+        )
+        in_place = in_place or (
+            user.op == "call_method"
+            and str(user.target).endswith("_")
+            and not str(user.target).endswith("__")
+        )
         if in_place and user.args and user.args[0] is source:
             found.append(user)
-        elif isinstance(module, VIEWS) or user.target in (VIEW_METHODS if user.op == "call_method" else VIEW_FUNCTIONS):
+        elif isinstance(module, VIEWS) or user.target in (
+            VIEW_METHODS if user.op == "call_method" else VIEW_FUNCTIONS
+        ):
             found += writers(user, modules)
     return found
 

@@ -19,14 +19,23 @@ from timm.models.resnet import Bottleneck, ResNet
 from timm.models.senet import SEBottleneck, SENet
 from torch import nn
 
-CHANNELS = (8, 16, 32, 64)  # of the 3×3 convolutions of a stage, before groups; a block has four times as many out
+CHANNELS = (
+    8,
+    16,
+    32,
+    64,
+)  # of the 3×3 convolutions of a stage, before groups; a block has four times as many out
 
 
 def _resnet(classes: int, **options: object) -> ResNet:
     """timm's ResNet of one bottleneck a stage and total stride 8: no max-pool, and a last stage that keeps its resolution."""
-    network = ResNet(Bottleneck, (1, 1, 1, 1), classes, output_stride=16, channels=CHANNELS, **options)
+    network = ResNet(
+        Bottleneck, (1, 1, 1, 1), classes, output_stride=16, channels=CHANNELS, **options
+    )
     network.maxpool = nn.Identity()
-    for module in network.layer4.modules():  # which timm makes up for with dilation: not wanted here
+    for (
+        module
+    ) in network.layer4.modules():  # which timm makes up for with dilation: not wanted here
         if isinstance(module, nn.Conv2d) and module.dilation == (2, 2):
             module.dilation, module.padding = (1, 1), (1, 1)
     return network
@@ -46,16 +55,37 @@ class QuarterSENet(SENet):
     """SENet-154's blocks, a sixteenth as wide: three 3×3 convolutions in the stem, 3×3 shortcuts, 8 groups."""
 
     def __init__(self, classes: int):
-        super().__init__(SEBottleneck, (1, 1, 1, 1), 8, 4, 0.2, inplanes=16, downsample_kernel_size=3, downsample_padding=1)
-        stem = [ConvNormAct(3 if i == 0 else 16, 16, 3, stride=2 if i == 0 else 1) for i in range(3)]
+        super().__init__(
+            SEBottleneck,
+            (1, 1, 1, 1),
+            8,
+            4,
+            0.2,
+            inplanes=16,
+            downsample_kernel_size=3,
+            downsample_padding=1,
+        )
+        stem = [
+            ConvNormAct(3 if i == 0 else 16, 16, 3, stride=2 if i == 0 else 1) for i in range(3)
+        ]
         self.layer0, self.pool0 = nn.Sequential(*stem), nn.Identity()
         for block in (self.layer1[0], self.layer2[0], self.layer3[0], self.layer4[0]):
             nn.init.zeros_(block.bn3.weight)  # a block starts as its shortcut, as in quarter.py
         self.num_features = self.inplanes
         self.reset_classifier(classes)
 
-    def _make_layer(self, block: type, planes: int, blocks: int, *args: object, stride: int = 1, **options: object) -> nn.Sequential:
-        return super()._make_layer(block, planes // 16, blocks, *args, stride=1 if planes == 512 else stride, **options)
+    def _make_layer(
+        self,
+        block: type,
+        planes: int,
+        blocks: int,
+        *args: object,
+        stride: int = 1,
+        **options: object,
+    ) -> nn.Sequential:
+        return super()._make_layer(
+            block, planes // 16, blocks, *args, stride=1 if planes == 512 else stride, **options
+        )
 
 
 def efficientnetq(classes: int) -> EfficientNet:
@@ -63,7 +93,11 @@ def efficientnetq(classes: int) -> EfficientNet:
     stages = ["ds_r1_k3_s1_e1_c8_se0.25", "ir_r1_k3_s2_e4_c16_se0.25", "ir_r1_k3_s2_e4_c24_se0.25"]
     stages += ["ir_r1_k3_s1_e4_c32_se0.25", "ir_r1_k3_s1_e4_c48_se0.25"]
     blocks = decode_arch_def([[stage] for stage in stages])
-    options = {"act_layer": nn.SiLU, "pad_type": "same", "norm_layer": partial(nn.BatchNorm2d, eps=1e-3)}
+    options = {
+        "act_layer": nn.SiLU,
+        "pad_type": "same",
+        "norm_layer": partial(nn.BatchNorm2d, eps=1e-3),
+    }
     return EfficientNet(blocks, classes, num_features=192, stem_size=16, **options)
 
 
@@ -78,17 +112,25 @@ class QuarterPNASNet(nn.Module):
         super().__init__()
         c = channels
         cell = partial(Cell, pad_type="same")
-        self.conv_0 = ConvNormAct(3, c, 3, stride=2, padding=0, apply_act=False, norm_kwargs={"eps": 1e-3})
-        self.cell_stem_0 = CellStem0(c, c, c, c, pad_type="same")  # five times its width goes out, as of every cell
+        self.conv_0 = ConvNormAct(
+            3, c, 3, stride=2, padding=0, apply_act=False, norm_kwargs={"eps": 1e-3}
+        )
+        self.cell_stem_0 = CellStem0(
+            c, c, c, c, pad_type="same"
+        )  # five times its width goes out, as of every cell
         self.cell_9 = cell(c, 2 * c, 5 * c, 2 * c, match_prev_layer_dims=True, is_reduction=True)
         self.cell_10 = cell(5 * c, 2 * c, 10 * c, 2 * c, match_prev_layer_dims=True)
         self.cell_11 = cell(10 * c, 2 * c, 10 * c, 2 * c)
         self.act = nn.ReLU()
-        self.global_pool, self.head_drop, self.last_linear = create_classifier(10 * c, classes, drop_rate=0.5)
+        self.global_pool, self.head_drop, self.last_linear = create_classifier(
+            10 * c, classes, drop_rate=0.5
+        )
         for separable in [m for m in self.modules() if isinstance(m, SeparableConv2d)]:
             wide = separable.depthwise_conv2d
             options = {"stride": wide.stride[0], "padding": "same", "groups": wide.groups}
-            separable.depthwise_conv2d = create_conv2d(wide.in_channels, wide.out_channels, 3, **options)
+            separable.depthwise_conv2d = create_conv2d(
+                wide.in_channels, wide.out_channels, 3, **options
+            )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         before = self.conv_0(x)
@@ -104,9 +146,15 @@ class QuarterInceptionResNet(nn.Module):
     def __init__(self, classes: int, divisor: int = 8):
         super().__init__()
 
-        def conv(channels_in: int, channels_out: int, kernel_size: object, **options: object) -> ConvNormAct:
+        def conv(
+            channels_in: int, channels_out: int, kernel_size: object, **options: object
+        ) -> ConvNormAct:
             scaled = channels_in if channels_in == 3 else channels_in // divisor
-            options = {"padding": 0, "norm_kwargs": {"eps": 1e-3}, "act_kwargs": {"inplace": True}} | options
+            options = {
+                "padding": 0,
+                "norm_kwargs": {"eps": 1e-3},
+                "act_kwargs": {"inplace": True},
+            } | options
             return ConvNormAct(scaled, channels_out // divisor, kernel_size, **options)
 
         def residual(block: type, **options: object) -> nn.Module:
@@ -115,7 +163,9 @@ class QuarterInceptionResNet(nn.Module):
             made.conv2d = nn.Conv2d(wide.in_channels // divisor, wide.out_channels // divisor, 1)
             return made
 
-        stem = 16 * divisor  # as in quarter.py: an eighth of its 32 channels would be too few to see with
+        stem = (
+            16 * divisor
+        )  # as in quarter.py: an eighth of its 32 channels would be too few to see with
         self.conv2d_1a = conv(3, stem, kernel_size=3, stride=2)
         self.conv2d_2b = conv(stem, stem, kernel_size=3, padding=1)
         self.maxpool_3a = nn.MaxPool2d(3, stride=2)
@@ -125,12 +175,16 @@ class QuarterInceptionResNet(nn.Module):
         self.mixed_6a = Mixed_6a(conv_block=conv)
         self.repeat_1 = nn.Sequential(residual(Block17, scale=0.10))
         self.mixed_7a = Mixed_7a(conv_block=conv)
-        for layer in self.mixed_7a.modules():  # the last stage keeps its resolution, as in quarter.py
+        for (
+            layer
+        ) in self.mixed_7a.modules():  # the last stage keeps its resolution, as in quarter.py
             if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)) and layer.stride in (2, (2, 2)):
                 layer.stride, layer.padding = 1, 1
         self.block8 = residual(Block8, no_relu=True)
         self.conv2d_7b = conv(2080, 1536, kernel_size=1)
-        self.global_pool, self.head_drop, self.classif = create_classifier(1536 // divisor, classes, drop_rate=0.0)
+        self.global_pool, self.head_drop, self.classif = create_classifier(
+            1536 // divisor, classes, drop_rate=0.0
+        )
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

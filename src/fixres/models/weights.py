@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from fixres.job import JobError, atomic, reading
+from fixres.jobs import JobError, atomic, record_inputs
 
 
 class DamagedError(JobError):
@@ -24,7 +24,9 @@ class DamagedError(JobError):
 def _content_digest(tensors: dict[str, torch.Tensor], meta: str) -> str:
     h = hashlib.sha256()
 
-    def part(data: bytes | memoryview) -> None:  # as job.digest, without a second copy of gigabytes of weights
+    def part(
+        data: bytes | memoryview,
+    ) -> None:  # as jobs.digest, without a second copy of gigabytes of weights
         h.update(len(data).to_bytes(8, "little"))
         h.update(data)
 
@@ -42,7 +44,9 @@ def save(path: Path, tensors: dict[str, torch.Tensor], meta: dict | None = None)
     text = json.dumps(meta or {}, sort_keys=True)
     with atomic(path) as temporary:
         # One entry: safetensors writes several in any order, and the same content is to be the same bytes.
-        header = json.dumps({"meta": text, "digest": _content_digest(tensors, text)}, sort_keys=True)
+        header = json.dumps(
+            {"meta": text, "digest": _content_digest(tensors, text)}, sort_keys=True
+        )
         try:
             save_file(tensors, temporary, metadata={"fixres": header})
         except SafetensorError as error:
@@ -69,11 +73,13 @@ def load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
 
 def opened(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     """As `load`, of an input of this job, with a `JobError` that says what to do."""
-    reading(path)
+    record_inputs(path)
     try:
         return load(path)
     except FileNotFoundError:
-        raise JobError(f"{path}: no such weights; ask Snakemake for them: snakemake '{path}'") from None
+        raise JobError(
+            f"{path}: no such weights; ask Snakemake for them: snakemake '{path}'"
+        ) from None
     except DamagedError as error:
         raise JobError(f"{error}; delete it and let Snakemake make it again") from None
 
@@ -101,16 +107,26 @@ def check(tensors: dict[str, torch.Tensor], network: nn.Module, where: str) -> N
     own = network.state_dict()
     problems = [f"missing {name}" for name in own if name not in tensors]
     problems += [f"unexpected {name}" for name in tensors if name not in own]
-    shapes = {name: (tuple(tensors[name].shape), tuple(t.shape)) for name, t in own.items() if name in tensors}
+    shapes = {
+        name: (tuple(tensors[name].shape), tuple(t.shape))
+        for name, t in own.items()
+        if name in tensors
+    }
     other = {name: pair for name, pair in shapes.items() if pair[0] != pair[1]}
     linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
     for layer in linear:
         found, expected = other.get(f"{layer}.weight", ((), ()))
         if len(found) == 2 and found[1] == expected[1]:  # only its rows differ
             shape = f"{layer}.weight is {found}, expected {expected}"
-            problems.insert(0, f"the classifier is for {found[0]} classes, expected {expected[0]} ({shape})")
+            problems.insert(
+                0, f"the classifier is for {found[0]} classes, expected {expected[0]} ({shape})"
+            )
             other = {name: pair for name, pair in other.items() if not name.startswith(f"{layer}.")}
-    problems += [f"{name} is {found}, expected {expected}" for name, (found, expected) in other.items()]
+    problems += [
+        f"{name} is {found}, expected {expected}" for name, (found, expected) in other.items()
+    ]
     if problems:
         more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
-        raise JobError(f"{where} does not fit {type(network).__name__}: {'; '.join(problems[:8])}{more}")
+        raise JobError(
+            f"{where} does not fit {type(network).__name__}: {'; '.join(problems[:8])}{more}"
+        )

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
 
     Build = Callable[[int], torch.nn.Module]
 
+
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean, std of the normalised input
-HALVES = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}  # of the networks that TensorFlow trained
+HALVES = {
+    "mean": (0.5, 0.5, 0.5),
+    "std": (0.5, 0.5, 0.5),
+}  # of the networks that TensorFlow trained
 NON_COMMERCIAL = "CC-BY-NC-4.0"
 
 
@@ -24,13 +28,19 @@ class Network(NamedTuple):
     stride: int  # total stride: crops are multiples of it (Appendix B)
     classifier: str  # name of the last layer
     last_batch_norm: tuple[str, ...]  # names of the batch-norms before global pooling (§4.2)
-    cells: tuple[str, ...]  # names of the last three cells or blocks (Table 1, "3 cells", "3 conv.")
+    cells: tuple[
+        str, ...
+    ]  # names of the last three cells or blocks (Table 1, "3 cells", "3 conv.")
     build: "Build"  # number of classes -> randomly initialised network
     mean: tuple[float, float, float] = IMAGENET[0]
     std: tuple[float, float, float] = IMAGENET[1]
     native: int = 224  # pixels: the resolution that its published weights were trained at; of a twin, a quarter of it
-    parameters: float | None = None  # millions, for 1000 classes: Table 2's column; None where the paper gives none
-    source: dict | None = None  # where its weights come from, as in `weights.fetch`; None: nobody distributes them
+    parameters: float | None = (
+        None  # millions, for 1000 classes: Table 2's column; None where the paper gives none
+    )
+    source: dict | None = (
+        None  # where its weights come from, as in `weights.fetch`; None: nobody distributes them
+    )
     licence: str | None = None  # of those weights
     twin: str | None = None  # the embedded network of the same class
     extra_data: bool = False  # pre-trained on more than ImageNet (Table 2, "Extra Training Data")
@@ -96,7 +106,9 @@ RESNET50 = Network(
     parameters=25.6,
     twin="resnet10q",
 )
-RESNET50_BILLION = RESNET50._replace(title="ResNet-50 Billion-scale", licence=NON_COMMERCIAL, extra_data=True)
+RESNET50_BILLION = RESNET50._replace(
+    title="ResNet-50 Billion-scale", licence=NON_COMMERCIAL, extra_data=True
+)
 
 
 def _wsl(width: int, parameters: float, source: dict) -> Network:
@@ -118,19 +130,37 @@ def _wsl_timm(width: int) -> dict[str, str]:
 
 
 # The hub entry facebookresearch/WSL-Images:resnext101_32x48d_wsl loads this file. The digits in its name are the first of its SHA-256.
-WSL_48 = {"url": "https://download.pytorch.org/models/ig_resnext101_32x48-3e41cc8a.pth", "sha256": "3e41cc8a"}
+WSL_48 = {
+    "url": "https://download.pytorch.org/models/ig_resnext101_32x48-3e41cc8a.pth",
+    "sha256": "3e41cc8a",
+}
 
-QUARTER = Network("quarter-scale ResNet-10", 8, "fc", ("layer4.bn2",), ("layer2", "layer3", "layer4"), _resnet10q, native=56)
-QUARTER_RESNEXT = QUARTER._replace(last_batch_norm=("layer4.0.bn3",), cells=("layer2.0", "layer3.0", "layer4.0"))
+QUARTER = Network(
+    "quarter-scale ResNet-10",
+    8,
+    "fc",
+    ("layer4.bn2",),
+    ("layer2", "layer3", "layer4"),
+    _resnet10q,
+    native=56,
+)
+QUARTER_RESNEXT = QUARTER._replace(
+    last_batch_norm=("layer4.0.bn3",), cells=("layer2.0", "layer3.0", "layer4.0")
+)
 # PNASNet's cells end in a concatenation of sums: there is no single last batch-norm, but these six end its last cell's branches.
-PNASNET_LAST = tuple(f"cell_11.comb_iter_{branch}.bn_sep_2" for branch in ("0_left", "1_left", "2_left", "2_right", "3_left", "4_left"))
+PNASNET_LAST = tuple(
+    f"cell_11.comb_iter_{branch}.bn_sep_2"
+    for branch in ("0_left", "1_left", "2_left", "2_right", "3_left", "4_left")
+)
 PNASNET = Network(
     "PNASNet-5-Large",
     32,
     "last_linear",
     PNASNET_LAST,
     ("cell_9", "cell_10", "cell_11"),
-    _timm("pnasnet5large", drop_rate=0.5),  # the network's own paper and the authors' release; timm's default is 0
+    _timm(
+        "pnasnet5large", drop_rate=0.5
+    ),  # the network's own paper and the authors' release; timm's default is 0
     **HALVES,
     native=331,
     parameters=86.1,
@@ -188,8 +218,12 @@ ZOO = {
     ),
     "resnet50": RESNET50._replace(source=_timm_weights("resnet50.tv_in1k"), licence="BSD-3-Clause"),
     "resnet50_cutmix": RESNET50._replace(title="ResNet-50 CutMix"),
-    "resnet50_billion_224": RESNET50_BILLION._replace(source=_timm_weights("resnet50.fb_swsl_ig1b_ft_in1k")),
-    "resnet50_billion_160": RESNET50_BILLION._replace(title="ResNet-50 Billion-scale@160", native=160),
+    "resnet50_billion_224": RESNET50_BILLION._replace(
+        source=_timm_weights("resnet50.fb_swsl_ig1b_ft_in1k")
+    ),
+    "resnet50_billion_160": RESNET50_BILLION._replace(
+        title="ResNet-50 Billion-scale@160", native=160
+    ),
     "resnet50d": RESNET50._replace(
         title="ResNet-50-D",
         build=_timm("resnet50d"),
@@ -207,9 +241,13 @@ ZOO = {
     "inception_resnet_v2": INCEPTION,
     # Embedded twins
     "resnet10q": QUARTER,
-    "resnet14dq": QUARTER_RESNEXT._replace(title="quarter-scale ResNet-14-D", build=_twin("resnet14dq")),
+    "resnet14dq": QUARTER_RESNEXT._replace(
+        title="quarter-scale ResNet-14-D", build=_twin("resnet14dq")
+    ),
     **{
-        f"resnext14q_4x{w}d": QUARTER_RESNEXT._replace(title=f"quarter-scale ResNeXt-14 4x{w}d", build=_twin("resnext14q", w))
+        f"resnext14q_4x{w}d": QUARTER_RESNEXT._replace(
+            title=f"quarter-scale ResNeXt-14 4x{w}d", build=_twin("resnext14q", w)
+        )
         for w in (8, 16, 32, 48)
     },
     "pnasnetq": QUARTER._replace(
@@ -266,41 +304,12 @@ def outline(name: str, classes: int) -> "torch.nn.Module":
         return ZOO[name].build(classes)
 
 
-class Released(NamedTuple):
-    """One row of the authors' released FixRes weights: what they published it to reach on ImageNet (README of facebookresearch/FixRes)."""
-
-    title: str
-    network: str
-    k_test: int
-    top1: float
-    top5: float
-    augmentation: str | None  # of the fine-tuning; None: not fine-tuned
-    url: str
-
-
-_AUTHORS = "https://dl.fbaipublicfiles.com/FixRes_data/FixRes_Pretrained_Models/"
-# CC BY-NC 4.0. No checksums are published: they are given as files. Tuned with their own test transform (test_resize: released).
-RELEASED = {
-    "fixresnet50_baseline": Released("ResNet-50 baseline", "resnet50", 224, 77.0, 93.4, None, _AUTHORS + "ResNet_no_adaptation.pth"),
-    "fixresnet50": Released("FixResNet-50", "resnet50", 384, 79.0, 94.6, "test DA", _AUTHORS + "ResNetFinetune.pth"),
-    "fixresnet50_v2": Released("FixResNet-50 (*)", "resnet50", 384, 79.1, 94.6, "test DA2", _AUTHORS + "ResNet50_v2.pth"),
-    "fixresnet50_cutmix": Released("FixResNet-50 CutMix", "resnet50_cutmix", 320, 79.7, 94.9, "test DA", _AUTHORS + "ResNetCutMix.pth"),
-    "fixresnet50_cutmix_v2": Released(
-        "FixResNet-50 CutMix (*)", "resnet50_cutmix", 320, 79.8, 94.9, "test DA2", _AUTHORS + "ResNet50_CutMix_v2.pth"
-    ),
-    "fixpnasnet5": Released("FixPNASNet-5", "pnasnet5large", 480, 83.7, 96.8, "test DA", _AUTHORS + "PNASNet.pth"),
-    "fixresnext101_32x48d": Released(
-        "FixResNeXt-101 32x48d", "resnext101_32x48d_wsl", 320, 86.3, 97.9, "test DA", _AUTHORS + "ResNeXt_101_32x48d.pth"
-    ),
-    "fixresnext101_32x48d_v2": Released(
-        "FixResNeXt-101 32x48d (*)", "resnext101_32x48d_wsl", 320, 86.4, 98.0, "test DA2", _AUTHORS + "ResNext101_32x48d_v2.pth"
-    ),
-}
-
-
 def markdown() -> str:
     """The table of docs/networks.md: `python -m fixres.models.zoo` prints it."""
-    lines = ["| name | network | parameters (paper) | stride | native | weights | licence | twin |", "|---|---|---|---|---|---|---|---|"]
+    lines = [
+        "| name | network | parameters (paper) | stride | native | weights | licence | twin |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for name, n in ZOO.items():
         kind, where = next(iter((n.source or {"": ""}).items()))
         weights = (
@@ -312,7 +321,9 @@ def markdown() -> str:
         )
         size = f"{n.parameters:g} M" if n.parameters else ""
         twin = f"`{n.twin}`" if n.twin else ""
-        lines.append(f"| `{name}` | {n.title} | {size} | {n.stride} | {n.native} | {weights} | {n.licence or ''} | {twin} |")
+        lines.append(
+            f"| `{name}` | {n.title} | {size} | {n.stride} | {n.native} | {weights} | {n.licence or ''} | {twin} |"
+        )
     return "\n".join(lines)
 
 

@@ -18,9 +18,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from fixres import distributed, job
-from fixres.data import loader, manifest, roc
-from fixres.device import open_device
+from fixres import jobs
+from fixres.data import loader, manifest, regions, sampling
+from fixres.jobs import processes
+from fixres.jobs.device import open_device
+from fixres.jobs.ranks import Ranks
 from fixres.models import matching, zoo
 
 BATCH = 100  # images; changes nothing but speed and memory
@@ -28,12 +30,12 @@ TOP = 5
 
 
 def main(arguments: list[str]) -> None:
-    p = job.device_options(job.parser("evaluate", __doc__, "manifest", "weights", "out"))
-    distributed.run(evaluate, p.parse_args(arguments), ["evaluate", *arguments])
+    p = jobs.device_options(jobs.parser("evaluate", __doc__, "manifest", "weights", "out"))
+    processes.run(evaluate, p.parse_args(arguments), ["evaluate", *arguments])
 
 
-def evaluate(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
-    config = job.read_config(args.config, "evaluate", args.made_of)
+def evaluate(args: argparse.Namespace, ranks: Ranks) -> None:
+    config = jobs.read_config(args.config, "evaluate", args.ancestry_digest)
     data = manifest.load(args.manifest)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
     startup = time.process_time()
@@ -42,38 +44,62 @@ def evaluate(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
     network = matching.load(config["network"], len(data.classes), 0, args.weights)
     network.to(device.device).eval()
     model = device.prepare(network)
-    test_da = roc.Augmentation("test DA", test_resize=config["test_resize"])
-    transform = test_da.name if test_da.test_resize == "paper" else f"{test_da.name} ({test_da.test_resize})"
-    shared = (config["network"], str(config["version"]), data.digest(), job.file_digest(args.weights))
+    test_da = regions.Augmentation("test DA", test_resize=config["test_resize"])
+    transform = (
+        test_da.name
+        if test_da.test_resize == "paper"
+        else f"{test_da.name} ({test_da.test_resize})"
+    )
+    shared = (
+        config["network"],
+        str(config["version"]),
+        data.digest(),
+        jobs.file_digest(args.weights),
+    )
     # Measured are resolutions, each with one centre crop an image or with ten (§5.1, "an ensemble of 10 crops at test time").
-    views = [View(k, 1) for k in config["k_test"]] + [View(k, roc.TEN) for k in config.get("ten_crops", [])]
-    keys = {view: job.digest(f"{transform} {view.k}" + view.suffix, *shared) for view in views}
+    views = [View(k, 1) for k in config["k_test"]] + [
+        View(k, regions.TEN) for k in config.get("ten_crops", [])
+    ]
+    keys = {view: jobs.digest(f"{transform} {view.k}" + view.suffix, *shared) for view in views}
     folder = args.out.parent / "predictions"
-    found = ranks.tell(lambda: {view: load_predictions(folder / f"{view.name}.npz", keys[view]) for view in views})
+    found = ranks.broadcast(
+        lambda: {view: load_predictions(folder / f"{view.name}.npz", keys[view]) for view in views}
+    )
     known = {view: predictions for view, predictions in found.items() if predictions is not None}
     missing = [view for view in views if view not in known]
     if known:
-        job.log(f"predictions kept: k_test {', '.join(map(str, known))}")
+        jobs.log(f"predictions kept: k_test {', '.join(map(str, known))}")
 
-    fresh = {view: torch.empty((len(rows), min(TOP, len(data.classes))), dtype=torch.int32, device=device.device) for view in missing}
+    fresh = {
+        view: torch.empty(
+            (len(rows), min(TOP, len(data.classes))), dtype=torch.int32, device=device.device
+        )
+        for view in missing
+    }
     if missing:
-        job.log(f"{config['run']}: k_test {', '.join(map(str, missing))} on {len(rows)} images")
+        jobs.log(f"{config['run']}: k_test {', '.join(map(str, missing))} on {len(rows)} images")
         for line in manifest.enlarged(data, "val", max(view.k for view in missing)):
-            job.log(line)
-    for crops in (1, roc.TEN):
+            jobs.log(line)
+    for crops in (1, regions.TEN):
         together = [view for view in missing if view.crops == crops]
         if not together:
             continue
         batch = BATCH // crops  # images
         share = ranks.share(len(rows), batch)
         at = share.start
-        wanted = requests(data, rows[share], test_da._replace(crops=crops), [view.k for view in together])
+        wanted = requests(
+            data, rows[share], test_da._replace(crops=crops), [view.k for view in together]
+        )
         cut = loader.batches(data, wanted, args.loader, ranks.portion(args.workers), device.device)
-        bar = job.progress("evaluation", (share.stop - share.start) * crops * len(together), "crops")
+        bar = jobs.progress(
+            "evaluation", (share.stop - share.start) * crops * len(together), "crops"
+        )
         with bar, torch.no_grad(), device.autocast():
             for asked, pixels in cut:
                 for (cropped, _), part, view in zip(asked, pixels, together, strict=True):
-                    logits = model(loader.to_device(part, cropped, entry.mean, entry.std, device.device)).float()
+                    logits = model(
+                        loader.to_device(part, cropped, entry.mean, entry.std, device.device)
+                    ).float()
                     images = len(part) // crops
                     if crops > 1:  # the mean of what each crop says by itself
                         logits = logits.softmax(1).view(images, crops, -1).mean(1)
@@ -81,23 +107,45 @@ def evaluate(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
                     bar.update(len(part))
                 at += images
         for view in together:
-            ranks.collect(fresh[view], batch)
+            ranks.all_gather_rows(fresh[view], batch)
     if not ranks.first:
         return
     for view, predictions in fresh.items():
-        with job.atomic(folder / f"{view.name}.npz") as temporary, open(temporary, "wb") as f:
+        with jobs.atomic(folder / f"{view.name}.npz") as temporary, open(temporary, "wb") as f:
             known[view] = predictions.cpu().numpy()
-            np.savez(f, key=np.array(keys[view]), path=data.path[rows], label=data.label[rows], top=known[view])
+            np.savez(
+                f,
+                key=np.array(keys[view]),
+                path=data.path[rows],
+                label=data.label[rows],
+                top=known[view],
+            )
 
     measured: dict[str, dict[str, float]] = {}
     for view in views:
         m = accuracy(known[view], data.label[rows], config["folds"])
-        job.log(f"k_test {view}: top-1 {m['top1']:.2f} ± {m['top1_std']:.2f}, top-5 {m['top5']:.2f}")
-        named = {re.sub(r"^top\d", rf"\g<0>{view.suffix}", name): value for name, value in m.items()}
+        jobs.log(
+            f"k_test {view}: top-1 {m['top1']:.2f} ± {m['top1_std']:.2f}, top-5 {m['top5']:.2f}"
+        )
+        named = {
+            re.sub(r"^top\d", rf"\g<0>{view.suffix}", name): value for name, value in m.items()
+        }
         measured.setdefault(str(view.k), {}).update(named)
-    about = {"parameters": sum(p.numel() for p in network.parameters()), "notes": list(getattr(data, "notes", ()))}
-    job.write_json(args.out, {"run": config["run"], "images": len(rows), "folds": config["folds"], "k_test": measured, **about})
-    job.log_times(startup)
+    about = {
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "notes": list(getattr(data, "notes", ())),
+    }
+    jobs.write_json(
+        args.out,
+        {
+            "run": config["run"],
+            "images": len(rows),
+            "folds": config["folds"],
+            "k_test": measured,
+            **about,
+        },
+    )
+    jobs.log_times(startup)
 
 
 class View(NamedTuple):
@@ -118,13 +166,15 @@ class View(NamedTuple):
         return f"{self.k}" if self.crops == 1 else f"{self.k} ({self.crops} crops)"
 
 
-def requests(data: manifest.Manifest, rows: np.ndarray, test_da: roc.Augmentation, resolutions: list[int]) -> Iterator[list[loader.Crops]]:
+def requests(
+    data: manifest.Manifest, rows: np.ndarray, test_da: regions.Augmentation, resolutions: list[int]
+) -> Iterator[list[loader.Crops]]:
     """Each of the images once, at every resolution; about BATCH crops of each at a time."""
     batch = BATCH // test_da.crops
     for start in range(0, len(rows), batch):
         chosen = rows[start : start + batch]
         h, w = data.height[chosen], data.width[chosen]
-        yield [loader.Crops(roc.views(test_da, k, chosen, h, w), k) for k in resolutions]
+        yield [loader.Crops(regions.views(test_da, k, chosen, h, w), k) for k in resolutions]
 
 
 def load_predictions(path: Path, key: str) -> np.ndarray | None:
@@ -135,7 +185,7 @@ def load_predictions(path: Path, key: str) -> np.ndarray | None:
     except FileNotFoundError:
         return None
     except Exception as error:  # a broken archive raises what its broken byte makes of it
-        job.log(f"predictions ignored: {path} is damaged ({error})")
+        jobs.log(f"predictions ignored: {path} is damaged ({error})")
         return None
 
 
@@ -150,8 +200,12 @@ def accuracy(top: np.ndarray, labels: np.ndarray, folds: int) -> dict[str, float
     top : (n, t) predicted classes, best first. labels : (n,).
     """
     hits = top == labels[:, None]
-    order, _ = roc.order(0, 0, len(labels), len(labels))
+    order, _ = sampling.order(0, 0, len(labels), len(labels))
     fold = np.empty(len(labels), np.int64)
     fold[order] = np.arange(len(labels)) % folds
     without = [hits[fold != i, 0].mean() for i in range(folds)]
-    return {"top1": 100 * float(hits[:, 0].mean()), "top5": 100 * float(hits.any(axis=1).mean()), "top1_std": 100 * float(np.std(without))}
+    return {
+        "top1": 100 * float(hits[:, 0].mean()),
+        "top5": 100 * float(hits.any(axis=1).mean()),
+        "top1_std": 100 * float(np.std(without)),
+    }

@@ -9,13 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.sgd import sgd  # the function: constructing the SGD class imports torch's compiler, a second a job
+from torch.optim.sgd import (
+    sgd,  # the function: constructing the SGD class imports torch's compiler, a second a job
+)
 
-from fixres import stopping
-from fixres.data import roc
-from fixres.device import ALONE, Device
-from fixres.distributed import Ranks
-from fixres.job import JobError, progress
+from fixres.data import sampling
+from fixres.jobs import JobError, progress, stopping
+from fixres.jobs.device import Device
+from fixres.jobs.ranks import ALONE, Ranks
 from fixres.models.checkpoints import Checkpoints
 
 LOSS_MEMORY = 0.98  # of the running loss in the log
@@ -46,7 +47,7 @@ class Batch(NamedTuple):
 
     micro: int  # images of one micro-batch
     count: int  # micro-batches of the global batch
-    here: int  # of them, those of this process
+    per_process: int  # of them, those of this process
 
 
 def batching(recipe: dict, ranks: Ranks, section: str) -> Batch:
@@ -92,19 +93,23 @@ def fit(
     ----------
     model : what computes the logits from the inputs; its trained layers are in `trained`.
     trained : holds the parameters and buffers that change and are checkpointed; parameters with requires_grad=False stay.
-    stream : given a first step, yields (inputs, targets) of this process's micro-batches from there on, `batch.here` a step. Targets are
+    stream : given a first step, yields (inputs, targets) of this process's micro-batches from there on, `batch.per_process` a step. Targets are
         class numbers (n,), or distributions over the classes (n, classes).
     seed : of the random numbers inside the network (dropout).
     """
     parameters = [p for p in trained.parameters() if p.requires_grad]
-    norms = [m for m in trained.modules() if isinstance(m, _BatchNorm) and m.training and m.track_running_stats]
+    norms = [
+        m
+        for m in trained.modules()
+        if isinstance(m, _BatchNorm) and m.training and m.track_running_stats
+    ]
     if batch.count == 1:
         norms = []  # one forward pass writes the statistics as they are to be
     statistics = [t for m in norms for t in (m.running_mean, m.running_var)]
     counters = [m.num_batches_tracked for m in norms]
     momenta: list[torch.Tensor | None] = [None] * len(parameters)
     steps, first = recipe["epochs"] * steps_per_epoch, 0
-    found = ranks.tell(checkpoints.latest)
+    found = ranks.broadcast(checkpoints.latest)
     if found:
         first = found[0]
         _restore(trained, parameters, momenta, found[1])
@@ -113,11 +118,19 @@ def fit(
     def micro_batch(step: int, index: int, before: list[torch.Tensor]) -> list[torch.Tensor]:
         """Loss, gradients and, of several micro-batches, the statistics that this one alone leaves."""
         inputs, targets = next(batches)
-        torch.manual_seed(roc.word(seed, "dropout", step, ranks.rank * batch.here + index))
+        torch.manual_seed(
+            sampling.word(seed, "dropout", step, ranks.rank * batch.per_process + index)
+        )
         _overwrite(statistics + counters, before)
         with device.autocast():
-            loss = F.cross_entropy(model(*inputs), targets, label_smoothing=recipe["label_smoothing"])
-        return [loss.detach(), *torch.autograd.grad(loss, parameters), *(t.clone() for t in statistics)]
+            loss = F.cross_entropy(
+                model(*inputs), targets, label_smoothing=recipe["label_smoothing"]
+            )
+        return [
+            loss.detach(),
+            *torch.autograd.grad(loss, parameters),
+            *(t.clone() for t in statistics),
+        ]
 
     def save(step: int) -> None:
         losses.check()
@@ -132,7 +145,7 @@ def fit(
         for step in range(first, steps):
             rate = learning_rate(recipe, step, steps_per_epoch)
             before = [t.clone() for t in statistics + counters]
-            mean = tree_sum(lambda i: micro_batch(step, i, before), 0, batch.here)  # noqa: B023 (called at once)
+            mean = tree_sum(lambda i: micro_batch(step, i, before), 0, batch.per_process)  # noqa: B023 (called at once)
             if ranks.size > 1:
                 mean.append(torch.full_like(mean[0], bool(stopping.asked())))
             if batch.count > 1:
@@ -157,10 +170,13 @@ def fit(
             last = step + 1 == steps
             if last or (step + 1) % CHECKED == 0:
                 value = losses.check()
-                bar.update(0, f"epoch {step // steps_per_epoch + 1}/{recipe['epochs']}, loss {value:.3f}, lr {rate:.4g}")
+                bar.update(
+                    0,
+                    f"epoch {step // steps_per_epoch + 1}/{recipe['epochs']}, loss {value:.3f}, lr {rate:.4g}",
+                )
             bar.update(recipe["batch_size"])
             if stop and not last:
-                ranks.tell(lambda: save(step))  # noqa: B023 (called at once); nobody leaves before it stands
+                ranks.broadcast(lambda: save(step))  # noqa: B023 (called at once); nobody leaves before it stands
                 raise stopping.Stopped(stopping.asked() or "a signal to another process")
             if ranks.first and (last or time.monotonic() - saved >= checkpoint_seconds):
                 save(step)
@@ -175,7 +191,9 @@ class Losses:
         self.unseen: list[tuple[int, float, torch.Tensor]] = []
 
     def add(self, step: int, rate: float, loss: torch.Tensor) -> None:
-        self.mean = loss if self.mean is None else LOSS_MEMORY * self.mean + (1 - LOSS_MEMORY) * loss
+        self.mean = (
+            loss if self.mean is None else LOSS_MEMORY * self.mean + (1 - LOSS_MEMORY) * loss
+        )
         self.unseen.append((step, rate, loss))
 
     def check(self) -> float:
@@ -198,7 +216,9 @@ def _diverged(what: str, step: int, rate: float, checkpoints: Checkpoints) -> Jo
     )
 
 
-def _stop(asked: torch.Tensor | None, before: torch.Tensor | None) -> tuple[bool, torch.Tensor | None]:
+def _stop(
+    asked: torch.Tensor | None, before: torch.Tensor | None
+) -> tuple[bool, torch.Tensor | None]:
     """Whether to stop after this step, and what the next step is to be told.
 
     Of several processes all stop after the same step: whether one was asked travels with the gradients, and is looked at a step later,
@@ -229,13 +249,20 @@ def _overwrite(tensors: list[torch.Tensor], values: list[torch.Tensor]) -> None:
 
 def _state(trained: nn.Module, momenta: list[torch.Tensor | None]) -> dict[str, torch.Tensor]:
     state = {f"model.{name}": tensor for name, tensor in trained.state_dict().items()}
-    return state | {f"momentum.{i}": buffer for i, buffer in enumerate(momenta) if buffer is not None}
+    return state | {
+        f"momentum.{i}": buffer for i, buffer in enumerate(momenta) if buffer is not None
+    }
 
 
 def _restore(
-    trained: nn.Module, parameters: list[nn.Parameter], momenta: list[torch.Tensor | None], state: dict[str, torch.Tensor]
+    trained: nn.Module,
+    parameters: list[nn.Parameter],
+    momenta: list[torch.Tensor | None],
+    state: dict[str, torch.Tensor],
 ) -> None:
-    trained.load_state_dict({name.removeprefix("model."): t for name, t in state.items() if name.startswith("model.")})
+    trained.load_state_dict(
+        {name.removeprefix("model."): t for name, t in state.items() if name.startswith("model.")}
+    )
     for i, p in enumerate(parameters):
         if f"momentum.{i}" in state:
             momenta[i] = torch.empty_like(p).copy_(state[f"momentum.{i}"])

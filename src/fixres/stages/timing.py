@@ -18,9 +18,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from fixres import distributed, job
-from fixres.data import loader, manifest, roc
-from fixres.device import Device, open_device
+from fixres import jobs
+from fixres.data import loader, manifest, regions
+from fixres.jobs import processes
+from fixres.jobs.device import Device, open_device
+from fixres.jobs.ranks import Ranks
 from fixres.models import zoo
 from fixres.models.split import freeze
 
@@ -28,12 +30,12 @@ WARM_UP, BATCHES = 5, 30
 
 
 def main(arguments: list[str]) -> None:
-    p = job.device_options(job.parser("time", __doc__, "manifest", "out"))
-    distributed.run(measure, p.parse_args(arguments), ["time", *arguments])
+    p = jobs.device_options(jobs.parser("time", __doc__, "manifest", "out"))
+    processes.run(measure, p.parse_args(arguments), ["time", *arguments])
 
 
-def measure(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
-    config = job.read_config(args.config, "time", args.made_of)
+def measure(args: argparse.Namespace, ranks: Ranks) -> None:
+    config = jobs.read_config(args.config, "time", args.ancestry_digest)
     entry, data = zoo.ZOO[config["network"]], manifest.load(args.manifest)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
     network = zoo.build(config["network"], len(data.classes), 0).to(device.device)
@@ -64,34 +66,63 @@ def measure(args: argparse.Namespace, ranks: distributed.Ranks) -> None:
         ended = clock(device)
         times["forward"].append(1000 * (between - started))
         times["backward"].append(1000 * (ended - between))
-    metrics = {"loading_ms": loading} | {f"{name}_ms": statistics.fmean(t[WARM_UP:]) for name, t in times.items()}
+    metrics = {"loading_ms": loading} | {
+        f"{name}_ms": statistics.fmean(t[WARM_UP:]) for name, t in times.items()
+    }
     metrics |= {f"{name}_ms_std": statistics.stdev(t[WARM_UP:]) for name, t in times.items()}
-    metrics["hours"] = crops(config, data) / config["batch"] * (metrics["forward_ms"] + metrics["backward_ms"]) / 3.6e6
-    what = torch.cuda.get_device_name(device.device) if device.device.type == "cuda" else f"{args.threads} processor thread(s)"
+    metrics["hours"] = (
+        crops(config, data)
+        / config["batch"]
+        * (metrics["forward_ms"] + metrics["backward_ms"])
+        / 3.6e6
+    )
+    what = (
+        torch.cuda.get_device_name(device.device)
+        if device.device.type == "cuda"
+        else f"{args.threads} processor thread(s)"
+    )
     note = f"Timed on {what}, {device.precision}."
     for name in ("forward", "backward"):
-        job.log(f"{name}: {metrics[f'{name}_ms']:.2f} ± {metrics[f'{name}_ms_std']:.2f} ms a batch of {config['batch']}")
-    job.log(f"loading: {loading:.2f} ms a batch, not counted")
-    job.write_json(args.out, {"run": config["run"], "batch": config["batch"], "notes": [note], **metrics})
+        jobs.log(
+            f"{name}: {metrics[f'{name}_ms']:.2f} ± {metrics[f'{name}_ms_std']:.2f} ms a batch of {config['batch']}"
+        )
+    jobs.log(f"loading: {loading:.2f} ms a batch, not counted")
+    jobs.write_json(
+        args.out, {"run": config["run"], "batch": config["batch"], "notes": [note], **metrics}
+    )
 
 
 def load(
-    config: dict, data: manifest.Manifest, entry: zoo.Network, device: Device, name: str, workers: int
+    config: dict,
+    data: manifest.Manifest,
+    entry: zoo.Network,
+    device: Device,
+    name: str,
+    workers: int,
 ) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], float]:
     """A few batches on the device, and the milliseconds that decoding and cutting one takes."""
     n, rows = config["batch"], data.rows("train")
-    augmentation = roc.Augmentation(**config["augmentation"])
+    augmentation = regions.Augmentation(**config["augmentation"])
 
     def request(i: int) -> list[loader.Crops]:
         chosen = rows[np.arange(i * n, (i + 1) * n) % len(rows)]
-        return [loader.Crops(roc.views(augmentation, config["k"], chosen, data.height[chosen], data.width[chosen], 0, i), config["k"])]
+        return [
+            loader.Crops(
+                regions.views(
+                    augmentation, config["k"], chosen, data.height[chosen], data.width[chosen], 0, i
+                ),
+                config["k"],
+            )
+        ]
 
     wanted = (request(i) for i in range(2 * WARM_UP))
     batches, times, started = [], [], time.perf_counter()
     for [crops], [pixels] in loader.batches(data, wanted, name, workers, device.device):
         times.append(1000 * (time.perf_counter() - started))
         x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
-        batches.append((x, torch.from_numpy(data.label[crops.views.image]).long().to(device.device)))
+        batches.append(
+            (x, torch.from_numpy(data.label[crops.views.image]).long().to(device.device))
+        )
         started = time.perf_counter()
     return batches, statistics.fmean(times[WARM_UP:])
 
@@ -99,7 +130,11 @@ def load(
 def crops(config: dict, data: manifest.Manifest) -> int:
     """How many crops the whole schedule sees."""
     recipe, images = config["recipe"], len(data.rows("train"))
-    an_epoch = min(recipe["images"] or images, images) if config["layers"] else recipe["samples_per_epoch"] or images
+    an_epoch = (
+        min(recipe["images"] or images, images)
+        if config["layers"]
+        else recipe["samples_per_epoch"] or images
+    )
     return recipe["epochs"] * an_epoch
 
 

@@ -17,11 +17,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fixres.data import unpack
-from fixres.job import JobError
-from fixres.markdown import visible
+from fixres.jobs import JobError
+from fixres.jobs.quoting import visible
 
 SOURCES = ("imagefolder", "imagenet", "cars", "cub", "flowers", "pets", "birdsnap")
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")  # torchvision's ImageFolder takes these
+EXTENSIONS = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".bmp",
+    ".webp",
+    ".ppm",
+    ".tif",
+    ".tiff",
+)  # torchvision's ImageFolder takes these
 SHOWN = 10  # names listed in a message
 
 
@@ -31,7 +40,9 @@ class Part(NamedTuple):
     path: str  # in the official unpacked layout
     archive: str | None = None  # which distributed file holds it; None: it is distributed as it is
     md5: str | None = None  # the published checksum of that file
-    inside: str | None = ""  # the archive's folder that the path is relative to; None: the archive's whole content is this part
+    inside: str | None = (
+        ""  # the archive's folder that the path is relative to; None: the archive's whole content is this part
+    )
     nested: bool = False  # the archive holds a tar a class
     also: tuple[str, ...] = ()  # other paths under which it is commonly found
     unless: str = ""  # not needed where this folder holds a folder a class
@@ -41,7 +52,9 @@ class Listing(NamedTuple):
     """What the lists of a dataset say."""
 
     classes: tuple[str, ...]  # in label order
-    images: list[tuple[str, int, int]]  # (path below the layout folder, label from 0, split: 0 train, 1 val)
+    images: list[
+        tuple[str, int, int]
+    ]  # (path below the layout folder, label from 0, split: 0 train, 1 val)
     lists: tuple[str, str]  # the file that says so, for train and val: messages name it
     folders: tuple[str, ...] = ()  # with images; one in there that no list names is reported
     complete: bool = True  # officially, the lists name every image in the folders …
@@ -65,7 +78,9 @@ class Source(NamedTuple):
     title: str
     where: str  # page to get it from, and what to do there
     terms: str
-    published: tuple[int, int, int] | None  # images of train and val (the official test split), classes
+    published: (
+        tuple[int, int, int] | None
+    )  # images of train and val (the official test split), classes
     homes: tuple[str, ...]  # folders that the archives, or torchvision, unpack to
     parts: tuple[Part, ...]
     read: Callable[[Path], Listing]  # of a folder that holds every part at its path
@@ -99,14 +114,31 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
     JobError : files are missing (what, where to get them, under which terms), damaged, or not what they should be.
     """
     homes = [root, *(root / home for home in source.homes)]
-    needed = [part for part in source.parts if not any(_class_folders(home / part.unless) for home in homes if part.unless)]
-    homes.sort(key=lambda home: -sum((home / part.path).exists() for part in needed))  # a folder of another set may lie beside
-    found = {part: file for group in _by_archive(needed).values() for part, file in _find(group, homes).items()}
+    needed = [
+        part
+        for part in source.parts
+        if not any(_class_folders(home / part.unless) for home in homes if part.unless)
+    ]
+    homes.sort(
+        key=lambda home: -sum((home / part.path).exists() for part in needed)
+    )  # a folder of another set may lie beside
+    found = {
+        part: file
+        for group in _by_archive(needed).values()
+        for part, file in _find(group, homes).items()
+    }
     if None in found.values():
         raise JobError(_missing(source, found, root, homes, key))
 
-    sums = unpack.listed(root) if checksums == "listed" and any(_checked(p, f) for p, f in found.items()) else None
-    for part, file in found.items():  # lists that are distributed as they are: small files, before anything long
+    sums = (
+        unpack.listed(root)
+        if checksums == "listed" and any(_checked(p, f) for p, f in found.items())
+        else None
+    )
+    for (
+        part,
+        file,
+    ) in found.items():  # lists that are distributed as they are: small files, before anything long
         if file.is_file() and part.archive is None:
             unpack.check(file, _expected(part, file, sums))
     for home in homes:
@@ -115,13 +147,18 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
     if work is None:
         raise ValueError("work: a folder to unpack to is needed")
     packed = {file: part for part, file in found.items() if file.name == part.archive}
-    content = {a: unpack.unpack(a, _expected(part, a, sums), work / "archives", part.nested) for a, part in packed.items()}
+    content = {
+        a: unpack.unpack(a, _expected(part, a, sums), work / "archives", part.nested)
+        for a, part in packed.items()
+    }
     for part, file in found.items():
         target = content.get(file, file)
         if file in content and part.inside is not None:
             target = target / part.inside / part.path
             if not target.exists():
-                raise JobError(f"{file}: holds no {target.relative_to(content[file])}; it is not the official archive")
+                raise JobError(
+                    f"{file}: holds no {target.relative_to(content[file])}; it is not the official archive"
+                )
         _link(work / part.path, target)
     return work
 
@@ -129,7 +166,10 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
 def _find(group: list[Part], homes: list[Path]) -> dict[Part, Path | None]:
     """Where the parts of one archive are: unpacked, all in the same folder, else the archive; None where there is neither."""
     for home in homes:
-        places = [next((home / path for path in (part.path, *part.also) if (home / path).exists()), None) for part in group]
+        places = [
+            next((home / path for path in (part.path, *part.also) if (home / path).exists()), None)
+            for part in group
+        ]
         if None not in places:
             return dict(zip(group, places, strict=True))
     packed = (home / group[0].archive for home in homes if group[0].archive)
@@ -152,7 +192,9 @@ def _expected(part: Part, file: Path, sums: dict[str, str] | None) -> str | None
     if sums is None:
         return part.md5
     if file.name not in sums:
-        raise JobError(f"{file}: not in {unpack.SUMS}, where checksums: listed looks for every distributed file; add its line")
+        raise JobError(
+            f"{file}: not in {unpack.SUMS}, where checksums: listed looks for every distributed file; add its line"
+        )
     return sums[file.name]
 
 
@@ -167,15 +209,25 @@ def _link(link: Path, target: Path) -> None:
     temporary.replace(link)
 
 
-def _missing(source: Source, found: dict[Part, Path | None], root: Path, homes: list[Path], key: str) -> str:
+def _missing(
+    source: Source, found: dict[Part, Path | None], root: Path, homes: list[Path], key: str
+) -> str:
     """One message: what was looked for, what was found, where to get it, under which terms, which key to set."""
-    places = {part: [home / part.path for home in homes if (home / part.path).exists()] for part in found}
+    places = {
+        part: [home / part.path for home in homes if (home / part.path).exists()] for part in found
+    }
     missing = [part for part, file in found.items() if file is None]
-    lines = [f"{root}: {'files are missing' if root.is_dir() else 'no such folder'} ({source.title}; the folder is set by {key})"]
+    lines = [
+        f"{root}: {'files are missing' if root.is_dir() else 'no such folder'} ({source.title}; the folder is set by {key})"
+    ]
     for name, parts in _by_archive(missing).items():
         paths = ", ".join(part.path for part in parts if not places[part] or len(parts) == 1)
         lines.append(f"  missing: {name}" + (f" or, unpacked, {paths}" if parts[0].archive else ""))
-    present = dict.fromkeys(str(file.relative_to(root)) for part, file in found.items() for file in ([file] if file else places[part]))
+    present = dict.fromkeys(
+        str(file.relative_to(root))
+        for part, file in found.items()
+        for file in ([file] if file else places[part])
+    )
     lines.append(f"  found:   {', '.join(present) or 'nothing that belongs to it'}")
     lines.append(f"  looked in {', '.join(map(str, homes))}")
     lines += [f"  get it:  {source.where}", f"  terms:   {source.terms}"]
@@ -193,13 +245,23 @@ def read(source: Source, folder: Path) -> Listing:
     listing = source.read(folder)
     n = len(listing.classes)
     if twice := [name for name, count in Counter(listing.classes).items() if count > 1]:
-        raise JobError(f"{folder / listing.lists[0]}: classes of the same name with different labels: {some(twice)}")
+        raise JobError(
+            f"{folder / listing.lists[0]}: classes of the same name with different labels: {abbreviated(twice)}"
+        )
     for path, label, split in listing.images:
         if not 0 <= label < n:
-            raise JobError(f"{folder / listing.lists[split]}: label {label + 1} of {path}, expected 1 to {n}")
+            raise JobError(
+                f"{folder / listing.lists[split]}: label {label + 1} of {path}, expected 1 to {n}"
+            )
     if len({path for path, _, _ in listing.images}) < len(listing.images):
-        twice = [path for path, count in Counter(path for path, _, _ in listing.images).items() if count > 1]
-        raise JobError(f"{folder / listing.lists[0]}: images that are listed twice: {some(twice)}")
+        twice = [
+            path
+            for path, count in Counter(path for path, _, _ in listing.images).items()
+            if count > 1
+        ]
+        raise JobError(
+            f"{folder / listing.lists[0]}: images that are listed twice: {abbreviated(twice)}"
+        )
     splits = {split for _, _, split in listing.images}
     for number, file in enumerate(listing.lists):
         if number not in splits:
@@ -207,9 +269,11 @@ def read(source: Source, folder: Path) -> Listing:
     return listing
 
 
-def some(names: list[str]) -> str:
+def abbreviated(names: list[str]) -> str:
     """The first few of many names, in a message."""
-    return ", ".join(map(visible, names[:SHOWN])) + (f", … ({len(names)} in all)" if len(names) > SHOWN else "")
+    return ", ".join(map(visible, names[:SHOWN])) + (
+        f", … ({len(names)} in all)" if len(names) > SHOWN else ""
+    )
 
 
 @contextmanager
@@ -220,7 +284,9 @@ def errors_of(file: Path) -> Iterator[None]:
     except (JobError, OSError, MemoryError):
         raise
     except Exception as error:
-        raise JobError(f"{file}: cannot be read ({type(error).__name__}: {error}); get it again") from None
+        raise JobError(
+            f"{file}: cannot be read ({type(error).__name__}: {error}); get it again"
+        ) from None
 
 
 def mat(file: Path, variable: str) -> Any:
@@ -233,7 +299,11 @@ def mat(file: Path, variable: str) -> Any:
 
 def columns(file: Path, n: int) -> list[list[str]]:
     """The lines of a list of n columns with blanks between them (the last may hold blanks itself)."""
-    rows = [line.split(maxsplit=n - 1) for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if line.strip()]
+    rows = [
+        line.split(maxsplit=n - 1)
+        for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        if line.strip()
+    ]
     for number, row in enumerate(rows, 1):
         if len(row) != n:
             raise JobError(f"{file}: line {number}: found '{' '.join(row)}', expected {n} columns")
@@ -262,17 +332,27 @@ def images_below(folder: Path, start: str) -> list[str]:
 
 
 def _class_folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()) if folder.is_dir() else []
+    return (
+        sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+        if folder.is_dir()
+        else []
+    )
 
 
-def class_folders(folder: Path, split: str, number: int) -> tuple[tuple[str, ...], list[tuple[str, int, int]]]:
+def class_folders(
+    folder: Path, split: str, number: int
+) -> tuple[tuple[str, ...], list[tuple[str, int, int]]]:
     """Classes and images of `folder`/`split` with a folder a class; labels follow the sorted names, as in torchvision's ImageFolder."""
     classes, images = _class_folders(folder / split), []
     if len(classes) < 2:
-        raise JobError(f"{folder / split}: found {len(classes)} class folder(s), expected at least 2: one folder a class")
+        raise JobError(
+            f"{folder / split}: found {len(classes)} class folder(s), expected at least 2: one folder a class"
+        )
     for label, name in enumerate(classes):
         files = images_below(folder, f"{split}/{name}")
         if not files:
-            raise JobError(f"{folder / split / name}: empty class; add images ({', '.join(EXTENSIONS)}) or remove the folder")
+            raise JobError(
+                f"{folder / split / name}: empty class; add images ({', '.join(EXTENSIONS)}) or remove the folder"
+            )
         images += [(file, label, number) for file in files]
     return tuple(classes), images

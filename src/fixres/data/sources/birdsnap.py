@@ -8,7 +8,7 @@ import csv
 from pathlib import Path
 
 from fixres.data.sources import Listing, Part, Source, errors_of
-from fixres.job import JobError
+from fixres.jobs import JobError
 
 SPECIES, IMAGES, TEST = "species.txt", "images.txt", "test_images.txt"
 ARCHIVE = "birdsnap.tgz", None, "birdsnap"
@@ -24,16 +24,31 @@ def read(folder: Path) -> Listing:
     with errors_of(folder / SPECIES):
         species = {int(row["id"]): row["common"] for row in rows(folder / SPECIES)}
     if not species or sorted(species) != list(range(1, len(species) + 1)):
-        raise JobError(f"{folder / SPECIES}: found {len(species)} ids up to {max(species, default=0)}, expected 1 to their number")
+        raise JobError(
+            f"{folder / SPECIES}: found {len(species)} ids up to {max(species, default=0)}, expected 1 to their number"
+        )
     listed = rows(folder / IMAGES)
     with errors_of(folder / TEST):
         test = {row["path"] for row in rows(folder / TEST)}
     with errors_of(folder / IMAGES):
-        images = [(f"images/{row['path']}", int(row["species_id"]) - 1, int(row["path"] in test)) for row in listed]
+        images = [
+            (f"images/{row['path']}", int(row["species_id"]) - 1, int(row["path"] in test))
+            for row in listed
+        ]
         md5 = {f"images/{row['path']}": row["md5"] for row in listed}
     if strangers := sorted(test - {row["path"] for row in listed}):
-        raise JobError(f"{folder / IMAGES}: {strangers[0]} is missing, but {TEST} names it ({len(strangers)} such images)")
-    return Listing(tuple(species[i] for i in sorted(species)), images, (IMAGES, IMAGES), ("images",), complete=False, partial=True, md5=md5)
+        raise JobError(
+            f"{folder / IMAGES}: {strangers[0]} is missing, but {TEST} names it ({len(strangers)} such images)"
+        )
+    return Listing(
+        tuple(species[i] for i in sorted(species)),
+        images,
+        (IMAGES, IMAGES),
+        ("images",),
+        complete=False,
+        partial=True,
+        md5=md5,
+    )
 
 
 SOURCE = Source(
@@ -42,6 +57,9 @@ SOURCE = Source(
     terms="published for research; the photographs belong to their owners on Flickr",
     published=(47_386, 2443, 500),
     homes=("birdsnap",),
-    parts=(*(Part(path, *ARCHIVE) for path in (SPECIES, IMAGES, TEST)), Part("images", also=("download/images",))),
+    parts=(
+        *(Part(path, *ARCHIVE) for path in (SPECIES, IMAGES, TEST)),
+        Part("images", also=("download/images",)),
+    ),
     read=read,
 )

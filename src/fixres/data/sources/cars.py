@@ -18,7 +18,9 @@ def read(folder: Path) -> Listing:
             with errors_of(folder / lists[number]):
                 data = StanfordCars(parent, split)
             start = os.path.join(parent, "stanford_cars")
-            images += [(os.path.relpath(path, start), int(label), number) for path, label in data._samples]
+            images += [
+                (os.path.relpath(path, start), int(label), number) for path, label in data._samples
+            ]
     return Listing(classes, images, lists, ("cars_train", "cars_test"))
 
 

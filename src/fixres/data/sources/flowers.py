@@ -6,7 +6,7 @@ torchvision's Flowers102 has no such split and accepts no other label files than
 from pathlib import Path
 
 from fixres.data.sources import Listing, Part, Source, errors_of, mat
-from fixres.job import JobError
+from fixres.jobs import JobError
 
 LABELS, SPLITS = "imagelabels.mat", "setid.mat"
 
@@ -15,13 +15,23 @@ def read(folder: Path) -> Listing:
     with errors_of(folder / LABELS):
         labels = [int(label) for label in mat(folder / LABELS, "labels")]
     with errors_of(folder / SPLITS):
-        split = [(int(i), number) for number, key in ((0, "trnid"), (0, "valid"), (1, "tstid")) for i in mat(folder / SPLITS, key)]
+        split = [
+            (int(i), number)
+            for number, key in ((0, "trnid"), (0, "valid"), (1, "tstid"))
+            for i in mat(folder / SPLITS, key)
+        ]
     for i, _ in split:
         if not 1 <= i <= len(labels):
-            raise JobError(f"{folder / SPLITS}: image {i}, but {LABELS} has labels of 1 to {len(labels)}: it is missing from that list")
-    n = next(i for i in range(len(labels) + 1) if i + 1 not in labels)  # classes are numbered from 1 without gaps
+            raise JobError(
+                f"{folder / SPLITS}: image {i}, but {LABELS} has labels of 1 to {len(labels)}: it is missing from that list"
+            )
+    n = next(
+        i for i in range(len(labels) + 1) if i + 1 not in labels
+    )  # classes are numbered from 1 without gaps
     if wrong := [label for label in labels if not 1 <= label <= n]:
-        raise JobError(f"{folder / LABELS}: label {wrong[0]}, expected 1 to {n}: there is no image of {n + 1}")
+        raise JobError(
+            f"{folder / LABELS}: label {wrong[0]}, expected 1 to {n}: there is no image of {n + 1}"
+        )
     images = [(f"jpg/image_{i:05d}.jpg", labels[i - 1] - 1, number) for i, number in split]
     classes = tuple(f"{i:03d}" for i in range(1, n + 1))  # the files hold no names
     return Listing(classes, images, (LABELS, LABELS), ("jpg",))

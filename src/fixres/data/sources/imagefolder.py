@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fixres.data.sources import Listing, Part, Source, class_folders, some
-from fixres.job import JobError
+from fixres.data.sources import Listing, Part, Source, abbreviated, class_folders
+from fixres.jobs import JobError
 
 
 def read(folder: Path) -> Listing:
@@ -11,7 +11,9 @@ def read(folder: Path) -> Listing:
     others, val = class_folders(folder, "val", 1)
     if others != classes:
         differ = sorted(set(others) ^ set(classes))
-        raise JobError(f"{folder}: train/ and val/ hold different classes; only one of them has {some(differ)}")
+        raise JobError(
+            f"{folder}: train/ and val/ hold different classes; only one of them has {abbreviated(differ)}"
+        )
     return Listing(classes, train + val, ("train", "val"))
 
 

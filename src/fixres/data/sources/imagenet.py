@@ -7,8 +7,18 @@ their sorted order.
 
 from pathlib import Path
 
-from fixres.data.sources import Listing, Part, Source, class_folders, columns, errors_of, imagefolder, mat, some
-from fixres.job import JobError
+from fixres.data.sources import (
+    Listing,
+    Part,
+    Source,
+    abbreviated,
+    class_folders,
+    columns,
+    errors_of,
+    imagefolder,
+    mat,
+)
+from fixres.jobs import JobError
 
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz", "fa75699e90414af021442c21a62c3abf"
 META = "ILSVRC2012_devkit_t12/data/meta.mat"
@@ -22,13 +32,19 @@ def read(folder: Path) -> Listing:
     with errors_of(folder / META):
         synsets = mat(folder / META, "synsets")
         # The list also holds the inner nodes of the hierarchy; the classes are its leaves, their numbers not in the order of the ids.
-        wnids = {int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in synsets if int(s["num_children"]) == 0}
+        wnids = {
+            int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in synsets if int(s["num_children"]) == 0
+        }
     if differ := sorted(set(wnids.values()) ^ set(classes)):
-        raise JobError(f"{folder / 'train'}: other classes than {folder / META}; only one of them has {some(differ)}")
+        raise JobError(
+            f"{folder / 'train'}: other classes than {folder / META}; only one of them has {abbreviated(differ)}"
+        )
     label, val = {wnid: i for i, wnid in enumerate(classes)}, []
     for number, (found,) in enumerate(columns(folder / TRUTH, 1), 1):
         if not found.isdecimal() or int(found) not in wnids:
-            raise JobError(f"{folder / TRUTH}: line {number}: label {found}, expected 1 to {len(wnids)}")
+            raise JobError(
+                f"{folder / TRUTH}: line {number}: label {found}, expected 1 to {len(wnids)}"
+            )
         val.append((f"val/ILSVRC2012_val_{number:08d}.JPEG", label[wnids[int(found)]], 1))
     return Listing(classes, train + val, ("train", TRUTH), ("val",))
 
@@ -43,7 +59,13 @@ SOURCE = Source(
         Part(META, *DEVKIT, unless="val"),
         Part(TRUTH, *DEVKIT, unless="val"),
         Part("val", "ILSVRC2012_img_val.tar", "29b22e2961454d5413ddabcf34fc5622", inside=None),
-        Part("train", "ILSVRC2012_img_train.tar", "1d675b47d978889d74fa0da5fadfb00e", inside=None, nested=True),
+        Part(
+            "train",
+            "ILSVRC2012_img_train.tar",
+            "1d675b47d978889d74fa0da5fadfb00e",
+            inside=None,
+            nested=True,
+        ),
     ),
     read=read,
 )

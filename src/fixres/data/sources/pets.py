@@ -21,7 +21,10 @@ def read(folder: Path) -> Listing:
             with errors_of(folder / lists[number]):
                 parsed.append(OxfordIIITPet(parent, split))
             start = os.path.join(parent, "oxford-iiit-pet")
-            images += [(os.path.relpath(p, start), label, number) for p, label in zip(parsed[-1]._images, parsed[-1]._labels, strict=True)]
+            images += [
+                (os.path.relpath(p, start), label, number)
+                for p, label in zip(parsed[-1]._images, parsed[-1]._labels, strict=True)
+            ]
     return Listing(tuple(parsed[0].classes), images, lists, ("images",), complete=False)
 
 

@@ -1,0 +1,55 @@
+"""TODO."""
+
+import gzip
+import io
+import os
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+# --- files with the same bytes every time ---------------------------------------------------------------------------------------
+
+
+def pack(folder: Path, names: Iterable[str], archive: Path, prefix: str = "") -> None:
+    """Put files and folders into a tar (compressed unless its name ends in .tar), with owners and dates left out."""
+    plain = archive.suffix == ".tar"
+    with open(archive, "wb") as f:
+        target = f if plain else gzip.GzipFile("", "wb", compresslevel=1, fileobj=f, mtime=0)
+        with target, tarfile.open(fileobj=target, mode="w", format=tarfile.GNU_FORMAT) as tar:
+            for name in names:
+                _add(tar, folder / name, prefix + name)
+
+
+def _add(tar: tarfile.TarFile, file: Path, name: str) -> None:
+    member = tarfile.TarInfo(name)
+    if file.is_dir():
+        member.type, member.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(member)
+        for inner in sorted(os.listdir(file)):
+            _add(tar, file / inner, f"{name}/{inner}")
+    else:
+        member.size = file.stat().st_size
+        with open(file, "rb") as f:
+            tar.addfile(member, f)
+
+
+def savemat(file: Path, **variables: object) -> None:
+    """A MATLAB 5 file whose header holds no date."""
+    import scipy.io
+
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, variables)
+    data = bytearray(buffer.getvalue())
+    data[:116] = b"MATLAB 5.0 MAT-file, a pinhole twin".ljust(116)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+
+
+def structs(rows: list[tuple], fields: list[str]) -> np.ndarray:
+    """A 1×n MATLAB struct array."""
+    out = np.empty((1, len(rows)), [(field, object) for field in fields])
+    for i, row in enumerate(rows):
+        out[0, i] = row
+    return out

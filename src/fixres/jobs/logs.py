@@ -1,0 +1,70 @@
+"""TODO."""
+
+import sys
+import time
+
+LOG_SECONDS = 10.0  # between two progress lines of a log
+
+
+def log(message: str) -> None:
+    """One line of the job's log, with the time since its start."""
+    print(f"[{time.perf_counter() - _STARTED:7.1f} s] {message}", file=sys.stderr, flush=True)
+
+
+_STARTED = time.perf_counter()
+
+
+class progress:  # noqa: N801 (used like a function, as tqdm is)
+    """Progress of a loop: a bar when a person watches a terminal, else a log line every 10 s with rate and time left."""
+
+    def __init__(self, what: str, total: int, unit: str, done: int = 0):
+        self.what, self.total, self.unit, self.done, self.first = what, total, unit, done, done
+        self.note, self.started = "", time.perf_counter()
+        self.next_line = self.started + LOG_SECONDS
+        self.bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(
+                desc=what,
+                total=total,
+                initial=done,
+                unit=f" {unit}",
+                dynamic_ncols=True,
+                smoothing=0.05,
+            )
+
+    def update(self, n: int, note: str = "") -> None:
+        """`n` more units are done; `note` is shown behind the rate."""
+        self.done, self.note = self.done + n, note or self.note
+        if self.bar is not None:
+            self.bar.update(n)
+            if note:
+                self.bar.set_postfix_str(note)
+        elif time.perf_counter() >= self.next_line:
+            self._line()
+            self.next_line = time.perf_counter() + LOG_SECONDS
+
+    def _line(self) -> None:
+        elapsed = time.perf_counter() - self.started
+        rate = (self.done - self.first) / max(elapsed, 1e-9)
+        left = (self.total - self.done) / rate if rate else 0
+        note = f", {self.note}" if self.note else ""
+        log(
+            f"{self.what}: {self.done}/{self.total} {self.unit}, {rate:.0f} {self.unit}/s, {left:.0f} s left{note}"
+        )
+
+    def __enter__(self) -> "progress":
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        if kind is None:
+            self._line()
+
+
+def log_times(startup_cpu: float) -> None:
+    """Close a log with where the processor time went: `benchmarks/where_time_goes.py` reads this line."""
+    total, main = time.process_time(), time.thread_time()
+    log(f"cpu: total {total:.2f} s, start-up {startup_cpu:.2f} s, main thread {main:.2f} s")

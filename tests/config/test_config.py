@@ -1,0 +1,201 @@
+"""config.yaml: names, types, ranges; every error names the key, what was found, what was expected, what to do."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+
+from fixres import config
+from fixres.config import ConfigError, load, parse
+from fixres.paper import plan_of
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_schema_for_editors_is_the_code():
+    """`python -m fixres schema > configs/schema.json` after any change of config.py."""
+    assert (ROOT / config.SCHEMA_FILE).read_text(encoding="utf-8") == config.json_schema()
+
+
+def test_config_yaml_says_what_the_schema_allows():
+    import jsonschema
+
+    schema = yaml.safe_load(config.json_schema())
+    for file in [ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")]:
+        jsonschema.validate(yaml.safe_load(file.read_text(encoding="utf-8")), schema)
+
+
+def test_every_setting_has_an_effect():
+    """Each key of the schema is read somewhere in the package or the rules: no option that does nothing."""
+    code = "".join(
+        p.read_text()
+        for p in [*(ROOT / "src").rglob("*.py"), *(ROOT / "rules").glob("*.smk")]
+        if p.name != "config.py"
+    )
+
+    def keys(section):
+        for name, field in section.model_fields.items():
+            yield name
+            for kind in [field.annotation, *get_args(field.annotation)]:
+                if isinstance(kind, type) and issubclass(kind, config.Section):
+                    yield from keys(kind)
+
+    # train_images, val_images: f"{split}_images"
+    unread = [
+        k
+        for k in keys(config.Config)
+        if not re.search(rf"\b{k}\b", code) and k not in ("train_images", "val_images")
+    ]
+    assert unread == []
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            {"base_training": {"epoch": 3}},
+            ["base_training.epoch", "unknown key", "did you mean 'epochs'?"],
+        ),
+        ({"base_trainig": {}}, ["base_trainig", "did you mean 'base_training'?"]),
+        (
+            {"fine_tuning": {"lr": "1e-3"}},
+            ["fine_tuning.lr", "'1e-3' (str)", "write 0.001", "without quotes"],
+        ),
+        ({"fine_tuning": {"lr": "1e-7"}}, ["write 1.0e-07"]),
+        ({"base_training": {"epochs": "12"}}, ["base_training.epochs", "'12' (str)", "quotes"]),
+        ({"base_training": {"epochs": 1.5}}, ["base_training.epochs", "1.5 (float)", "integer"]),
+        ({"base_training": {"epochs": True}}, ["base_training.epochs", "True (bool)"]),
+        ({"table5": {"k_test": [32, 0]}}, ["table5.k_test.1", "0 (int)", "greater than 0"]),
+        ({"table5": {"k_test": []}}, ["table5.k_test", "at least 1"]),
+        ({"table5": {"k_test": [32, 32]}}, ["table5.k_test", "32 stands there twice"]),
+        ({"table5": {"k_train_adapted": [64]}}, ["table5.k_train_adapted", "[64]", "add it there"]),
+        ({"datasets": {"pinhole": {"source": "cars"}}}, ["datasets.pinhole.root", "missing"]),
+        (
+            {"datasets": {"pinhole": {"root": "/x", "rendered": {}}}},
+            ["datasets.pinhole", "root and rendered"],
+        ),
+        (
+            {"datasets": {"pinhole": {"rendered": {"train_image": 3}}}},
+            ["datasets.pinhole.rendered.train_image", "did you mean 'train_images'?"],
+        ),
+        (
+            {"datasets": {"../other": {"rendered": {}}}},
+            ["datasets.../other", "String should match pattern"],
+        ),
+        ({"dataset": "pinhol"}, ["dataset", "'pinhol'", "did you mean 'pinhole'?"]),
+        ({"transfer": {"datasets": {"cars": "car"}}}, ["transfer.datasets.cars", "'car'"]),
+        (
+            {"networks": {"senet154": {"fine_tuning": {"lrr": 1}}}},
+            ["networks.senet154.fine_tuning.lrr", "did you mean 'lr'?"],
+        ),
+        (
+            {"networks": {"senet154": {"base_training": {"lr_per_256": "1e-1"}}}},
+            ["networks.senet154.base_training.lr_per_256", "write 0.1"],
+        ),
+        (
+            {"transfer": {"training": {"epochs": 0}}},
+            ["transfer.training.epochs", "greater than or equal to 1"],
+        ),
+        (
+            {"networks": {"senet154": {"weights": {"url": "https://x"}}}},
+            ["networks.senet154.weights.sha256", "sha256sum"],
+        ),
+        (
+            {"networks": {"senet154": {"weights": {}}}},
+            ["networks.senet154.weights", "found nothing", "one of file, url"],
+        ),
+        (
+            {"networks": {"senet154": {"weights": {"file": "x", "timm": "y"}}}},
+            ["networks.senet154.weights", "file, timm"],
+        ),
+        ({"hardware": {"loader": "cv2"}}, ["hardware.loader", "'cv2'", "dali"]),
+        (
+            {"datasets": {"pinhole": {"rendered": {"shorter_side": [90, 60]}}}},
+            ["rendered.shorter_side", "[90, 60]", "smaller"],
+        ),
+        (
+            {"base_training": {"augmentation": {"area": [0.0, 1.0]}}},
+            ["base_training.augmentation.area", "above 0"],
+        ),
+        ({"scale": None}, ["scale", "None"]),
+    ],
+)
+def test_bad_values(content, expected):
+    with pytest.raises(ConfigError) as caught:
+        parse(content)
+    for part in expected:
+        assert part in str(caught.value)
+
+
+def test_all_problems_are_told_at_once():
+    with pytest.raises(ConfigError) as caught:
+        parse({"seeed": 1, "base_training": {"epochs": 0}})
+    assert "seeed" in str(caught.value)
+    assert "base_training.epochs" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"table5": {"k_test": [30]}}, ["table5.k_test", "30", "multiple of 8", "24 or 32"]),
+        ({"table5": {"k_train": [4], "k_train_adapted": []}}, ["table5.k_train", "take 8"]),
+        ({"network": "resnet05q"}, ["network", "did you mean 'resnet"]),
+        ({"networks": {"senet145": {}}}, ["networks.senet145", "did you mean 'senet154'?"]),
+        (
+            {"networks": {"senet154": {"weights": {"file": "/nowhere"}}}},
+            ["networks.senet154.weights.file", "no file /nowhere"],
+        ),
+        (
+            {"released": {"files": {"fixresnet5": "/x"}}},
+            ["released.files.fixresnet5", "did you mean 'fixresnet50'?"],
+        ),
+        ({"pages": {"captions": {"table55": "x"}}}, ["pages.captions.table55", "table5"]),
+        (
+            {"base_training": {"samples_per_epoch": 8}},
+            ["base_training.samples_per_epoch", "at least one batch"],
+        ),
+    ],
+)
+def test_what_cannot_work_is_told_before_anything_runs(content, expected):
+    base = {"network": "resnet10q"} | {
+        "base_training": {"samples_per_epoch": 1000, "batch_size": 10}
+    }
+    with pytest.raises(ConfigError) as caught:
+        plan_of(parse(config.merge(base, content)))
+    for part in expected:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("seed: 1\nscale: a\nseed: 2\n", ["line 3", "'seed'", "line 1"]),
+        ("table5:\n  k_test: [32]\n  k_test: [64]\n", ["line 3", "'k_test'"]),
+        ("seed: [1\n", ["not valid YAML"]),
+        ("- 1\n", ["expected 'key: value'"]),
+        ("seed: !!python/object/apply:os.system ['true']\n", ["not valid YAML"]),
+    ],
+)
+def test_bad_yaml(tmp_path, text, expected):
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    for part in [str(file), *expected]:
+        assert part in str(caught.value)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "none.yaml")
+
+
+def test_configurations_are_laid_over_each_other(tmp_path):
+    over = tmp_path / "over.yaml"
+    over.write_text("base_training:\n  epochs: 3\n")
+    default, changed = load(ROOT / "config.yaml"), load(ROOT / "config.yaml", over)
+    assert changed.base_training.epochs == 3
+    assert changed.base_training.batch_size == default.base_training.batch_size
+    assert changed.table5 == default.table5

@@ -1,0 +1,105 @@
+"""results/plan.md: multiply-adds against published ones, hours against the paper's, rates that finished jobs measured."""
+
+import json
+
+import pytest
+
+from fixres import paper
+from fixres.config import load, parse
+from fixres.models.zoo import ZOO
+from fixres.pages import cost
+from shared import ROOT
+
+# Multiply-adds of a forward pass as the networks' papers, or timm's results-imagenet.csv, give them.
+GIGA = {
+    "resnet50": 4.1,
+    "resnet50d": 4.35,
+    "senet154": 20.77,
+    "inception_resnet_v2": 13.18,
+    "resnext101_32x8d_wsl": 16.48,
+}
+
+
+@pytest.mark.parametrize("network", GIGA)
+def test_multiply_adds_are_the_published_ones(network):
+    work = cost.count(network, ["classifier"])
+    assert work.network / 1e9 == pytest.approx(GIGA[network], rel=0.02)
+    assert work.head < 0.01 * work.network
+
+
+def test_the_frontier_of_a_split():
+    """ResNet-50 at 224: 4.1 kB for the classifier, 401 kB for classifier and batch-norm (its input and the residual), in bf16."""
+    assert cost.count("resnet50", ["classifier"]).frontier == 2 * 2048
+    assert cost.count("resnet50", ["batch-norm", "classifier"]).frontier == 2 * 2 * 2048 * 7 * 7
+
+
+@pytest.fixture
+def papers_scale(tmp_path, monkeypatch) -> dict:
+    """The paper's scale, with a folder of images."""
+    monkeypatch.setenv("IMAGENET", str(tmp_path))
+    return json.loads(
+        json.dumps(
+            paper.plan_of(load(ROOT / "config.yaml", ROOT / "configs/imagenet.yaml")).resolved(
+                "pages/plan"
+            )
+        )
+    )
+
+
+def only(content: dict, page: str) -> dict:
+    """The same plan, asked for one page."""
+    return content | {
+        "pages": {page: content["pages"][page]},
+        "jobs": {name: content["jobs"][name] for name in content["pages"][page]},
+    }
+
+
+def test_the_papers_own_hours_come_out(papers_scale, tmp_path):
+    """Table 7: 133.9 hours for k_train 224 on one V100, from whose step time the estimate starts; 120 epochs of 5005·512 crops."""
+    counter = cost.Counting(only(papers_scale, "table5"), tmp_path)
+    assert counter.seconds("runs/imagenet/resnet50-k224") / 3600 == pytest.approx(133.9, rel=0.01)
+    assert counter.seconds("runs/imagenet/resnet50-k128") < counter.seconds(
+        "runs/imagenet/resnet50-k160"
+    )
+    text = cost.page(only(papers_scale, "table5"), counter)
+    row = next(line for line in text.splitlines() if line.startswith("| table5"))
+    assert [cell.strip() for cell in row.strip("|").split("|")][1:6] == ["67", "0", "5", "28", "33"]
+    assert "none yet" in text
+
+
+def test_finished_jobs_measure_the_rate(papers_scale, tmp_path):
+    """One training done in a hundredth of the estimate: it costs nothing more, and the others like it a hundredth."""
+    content = only(papers_scale, "table5")
+    before = cost.Counting(content, tmp_path)
+    done = tmp_path / "runs/imagenet/resnet50-k128"
+    done.mkdir(parents=True)
+    (done / "train.benchmark.tsv").write_text(
+        f"s\th:m:s\n{before.seconds('runs/imagenet/resnet50-k128') / 100}\t0:00:01\n"
+    )
+    after = cost.Counting(content, tmp_path)
+    assert after.seconds("runs/imagenet/resnet50-k128") == 0
+    k224 = "runs/imagenet/resnet50-k224"
+    assert after.seconds(k224) == pytest.approx(before.seconds(k224) / 100, rel=1e-6)
+    assert after.seconds(f"{k224}/evaluation") == before.seconds(f"{k224}/evaluation")
+    assert "train of resnet50" in cost.page(content, after)
+
+
+def test_a_cache_that_fits_runs_the_trunk_once(papers_scale, tmp_path):
+    run = "runs/imagenet/resnet50-k224/ft-k224-cls+bn-testda"
+    streamed = cost.Counting(only(papers_scale, "table5"), tmp_path).seconds(run)
+    cached = cost.Counting(only(papers_scale, "table5") | {"cache_gb": 600.0}, tmp_path).seconds(
+        run
+    )
+    assert 50 < streamed / cached < 60  # 60 epochs, and the head's own work
+
+
+def test_every_page_is_in_the_plan():
+    plan = paper.plan_of(parse({}))
+    content = plan.resolved("pages/plan")
+    assert list(content["pages"]) == list(plan.tables)
+    assert all(job in content["jobs"] for jobs in content["pages"].values() for job in jobs)
+    assert {
+        content["jobs"][job].get("network", "resnet10q")
+        for jobs in content["pages"].values()
+        for job in jobs
+    } <= set(ZOO)

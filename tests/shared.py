@@ -1,0 +1,143 @@
+"""What tests of several rooms share: images, settings, and jobs run as a user would run them."""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import yaml
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+# The command of a job, with the repository's package and one thread a job.
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+
+
+def textured(height: int, width: int, seed: int = 0) -> Image.Image:
+    """A smooth image with some detail: what a photograph is to a resampling filter."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(
+        (width, height), Image.BICUBIC
+    )
+    noise = rng.normal(0, 12, (height, width, 3))
+    return Image.fromarray(np.clip(np.asarray(coarse, float) + noise, 0, 255).astype(np.uint8))
+
+
+SETTINGS = {
+    "seed": 3,
+    "train_images": 96,
+    "val_images": 48,
+    "silhouettes": ["bar", "triangle", "hexagon", "cross", "star5", "star7"],
+    "hues": ["red", "green", "blue", "yellow"],
+    "mislabelled": 0.0,
+    "shorter_side": [40, 60],
+    "r1_median": 0.4,
+    "r1_sigma": 0.3,
+    "r1_largest": 0.6,
+    "off_centre": 0.05,
+    "jpeg_quality": 90,
+}
+
+
+def fixres(
+    *arguments: object, timeout: float = 120, env: dict | None = None
+) -> subprocess.CompletedProcess:
+    """Run `python -m fixres …` as its own process."""
+    command = [sys.executable, "-m", "fixres", *map(str, arguments)]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=ENVIRONMENT | (env or {}),
+        check=False,
+    )
+
+
+def children(process: int) -> list[int]:
+    with open(f"/proc/{process}/task/{process}/children") as f:
+        return [int(p) for p in f.read().split()]
+
+
+def alive(process: int) -> bool:
+    try:
+        with open(f"/proc/{process}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def told(**options: object) -> argparse.Namespace:
+    """What a job is told of the machine: the defaults of its command line, but for some."""
+    return argparse.Namespace(
+        **{"gpus": 0, "nodes": 1, "processes": None, "threads": 1, "workers": None, "device": "cpu"}
+        | options
+    )
+
+
+class Harmful:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("harm was done"),)
+
+
+PAGES = ["results/table5.md", "results/figure5.svg"]
+
+
+class Workflow:
+    """A folder in which Snakemake runs this repository's Snakefile on a config.yaml of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.env = ENVIRONMENT | {"XDG_CACHE_HOME": str(folder / ".cache")}
+
+    def write(self, config: dict, text: str | None = None) -> None:
+        (self.folder / "config.yaml").write_text(text or yaml.safe_dump(config, sort_keys=False))
+
+    def command(self, *arguments: object) -> list[str]:
+        base = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            ROOT / "Snakefile",
+            "--directory",
+            self.folder,
+            "--cores",
+            "2",
+        ]
+        return [
+            str(part)
+            for part in [*base, "--workflow-profile", ROOT / "profiles/default", *arguments]
+        ]
+
+    def run(self, *arguments: object, check: bool = True) -> subprocess.CompletedProcess:
+        result = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert result.returncode == 0 or not check, result.stdout
+        return result
+
+    def planned(self, *targets: str) -> set[tuple[str, str]]:
+        """(rule, folder or file below results/) of every job that a run would execute."""
+        text = self.run("--dry-run", *(targets or PAGES)).stdout
+        jobs = re.findall(
+            r"^(?:local)?rule (\w+):\n(?:    (?!output).*\n)*    output: results/([^,\n]+)",
+            text,
+            re.MULTILINE,
+        )
+        counted = re.search(r"^total +(\d+)$", text, re.MULTILINE)
+        assert counted or "Nothing to be done" in text, text
+        assert len(jobs) == (int(counted[1]) if counted else 0), text
+        return {(rule, output) for rule, output in jobs}

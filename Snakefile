@@ -1,9 +1,10 @@
-# FixRes Suite: every table, figure and number of the paper is a target of this workflow.
+# FixRes Suite: every table of the paper, Figure 5, §3.3 and A.1 are targets of this workflow.
 #
 #   snakemake results/table5.md --cores all
 #   snakemake results/table5.md --cores all --configfile configs/imagenet.yaml
 #
-# A stage of the paper's procedure is one file of rules/; what there is to run is decided in src/fixres/plan.py.
+# Each stage of the paper's procedure is one file of rules/. The pages are declared in
+# src/fixres/paper/, and src/fixres/plan/ derives from them what there is to run.
 import sys
 from pathlib import Path
 
@@ -12,7 +13,11 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-# A job of a cluster is handed the configuration that it was planned with (fixres.workflow.freeze_configuration).
+report: "report/workflow.rst"
+
+
+# A job of a cluster is handed the configuration that it was planned with
+# (fixres.workflow.freeze_configuration).
 if workflow.is_main_process:
 
     configfile: "config.yaml"
@@ -28,8 +33,10 @@ include: "rules/timing.smk"
 include: "rules/pages.smk"
 
 
-# Only now is it known where jobs will run.
+# Only when jobs start is it known which will run, and where. A dry run does not come here.
 onstart:
+    fixres.workflow.write_configurations(workflow, plan)
+    fixres.workflow.announce(workflow, plan)
     if workflow.local_exec:
         fixres.workflow.without_rate_limit(workflow)
     else:

@@ -1,9 +1,9 @@
-# §5: top-1, top-5 and their spread, of any trained or adapted network at all the test resolutions that a page shows it at.
+# §5: top-1, top-5 and their spread, of any trained or adapted network, at all the test resolutions
+# that a page shows it at.
 
 
 rule evaluate:
     input:
-        config="results/{run}/evaluation/config.json",
         manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.run),
         weights="results/{run}/weights.safetensors",
     output:
@@ -18,9 +18,13 @@ rule evaluate:
     resources:
         **fixres.workflow.stage_resources(plan, "evaluate"),
     params:
+        config="results/{run}/evaluation/config.json",
         ancestry_digest=fixres.workflow.ancestry_digest(plan, "{run}/evaluation"),
+    message:
+        "Evaluating {wildcards.run}"
     shell:
-        "exec python -m fixres evaluate --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
+        "exec python -m fixres evaluate --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
         " --manifest {input.manifest:q} --weights {input.weights:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --out {output.metrics:q} 2> {log:q}"

@@ -1,20 +1,19 @@
 # §4.2, "Adaptation via fine-tuning": the last layers of a trained network, at one k_test.
 
 
-# It keeps its last checkpoint (of the layers that were trained): where it shares a submission with its evaluation and that is interrupted,
-# Snakemake deletes the results of both.
+# A fine-tuning keeps its last checkpoint, which holds only the layers that train. It may share a
+# submission with its evaluation; when that is interrupted, Snakemake deletes the results of both.
 rule finetune:
     input:
-        config="results/{base}/{adapted}/config.json",
-        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.base),
-        weights="results/{base}/weights.safetensors",
+        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.adapted),
+        weights=lambda wildcards: fixres.plan.parent_weights(wildcards.adapted),
     output:
-        weights="results/{base}/{adapted}/weights.safetensors",
+        weights="results/{adapted}/weights.safetensors",
     log:
-        "results/{base}/{adapted}/finetune.log",
+        "results/{adapted}/finetune.log",
     benchmark:
-        "results/{base}/{adapted}/finetune.benchmark.tsv"
-    priority: lambda wildcards: plan.resolution(f"{wildcards.base}/{wildcards.adapted}")
+        "results/{adapted}/finetune.benchmark.tsv"
+    priority: lambda wildcards: plan.resolution(wildcards.adapted)
     conda:
         "../envs/environment.yaml"
     threads: hardware.finetune_threads
@@ -23,10 +22,14 @@ rule finetune:
         checkpoint_seconds=int(hardware.checkpoint_seconds),
         cache_mb=int(1000 * hardware.cache_gb),
     params:
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{base}/{adapted}"),
+        config="results/{adapted}/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{adapted}"),
+    message:
+        "Fine-tuning {wildcards.adapted}"
     shell:
-        "exec python -m fixres finetune --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
+        "exec python -m fixres finetune --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
         " --manifest {input.manifest:q} --weights {input.weights:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
-        " --checkpoint-seconds {resources.checkpoint_seconds} --keep-checkpoint --cache-mb {resources.cache_mb}"
-        " --out {output.weights:q} 2> {log:q}"
+        " --checkpoint-seconds {resources.checkpoint_seconds} --keep-checkpoint"
+        " --cache-mb {resources.cache_mb} --out {output.weights:q} 2> {log:q}"

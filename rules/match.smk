@@ -1,26 +1,30 @@
-# §4.2, "Parametric adaptation", and Appendix A: a network's activations at one k_test, mapped onto their distribution at k_train.
+# §4.2, "Parametric adaptation", and Appendix A: the distribution of a network's activations at one
+# k_test, matched to the one at k_train.
 
 
 rule match:
     input:
-        config="results/{base}/{matched}/config.json",
-        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.base),
-        weights="results/{base}/weights.safetensors",
+        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.matched),
+        weights=lambda wildcards: fixres.plan.parent_weights(wildcards.matched),
     output:
-        weights="results/{base}/{matched}/weights.safetensors",
+        weights="results/{matched}/weights.safetensors",
     log:
-        "results/{base}/{matched}/match.log",
+        "results/{matched}/match.log",
     benchmark:
-        "results/{base}/{matched}/match.benchmark.tsv"
+        "results/{matched}/match.benchmark.tsv"
     conda:
         "../envs/environment.yaml"
     threads: hardware.evaluate_threads
     resources:
         **fixres.workflow.stage_resources(plan, "match"),
     params:
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{base}/{matched}"),
+        config="results/{matched}/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{matched}"),
+    message:
+        "Matching distributions: {wildcards.matched}"
     shell:
-        "exec python -m fixres match --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
+        "exec python -m fixres match --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
         " --manifest {input.manifest:q} --weights {input.weights:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --out {output.weights:q} 2> {log:q}"

@@ -3,13 +3,15 @@
 
 rule table:
     input:
-        config="results/pages/{table}/config.json",
         metrics=lambda wildcards: fixres.workflow.metrics(plan, wildcards.table),
     output:
         md="results/{table}.md",
         csv="results/{table}.csv",
         html=report(
-            "results/{table}.html", category="Tables", caption="../report/table.rst"
+            "results/{table}.html",
+            category="Tables",
+            labels=lambda wildcards: plan.report_labels(wildcards.table),
+            caption="../report/table.rst",
         ),
     log:
         "results/pages/{table}/log.txt",
@@ -17,44 +19,57 @@ rule table:
     conda:
         "../envs/environment.yaml"
     params:
+        config="results/pages/{table}/config.json",
         ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/{table}"),
+        caption=lambda wildcards: plan.caption(wildcards.table),
+    message:
+        "Rendering results/{wildcards.table}.md"
     shell:
-        "exec python -m fixres table --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
-        " --results results"
-        " --out {output.md:q} 2> {log:q}"
+        "exec python -m fixres table --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
+        " --results results --out {output.md:q} 2> {log:q}"
 
 
 rule figure:
     input:
-        config="results/pages/figure{n}/config.json",
-        metrics=lambda wildcards: fixres.workflow.metrics(plan, f"figure{wildcards.n}"),
+        metrics=lambda wildcards: fixres.workflow.metrics(plan, wildcards.figure),
     output:
         svg=report(
-            "results/figure{n}.svg", category="Figures", caption="../report/figure.rst"
+            "results/{figure}.svg",
+            category="Figures",
+            labels=lambda wildcards: plan.report_labels(wildcards.figure),
+            caption="../report/figure.rst",
         ),
-        png="results/figure{n}.png",
+        png="results/{figure}.png",
     log:
-        "results/pages/figure{n}/log.txt",
+        "results/pages/{figure}/log.txt",
     localrule: True
     conda:
         "../envs/environment.yaml"
     params:
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/figure{n}"),
+        config="results/pages/{figure}/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/{figure}"),
+        caption=lambda wildcards: plan.caption(wildcards.figure),
+    message:
+        "Drawing results/{wildcards.figure}.svg"
     shell:
-        "exec python -m fixres figure --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
-        " --results results"
-        " --out {output.svg:q} 2> {log:q}"
+        "exec python -m fixres figure --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
+        " --results results --out {output.svg:q} 2> {log:q}"
 
 
-# What is measured, reported and missing in all tables, and where the numbers go another way than the paper's.
+# All tables: what is measured, reported and missing, and where the numbers go another way than the
+# paper's.
 rule summary:
     input:
-        config="results/pages/summary/config.json",
         tables=expand("results/{table}.csv", table=plan.tables),
     output:
         md="results/summary.md",
         html=report(
-            "results/summary.html", category="Tables", caption="../report/summary.rst"
+            "results/summary.html",
+            category="Tables",
+            labels={"page": "Summary", "shows": "all tables: what is measured, and trends"},
+            caption="../report/summary.rst",
         ),
     log:
         "results/pages/summary/log.txt",
@@ -62,17 +77,18 @@ rule summary:
     conda:
         "../envs/environment.yaml"
     params:
+        config="results/pages/summary/config.json",
         ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/summary"),
+    message:
+        "Rendering results/summary.md"
     shell:
-        "exec python -m fixres summary --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
-        " --results results"
-        " --out {output.md:q} 2> {log:q}"
+        "exec python -m fixres summary --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
+        " --results results --out {output.md:q} 2> {log:q}"
 
 
 # What each page would cost: jobs, device hours, disk. Ask for it before anything expensive starts.
 rule cost:
-    input:
-        config="results/pages/plan/config.json",
     output:
         md="results/plan.md",
     log:
@@ -81,9 +97,12 @@ rule cost:
     conda:
         "../envs/environment.yaml"
     params:
+        config="results/pages/plan/config.json",
         ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/plan"),
         finished=lambda wildcards: fixres.workflow.finished(),
+    message:
+        "Estimating the costs: results/plan.md"
     shell:
-        "exec python -m fixres cost --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
-        " --results results"
-        " --out {output.md:q} 2> {log:q}"
+        "exec python -m fixres cost --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
+        " --results results --out {output.md:q} 2> {log:q}"

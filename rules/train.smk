@@ -1,10 +1,10 @@
-# §5, "Training protocol": base training at every k_train; §5.3, step 2: training on another dataset from given weights.
+# §5, "Training protocol": base training at every k_train.
+# §5.3, step 2: training on another dataset from given weights.
 
 
-# Published weights: fetched or read from a file, checked key by key, kept as safetensors.
+# Published weights are fetched or read from a file, checked key by key, kept as safetensors.
 rule pretrained:
     input:
-        config="results/{pretrained}/config.json",
         file=lambda wildcards: fixres.workflow.local_weights_file(plan, wildcards.pretrained),
     output:
         weights="results/{pretrained}/weights.safetensors",
@@ -17,15 +17,18 @@ rule pretrained:
     resources:
         **fixres.workflow.stage_resources(plan, "pretrained"),
     params:
+        config="results/{pretrained}/config.json",
         ancestry_digest=fixres.workflow.ancestry_digest(plan, "{pretrained}"),
+    message:
+        "Fetching published weights: {wildcards.pretrained}"
     shell:
-        "exec python -m fixres pretrained --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
+        "exec python -m fixres pretrained --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
         " --out {output.weights:q} 2> {log:q}"
 
 
 rule train:
     input:
-        config="results/{trained}/config.json",
         manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.trained),
         init=lambda wildcards: fixres.workflow.init(plan, wildcards.trained),
     output:
@@ -34,7 +37,7 @@ rule train:
         "results/{trained}/train.log",
     benchmark:
         "results/{trained}/train.benchmark.tsv"
-    # The longest trainings first, so that the last job of all is not one of them, alone.
+    # The longest trainings start first, so that the last job of all is not one of them, alone.
     priority: lambda wildcards: 10000 + plan.resolution(wildcards.trained)
     conda:
         "../envs/environment.yaml"
@@ -43,12 +46,14 @@ rule train:
         **fixres.workflow.stage_resources(plan, "train"),
         checkpoint_seconds=int(hardware.checkpoint_seconds),
     params:
+        config="results/{trained}/config.json",
         ancestry_digest=fixres.workflow.ancestry_digest(plan, "{trained}"),
-        init=lambda wildcards: (
-            "--init" if fixres.workflow.init(plan, wildcards.trained) else ""
-        ),
+        init=lambda wildcards: ("--init" if fixres.workflow.init(plan, wildcards.trained) else ""),
+    message:
+        "Training {wildcards.trained}"
     shell:
-        "exec python -m fixres train --config {input.config:q} --ancestry-digest {params.ancestry_digest}"
+        "exec python -m fixres train --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
         " --manifest {input.manifest:q} {params.init} {input.init:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --out {output.weights:q} 2> {log:q}"

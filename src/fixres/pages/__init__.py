@@ -1,0 +1,1 @@
+"""Declarations + measured numbers -> Markdown, CSV, HTML, SVG."""

@@ -1,7 +1,8 @@
 """Where our numbers go another way than the paper's.
 
-A trend is the order of two numbers in one row or one column of a table that the paper tells apart by half a point or more; ours is another
-where it goes the other way by more than three fold standard deviations.
+A trend is the order of two numbers in one row or one column of a table, if the paper tells them
+apart by half a point or more. Our trend differs where ours go the other way by more than three fold
+standard deviations.
 """
 
 import itertools
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-LEAST = 0.5  # points: a difference of the paper's that counts as a trend; its fold standard deviation is 0.03
+LEAST = 0.5  # points: a difference of the paper's that counts; its fold deviation is 0.03
 SIGMAS = 3.0
 
 
@@ -28,10 +29,9 @@ class Pair(NamedTuple):
 
 
 def pairs(cells: pd.DataFrame) -> list[Pair]:
-    """Every trend of a table's tidy frame (`tables.frame`, or its CSV)."""
-    accuracy = cells[
-        cells["metric"].isin(["top1", "top5"]) & (cells["source"] == "measured")
-    ].dropna(subset=["paper", "ours"])
+    """Every trend of a table's tidy frame (`numbers.frame`, or its CSV)."""
+    is_accuracy = cells["metric"].isin(["top1", "top5"]) & (cells["source"] == "measured")
+    accuracy = cells[is_accuracy].dropna(subset=["paper", "ours"])
     found = []
     for along in ("paper_row", "paper_column"):
         for (line, _), group in accuracy.groupby([along, "metric"], sort=False):
@@ -39,20 +39,15 @@ def pairs(cells: pd.DataFrame) -> list[Pair]:
                 paper, ours = b["paper"] - a["paper"], b["ours"] - a["ours"]
                 if abs(paper) < LEAST:
                     continue
-                noise = SIGMAS * math.hypot(
-                    *(0 if math.isnan(std) else std for std in (a["std"], b["std"]))
-                )
-                found.append(
-                    Pair(
-                        f"{along.removeprefix('paper_')} {line}",
-                        i,
-                        j,
-                        paper,
-                        ours,
-                        ours * paper < 0 and abs(ours) > noise,
-                    )
-                )
+                turned = ours * paper < 0 and abs(ours) > _noise(a["std"], b["std"])
+                name = f"{along.removeprefix('paper_')} {line}"
+                found.append(Pair(name, i, j, paper, ours, turned))
     return found
+
+
+def _noise(*stds: float) -> float:
+    """The difference that two numbers may have by chance, points."""
+    return SIGMAS * math.hypot(*(0 if math.isnan(std) else std for std in stds))
 
 
 def turned_cells(cells: pd.DataFrame) -> set[Hashable]:

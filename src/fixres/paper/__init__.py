@@ -1,5 +1,46 @@
-"""TODO"""
+"""What the paper consists of, as declarations only: one file for each table, reference/*.csv.
 
-from fixres.paper.old_pages import PAGES, plan_of
+To add a table, write a file like table5.py and name its function in `PAGES` (docs/tables.md).
+No rule and no stage changes.
+"""
 
-__all__ = ["PAGES", "plan_of"]
+from collections.abc import Callable, Iterable
+
+from fixres.config import Config
+from fixres.paper.appendix_a1 import appendix_a1
+from fixres.paper.printed import printed
+from fixres.paper.released import released
+from fixres.paper.section3_3 import section3_3
+from fixres.paper.table1 import table1
+from fixres.paper.table2 import table2
+from fixres.paper.table3 import table3
+from fixres.paper.table4 import table4
+from fixres.paper.table5 import table5
+from fixres.paper.table6 import table6
+from fixres.paper.table7 import table7
+from fixres.paper.table8 import table8
+from fixres.paper.table9 import table9
+from fixres.plan import Page, Plan
+
+PAGES = (
+    table1,
+    table2,
+    table3,
+    table4,
+    table5,
+    table6,
+    table7,
+    table8,
+    table9,
+    section3_3,
+    appendix_a1,
+    released,
+)
+
+
+def plan_of(config: Config, pages: Iterable[Callable[[Plan], Page]] = PAGES) -> Plan:
+    """The plan of some pages, by default all, at one configuration."""
+    return Plan(config, pages, printed)
+
+
+__all__ = ["PAGES", "plan_of", "printed"]

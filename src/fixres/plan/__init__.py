@@ -1,21 +1,44 @@
 """Configuration -> runs -> cells and pages. Pure data: planning imports no torch."""
 
-from fixres.plan.outputs import failed, manifest_of, metrics_of
-from fixres.plan.pages import Block, Cell, Figure, Label, Page, Row, printed
+from fixres.plan.grid import (
+    Accuracy,
+    Line,
+    Reported,
+    Time,
+    grid,
+    line,
+    resolutions,
+    text,
+    ticks,
+)
+from fixres.plan.outputs import failed, manifest_of, metrics_of, parent_of, parent_weights
+from fixres.plan.pages import Block, Cell, Figure, Label, Page, Row
 from fixres.plan.plan import Plan
-from fixres.plan.runs import Missing
+from fixres.plan.runs import VERSIONS, Missing, Runs
 
 __all__ = [
+    "VERSIONS",
+    "Accuracy",
     "Block",
     "Cell",
     "Figure",
     "Label",
+    "Line",
     "Missing",
     "Page",
     "Plan",
+    "Reported",
     "Row",
+    "Runs",
+    "Time",
     "failed",
+    "grid",
+    "line",
     "manifest_of",
     "metrics_of",
-    "printed",
+    "parent_of",
+    "parent_weights",
+    "resolutions",
+    "text",
+    "ticks",
 ]

@@ -1,7 +1,8 @@
-"""TODO."""
+"""What can be known to fail before anything runs: names, strides, files."""
 
 import difflib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from fixres.config import Config, ConfigError
@@ -10,64 +11,63 @@ from fixres.models.zoo import ZOO, Network
 
 
 def expanded(path: str) -> str:
+    """A path with ~ and $VARIABLES replaced."""
     return os.path.expandvars(os.path.expanduser(path))
 
 
 def check(config: Config) -> None:
-    """What can be known to fail before anything runs. Raises ConfigError with one line for each problem."""
-    problems = [
-        f"networks.{name}: {_unknown(name, ZOO)}" for name in config.networks if name not in ZOO
-    ]
-    problems += [
-        f"released.files.{name}: {_unknown(name, RELEASED)}"
-        for name in config.released.files
-        if name not in RELEASED
-    ]
-    if config.network in ZOO:
-        problems += _strides(config, ZOO[config.network])
-    else:
-        problems.append(f"network: {_unknown(config.network, ZOO)}")
-    training = config.base_training
-    if training.samples_per_epoch and training.samples_per_epoch < training.batch_size:
-        problems.append(
-            f"base_training.samples_per_epoch: found {training.samples_per_epoch}, expected at least one batch "
-            f"(base_training.batch_size {training.batch_size})"
-        )
-    for where, file in _files(config):
-        if not Path(expanded(file)).is_file():
-            problems.append(f"{where}: no file {expanded(file)}")
+    """Raise ConfigError with one line for each problem that can be seen in a configuration."""
+    problems = [*_names(config), *_training(config), *_files(config)]
     if problems:
         raise ConfigError("\n".join(problems))
 
 
+def _names(config: Config) -> Iterator[str]:
+    for key, names, known in (
+        ("networks", config.networks, ZOO),
+        ("released.files", config.released.files, RELEASED),
+    ):
+        yield from (f"{key}.{name}: {_unknown(name, known)}" for name in names if name not in known)
+    if config.network in ZOO:
+        yield from _strides(config, ZOO[config.network])
+    else:
+        yield f"network: {_unknown(config.network, ZOO)}"
+
+
 def _unknown(name: str, known: dict) -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    return f"found '{name}'; " + (
-        f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
-    )
+    hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+    return f"found '{name}'; {hint}"
 
 
-def _strides(config: Config, entry: Network) -> list[str]:
-    problems = []
+def _strides(config: Config, entry: Network) -> Iterator[str]:
+    stride = entry.stride
     for key in ("k_train", "k_test"):
         for k in getattr(config.table5, key):
-            if k % entry.stride:
-                near = sorted(
-                    {
-                        max(k // entry.stride, 1) * entry.stride,
-                        (k // entry.stride + 1) * entry.stride,
-                    }
+            if k % stride:
+                below, above = max(k // stride, 1) * stride, (k // stride + 1) * stride
+                near = " or ".join(map(str, sorted({below, above})))
+                yield (
+                    f"table5.{key}: found {k}, expected a multiple of {stride}, the stride of "
+                    f"{config.network} (Appendix B); take {near}"
                 )
-                problems.append(
-                    f"table5.{key}: found {k}, expected a multiple of {entry.stride}, the stride of {config.network} (Appendix B); "
-                    f"take {' or '.join(map(str, near))}"
-                )
-    return problems
 
 
-def _files(config: Config):
-    """(key, path) of every file that the configuration names."""
+def _training(config: Config) -> Iterator[str]:
+    training = config.base_training
+    if training.samples_per_epoch and training.samples_per_epoch < training.batch_size:
+        yield (
+            f"base_training.samples_per_epoch: found {training.samples_per_epoch}, expected at "
+            f"least one batch (base_training.batch_size {training.batch_size})"
+        )
+
+
+def _files(config: Config) -> Iterator[str]:
+    """A line for each file that the configuration names and that is not there."""
+    files = {f"released.files.{name}": file for name, file in config.released.files.items()}
     for name, network in config.networks.items():
         if network.weights and network.weights.file:
-            yield f"networks.{name}.weights.file", network.weights.file
-    yield from ((f"released.files.{name}", file) for name, file in config.released.files.items())
+            files[f"networks.{name}.weights.file"] = network.weights.file
+    for key, file in files.items():
+        if not Path(expanded(file)).is_file():
+            yield f"{key}: no file {expanded(file)}"

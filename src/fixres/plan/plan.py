@@ -1,22 +1,30 @@
-"""The plan: pages as rows, columns and cells, and with them every job of the DAG. Pure data; imports no torch.
+"""The plan: all pages of one configuration, and every job of the DAG that they need.
 
-The Snakefile takes its files from here, each job its resolved configuration, each page its layout: all three from one declaration
-(paper/pages.py). A cell says which run and metric give its number, and which of the paper's it is; asking for a run adds its jobs
-(`runs.Runs`).
+The pages are declared once (fixres.paper). From that one declaration the Snakefile takes its
+files, each job its resolved configuration, and each page its layout.
 """
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from fixres.config import Config, ConfigError
 from fixres.jobs import canonical, digest
-from fixres.plan.outputs import failed, metrics_of
-from fixres.plan.pages import Cell, Label, Page, printed
-from fixres.plan.runs import Missing, Runs
+from fixres.plan.outputs import failed, metrics_of, parent_of
+from fixres.plan.pages import Block, Page
+from fixres.plan.runs import Runs
+
+# (row, column, metric) -> number, of one page of the paper
+Printed = Mapping[tuple[str, str, str], float]
 
 
 class Plan(Runs):
     """Everything that one configuration asks for.
+
+    Parameters
+    ----------
+    declarations : functions that each declare one page; declaring it adds its jobs.
+    printed : page -> the numbers that the paper printed there.
 
     Attributes
     ----------
@@ -24,124 +32,95 @@ class Plan(Runs):
     tables : name -> Page.
     """
 
-    def __init__(self, config: Config, declarations: Iterable[Callable[["Plan"], Page]]):
+    def __init__(
+        self,
+        config: Config,
+        declarations: Iterable[Callable[["Plan"], Page]],
+        printed: Callable[[str], Printed],
+    ):
         super().__init__(config)
-        self._made_of: dict[str, str] = {}
+        self.printed = printed
+        self._digests: dict[str, str] = {}
         self.tables = {page.name: page for page in (declare(self) for declare in declarations)}
-        figures = [page.figure.name for page in self.tables.values() if page.figure]
-        unknown = [name for name in config.pages.captions if name not in [*self.tables, *figures]]
-        if unknown:
-            raise ConfigError(
-                f"pages.captions.{unknown[0]}: no such page; known: {', '.join([*self.tables, *figures])}"
-            )
+        self._check_captions()
         self.add_evaluations()
         for page in self.tables.values():
             self._add_page(page)
         self._add("summary", "pages/summary", scale=config.scale, tables=list(self.tables))
         self._add("cost", "pages/plan", **self._costs())
 
-    def cell(
-        self,
-        page: str | float | None,
-        row: Label,
-        column: Label,
-        metric: str,
-        k_test: int,
-        run: Callable[[], str],
-    ) -> Cell:
-        """A cell measured on `run()`, beside the number of the paper's table `page`; where it needs what was not given, it says so."""
-        paper = printed(page).get((row[1], column[1], metric)) if isinstance(page, str) else page
-        common = (row[0], column[0], row[1], column[1], metric, paper)
-        try:
-            asked = self.measured_on_ten_crops if metric.endswith("_10crops") else self.measured
-            return Cell(*common, asked(run(), k_test), k_test)
-        except Missing as missing:
-            return Cell(*common, None, None, "missing", str(missing))
+    @property
+    def figures(self) -> list[str]:
+        """The names of the figures."""
+        return [page.figure.name for page in self.tables.values() if page.figure]
 
-    def timing(
-        self,
-        page: str,
-        row: Label,
-        column: Label,
-        metric: str,
-        run: Callable[[], str],
-        plus: Callable[[], str] | None = None,
-    ) -> Cell:
-        """A cell of milliseconds or hours."""
-        paper, std = (
-            printed(page).get((row[1], column[1], name))
-            for name in (metric.split("_")[-1], "ms_std")
-        )
-        common = (row[0], column[0], row[1], column[1], metric, paper)
-        try:
-            return Cell(*common, run(), None, plus=plus and plus(), paper_std=std)
-        except Missing as missing:
-            return Cell(*common, None, None, "missing", str(missing), paper_std=std)
+    # --- pages -----------------------------------------------------------------------------------
+
+    def _check_captions(self) -> None:
+        known = [*self.tables, *self.figures]
+        for name in self.config.pages.captions:
+            if name not in known:
+                raise ConfigError(f"pages.captions.{name}: no such page; known: {', '.join(known)}")
 
     def _add_page(self, page: Page) -> None:
-        c = self.config
-        blocks = [
-            b._asdict()
-            | {
-                "rows": [row._asdict() for row in b.rows],
-                "cells": [[cell and cell._asdict() for cell in line] for line in b.cells],
-            }
-            for b in page.blocks
-        ]
-        common = {"title": page.title, "blocks": blocks, "scale": c.scale, "subject": page.subject}
-        caption = c.pages.captions.get(page.name, page.caption)
-        settings = {
-            "name": page.name,
-            "caption": caption,
-            "decimals": c.pages.decimals,
-            "notes": page.notes,
-            "bold": page.bold,
+        pages = self.config.pages
+        common = {
+            "title": page.title,
+            "blocks": [_block(block) for block in page.blocks],
+            "scale": self.config.scale,
+            "subject": page.subject,
         }
-        runs = dict.fromkeys(run for cell in page.cells() for run in (cell.run, cell.plus) if run)
-        needs = (
-            {
-                run: [[job, self.jobs[job]["stage"]] for job in sorted(self._needed(run))]
-                for run in runs
-            }
-            if c.pages.allow_failed
-            else {}
+        self._add(
+            "table",
+            f"pages/{page.name}",
+            **common,
+            name=page.name,
+            caption=pages.captions.get(page.name, page.caption),
+            decimals=pages.decimals,
+            notes=page.notes,
+            bold=page.bold,
+            may_have_failed=self._jobs_by_run(page) if pages.allow_failed else {},
         )
-        settings["may_have_failed"] = needs
-        self._add("table", f"pages/{page.name}", **common, **settings)
         if page.figure:
-            caption = c.pages.captions.get(page.figure.name, page.figure.caption)
+            caption = pages.captions.get(page.figure.name, page.figure.caption)
             self._add("figure", f"pages/{page.figure.name}", **common, caption=caption)
 
+    def _jobs_by_run(self, page: Page) -> dict[str, list[list[str]]]:
+        """Run -> [job, stage] of every job that its numbers need."""
+        runs = dict.fromkeys(run for cell in page.cells() for run in (cell.run, cell.plus) if run)
+        return {
+            run: [[job, self.jobs[job]["stage"]] for job in sorted(self._needed(run))]
+            for run in runs
+        }
+
     def _costs(self) -> dict:
-        """What results/plan.md adds up: the jobs that each page needs, and how much each of them computes."""
+        """The jobs that each page needs, and how much each of them computes (results/plan.md)."""
         needed = {name: sorted(self.needed(name)) for name in self.tables}
-        sets = {}
+        datasets = {}
         for name, dataset in self.config.datasets.items():
-            size = (
-                [dataset.rendered.train_images, dataset.rendered.val_images]
-                if dataset.rendered
-                else None
-            )
-            sets[name] = {"source": dataset.source, "images": size}
-        jobs = {job: self.jobs[job] for job in sorted(set().union(*needed.values()))}
-        h = self.config.hardware
-        hardware = {"cache_gb": h.cache_gb, "processes": h.processes or max(h.gpus, 1)}
+            rendered = dataset.rendered
+            size = [rendered.train_images, rendered.val_images] if rendered else None
+            datasets[name] = {"source": dataset.source, "images": size}
+        hardware = self.config.hardware
         return {
             "scale": self.config.scale,
             "twins": self.config.twins,
             "pages": needed,
-            "datasets": sets,
-            "jobs": jobs,
-            **hardware,
+            "datasets": datasets,
+            "jobs": {job: self.jobs[job] for job in sorted(set().union(*needed.values()))},
+            "cache_gb": hardware.cache_gb,
+            "processes": hardware.processes or max(hardware.gpus, 1),
         }
 
+    # --- which job needs which -------------------------------------------------------------------
+
     def needed(self, page: str) -> set[str]:
-        """The ids of all jobs that a page needs, itself left out."""
-        return set().union(*(self._needed(run) for run in self._measured_runs(page)))
+        """The ids of all jobs that a page needs, without its own."""
+        return set().union(*(self._needed(run) for run in self._runs_on(page)))
 
     def _needed(self, run: str) -> set[str]:
         """The ids of all jobs that the numbers of a run need."""
-        wanted, todo = set(), [metrics_of(run).rsplit("/", 1)[0]]
+        wanted, todo = set(), [parent_of(metrics_of(run))]
         while todo:
             job = todo.pop()
             if job not in wanted:
@@ -150,79 +129,115 @@ class Plan(Runs):
         return wanted
 
     def ancestry_digest(self, job: str) -> str:
-        """Everything configured that shapes a job's result, as two digests: of its own resolved configuration, and of its ancestors'.
+        """All that is configured and shapes a job's result, as two digests with a point between.
 
-        Snakemake compares it with what it remembers of the result that is there. Dates tell the same as long as no clock was set back and
-        nothing was interrupted in between; this always does.
+        The first digest is of the job's own resolved configuration, the second of its ancestors'.
+        Snakemake compares the text with the one that it remembers of the result on disk. Dates of
+        files tell the same as long as no clock is set back and nothing is interrupted; the digests
+        always do.
         """
-        if job not in self._made_of:
+        if job not in self._digests:
             parents = sorted(self._parents(job))
             ancestors = digest(*(f"{parent} {self.ancestry_digest(parent)}" for parent in parents))
-            self._made_of[job] = f"{digest(canonical(self.resolved(job)))}.{ancestors}"
-        return self._made_of[job]
+            self._digests[job] = f"{digest(canonical(self.resolved(job)))}.{ancestors}"
+        return self._digests[job]
 
     def _parents(self, job: str) -> list[str]:
         content = self.resolved(job)
-        if content["stage"] in ("table", "figure"):
-            return [
-                metrics_of(run).rsplit("/", 1)[0]
-                for run in self._measured_runs(job.removeprefix("pages/"))
-            ]
-        if content["stage"] == "summary":
+        stage = content["stage"]
+        if stage in ("table", "figure"):
+            runs = self._runs_on(job.removeprefix("pages/"))
+            return [parent_of(metrics_of(run)) for run in runs]
+        if stage == "summary":
             return [f"pages/{table}" for table in self.tables]
-        if content["stage"] == "manifest":
+        if stage == "manifest":
             render = job.replace("/manifest", "/render")
             return [render] if render in self.jobs else []
         if not job.startswith(("runs/", "timing/")):
             return []
-        parents = [f"data/{job.split('/')[1]}/manifest"] if content["stage"] != "pretrained" else []
-        if content["stage"] in ("evaluate", "finetune", "match"):
-            parents.append(job.rsplit("/", 1)[0])
+        parents = [] if stage == "pretrained" else [f"data/{job.split('/')[1]}/manifest"]
+        if stage in ("evaluate", "finetune", "match"):
+            parents.append(parent_of(job))
         return parents + ([content["init"]] if content.get("init") else [])
 
-    # --- what the rules ask ------------------------------------------------------------------------------------------
-
-    def _measured_runs(self, page: str) -> list[str]:
-        blocks = self.resolved(f"pages/{page}")["blocks"]
-        cells = [cell for block in blocks for line in block["cells"] for cell in line if cell]
-        return list(
-            dict.fromkeys(run for cell in cells for run in (cell["run"], cell["plus"]) if run)
-        )
+    # --- what the rules ask ----------------------------------------------------------------------
 
     def metrics(self, page: str) -> list[str]:
         """The files whose numbers a table or figure shows.
 
-        Raises ConfigError where weights or images that it needs were not given, unless pages.allow_missing asks for such cells to be shown.
-        With pages.allow_failed, those of runs that failed are left out.
+        With pages.allow_failed, the files of runs that failed are left out.
+
+        Raises
+        ------
+        ConfigError : weights or images that the page needs were not given, and pages.allow_missing
+            does not ask to show such cells as missing.
         """
-        blocks = self.resolved(f"pages/{page}")["blocks"]
-        cells = [cell for block in blocks for line in block["cells"] for cell in line if cell]
-        reasons = list(dict.fromkeys(cell["note"] for cell in cells if cell["source"] == "missing"))
-        runs = self._measured_runs(page)
+        runs = self._runs_on(page)
+        missing = [cell["note"] for cell in self._cells_on(page) if cell["source"] == "missing"]
         nothing = not runs and self.config.dataset in self.absent
-        if reasons and (nothing or not self.config.pages.allow_missing):
-            way_out = (
-                "give it"
-                if nothing
-                else "give it, or set pages.allow_missing to have such cells shown as missing"
-            )
+        if missing and (nothing or not self.config.pages.allow_missing):
+            way_out = "give it"
+            if not nothing:
+                way_out += ", or set pages.allow_missing to have such cells shown as missing"
+            lines = [f"results/{page} needs what was not given; {way_out}:"]
             raise ConfigError(
-                "\n".join(
-                    [
-                        f"results/{page} needs what was not given; {way_out}:",
-                        *(f"  {reason}" for reason in reasons),
-                    ]
-                )
+                "\n".join([*lines, *(f"  {note}" for note in dict.fromkeys(missing))])
             )
-        may_have_failed = self.resolved(f"pages/{page}").get("may_have_failed", {})
-        runs = [run for run in runs if not failed(may_have_failed.get(run, []), Path("results"))]
+        jobs = self.resolved(f"pages/{page}").get("may_have_failed", {})
+        runs = [run for run in runs if not failed(jobs.get(run, []), Path("results"))]
         return [f"results/{metrics_of(run)}" for run in runs]
 
-    @property
-    def figures(self) -> list[str]:
-        """The figures, by name."""
-        return [
-            job.removeprefix("pages/")
-            for job, content in self.jobs.items()
-            if content["stage"] == "figure"
-        ]
+    def caption(self, name: str) -> str:
+        """The caption of a table or figure."""
+        return self.resolved(f"pages/{name}")["caption"]
+
+    def report_labels(self, name: str) -> dict[str, str]:
+        """How Snakemake's report lists a table or figure."""
+        number = re.search(r"\d", name)
+        figure = f"Figure {name[number.start() :]}" if number else name
+        page = self.tables.get(name)
+        return {"page": page.title if page else figure, "shows": self.caption(name)}
+
+    def wildcards(self) -> dict[str, str]:
+        """What each wildcard of the rules may be, as regular expressions.
+
+        They follow from how ids are made (`fixres.plan.runs`) and from the names in the plan. So a
+        new page, network or dataset needs no edit of a rule.
+        """
+        one = "[^/]+"
+        published = [job.split("/")[2] for job in self.jobs if job.endswith("-pretrained")]
+        fetched = _any_of(published)
+        base = rf"runs/{one}/{one}"
+        matched = rf"{base}/match-{one}"
+        return {
+            "dataset": one,
+            "pretrained": rf"runs/{one}/(?:{fetched})",
+            "trained": rf"runs/{one}/(?!(?:{fetched})/){one}",
+            "matched": matched,
+            "adapted": rf"(?:{base}|{matched})/ft-{one}",
+            "run": rf"{base}(?:/match-{one})?(?:/ft-{one})?",
+            "timed": rf"timing/{one}/{one}",
+            "table": _any_of(self.tables),
+            "figure": _any_of(self.figures),
+        }
+
+    def _runs_on(self, page: str) -> list[str]:
+        """The runs that a page shows, in order of appearance."""
+        cells = self._cells_on(page)
+        return list(dict.fromkeys(run for c in cells for run in (c["run"], c["plus"]) if run))
+
+    def _cells_on(self, page: str) -> list[dict]:
+        blocks = self.resolved(f"pages/{page}")["blocks"]
+        return [cell for block in blocks for line in block["cells"] for cell in line if cell]
+
+
+def _block(block: Block) -> dict:
+    """A block as plain dicts and lists."""
+    rows = [row._asdict() for row in block.rows]
+    cells = [[cell and cell._asdict() for cell in line] for line in block.cells]
+    return block._asdict() | {"rows": rows, "cells": cells}
+
+
+def _any_of(names: Iterable[str]) -> str:
+    """A regular expression that matches exactly these names; nothing where there are none."""
+    return "|".join(map(re.escape, names)) or r"(?!)"

@@ -1,0 +1,160 @@
+"""What the jobs of a plan compute, and how long that takes on one device.
+
+The work of a job is counted: the multiply-adds of its network (models/work.py) times its images.
+The rate is measured where finished jobs of the same stage and network left their times. Otherwise
+it is estimated from a reference device.
+"""
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from fixres.data import manifest, sources
+from fixres.models import zoo
+from fixres.models.work import Work, parameters_of, work_of
+
+BYTES_PER_WEIGHT = 4
+BYTES_PER_PREDICTION = 100  # top 5, label and path of one image at one resolution
+GB = 1e9
+WHOLE = ("classifier",)  # a split whose sum is the whole network
+
+
+class Reference(NamedTuple):
+    """A training speed that somebody measured."""
+
+    network: str
+    k: int  # pixels
+    images_per_second: float  # forward and backward
+    about: str
+
+
+PAPER = Reference(
+    "resnet50",
+    224,
+    32 / 0.0502,
+    "the paper's V100: ResNet-50 at 224 px, 32 images forward and backward in 50.2 ms (Table 7)",
+)
+EMBEDDED = Reference(
+    "resnet10q",
+    56,
+    1200,
+    "one core of a Xeon with AMX: the quarter-scale ResNet-10 at 56 px, 1,200 images/s in training "
+    "(docs/speed.md)",
+)
+
+
+class Costs:
+    """Multiply-adds, times and sizes of a plan's jobs.
+
+    Parameters
+    ----------
+    config : the resolved configuration of results/plan.md (`Plan._costs`).
+    results : the folder with what finished jobs left.
+
+    Attributes
+    ----------
+    done : job -> seconds that it took.
+    measured : (stage, network) -> multiply-adds a second.
+    """
+
+    def __init__(self, config: dict, results: Path):
+        self.config, self.results, self.jobs = config, results, config["jobs"]
+        self.sizes = {
+            name: images_of(name, dataset, results) for name, dataset in config["datasets"].items()
+        }
+        self.reference = EMBEDDED if config["twins"] else PAPER
+        work = _work(self.reference.network, WHOLE, self.reference.k)
+        self.estimate = self.reference.images_per_second * 3 * work.network
+        times = {name: self._seconds_spent(name) for name in self.jobs}
+        self.done = {name: seconds for name, seconds in times.items() if seconds is not None}
+        self.measured = self._rates()
+
+    def computation(self, name: str) -> float:
+        """Multiply-adds of a whole job. A backward pass counts as two forward passes."""
+        content = self.jobs[name]
+        stage = content["stage"]
+        if stage not in ("train", "finetune", "match", "evaluate"):
+            return 0.0
+        train, val = self.sizes[name.split("/")[1]]
+        network = content["network"]
+        if stage == "evaluate":
+            return val * sum(_work(network, WHOLE, k).network for k in content["k_test"])
+        if stage == "match":  # measured at both resolutions, then again with the map in place
+            passes = (content["k_train"], content["k_test"], content["k_test"])
+            images = min(content["images"] or train, train)
+            return images * sum(_work(network, WHOLE, k).network for k in passes)
+        recipe = content["recipe"]
+        if stage == "train":
+            samples = recipe["epochs"] * (recipe["samples_per_epoch"] or train)
+            return 3 * samples * _work(network, WHOLE, content["k_train"]).network
+        images = min(recipe["images"] or train, train)
+        work = _work(network, tuple(content["layers"]), content["k_test"])
+        fits = images * work.frontier <= self.config["cache_gb"] * GB
+        once = content["augmentation"]["name"] == "test DA" and fits
+        epochs = recipe["epochs"]
+        return images * (work.trunk * (1 if once else epochs) + 3 * work.head * epochs)
+
+    def duration(self, name: str) -> float:
+        """The seconds that a job takes on one device, whether it is done or not."""
+        return self.computation(name) / self.measured.get(self._kind(name), self.estimate)
+
+    def seconds(self, name: str) -> float:
+        """The seconds that a job still needs: 0 where it is done."""
+        return 0.0 if name in self.done else self.duration(name)
+
+    def is_measured(self, name: str) -> bool:
+        """Whether the rate of a job was measured here."""
+        return self._kind(name) in self.measured
+
+    def bytes(self, name: str) -> float:
+        """The bytes that a job leaves on disk."""
+        content = self.jobs[name]
+        if content["stage"] in ("train", "match", "finetune", "pretrained"):
+            return BYTES_PER_WEIGHT * parameters_of(content["network"])
+        if content["stage"] == "evaluate":
+            images = self.sizes[name.split("/")[1]][1]
+            return len(content["k_test"]) * images * BYTES_PER_PREDICTION
+        return 0.0
+
+    def _kind(self, name: str) -> tuple[str, str | None]:
+        return self.jobs[name]["stage"], self.jobs[name].get("network")
+
+    def _rates(self) -> dict[tuple, float]:
+        spent: Counter[tuple] = Counter()
+        computed: Counter[tuple] = Counter()
+        for name, seconds in self.done.items():
+            spent[self._kind(name)] += seconds
+            computed[self._kind(name)] += self.computation(name)
+        return {kind: computed[kind] / spent[kind] for kind in spent if computed[kind]}
+
+    def _seconds_spent(self, name: str) -> float | None:
+        """Seconds on one device of a finished job, from Snakemake's benchmark."""
+        stage = self.jobs[name]["stage"]
+        short = stage in ("evaluate", "render", "manifest")
+        file = self.results / name / ("benchmark.tsv" if short else f"{stage}.benchmark.tsv")
+        try:
+            with open(file, newline="", encoding="utf-8") as f:
+                first = next(csv.DictReader(f, delimiter="\t"))
+            return float(first["s"]) * self.config["processes"]
+        except (OSError, KeyError, ValueError, StopIteration):
+            return None
+
+
+def _work(network: str, layers: tuple[str, ...], k: int) -> Work:
+    return work_of(network, layers).at(k, zoo.ZOO[network].native)
+
+
+def images_of(name: str, dataset: dict, results: Path) -> tuple[int, int]:
+    """Training and validation images of a dataset.
+
+    They are counted in its manifest, else as it will be rendered, else as published.
+    """
+    file = results / "data" / name / "manifest.npz"
+    if file.is_file():
+        data = manifest.load(file)
+        return len(data.rows("train")), len(data.rows("val"))
+    if dataset["images"]:
+        return tuple(dataset["images"])
+    published = sources.load(dataset["source"]).published or sources.load("imagenet").published
+    return published[0], published[1]

@@ -1,0 +1,39 @@
+"""The weights that the paper's authors released, measured beside what they published."""
+
+from fixres.models.released import RELEASED
+from fixres.plan import Accuracy, Page, Plan, grid, line
+
+RESIZE = {
+    "released": "the image's height scaled to k_test_image",
+    "paper": "the image's shorter side scaled to k_test_image",
+}
+
+
+def released(plan: Plan) -> Page:
+    """Declare the page."""
+
+    def measure(name: str, _: None) -> Accuracy:
+        return Accuracy(plan.obtain_released(name), RELEASED[name].k_test)
+
+    rows = [
+        line(plan, name, x.title, str(x.k_test), x.augmentation or "–", value=name)
+        for name, x in RELEASED.items()
+    ]
+    columns = [
+        line(plan, "# Parameters", "# Parameters", metric="parameters"),
+        line(plan, "Top-1 (%)", "Top-1 (%)", metric="top1"),
+        line(plan, "Top-5 (%)", "Top-5 (%)", metric="top5"),
+    ]
+    heads, resize = ["Network", "Test", "Fine-tuned with"], plan.config.released.test_resize
+    return Page(
+        "released",
+        "Released weights",
+        "The weights released by the paper's authors: accuracy as they published it, and as this "
+        "suite measures it.",
+        (
+            f"the authors' weights on {plan.config.dataset}",
+            "published by the authors, on ImageNet",
+        ),
+        [grid(plan, "released", "Single centre crop", heads, rows, columns, measure)],
+        notes=(f"Test transform: {RESIZE[resize]} (released.test_resize: {resize}).",),
+    )

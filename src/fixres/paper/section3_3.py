@@ -1,0 +1,23 @@
+"""§3.3: the ResNet-50 trained at 224, unadapted, over test resolutions."""
+
+from fixres.paper.subjects import main_subject
+from fixres.plan import Accuracy, Page, Plan, grid, line, resolutions
+
+K_TRAIN, K_TEST = 224, [64, 128, 224, 256, 288, 320, 384, 448]
+
+
+def section3_3(plan: Plan) -> Page:
+    """Declare the page."""
+
+    def measure(_: None, k_test: int) -> Accuracy:
+        return Accuracy(plan.train(plan.scaled(K_TRAIN)), k_test)
+
+    rows, columns = [line(plan, "accuracy", K_TRAIN)], resolutions(plan, K_TEST)
+    title, heads = "Top-1 accuracy at test resolution", ["Train resolution"]
+    return Page(
+        "section3.3",
+        "Section 3.3",
+        "Larger test crops result in better accuracy: top-1 accuracy (%) as k_test is changed.",
+        main_subject(plan),
+        [grid(plan, "section3.3", title, heads, rows, columns, measure)],
+    )

@@ -1,0 +1,62 @@
+"""Table 3: transfer to five fine-grained datasets (§5.3)."""
+
+from typing import NamedTuple
+
+from fixres.models.zoo import ZOO
+from fixres.paper.subjects import subject
+from fixres.plan import Accuracy, Missing, Page, Plan, Reported, grid, line
+
+
+class Transfer(NamedTuple):
+    """A row of Table 3."""
+
+    title: str
+    dataset: str  # a key of transfer.datasets
+    network: str
+    state_of_the_art: str  # the network that the paper quotes
+
+
+ROWS = [
+    Transfer("Stanford Cars", "cars", "senet154", "EfficientNet-B7"),
+    Transfer("CUB-200-2011", "cub", "senet154", "MPN-COV"),
+    Transfer("Oxford 102 Flowers", "flowers", "inception_resnet_v2", "EfficientNet-B7"),
+    Transfer("Oxford-IIIT Pets", "pets", "senet154", "AmoebaNet-B (6,512)"),
+    Transfer("Birdsnap", "birdsnap", "senet154", "EfficientNet-B7"),
+]
+BASELINE, OURS, QUOTED = "Baseline", "+our method", "State of the art"
+
+
+def table3(plan: Plan) -> Page:
+    """Declare the page: trained entirely at one resolution, then adapted to a higher one."""
+    transfer = plan.config.transfer
+
+    def measure(row: Transfer, column: str) -> Accuracy | Reported:
+        if column == QUOTED:
+            return Reported()
+        if row.dataset not in transfer.datasets:
+            key = f"transfer.datasets.{row.dataset}"
+            raise Missing(f"the images of {row.title}: give {key} (docs/datasets.md)")
+        run = plan.transfer(row.network, transfer.datasets[row.dataset])
+        if column == BASELINE:
+            return Accuracy(run, transfer.k_train)
+        settings = plan.fine_tuning(None, **{**transfer.fine_tuning, "layers": "cls+bn"})
+        return Accuracy(plan.finetune(run, transfer.k_test, settings), transfer.k_test)
+
+    rows = [
+        line(plan, x.title, x.title, ZOO[x.network].title, x.state_of_the_art, value=x)
+        for x in ROWS
+    ]
+    columns = [line(plan, key, key, value=key) for key in (BASELINE, OURS, QUOTED)]
+    heads = ["Dataset", "Model", "State-of-the-art model"]
+    networks, sets = dict.fromkeys(x.network for x in ROWS), transfer.datasets.values()
+    return Page(
+        "table3",
+        "Table 3",
+        "Transfer learning with our method, and the state of the art: top-1 accuracy (%).",
+        subject(plan, "the networks named", *networks, images=", ".join(sets)),
+        [grid(plan, "table3", "Top-1 accuracy", heads, rows, columns, measure)],
+        notes=(
+            f"Trained at {transfer.k_train}, last layers fine-tuned at {transfer.k_test}; the "
+            "paper does not print its resolutions.",
+        ),
+    )

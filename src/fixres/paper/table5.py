@@ -1,0 +1,50 @@
+"""Table 5 and Figure 5: top-1 over k_train × k_test, without and with adaptation."""
+
+from fixres.paper.subjects import main_subject
+from fixres.plan import Accuracy, Figure, Line, Page, Plan, grid
+
+ADAPTED_LAYERS = {
+    "cls": "classifier",
+    "cls+bn": "classifier and last batch-norm",
+    "cls+bn+cells": "classifier, last batch-norm and last three cells",
+}
+
+
+def table5(plan: Plan) -> Page:
+    """Declare the page: left half unadapted, right half fine-tuned at each k_test (§4.2)."""
+    settings, fine_tuning = plan.config.table5, plan.config.fine_tuning
+
+    def resolution(k: int, half: str = "") -> Line:
+        """A line for one of the configuration's own resolutions, pixels."""
+        ours, paper = str(k), str(k * plan.config.resolution_divisor)
+        return Line((ours + half, paper + half), [(ours, paper)], k)
+
+    def unadapted(k_test: int, k_train: int) -> Accuracy:
+        return Accuracy(plan.train(k_train), k_test)
+
+    def adapted(k_test: int, k_train: int) -> Accuracy:
+        return Accuracy(plan.finetune(plan.train(k_train), k_test, fine_tuning), k_test)
+
+    heads = ["test \\ train"]
+    rows = [resolution(k) for k in settings.k_test]
+    left = [resolution(k) for k in settings.k_train]
+    right = [resolution(k, " adapted") for k in settings.k_train_adapted]
+    title = "Left: standard training, no adaptation"
+    blocks = [grid(plan, "table5", title, heads, rows, left, unadapted)]
+    if right:
+        title = f"Right: {ADAPTED_LAYERS[fine_tuning.layers]} fine-tuned"
+        blocks.append(grid(plan, "table5", title, heads, rows, right, adapted))
+    return Page(
+        "table5",
+        "Table 5",
+        "Top-1 validation accuracy (%) for different combinations of training and testing "
+        "resolution.",
+        main_subject(plan),
+        blocks,
+        Figure(
+            "figure5",
+            "Top-1 accuracy according to the test resolution, without and with resolution "
+            "adaptation.",
+        ),
+        bold="column",
+    )

@@ -1,0 +1,127 @@
+"""The one builder of tables: rows × columns × what to run for a cell.
+
+Example, with one row and two columns:
+
+    grid(
+        plan,
+        "table10",
+        "Top-1 accuracy at test resolution",
+        heads=["Train resolution"],
+        rows=[line(plan, "accuracy", 224)],
+        columns=resolutions(plan, [224, 288]),
+        cell=lambda _, k_test: Accuracy(plan.train(plan.scaled(224)), k_test),
+    )
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from fixres.plan.pages import Block, Cell, Label, Row
+from fixres.plan.plan import Plan
+from fixres.plan.runs import Missing
+
+
+class Line(NamedTuple):
+    """A row or a column of a table."""
+
+    key: Label  # its name in the tidy CSV, and the paper's name (paper/reference/<page>.csv)
+    labels: list[Label]  # its heading; a row may have several, in leading columns
+    value: Any = None  # what the cells of this line are made from
+    metric: str = "top1"  # of a column: the number that its cells show
+
+
+class Accuracy(NamedTuple):
+    """The cell shows the accuracy (or the size) of a run, tested at `k_test` pixels."""
+
+    run: str
+    k_test: int
+
+
+class Time(NamedTuple):
+    """The cell shows a time of a run of stage `time`; `plus`: the time of this run is added."""
+
+    run: str
+    plus: str | None = None
+
+
+class Reported(NamedTuple):
+    """The cell shows a number that the paper quotes from the literature."""
+
+
+def text(*texts: str) -> list[Label]:
+    """Labels that read alike at every scale."""
+    return [(t, t) for t in texts]
+
+
+def line(plan: Plan, key: str, *labels: str | int, value: Any = None, metric: str = "top1") -> Line:
+    """A row or column with the paper's name `key`.
+
+    Parameters
+    ----------
+    labels : texts, or numbers: a resolution of the paper, in pixels, shown at this scale.
+    """
+    shown = [plan.resolution_label(x) if isinstance(x, int) else (x, x) for x in labels]
+    return Line((key, key), shown, value, metric)
+
+
+def resolutions(plan: Plan, paper: list[int]) -> list[Line]:
+    """A line for each of the paper's resolutions (pixels); its value is the resolution here."""
+    labels = [plan.resolution_label(k) for k in paper]
+    return [Line(label, [label], plan.scaled(k)) for k, label in zip(paper, labels, strict=True)]
+
+
+def ticks(*on: object) -> list[str]:
+    """A tick for each thing that is on, a dash for the others."""
+    return ["✓" if x else "–" for x in on]
+
+
+def grid(
+    plan: Plan,
+    page: str,
+    title: str,
+    heads: list[str],
+    rows: list[Line],
+    columns: list[Line],
+    cell: Callable[[Any, Any], Accuracy | Time | Reported | None],
+) -> Block:
+    """Build a block of a page. Asking for a cell adds its runs to the plan.
+
+    Parameters
+    ----------
+    page : whose printed numbers stand beside ours.
+    heads : headings of the leading columns.
+    cell : (value of the row, value of the column) -> what the cell shows; None: it stays empty.
+        A cell that needs weights or images which were not given is shown as missing.
+    """
+    cells = [[_cell(plan, page, row, column, cell) for column in columns] for row in rows]
+    headings = [Row(row.key, row.labels) for row in rows]
+    return Block(title, heads, [column.labels[0] for column in columns], headings, cells)
+
+
+def _cell(plan: Plan, page: str, row: Line, column: Line, cell: Callable) -> Cell | None:
+    printed, metric = plan.printed(page), column.metric
+    place = (row.key[1], column.key[1])
+    is_time = metric == "hours" or metric.endswith("_ms")
+    paper = printed.get((*place, "ms" if metric.endswith("_ms") else metric))
+    empty = Cell(
+        row.key[0],
+        column.key[0],
+        *place,
+        metric,
+        paper,
+        None,
+        None,
+        paper_std=printed.get((*place, "ms_std")) if is_time else None,
+    )
+    try:
+        asked = cell(row.value, column.value)
+        if asked is None:
+            return None
+        if isinstance(asked, Reported):
+            return empty._replace(source="reported")
+        if isinstance(asked, Time):
+            return empty._replace(run=asked.run, plus=asked.plus)
+        evaluate = plan.evaluate_on_ten_crops if metric.endswith("_10crops") else plan.evaluate
+        return empty._replace(run=evaluate(asked.run, asked.k_test), k_test=asked.k_test)
+    except Missing as missing:
+        return empty._replace(source="missing", note=str(missing))

@@ -1,4 +1,4 @@
-"""What tests of several rooms share: images, settings, and jobs run as a user would run them."""
+"""Helpers for the tests of several rooms: images, settings, jobs run as a user runs them."""
 
 import argparse
 import os
@@ -12,21 +12,20 @@ import yaml
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
-# The command of a job, with the repository's package and one thread a job.
+# For the processes of jobs: the package of this repository, and one thread for each job.
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
 
 
 def textured(height: int, width: int, seed: int = 0) -> Image.Image:
-    """A smooth image with some detail: what a photograph is to a resampling filter."""
+    """A smooth image with some detail: to a resampling filter, it is like a photograph."""
     rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(
-        (width, height), Image.BICUBIC
-    )
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize((width, height), Image.BICUBIC), float)
     noise = rng.normal(0, 12, (height, width, 3))
-    return Image.fromarray(np.clip(np.asarray(coarse, float) + noise, 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(smooth + noise, 0, 255).astype(np.uint8))
 
 
-SETTINGS = {
+SETTINGS = {  # of a rendered set
     "seed": 3,
     "train_images": 96,
     "val_images": 48,
@@ -58,11 +57,13 @@ def fixres(
 
 
 def children(process: int) -> list[int]:
+    """Process ids of a process's children, in the order of their start. On Linux only."""
     with open(f"/proc/{process}/task/{process}/children") as f:
         return [int(p) for p in f.read().split()]
 
 
 def alive(process: int) -> bool:
+    """Whether a process runs. A zombie does not. On Linux only."""
     try:
         with open(f"/proc/{process}/stat") as f:
             return f.read().rsplit(")", 1)[1].split()[0] != "Z"
@@ -70,16 +71,14 @@ def alive(process: int) -> bool:
         return False
 
 
-def told(**options: object) -> argparse.Namespace:
-    """What a job is told of the machine: the defaults of its command line, but for some."""
-    return argparse.Namespace(
-        **{"gpus": 0, "nodes": 1, "processes": None, "threads": 1, "workers": None, "device": "cpu"}
-        | options
-    )
+def machine_options(**changed: object) -> argparse.Namespace:
+    """A job's options about the machine: its command line's defaults, but on the CPU."""
+    options = {"gpus": 0, "nodes": 1, "processes": None, "threads": 1, "workers": None}
+    return argparse.Namespace(**options | {"device": "cpu"} | changed)
 
 
 class Harmful:
-    """Runs code when it is unpickled."""
+    """An object that runs code when it is unpickled."""
 
     def __reduce__(self):
         return Path.touch, (Path("harm was done"),)
@@ -89,7 +88,7 @@ PAGES = ["results/table5.md", "results/figure5.svg"]
 
 
 class Workflow:
-    """A folder in which Snakemake runs this repository's Snakefile on a config.yaml of its own."""
+    """A folder with a config.yaml of its own, for runs of this repository's Snakefile."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -99,21 +98,14 @@ class Workflow:
         (self.folder / "config.yaml").write_text(text or yaml.safe_dump(config, sort_keys=False))
 
     def command(self, *arguments: object) -> list[str]:
-        base = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--snakefile",
-            ROOT / "Snakefile",
-            "--directory",
-            self.folder,
-            "--cores",
-            "2",
-        ]
-        return [
-            str(part)
-            for part in [*base, "--workflow-profile", ROOT / "profiles/default", *arguments]
-        ]
+        options = {
+            "--snakefile": ROOT / "Snakefile",
+            "--directory": self.folder,
+            "--cores": 2,
+            "--workflow-profile": ROOT / "profiles/default",
+        }
+        words = [word for option in options.items() for word in option]
+        return [str(word) for word in (sys.executable, "-m", "snakemake", *words, *arguments)]
 
     def run(self, *arguments: object, check: bool = True) -> subprocess.CompletedProcess:
         result = subprocess.run(
@@ -132,12 +124,15 @@ class Workflow:
     def planned(self, *targets: str) -> set[tuple[str, str]]:
         """(rule, folder or file below results/) of every job that a run would execute."""
         text = self.run("--dry-run", *(targets or PAGES)).stdout
-        jobs = re.findall(
-            r"^(?:local)?rule (\w+):\n(?:    (?!output).*\n)*    output: results/([^,\n]+)",
-            text,
-            re.MULTILINE,
-        )
+        jobs = re.findall(r"^(\w+) +results/(\S+)", text, re.MULTILINE)
         counted = re.search(r"^total +(\d+)$", text, re.MULTILINE)
         assert counted or "Nothing to be done" in text, text
         assert len(jobs) == (int(counted[1]) if counted else 0), text
-        return {(rule, output) for rule, output in jobs}
+        return set(jobs)
+
+    def resolved(self, job: str, *over: Path) -> str:
+        """The resolved configuration of a job, as it would be written when the job runs."""
+        files = [self.folder / "config.yaml", *over]
+        result = fixres("resolve", job, "--configfile", *files, env=self.env)
+        assert result.returncode == 0, result.stderr
+        return result.stdout

@@ -4,8 +4,8 @@ import re
 
 from fixres import paper
 from fixres.config import load
-from fixres.pages import table
-from fixres.plan import Plan
+from fixres.pages.markdown import markdown
+from fixres.pages.numbers import Number, cells, place
 from shared import ROOT
 
 
@@ -16,7 +16,8 @@ def test_adding_a_table_is_one_declaration():
     namespace: dict = {}
     exec(example, namespace)
     config = load(ROOT / "config.yaml")
-    before, after = paper.plan_of(config), Plan(config, [*paper.PAGES, namespace["table10"]])
+    before = paper.plan_of(config)
+    after = paper.plan_of(config, [*paper.PAGES, namespace["table10"]])
     new = set(after.jobs) - set(before.jobs)
     base = "runs/pinhole/resnet10q-k40"
     adapted = {
@@ -28,5 +29,5 @@ def test_adding_a_table_is_one_declaration():
         f"{base}/ft-k56-cls+bn-testda"
     }
     page = after.resolved("pages/table10")
-    numbers = {table.place(c): table.Number(50.0, 0.1, None) for c in table.cells(page)}
-    assert table.markdown(page, numbers, []).count("50.0") == 9
+    numbers = {place(c): Number(50.0, 0.1, None) for c in cells(page)}
+    assert markdown(page, numbers, []).count("50.0") == 9

@@ -1,9 +1,13 @@
-"""`python -m fixres STAGE …`: every job of the DAG, runnable by hand. `python -m fixres STAGE --help` explains one.
+"""Every job of the DAG, runnable by hand: `python -m fixres STAGE …`.
 
-Only the asked-for stage is imported, and without the garbage collector, which would search the modules of torch for garbage again and
-again while they are created (measured: a quarter of the import): start-up is a good part of a short job.
+`python -m fixres STAGE --help` explains one stage.
+
+The start takes a good part of a short job's time. So only the asked-for stage is imported, and the
+garbage collector rests meanwhile: otherwise it searches torch's modules again and again while they
+are created, which took a quarter of the import when measured.
 """
 
+import errno
 import gc
 import importlib
 import os
@@ -11,116 +15,128 @@ import sys
 
 STAGES = {
     "render": ("fixres.stages.render", "render a pinhole set in the layout of a dataset"),
-    "twin": ("fixres.stages.render:by_hand", "the same by hand: twin DATASET OUT"),
+    "twin": ("fixres.stages.render:by_hand", "render a twin of a dataset: twin DATASET OUT"),
     "manifest": ("fixres.stages.manifest", "find, check, unpack and list a dataset's images"),
-    "pretrained": (
-        "fixres.stages.pretrained",
-        "fetch a network's published weights and check them",
-    ),
+    "pretrained": ("fixres.stages.pretrained", "fetch and check a network's published weights"),
     "train": ("fixres.stages.train", "train a network from scratch at one k_train"),
-    "match": ("fixres.stages.match", "match its activations at one k_test to those at k_train"),
-    "finetune": ("fixres.stages.finetune", "adapt its last layers to one k_test"),
-    "time": ("fixres.stages.timing", "time its forward and backward passes"),
-    "evaluate": ("fixres.stages.evaluate", "measure it at one or several k_test"),
+    "match": ("fixres.stages.match", "match a network's activations at one k_test"),
+    "finetune": ("fixres.stages.finetune", "adapt a network's last layers to one k_test"),
+    "time": ("fixres.stages.timing", "time a network's forward and backward passes"),
+    "evaluate": ("fixres.stages.evaluate", "measure a network at one or several k_test"),
     "table": ("fixres.pages.table", "render a table from the measured numbers"),
-    "summary": ("fixres.pages.summary", "say what all tables have in common with the paper's"),
-    "cost": ("fixres.pages.cost", "say what each page would cost"),
+    "summary": ("fixres.pages.summary", "compare all tables with the paper's"),
+    "cost": ("fixres.pages.cost", "estimate what each page would cost"),
     "figure": ("fixres.pages.figure", "draw a figure from a table's numbers"),
+    "resolve": ("fixres.resolve", "print the resolved configuration of a job"),
     "schema": ("fixres.config.reading", "print the JSON schema of config.yaml"),
 }
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+# Errors of a disk that is full or cannot be written.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 def usage() -> str:
+    """The stages, each with a line that says what it does."""
     lines = [f"  {name:10} {what}" for name, (_, what) in STAGES.items()]
-    return "\n".join(
-        ["usage: python -m fixres STAGE …   (STAGE --help explains its options)", "", *lines]
-    )
-
-
-def _threads(arguments: list[str]) -> None:
-    """Every library takes the job's threads, also one that never asks: they read these when they are loaded. Snakemake sets them too."""
-    if "--threads" in arguments[:-1]:
-        threads = arguments[arguments.index("--threads") + 1]
-        for name in (
-            "OMP_NUM_THREADS",
-            "OPENBLAS_NUM_THREADS",
-            "MKL_NUM_THREADS",
-            "NUMEXPR_NUM_THREADS",
-        ):
-            os.environ[name] = threads
-
-
-def _say(message: str) -> None:
-    """On stderr, which is a job's log; where that lies on the disk that is full, on stdout, which is Snakemake's."""
-    try:
-        print(message, file=sys.stderr, flush=True)
-    except OSError:
-        print(message, flush=True)
-
-
-def _told(stage: str, error: BaseException) -> int:
-    """Say how a stage ended, as one message where a person can act on it; returns the exit code, or raises what is a bug."""
-    import errno
-
-    from fixres.config import ConfigError
-    from fixres.jobs import JobError, stopping
-
-    asked = str(error) if isinstance(error, stopping.Stopped) else stopping.asked()
-    if asked:  # whatever the libraries have made of it
-        _say(f"\n{stage} stopped by {asked}; the same command goes on where it was")
-        return stopping.AGAIN
-    if isinstance(error, KeyboardInterrupt):
-        _say(f"\n{stage} interrupted; the same command resumes it")
-        return 130
-    if isinstance(error, (JobError, ConfigError)):
-        _say(f"\nerror in {stage}: {error}")
-        return 1
-    if isinstance(error, OSError) and error.errno in (
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EROFS,
-        errno.EACCES,
-    ):
-        _say(
-            f"\nerror in {stage}: {error.filename or 'the results folder'}: {os.strerror(error.errno)}. Nothing finished is lost: make "
-            "room or allow writing there, then give the same command again"
-        )
-        return 1
-    raise error
+    first = "usage: python -m fixres STAGE …   (STAGE --help explains its options)"
+    return "\n".join([first, "", *lines])
 
 
 def main(arguments: list[str]) -> int:
-    stage, *rest = arguments or ["--help"]
+    """Run the stage that the arguments name. Returns the exit code."""
+    stage, *options = arguments or ["--help"]
     if stage in ("-h", "--help"):
         print(usage())
         return 0
     if stage not in STAGES:
-        import difflib
-
-        close = difflib.get_close_matches(stage, STAGES, n=1)
-        print(
-            f"no stage '{stage}'"
-            + (f"; did you mean '{close[0]}'?" if close else "")
-            + f"\n\n{usage()}",
-            file=sys.stderr,
-        )
+        _print_unknown_stage(stage)
         return 2
-    _threads(rest)
-    gc.disable()
-    module, _, function = STAGES[stage][0].partition(":")
-    run = getattr(importlib.import_module(module), function or "main")
-    gc.freeze()
-    gc.enable()
+    _set_library_threads(options)
+    run = _import_stage(stage)
     from fixres import jobs
     from fixres.jobs import stopping
 
     try:
         stopping.listen()
         with jobs.recording_inputs():
-            run(rest)
+            run(options)
     except (Exception, KeyboardInterrupt, stopping.Stopped) as error:
-        return _told(stage, error)
+        return _report_end(stage, error)
     return 0
+
+
+def _print_unknown_stage(stage: str) -> None:
+    import difflib
+
+    close = difflib.get_close_matches(stage, STAGES, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    print(f"no stage '{stage}'{hint}\n\n{usage()}", file=sys.stderr)
+
+
+def _set_library_threads(options: list[str]) -> None:
+    """Give every library the job's number of threads, also a library that is never asked.
+
+    The libraries read these variables when they are loaded. Snakemake sets them too.
+    """
+    if "--threads" in options[:-1]:
+        threads = options[options.index("--threads") + 1]
+        for name in THREAD_VARIABLES:
+            os.environ[name] = threads
+
+
+def _import_stage(stage: str):
+    """The function that runs a stage, called with the stage's options."""
+    gc.disable()
+    module, _, function = STAGES[stage][0].partition(":")
+    run = getattr(importlib.import_module(module), function or "main")
+    gc.freeze()
+    gc.enable()
+    return run
+
+
+def _report_end(stage: str, error: BaseException) -> int:
+    """Print how a stage ended, in one message, and return the exit code.
+
+    An error that a person cannot act on is a bug: it is raised again.
+    """
+    from fixres.config import ConfigError
+    from fixres.jobs import JobError, stopping
+
+    # A signal first: libraries may have turned `Stopped` into errors of their own.
+    asked = str(error) if isinstance(error, stopping.Stopped) else stopping.asked()
+    if asked:
+        _print_message(f"\n{stage} stopped by {asked}; the same command goes on where it was")
+        return stopping.AGAIN
+    if isinstance(error, KeyboardInterrupt):
+        _print_message(f"\n{stage} interrupted; the same command resumes it")
+        return 130
+    if isinstance(error, (JobError, ConfigError)):
+        _print_message(f"\nerror in {stage}: {error}")
+        return 1
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        place = error.filename or "the results folder"
+        _print_message(
+            f"\nerror in {stage}: {place}: {os.strerror(error.errno)}. Nothing finished is lost: "
+            "make room or allow writing there, then give the same command again"
+        )
+        return 1
+    raise error
+
+
+def _print_message(message: str) -> None:
+    """Print on stderr, which is a job's log.
+
+    The log may lie on the very disk that is full. Then print on stdout, which is Snakemake's.
+    """
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except OSError:
+        print(message, flush=True)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def announce(workflow: Workflow, plan: Plan) -> None:
     where = f"on {cores} core(s)" if cores else "on one device"
     minutes = sum(durations.values()) / 60 / (cores or 1)
     logger.info(
-        f"{len(names)} jobs, about {minutes:.0f} min {where}",
+        f"{len(names)} jobs, about {max(minutes, 1):.0f} min {where}",
         extra={"fixres_durations": durations, "fixres_cores": cores},
     )
 

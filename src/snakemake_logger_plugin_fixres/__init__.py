@@ -1,12 +1,12 @@
 """How a run looks: a bar with what runs now, a line for each finished training, and the pages.
 
 Snakemake finds this plugin by the name of its package, and profiles/default asks for it
-(`logger: fixres`). All that Snakemake itself would print stands in its log file. To see it on the
-screen, too, give `--verbose` or `--printshellcmds`.
+(`logger: fixres`). All that Snakemake itself would print stands in its log file. The options
+`--verbose` and `--printshellcmds` bring it to the screen.
 
 At a terminal a bar at the bottom shows how many jobs are done, about how long the others take, and
-which run now. Elsewhere (CI, a pipe) a line says the same once a minute. A dry run prints one line a
-job.
+which run now. Elsewhere (CI, a pipe) a line says the same once a minute. A dry run prints one line
+for each job.
 """
 
 import json
@@ -275,7 +275,8 @@ def _reason(text: str) -> str:
 
 
 def _short(message: str) -> str:
-    return re.sub(r"runs/[^/]+/", "", message)
+    """The message of a job, without the dataset and the details of a fine-tuning's id."""
+    return re.sub(r"/ft-k(\d+)-\S*", r" for \1 px", re.sub(r"runs/[^/]+/", "", message))
 
 
 def _clock(seconds: float) -> str:

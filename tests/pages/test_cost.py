@@ -6,8 +6,9 @@ import pytest
 
 from fixres import paper
 from fixres.config import load, parse
+from fixres.models import work
 from fixres.models.zoo import ZOO
-from fixres.pages import cost
+from fixres.pages import cost, costs
 from shared import ROOT
 
 # Multiply-adds of a forward pass as the networks' papers, or timm's results-imagenet.csv, give them.
@@ -22,15 +23,15 @@ GIGA = {
 
 @pytest.mark.parametrize("network", GIGA)
 def test_multiply_adds_are_the_published_ones(network):
-    work = cost.count(network, ["classifier"])
-    assert work.network / 1e9 == pytest.approx(GIGA[network], rel=0.02)
-    assert work.head < 0.01 * work.network
+    counted = work.count(network, ["classifier"])
+    assert counted.network / 1e9 == pytest.approx(GIGA[network], rel=0.02)
+    assert counted.head < 0.01 * counted.network
 
 
 def test_the_frontier_of_a_split():
     """ResNet-50 at 224: 4.1 kB for the classifier, 401 kB for classifier and batch-norm (its input and the residual), in bf16."""
-    assert cost.count("resnet50", ["classifier"]).frontier == 2 * 2048
-    assert cost.count("resnet50", ["batch-norm", "classifier"]).frontier == 2 * 2 * 2048 * 7 * 7
+    assert work.count("resnet50", ["classifier"]).frontier == 2 * 2048
+    assert work.count("resnet50", ["batch-norm", "classifier"]).frontier == 2 * 2 * 2048 * 7 * 7
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def only(content: dict, page: str) -> dict:
 
 def test_the_papers_own_hours_come_out(papers_scale, tmp_path):
     """Table 7: 133.9 hours for k_train 224 on one V100, from whose step time the estimate starts; 120 epochs of 5005·512 crops."""
-    counter = cost.Counting(only(papers_scale, "table5"), tmp_path)
+    counter = costs.Costs(only(papers_scale, "table5"), tmp_path)
     assert counter.seconds("runs/imagenet/resnet50-k224") / 3600 == pytest.approx(133.9, rel=0.01)
     assert counter.seconds("runs/imagenet/resnet50-k128") < counter.seconds(
         "runs/imagenet/resnet50-k160"
@@ -70,13 +71,13 @@ def test_the_papers_own_hours_come_out(papers_scale, tmp_path):
 def test_finished_jobs_measure_the_rate(papers_scale, tmp_path):
     """One training done in a hundredth of the estimate: it costs nothing more, and the others like it a hundredth."""
     content = only(papers_scale, "table5")
-    before = cost.Counting(content, tmp_path)
+    before = costs.Costs(content, tmp_path)
     done = tmp_path / "runs/imagenet/resnet50-k128"
     done.mkdir(parents=True)
     (done / "train.benchmark.tsv").write_text(
         f"s\th:m:s\n{before.seconds('runs/imagenet/resnet50-k128') / 100}\t0:00:01\n"
     )
-    after = cost.Counting(content, tmp_path)
+    after = costs.Costs(content, tmp_path)
     assert after.seconds("runs/imagenet/resnet50-k128") == 0
     k224 = "runs/imagenet/resnet50-k224"
     assert after.seconds(k224) == pytest.approx(before.seconds(k224) / 100, rel=1e-6)
@@ -86,10 +87,8 @@ def test_finished_jobs_measure_the_rate(papers_scale, tmp_path):
 
 def test_a_cache_that_fits_runs_the_trunk_once(papers_scale, tmp_path):
     run = "runs/imagenet/resnet50-k224/ft-k224-cls+bn-testda"
-    streamed = cost.Counting(only(papers_scale, "table5"), tmp_path).seconds(run)
-    cached = cost.Counting(only(papers_scale, "table5") | {"cache_gb": 600.0}, tmp_path).seconds(
-        run
-    )
+    streamed = costs.Costs(only(papers_scale, "table5"), tmp_path).seconds(run)
+    cached = costs.Costs(only(papers_scale, "table5") | {"cache_gb": 600.0}, tmp_path).seconds(run)
     assert 50 < streamed / cached < 60  # 60 epochs, and the head's own work
 
 

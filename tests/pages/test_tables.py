@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixres import paper, plan
+from fixres import paper
 from fixres.config import load
 from fixres.jobs import JobError
 from fixres.jobs.quoting import plain
-from fixres.pages import figure, summary, table, trends
+from fixres.pages import figure, layout, summary, trends
+from fixres.pages import numbers as page_numbers
+from fixres.pages.markdown import markdown
+from fixres.pages.web import webpage
 from shared import ROOT
 
 PAGE = paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/table5")
@@ -22,15 +25,16 @@ PAGE = paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/table5")
 
 def numbers_of(page: dict) -> dict:
     """Some distinct number for every cell."""
-    cells = table.cells(page)
+    cells = page_numbers.cells(page)
     return {
-        table.place(c): table.Number(40 + 0.713 * i, 0.123, c["paper"]) for i, c in enumerate(cells)
+        page_numbers.place(c): page_numbers.Number(40 + 0.713 * i, 0.123, c["paper"])
+        for i, c in enumerate(cells)
     }
 
 
 def test_the_papers_table_5():
     """63 numbers; those that the text repeats (§3.3, Table 4, Table 7) agree."""
-    reference = plan.printed("table5")
+    reference = paper.printed("table5")
     assert len(reference) == 7 * (5 + 4)
     value = {(int(r), c): v for (r, c, _), v in reference.items()}
     section_3_3 = {64: 29.4, 128: 65.4, 224: 77.0, 288: 78.4, 384: 77.7, 448: 76.6}
@@ -58,26 +62,26 @@ def test_the_papers_table_5():
 
 def test_the_default_page_is_the_papers():
     """Every cell of the embedded table stands for one that the paper printed, each once."""
-    cells = table.cells(PAGE)
+    cells = page_numbers.cells(PAGE)
     stands_for = [(c["paper_row"], c["paper_column"], c["metric"]) for c in cells]
-    assert sorted(stands_for) == sorted(plan.printed("table5"))
+    assert sorted(stands_for) == sorted(paper.printed("table5"))
     assert all(int(c["row"]) * 4 == int(c["paper_row"]) for c in cells)
 
 
 def test_the_csv_has_a_row_a_cell():
     numbers = numbers_of(PAGE)
-    rows = list(csv.DictReader(io.StringIO(table.tidy(PAGE, numbers))))
-    assert list(rows[0]) == table.COLUMNS
+    rows = list(csv.DictReader(io.StringIO(page_numbers.tidy(PAGE, numbers))))
+    assert list(rows[0]) == page_numbers.COLUMNS
     assert len(rows) == 63
     for row in rows:
-        number = numbers[table.place(row)]
+        number = numbers[page_numbers.place(row)]
         assert float(row["ours"]) == pytest.approx(number.ours, abs=5e-5)
         assert float(row["paper"]) == number.paper
         assert (row["table"], row["metric"], row["source"]) == ("table5", "top1", "measured")
 
 
 def test_the_markdown_shows_each_number_in_its_place():
-    text = table.markdown(PAGE, numbers_of(PAGE), ["A remark."])
+    text = markdown(PAGE, numbers_of(PAGE), ["A remark."])
     assert text.startswith("# Table 5\n")
     assert text.endswith("\n\n- A remark.\n")
     assert "Measured at the embedded scale (quarter-scale ResNet-10 on pinhole)" in text
@@ -95,9 +99,9 @@ def test_the_markdown_shows_each_number_in_its_place():
         for row in body:
             for cell in row[1:]:
                 declared = next(cells)
-                number = numbers[table.place(declared)]
+                number = numbers[page_numbers.place(declared)]
                 assert (
-                    cell.replace("**", "").replace(f" {table.TURNED}", "")
+                    cell.replace("**", "").replace(f" {layout.TURNED}", "")
                     == f"{number.ours:.1f} ({number.paper:.1f})"
                 )
         assert [sum("**" in row[column] for row in body) for column in range(1, len(head))] == [
@@ -112,10 +116,10 @@ def test_the_best_is_what_is_printed_as_best(values):
             [{"row": str(i), "column": "a", "paper_row": "", "paper_column": ""}] for i in range(4)
         ]
     }
-    numbers = {(str(i), "a", "", ""): table.Number(v, 0, None) for i, v in enumerate(values)}
+    numbers = {(str(i), "a", "", ""): page_numbers.Number(v, 0, None) for i, v in enumerate(values)}
     printed = [f"{v:.1f}" for v in values]
     highest = max(printed, key=float)
-    assert table.best(block, numbers, 1) == {
+    assert page_numbers.best(block, numbers, 1) == {
         (str(i), "a", "", "") for i, text in enumerate(printed) if text == highest
     }
 
@@ -130,13 +134,15 @@ def test_what_the_paper_did_not_print_stays_empty():
         }
     )
     page = paper.plan_of(wider).resolved("pages/table5")
-    text = table.markdown(page, numbers_of(page), [])
+    text = markdown(page, numbers_of(page), [])
     assert "| **40.0** |" in text.replace("  ", "")
     assert (
-        table.tidy(page, numbers_of(page)).splitlines()[1]
+        page_numbers.tidy(page, numbers_of(page)).splitlines()[1]
         == "table5,64,56,256,224,top1,,40.0000,0.1230,measured"
     )
-    figure.accuracy_over_resolution(table.frame(page, numbers_of(page)), {**page, "caption": "c"})
+    figure.accuracy_over_resolution(
+        page_numbers.frame(page, numbers_of(page)), {**page, "caption": "c"}
+    )
 
 
 def test_markdown_is_escaped_where_it_would_be_read_as_such():
@@ -146,7 +152,7 @@ def test_markdown_is_escaped_where_it_would_be_read_as_such():
 
 def test_text_from_the_configuration_is_escaped():
     page = PAGE | {"caption": "<script>alert(1)</script> & more", "subject": ["a<b", "c"]}
-    text = table.webpage(page, numbers_of(PAGE), ["<script>"])
+    text = webpage(page, numbers_of(PAGE), ["<script>"])
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
 
@@ -156,18 +162,18 @@ def test_text_from_the_configuration_is_escaped():
 )
 def test_missing_or_damaged_metrics_name_the_cell_and_the_file(tmp_path, content):
     file = tmp_path / "runs/pinhole/resnet10q-k16/evaluation/metrics.json"
-    for run in {cell["run"] for cell in table.cells(PAGE)} if content is not None else ():
+    for run in {cell["run"] for cell in page_numbers.cells(PAGE)} if content is not None else ():
         (tmp_path / run / "evaluation").mkdir(parents=True)
         (tmp_path / run / "evaluation" / "metrics.json").write_text(content)
     with pytest.raises(JobError) as caught:
-        table.collect(PAGE, table.read_metrics(PAGE, tmp_path))
+        page_numbers.collect(PAGE, page_numbers.read_metrics(PAGE, tmp_path))
     for part in ("Table 5, row 16, column 16", str(file)):
         assert part in str(caught.value)
 
 
 def test_the_papers_other_tables():
     """Counts; rows that the paper prints twice agree."""
-    one, two, three = (plan.printed(f"table{n}") for n in (1, 2, 3))
+    one, two, three = (paper.printed(f"table{n}") for n in (1, 2, 3))
     assert (len(one), len(two), len(three)) == (3 * 6 + 1 + 3, 20 * 3, 5 * 3)
     assert (
         one["ResNeXt-101 32x48d cls+bn", "320", "top1"]
@@ -194,7 +200,7 @@ def test_the_appendix_tables():
     """Counts; numbers that the paper prints in several places."""
     names = ["table4", "table6", "table7", "table8", "table9", "section3.3", "appendixA.1"]
     value = {
-        name: {(r, c): v for (r, c, m), v in plan.printed(name).items() if m == "top1"}
+        name: {(r, c): v for (r, c, m), v in paper.printed(name).items() if m == "top1"}
         for name in [*names, "table5"]
     }
     assert [len(value[name]) for name in names] == [25, 60, 9, 8, 32, 8, 6]
@@ -221,14 +227,14 @@ def test_the_appendix_tables():
     assert seven["128 224 fine-tuned", "accuracy"] == five["224", "128 adapted"]
     assert seven["224 384 fine-tuned", "accuracy"] == five["384", "224 adapted"]
     assert all(seven[f"{k} {k}", "accuracy"] == five[str(k), str(k)] for k in (128, 224, 384))
-    hours = {r: v for (r, _, m), v in plan.printed("table7").items() if m == "hours"}
+    hours = {r: v for (r, _, m), v in paper.printed("table7").items() if m == "hours"}
     assert hours["128 224 fine-tuned"] / hours["128 128"] == pytest.approx(
         1.11, abs=0.005
     )  # §5.1: +11%
     assert hours["384 384"] / hours["224 384 fine-tuned"] == pytest.approx(
         2.3, abs=0.01
     )  # §5.1: 2.3× faster
-    two = plan.printed("table2")
+    two = paper.printed("table2")
     assert value["table8"]["ResNet-50 320", "test DA2"] == two["Our ResNet-50", "Top-1 (%)", "top1"]
     assert (
         value["table8"]["ResNet-50 CutMix 384", "test DA2"]
@@ -263,9 +269,9 @@ ALL = [
 def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
     """Each stands for one that the paper printed, once; the CSV, Markdown and HTML show all of them."""
     page = paper.plan_of(load(ROOT / "config.yaml")).resolved(f"pages/{name}")
-    shown = table.cells(page)
+    shown = page_numbers.cells(page)
     if name != "released":
-        printed = {key for key in plan.printed(name) if key[2] != "ms_std"}
+        printed = {key for key in paper.printed(name) if key[2] != "ms_std"}
         assert sorted(
             (
                 c["paper_row"],
@@ -276,7 +282,7 @@ def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
         ) == sorted(printed)
     assert {c["source"] for c in shown} <= {"measured", "reported", "missing"}
     numbers = {
-        table.place(c): table.Number(
+        page_numbers.place(c): page_numbers.Number(
             17.3 if c["source"] == "measured" else None,
             0.1 if c["run"] else None,
             c["paper"],
@@ -284,7 +290,7 @@ def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
         )
         for c in shown
     }
-    text, web = table.markdown(page, numbers, []), table.webpage(page, numbers, [])
+    text, web = markdown(page, numbers, []), webpage(page, numbers, [])
     for text_ in (text, web):
         assert text_.count("17.3") == sum(c["source"] == "measured" for c in shown)
         assert text_.count("missing [") == sum(c["source"] == "missing" for c in shown)
@@ -293,10 +299,10 @@ def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
         == web.count('class="reported"')
         == sum(c["source"] == "reported" for c in shown)
     )
-    rows = list(csv.DictReader(io.StringIO(table.tidy(page, numbers))))
+    rows = list(csv.DictReader(io.StringIO(page_numbers.tidy(page, numbers))))
     assert [row["source"] for row in rows] == [c["source"] for c in shown]
     assert all((row["ours"] == "") == (row["source"] != "measured") for row in rows)
-    for reason in table.missing(page):
+    for reason in layout.missing(page):
         assert plain(reason) in text
 
 
@@ -308,7 +314,7 @@ def trends_of(
         ("t", "r", str(i), "r", str(i), "top1", p, o, std, "measured")
         for i, (p, o) in enumerate(zip(paper, ours, strict=True))
     ]
-    frame = pd.DataFrame(rows, columns=table.COLUMNS)
+    frame = pd.DataFrame(rows, columns=page_numbers.COLUMNS)
     return trends.pairs(frame), trends.turned_cells(frame)
 
 
@@ -331,12 +337,12 @@ def test_the_summary_counts_every_cell(tmp_path):
     for name in names:
         page = paper.plan_of(load(ROOT / "config.yaml")).resolved(f"pages/{name}")
         numbers = {
-            table.place(c): table.Number(
+            page_numbers.place(c): page_numbers.Number(
                 90 - c["paper"] if c["source"] == "measured" else None, 0.1, c["paper"]
             )
-            for c in table.cells(page)
+            for c in page_numbers.cells(page)
         }
-        (tmp_path / f"{name}.csv").write_text(table.tidy(page, numbers))
+        (tmp_path / f"{name}.csv").write_text(page_numbers.tidy(page, numbers))
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"stage": "summary", "scale": "embedded", "tables": names}))
     summary.main(
@@ -368,7 +374,7 @@ def test_the_summary_counts_every_cell(tmp_path):
 
 def test_the_figure_draws_every_cell():
     page = PAGE | {"caption": "c"}
-    frame = table.frame(PAGE, numbers_of(PAGE))
+    frame = page_numbers.frame(PAGE, numbers_of(PAGE))
     left, right = [
         axis for axis in figure.accuracy_over_resolution(frame, page).axes if axis.get_title()
     ]

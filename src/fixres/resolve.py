@@ -1,0 +1,33 @@
+"""Print the resolved configuration of a job: all that shapes its result, and no hardware.
+
+    python -m fixres resolve runs/pinhole/resnet10q-k56
+    python -m fixres resolve runs/imagenet/resnet50-k224 --configfile config.yaml configs/imagenet.yaml
+
+Snakemake writes the same to results/<id>/config.json when the job is about to run. A job that is run
+by hand is given such a file by --config.
+"""
+
+import argparse
+from pathlib import Path
+
+from fixres import config, jobs, paper
+
+
+def main(arguments: list[str]) -> None:
+    p = argparse.ArgumentParser(
+        prog="python -m fixres resolve",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("job", help="the job's id, its folder below results/")
+    p.add_argument(
+        "--configfile",
+        type=Path,
+        nargs="+",
+        default=[Path("config.yaml")],
+        help="configuration files, each laid over the one before (default: config.yaml)",
+    )
+    args = p.parse_args(arguments)
+    plan = paper.plan_of(config.load(*args.configfile))
+    name = args.job.removeprefix("results/").removesuffix("/config.json")
+    print(jobs.canonical(plan.resolved(name)))

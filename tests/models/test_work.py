@@ -1,0 +1,43 @@
+"""models/work.csv: what is counted once is what counting gives."""
+
+import csv
+import subprocess
+import sys
+
+import pytest
+
+from fixres.models import work
+from fixres.models.zoo import ZOO
+from shared import ENVIRONMENT
+
+
+def test_every_network_of_the_zoo_is_in_the_table():
+    with open(work.TABLE, newline="", encoding="utf-8") as f:
+        lines = {(line["network"], line["layers"]) for line in csv.DictReader(f)}
+    assert lines == {(network, layers) for network in ZOO for layers in work.SPLITS}
+
+
+@pytest.mark.parametrize("layers", work.SPLITS)
+@pytest.mark.parametrize("network", ["resnet10q", "pnasnetq", "efficientnetq", "resnet50"])
+def test_the_table_says_what_counting_gives(network, layers):
+    parts = tuple(layers.split("+"))
+    assert work.work_of(network, parts) == work.count(network, list(parts))
+
+
+@pytest.mark.parametrize("network", ["resnet18", "pnasnet5large", "senet14q"])
+def test_parameters(network):
+    assert work.parameters_of(network) == work.count_parameters(network)
+
+
+def test_work_grows_with_the_area():
+    whole = work.work_of("resnet50", ("classifier",))
+    assert whole.at(448, 224) == pytest.approx([4 * value for value in whole])
+
+
+def test_costs_need_no_torch():
+    """Snakemake itself estimates how long a run takes: importing torch would cost a second."""
+    code = (
+        "import sys; from fixres.pages.costs import Costs; from fixres.models.work import work_of;"
+        "work_of('resnet10q', ('classifier',)); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=ENVIRONMENT)

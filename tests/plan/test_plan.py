@@ -1,0 +1,88 @@
+"""The plan: ids and the wildcards of the rules, for any names of pages, networks, datasets."""
+
+import re
+
+import pytest
+
+from fixres import paper
+from fixres.config import load, parse
+from fixres.models import zoo
+from fixres.paper.subjects import main_subject
+from fixres.plan import Accuracy, Page, grid, line, resolutions
+from shared import ROOT
+
+RULES = {  # stage -> the wildcard that a rule of this stage matches its ids by
+    "pretrained": "pretrained",
+    "train": "trained",
+    "match": "matched",
+    "finetune": "adapted",
+    "time": "timed",
+}
+
+
+def matching(wildcards: dict[str, str], file: str) -> list[str]:
+    """The wildcards whose rule would make a file of weights or metrics."""
+    names = [name for name in set(RULES.values()) if name != "timed"]
+    made = [n for n in names if re.fullmatch(f"results/({wildcards[n]})/weights.safetensors", file)]
+    if re.fullmatch(f"results/({wildcards['timed']})/metrics.json", file):
+        made.append("timed")
+    return made
+
+
+@pytest.mark.parametrize("over", [[], ["configs/smoke.yaml"], ["configs/imagenet.yaml"]])
+def test_every_file_is_made_by_exactly_one_rule(over, tmp_path, monkeypatch):
+    for name in ("IMAGENET", "CARS", "CUB", "FLOWERS", "PETS", "BIRDSNAP"):
+        monkeypatch.setenv(name, str(tmp_path))
+    plan = paper.plan_of(load(ROOT / "config.yaml", *(ROOT / file for file in over)))
+    wildcards = plan.wildcards()
+    stages = set()
+    for job, content in plan.jobs.items():
+        if content["stage"] in RULES:
+            file = "metrics.json" if content["stage"] == "time" else "weights.safetensors"
+            assert matching(wildcards, f"results/{job}/{file}") == [RULES[content["stage"]]], job
+            stages.add(content["stage"])
+        elif content["stage"] == "evaluate":
+            assert re.fullmatch(wildcards["run"], job.removesuffix("/evaluation"))
+    assert len(stages) >= 4
+
+
+def test_names_need_no_edit_of_a_rule(monkeypatch):
+    """A page called `ablation`, a network called `resnet26.x`, a dataset called `a-k3`."""
+    monkeypatch.setitem(zoo.ZOO, "resnet26.x", zoo.ZOO["resnet10q"])
+
+    def ablation(plan):
+        def measure(_, k_test):
+            run = plan.match(plan.train(32), k_test, "gaussian")
+            return Accuracy(plan.finetune(run, k_test, plan.fine_tuning()), k_test)
+
+        block = grid(
+            plan,
+            "ablation",
+            "Accuracy",
+            ["Train"],
+            [line(plan, "accuracy", 128)],
+            resolutions(plan, [224, 288]),
+            measure,
+        )
+        return Page("ablation", "Ablation", "A page.", main_subject(plan), [block])
+
+    config = {"network": "resnet26.x", "dataset": "a-k3", "datasets": {"a-k3": {"rendered": {}}}}
+    plan = paper.plan_of(parse(config), [ablation])
+    wildcards = plan.wildcards()
+    assert re.fullmatch(wildcards["table"], "ablation")
+    assert not re.fullmatch(wildcards["table"], "table5")
+    base = "runs/a-k3/resnet26.x-k32"
+    assert base in plan.jobs
+    for run, rule in (
+        (base, "trained"),
+        (f"{base}/match-k56-gaussian", "matched"),
+        (f"{base}/match-k56-gaussian/ft-k56-cls+bn-testda", "adapted"),
+    ):
+        assert run in plan.jobs
+        assert matching(wildcards, f"results/{run}/weights.safetensors") == [rule]
+
+
+def test_an_unknown_run_names_the_nearest():
+    plan = paper.plan_of(load(ROOT / "config.yaml"))
+    with pytest.raises(ValueError, match="nearest: results/runs/pinhole/resnet10q-k56"):
+        plan.resolved("runs/pinhole/resnet10q-k57")

@@ -1,13 +1,16 @@
-"""Stages run by hand in a folder with a manifest, and the recipes that they are run with."""
+"""Run stages by hand in a folder with a manifest, with the recipes that the tests use."""
 
 import json
 import subprocess
+import sys
+import time
+from collections.abc import Callable
 
 import torch
 
 from fixres.data import manifest
 from fixres.models import weights
-from shared import fixres
+from shared import ENVIRONMENT, fixres
 
 RECIPE = {
     "epochs": 3,
@@ -59,6 +62,8 @@ EVALUATE = {
     "test_resize": "paper",
     "folds": 10,
 }
+# A thread for each process: on a CPU, the number of threads shapes the last bits.
+TWO_PROCESSES = ("--processes", 2, "--threads", 2)
 
 
 class Bench:
@@ -69,27 +74,45 @@ class Bench:
         data.save(folder / "manifest.npz")
 
     def command(self, config: dict, *options: object, out: str = "weights.safetensors") -> list:
-        (self.folder / "config.json").write_text(json.dumps(config))
-        common = [
-            "--config",
-            self.folder / "config.json",
-            "--manifest",
-            self.folder / "manifest.npz",
-            "--threads",
-            1,
-        ]
-        return [config["stage"], *common, "--out", self.folder / out, *options]
+        """Write config.json; the words of its job, behind `python -m fixres`."""
+        file = self.folder / "config.json"
+        file.write_text(json.dumps(config))
+        inputs = ["--config", file, "--manifest", self.folder / "manifest.npz"]
+        return [config["stage"], *inputs, "--threads", 1, "--out", self.folder / out, *options]
 
     def run(
         self, config: dict, *options: object, out: str = "weights.safetensors"
     ) -> subprocess.CompletedProcess:
+        """Run a job; it must succeed."""
         result = fixres(*self.command(config, *options, out=out))
         assert result.returncode == 0, result.stderr
         return result
+
+    def start(self, config: dict, *options: object, **popen: object) -> subprocess.Popen:
+        """Start a job and return while it runs."""
+        command = [sys.executable, "-m", "fixres", *map(str, self.command(config, *options))]
+        # A launcher that is killed leaves temporary files: they go with the test's folder.
+        env = ENVIRONMENT | {"TMPDIR": str(self.folder)}
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, **popen)
+
+    def checkpoints(self) -> set[int]:
+        """The steps whose checkpoints exist."""
+        files = (self.folder / "checkpoints").glob("step-*")
+        return {int(file.stem.removeprefix("step-")) for file in files}
 
     def read(self, out: str = "weights.safetensors") -> dict[str, torch.Tensor]:
         return weights.load(self.folder / out)[0]
 
 
+def wait_for(condition: Callable[[], object], process: subprocess.Popen) -> None:
+    """Wait until the condition holds while the process runs; at most a minute."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def same(a: dict, b: dict) -> bool:
+    """Whether two sets of named tensors are equal, bit for bit."""
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)

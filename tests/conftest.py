@@ -1,4 +1,4 @@
-"""What the tests share: images of many shapes on disk, a tiny pinhole set, and jobs run as a user would run them."""
+"""Fixtures for all tests: images of many shapes, a tiny pinhole set, a trained network."""
 
 import pytest
 import torch
@@ -8,25 +8,16 @@ from fixres.data import manifest
 from fixres.data.rendered import twins
 from shared import SETTINGS, textured
 
-torch.set_num_threads(1)  # of the tests' own networks: more of them than cores wait for each other
+# For the networks of the tests themselves: more threads than cores wait for each other.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory) -> manifest.Manifest:
-    """Landscape, portrait, square, tiny, odd and extreme images, as an ImageFolder with two classes."""
+    """Landscape, portrait, square, tiny, odd and extreme images: an ImageFolder of two classes."""
     folder = tmp_path_factory.mktemp("shapes")
-    sizes = [
-        (375, 500),
-        (500, 375),
-        (64, 64),
-        (9, 7),
-        (3, 200),
-        (333, 111),
-        (101, 257),
-        (480, 481),
-        (250, 30),
-        (128, 127),
-    ]
+    sizes = [(375, 500), (500, 375), (64, 64), (9, 7), (3, 200)]
+    sizes += [(333, 111), (101, 257), (480, 481), (250, 30), (128, 127)]
     for split in ("train", "val"):
         for i, (height, width) in enumerate(sizes):
             path = folder / split / f"class {i % 2}" / f"{i}é.jpg"
@@ -45,12 +36,13 @@ def tiny(tmp_path_factory) -> manifest.Manifest:
 
 @pytest.fixture
 def bench(tmp_path, tiny) -> Bench:
+    """A folder for jobs on the tiny set."""
     return Bench(tmp_path, tiny)
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, tiny) -> Bench:
-    """A trained network."""
-    made = Bench(tmp_path_factory.mktemp("trained"), tiny)
-    made.run(TRAIN)
-    return made
+    """A folder in which a network was trained."""
+    bench = Bench(tmp_path_factory.mktemp("trained"), tiny)
+    bench.run(TRAIN)
+    return bench

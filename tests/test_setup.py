@@ -1,4 +1,4 @@
-"""The environment: one lock without addresses, its conda twin, and the command line."""
+"""The environment: a lock file without addresses, its conda twin, and the command line."""
 
 import re
 from importlib.metadata import distributions
@@ -30,32 +30,16 @@ def test_the_conda_twin_has_the_locks_versions():
     for requirement in pip:
         name, version = requirement.split("==")
         assert f"{name}=={version}" in LOCK, requirement
-    direct = re.findall(
-        r"^([a-z0-9-]+)",
-        (ROOT / "envs/requirements.in").read_text().split("# set-up")[0],
-        re.MULTILINE,
-    )
-    assert {r.split("==")[0] for r in pip} == set(direct) - {
-        "snakemake",
-        "snakemake-executor-plugin-slurm",
-        "pygments",
-        "pillow-simd",
-    }
+    wanted = (ROOT / "envs/requirements.in").read_text().split("# set-up")[0]
+    direct = set(re.findall(r"^([a-z0-9-]+)", wanted, re.MULTILINE))
+    elsewhere = {"snakemake", "snakemake-executor-plugin-slurm", "pygments", "pillow-simd"}
+    assert {r.split("==")[0] for r in pip} == direct - elsewhere
 
 
 def test_every_stage_explains_itself():
     usage = fixres("--help").stdout
-    for stage in (
-        "render",
-        "manifest",
-        "pretrained",
-        "train",
-        "finetune",
-        "evaluate",
-        "table",
-        "figure",
-        "cost",
-    ):
+    stages = "render manifest pretrained train finetune evaluate table figure cost"
+    for stage in stages.split():
         assert f"  {stage} " in usage
         help_ = fixres(stage, "--help")
         assert help_.returncode == 0

@@ -1,4 +1,4 @@
-"""Devices are held by one job at a time: pretended lists of devices, real processes and locks."""
+"""A device is held by one job at a time. Devices are pretended, processes and locks are real."""
 
 import os
 import re
@@ -9,44 +9,46 @@ import sys
 import pytest
 
 from fixres.jobs import JobError, leases, processes
-from shared import ENVIRONMENT, ROOT, told
+from shared import ENVIRONMENT, ROOT, machine_options
 
+# Leases devices, prints which, and holds them until it reads a character.
 HOLD = """
-import os, sys
+import os, pathlib, sys
 from fixres.jobs import leases
-held = leases.take(int(sys.argv[1]), "auto")
-print(",".join(held), os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
+leases.LOCK_FOLDER, leases._device_uuids = pathlib.Path(sys.argv[1]), dict
+leased = leases.lease_devices(int(sys.argv[2]), "auto")
+print(",".join(leased), os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
 sys.stdin.read(1)
 """
 
 
 @pytest.fixture(autouse=True)
 def machine(tmp_path, monkeypatch):
-    """No nvidia-smi, locks in a folder of the test's own."""
-    monkeypatch.setattr(leases, "FOLDER", tmp_path)
-    monkeypatch.setattr(leases, "_uuids", dict)
+    """No nvidia-smi, and locks in a folder of the test's own."""
+    monkeypatch.setattr(leases, "LOCK_FOLDER", tmp_path)
+    monkeypatch.setattr(leases, "_device_uuids", dict)
     for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
     yield
-    while leases._held:
-        os.close(leases._held.pop())
+    while leases._held_locks:
+        os.close(leases._held_locks.pop())
 
 
 class Holder:
-    """A process that leases devices, tells which, and holds them until it is told to end or killed."""
+    """A process that leases devices and holds them until `end`, or until it is killed."""
 
     def __init__(self, folder, gpus: int, devices: str, **env: str):
-        code = f"import pathlib, fixres.jobs.leases as l; l.FOLDER = pathlib.Path({str(folder)!r}); l._uuids = dict\n{HOLD}"
         environment = {**ENVIRONMENT, "CUDA_VISIBLE_DEVICES": devices, **env}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code, str(gpus)], text=True, env=environment, **pipes
-        )
+        command = [sys.executable, "-c", HOLD, str(folder), str(gpus)]
+        self.process = subprocess.Popen(command, text=True, env=environment, **pipes)
 
-    def told(self) -> str:
+    def leased(self) -> str:
+        """The devices that it holds, once it holds them."""
         return self.process.stdout.readline().split()[0]
 
     def waits(self) -> bool:
+        """Whether its first log line says that it waits."""
         return "waiting for" in self.process.stderr.readline()
 
     def end(self) -> None:
@@ -55,139 +57,122 @@ class Holder:
 
 def test_two_jobs_never_hold_the_same_device(tmp_path):
     first, second = Holder(tmp_path, 1, "7,8"), Holder(tmp_path, 1, "7,8")
-    held = {first.told(), second.told()}
+    held = {first.leased(), second.leased()}
     assert held == {"7", "8"}
     third = Holder(tmp_path, 1, "7,8")
     assert third.waits()
     first.process.send_signal(signal.SIGKILL)  # a lock goes with its process, however it ends
-    assert third.told() in held
+    assert third.leased() in held
     second.end(), third.end()
 
 
 def test_a_job_that_wants_two_waits_for_both_and_holds_none_meanwhile(tmp_path):
     one = Holder(tmp_path, 1, "0,1")
-    assert one.told() == "0"
+    assert one.leased() == "0"
     two = Holder(tmp_path, 2, "0,1")
     assert two.waits()
     other = Holder(tmp_path, 1, "0,1")
-    assert other.told() == "1"
+    assert other.leased() == "1"
     one.end()
     other.end()
-    assert two.told() == "0,1"
+    assert two.leased() == "0,1"
     two.end()
 
 
 def test_a_scheduler_that_counts_anew_in_each_allocation(tmp_path):
-    """Device 0 of two allocations is not the same; of one allocation it is."""
+    """Device 0 of two allocations is not the same device. Within one allocation it is."""
     first, second = (Holder(tmp_path, 1, "0", SLURM_JOB_ID=job) for job in ("11", "12"))
-    assert first.told() == second.told() == "0"
+    assert first.leased() == second.leased() == "0"
     third = Holder(tmp_path, 1, "0", SLURM_JOB_ID="12")
     assert third.waits()
     second.end()
-    assert third.told() == "0"
+    assert third.leased() == "0"
     first.end(), third.end()
 
 
 def test_what_is_leased_is_all_that_the_job_sees(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
-    assert leases.take(1, "auto") == ["2"]
+    assert leases.lease_devices(1, "auto") == ["2"]
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "2"
 
 
 def test_devices_are_known_by_their_uuids(monkeypatch):
-    """Whether a person names them by number or not at all, two jobs mean the same device."""
-    monkeypatch.setattr(leases, "_uuids", lambda: {"0": "GPU-a", "1": "GPU-b"})
-    assert leases.devices() == ["GPU-a", "GPU-b"]
-    for listed, expected in (
-        ("1", ["GPU-b"]),
-        ("GPU-b", ["GPU-b"]),
-        ("", []),
-        ("-1", []),
-        ("NoDevFiles", []),
-    ):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
-        assert leases.devices() == expected
+    """Two jobs use the same name for a device, whether a person gave a number or nothing."""
+    monkeypatch.setattr(leases, "_device_uuids", lambda: {"0": "GPU-a", "1": "GPU-b"})
+    assert leases.available_devices() == ["GPU-a", "GPU-b"]
+    listed = {"1": ["GPU-b"], "GPU-b": ["GPU-b"], "": [], "-1": [], "NoDevFiles": []}
+    for text, expected in listed.items():
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", text)
+        assert leases.available_devices() == expected
 
 
 def test_nvidia_smis_answer_is_read(tmp_path, monkeypatch):
     monkeypatch.undo()
     program = tmp_path / "nvidia-smi"
     program.write_text(
-        "#!/bin/sh\ntest \"$*\" = '--query-gpu=index,uuid --format=csv,noheader' && printf '0, GPU-a\\n1, GPU-b\\n'\n"
+        "#!/bin/sh\n"
+        "test \"$*\" = '--query-gpu=index,uuid --format=csv,noheader' && "
+        "printf '0, GPU-a\\n1, GPU-b\\n'\n"
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert leases._uuids() == {"0": "GPU-a", "1": "GPU-b"}
+    assert leases._device_uuids() == {"0": "GPU-a", "1": "GPU-b"}
 
 
 def test_a_machine_without_devices(tmp_path):
-    assert leases.take(0, "auto") == []
+    assert leases.lease_devices(0, "auto") == []
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
-    with pytest.raises(
-        JobError,
-        match=r"--gpus: found 2, but there are 0 device\(s\) here \(none\); lower hardware.gpus",
-    ):
-        leases.take(2, "auto")
+    message = r"--gpus: found 2, but there are 0 device\(s\) here \(none\); lower hardware.gpus"
+    with pytest.raises(JobError, match=message):
+        leases.lease_devices(2, "auto")
     assert list(tmp_path.glob("*.lock")) == []
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:1"])
 def test_a_device_by_name_is_a_persons_choice(device, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    assert leases.take(0, device) == []
+    assert leases.lease_devices(0, device) == []
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
 
 
-# --- from an allocation to processes ---------------------------------------------------------------------------------------------
+# --- from an allocation to processes ---------------------------------------------------------
 
 
 def test_the_command_for_several_nodes(monkeypatch):
     """docs/cluster.md shows this very command."""
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
     monkeypatch.setattr(processes.socket, "gethostname", lambda: "node1")
-    words = processes.across(2, 8, 16, ["train", "--config", "results/a b/config.json"])
-    assert [word for word in words if word != sys.executable] == [
-        *(
-            "srun",
-            "--nodes=2",
-            "--ntasks=2",
-            "--ntasks-per-node=1",
-            "--cpus-per-task=16",
-            "--kill-on-bad-exit=1",
-        ),
-        *("-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=8", "--max-restarts=0"),
-        *(
-            "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
-            "--rdzv-backend=c10d",
-            "--rdzv-id=4711",
-        ),
-        *(
-            "--rdzv-endpoint=node1:24711",
-            "-m",
-            "fixres",
-            "train",
-            "--config",
-            "results/a b/config.json",
-        ),
-    ]
+    job = ["train", "--config", "results/a b/config.json"]
+    words = processes.torchrun_on_nodes(2, 8, 16, job)
+    srun = "srun --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=16 --kill-on-bad-exit=1"
+    torchrun = "-m torch.distributed.run --nnodes=2 --nproc-per-node=8 --max-restarts=0"
+    signals = "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+    meeting = "--rdzv-backend=c10d --rdzv-id=4711 --rdzv-endpoint=node1:24711"
+    expected = f"{srun} {torchrun} {signals} {meeting} -m fixres".split()
+    assert [word for word in words if word != sys.executable] == [*expected, *job]
 
 
 def test_several_nodes_need_an_allocation():
     with pytest.raises(JobError, match="--nodes 2: this is no SLURM allocation"):
-        processes.across(2, 1, 1, [])
+        processes.torchrun_on_nodes(2, 1, 1, [])
 
 
 def test_a_process_for_each_device(tmp_path, monkeypatch):
-    """Two pretended devices, two processes; torch finds neither of them, which is an error and not the processor in their place."""
+    """Two pretended devices, two processes.
+
+    torch finds neither device. That must be an error: the job does not fall back on the processor.
+    """
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     started: list = []
-    monkeypatch.setattr(
-        processes, "_launch", lambda processes, command: started.append((processes, command))
-    )
-    processes.run(lambda *_: started.append("alone"), told(gpus=2, device="auto"), ["train"])
+    monkeypatch.setattr(processes, "_launch", lambda n, command: started.append((n, command)))
+
+    def stage(*_) -> None:
+        started.append("alone")
+
+    processes.run(stage, machine_options(gpus=2, device="auto"), ["train"])
     assert started == [(2, ["train", "--device", "cuda"])]
     started.clear()
-    processes.run(lambda *_: started.append("alone"), told(), ["train"])
+    processes.run(stage, machine_options(), ["train"])
     assert started == ["alone"]
 
 

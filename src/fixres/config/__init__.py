@@ -1,16 +1,15 @@
-"""The typed configuration: names, types, ranges, defaults, explanations, and errors that help."""
+"""The typed configuration: names, types, ranges, defaults, explanations, and helpful errors.
 
+`load` reads YAML files, lays them over each other and checks the result. `Config` is the result.
+"""
+
+from fixres.config.datasets import Pinhole
 from fixres.config.errors import ConfigError
+from fixres.config.fields import Section
 from fixres.config.overlay import laid_over, merge
 from fixres.config.reading import json_schema, load, parse, read_yaml
-from fixres.config.schema import (
-    SCHEMA_FILE,
-    BaseTraining,
-    Config,
-    FineTuning,
-    Pinhole,
-    Section,
-)
+from fixres.config.schema import SCHEMA_FILE, Config
+from fixres.config.training import BaseTraining, FineTuning
 
 __all__ = [
     "SCHEMA_FILE",

@@ -1,15 +1,61 @@
-"""TODO."""
+"""Contradictions: problems of a configuration that the types alone cannot show.
+
+Each check yields one line for each problem. `reading.parse` reports all lines at once.
+"""
 
 import difflib
+from collections.abc import Iterator
 
 from fixres.config.errors import ConfigError
+from fixres.config.fields import Section
 from fixres.config.overlay import laid_over
-from fixres.config.schema import BaseTraining, Config, Weights
+from fixres.config.schema import Config
+from fixres.config.training import BaseTraining, Weights
 
 
-def _contradictions(config: Config):
-    """What the types alone cannot tell."""
+def contradictions(config: Config) -> Iterator[str]:
+    """Yield one line for each problem of a configuration whose types are right."""
     yield from _datasets(config)
+    yield from _recipes(config)
+    yield from _weights(config)
+    yield from _table5(config)
+
+
+def _datasets(config: Config) -> Iterator[str]:
+    yield from _dataset_names(config)
+    for name, dataset in config.datasets.items():
+        if dataset.rendered and dataset.root:
+            yield (
+                f"datasets.{name}: found root and rendered; "
+                "give the folder of given images, or what to render"
+            )
+        elif not dataset.rendered and not dataset.root:
+            yield (
+                f"datasets.{name}.root: missing; give the folder that holds the images, "
+                "or `rendered: {}` to have some rendered"
+            )
+        if dataset.rendered:
+            key = f"datasets.{name}.rendered.shorter_side"
+            yield from _ordered(key, dataset.rendered.shorter_side)
+
+
+def _dataset_names(config: Config) -> Iterator[str]:
+    """Every dataset that is named somewhere must be an entry of `datasets`."""
+    used = {"dataset": config.dataset}
+    for key, name in config.transfer.datasets.items():
+        used[f"transfer.datasets.{key}"] = name
+    if config.weak_supervision.dataset:
+        used["weak_supervision.dataset"] = config.weak_supervision.dataset
+    for key, name in used.items():
+        if name not in config.datasets:
+            close = difflib.get_close_matches(name, config.datasets, n=1)
+            known = f"known: {', '.join(config.datasets)}"
+            hint = f"did you mean '{close[0]}'?" if close else known
+            yield f"{key}: found '{name}', no entry of datasets; {hint}"
+
+
+def _recipes(config: Config) -> Iterator[str]:
+    """Every base training and fine-tuning must be valid once its changes are laid over it."""
     trainings = {"base_training": config.base_training}
     for where, base, over in _changes(config):
         try:
@@ -23,62 +69,64 @@ def _contradictions(config: Config):
         for key in ("area", "aspect"):
             yield from _ordered(f"{where}.augmentation.{key}", getattr(training.augmentation, key))
         if training.augmentation.area[0] == 0:
-            yield f"{where}.augmentation.area: a RoC without area; give a lower bound above 0 (the paper: 0.08)"
+            yield (
+                f"{where}.augmentation.area: a RoC without area; "
+                "give a lower bound above 0 (the paper: 0.08)"
+            )
+
+
+def _changes(config: Config) -> Iterator[tuple[str, Section, dict]]:
+    """Everything that changes some keys of a section.
+
+    Yields
+    ------
+    (key in the configuration, the section below, the changed keys)
+    """
+    training, tuning = config.base_training, config.fine_tuning
     for name, network in config.networks.items():
-        given = [
-            key
-            for key, value in (network.weights or Weights(file="-")).model_dump().items()
-            if value and key != "sha256"
-        ]
-        if len(given) != 1:
-            yield f"networks.{name}.weights: found {', '.join(given) or 'nothing'}, expected one of file, url, timm, torchvision, hub"
-        elif given == ["url"] and not network.weights.sha256:
-            yield f"networks.{name}.weights.sha256: missing; an address needs the checksum of what it gives (sha256sum prints it)"
+        yield f"networks.{name}.base_training", training, network.base_training
+        yield f"networks.{name}.fine_tuning", tuning, network.fine_tuning
+    yield "transfer.training", training, config.transfer.training
+    yield "transfer.fine_tuning", tuning, config.transfer.fine_tuning
+    yield "weak_supervision.training", training, config.weak_supervision.training
+    yield "weak_supervision.adaptation", training, config.weak_supervision.adaptation
+
+
+def _weights(config: Config) -> Iterator[str]:
+    """A network's weights have exactly one source; a download has a checksum."""
+    for name, network in config.networks.items():
+        if network.weights is None:
+            continue
+        fields = network.weights.model_dump().items()
+        sources = [key for key, value in fields if value and key != "sha256"]
+        if len(sources) != 1:
+            expected = ", ".join(key for key in Weights.model_fields if key != "sha256")
+            yield (
+                f"networks.{name}.weights: found {', '.join(sources) or 'nothing'}, "
+                f"expected one of {expected}"
+            )
+        elif sources == ["url"] and not network.weights.sha256:
+            yield (
+                f"networks.{name}.weights.sha256: missing; an address needs the checksum of what "
+                "it gives (sha256sum prints it)"
+            )
+
+
+def _table5(config: Config) -> Iterator[str]:
+    table5 = config.table5
     for name in ("k_train", "k_train_adapted", "k_test"):
-        values = getattr(config.table5, name)
+        values = getattr(table5, name)
         twice = sorted({k for k in values if values.count(k) > 1})
         if twice:
             yield f"table5.{name}: {twice[0]} stands there twice"
-    extra = [k for k in config.table5.k_train_adapted if k not in config.table5.k_train]
+    extra = [k for k in table5.k_train_adapted if k not in table5.k_train]
     if extra:
-        yield f"table5.k_train_adapted: {extra} not in table5.k_train {config.table5.k_train}; add it there or remove it here"
+        yield (
+            f"table5.k_train_adapted: {extra} not in table5.k_train {table5.k_train}; "
+            "add it there or remove it here"
+        )
 
 
-def _changes(config: Config):
-    """(where, section, what is laid over it) of everything that changes some keys of base_training or fine_tuning."""
-    for name, network in config.networks.items():
-        yield f"networks.{name}.base_training", config.base_training, network.base_training
-        yield f"networks.{name}.fine_tuning", config.fine_tuning, network.fine_tuning
-    yield "transfer.training", config.base_training, config.transfer.training
-    yield "transfer.fine_tuning", config.fine_tuning, config.transfer.fine_tuning
-    yield "weak_supervision.training", config.base_training, config.weak_supervision.training
-    yield "weak_supervision.adaptation", config.base_training, config.weak_supervision.adaptation
-
-
-def _datasets(config: Config):
-    used = {"dataset": config.dataset} | {
-        f"transfer.datasets.{key}": name for key, name in config.transfer.datasets.items()
-    }
-    if config.weak_supervision.dataset:
-        used["weak_supervision.dataset"] = config.weak_supervision.dataset
-    for key, name in used.items():
-        if name not in config.datasets:
-            close = difflib.get_close_matches(name, config.datasets, n=1)
-            hint = (
-                f"did you mean '{close[0]}'?" if close else f"known: {', '.join(config.datasets)}"
-            )
-            yield f"{key}: found '{name}', no entry of datasets; {hint}"
-    for name, dataset in config.datasets.items():
-        if dataset.rendered and dataset.root:
-            yield f"datasets.{name}: found root and rendered; give the folder of given images, or what to render"
-        elif not dataset.rendered and not dataset.root:
-            yield f"datasets.{name}.root: missing; give the folder that holds the images, or `rendered: {{}}` to have some rendered"
-        if dataset.rendered:
-            yield from _ordered(
-                f"datasets.{name}.rendered.shorter_side", dataset.rendered.shorter_side
-            )
-
-
-def _ordered(key: str, pair: list):
+def _ordered(key: str, pair: list) -> Iterator[str]:
     if pair[0] > pair[1]:
         yield f"{key}: found [{pair[0]}, {pair[1]}], expected [smaller, larger]"

@@ -1,28 +1,35 @@
-"""TODO."""
+"""Lay one configuration over another: keys of the upper one replace keys of the lower one."""
 
 from pydantic import ValidationError
 
-from fixres.config.errors import ConfigError, _explain
-from fixres.config.schema import Section
+from fixres.config.errors import ConfigError, explain
+from fixres.config.fields import Section
 
 
 def merge(base: dict, over: dict) -> dict:
-    """`over` laid on `base`, section by section: how Snakemake lays one --configfile on another."""
+    """Lay the keys of `over` on `base`, section by section, as Snakemake does with --configfile."""
     merged = dict(base)
     for key, value in over.items():
-        merged[key] = (
-            merge(merged[key], value)
-            if isinstance(value, dict) and isinstance(merged.get(key), dict)
-            else value
-        )
+        below = merged.get(key)
+        both = isinstance(value, dict) and isinstance(below, dict)
+        merged[key] = merge(below, value) if both else value
     return merged
 
 
 def laid_over(base: Section, over: dict, where: str) -> Section:
-    """A section with some keys changed, checked like any other. Raises ConfigError naming the key below `where`."""
+    """A section with some keys changed, and checked like any other.
+
+    Parameters
+    ----------
+    over : the changed keys.
+    where : the key at which `over` stands in the configuration, for error messages.
+
+    Raises
+    ------
+    ConfigError : names the key below `where`.
+    """
     try:
         return type(base).model_validate(merge(base.model_dump(), over))
     except ValidationError as error:
-        raise ConfigError(
-            "\n".join(_explain(e, where, type(base)) for e in error.errors())
-        ) from None
+        problems = "\n".join(explain(e, where, type(base)) for e in error.errors())
+        raise ConfigError(problems) from None

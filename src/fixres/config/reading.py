@@ -1,8 +1,7 @@
-"""The typed configuration: one place for every name, type, default and explanation.
+"""Read the configuration: YAML files, laid over each other and checked before any job is planned.
 
-`config.yaml` is the embedded scale; a file of configs/ holds only what differs and is laid over it
-(`--configfile configs/imagenet.yaml`). `load()` checks the result before any job is planned. The JSON schema for editors is
-generated from here: `python -m fixres schema`.
+`config.yaml` is the embedded scale. A file of configs/ holds only what differs, and is laid over
+config.yaml (`--configfile configs/imagenet.yaml`).
 """
 
 import json
@@ -12,16 +11,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from fixres.config.checks import _contradictions
-from fixres.config.errors import ConfigError, _explain
+from fixres.config.checks import contradictions
+from fixres.config.errors import ConfigError, explain
 from fixres.config.overlay import merge
 from fixres.config.schema import Config
 
-# --- reading -----------------------------------------------------------------------------------------------------------------
-
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML as usual, except that a key given twice is an error (PyYAML keeps the last one silently)."""
+    """YAML in which a repeated key is an error. PyYAML alone silently keeps the last one."""
 
 
 def _mapping_without_duplicates(
@@ -32,7 +29,8 @@ def _mapping_without_duplicates(
         key, line = loader.construct_object(key_node, deep=True), key_node.start_mark.line + 1
         if key in seen:
             raise ConfigError(
-                f"{loader.name}, line {line}: key '{key}' stands already in line {seen[key]}; remove one of them"
+                f"{loader.name}, line {line}: key '{key}' stands already in line {seen[key]}; "
+                "remove one of them"
             )
         seen[key] = line
     return yaml.SafeLoader.construct_mapping(loader, node, deep)
@@ -44,7 +42,12 @@ _StrictLoader.add_constructor(
 
 
 def read_yaml(path: str | Path) -> dict:
-    """A YAML mapping, or `ConfigError` naming the file and line."""
+    """Read a YAML mapping. An empty file gives an empty one.
+
+    Raises
+    ------
+    ConfigError : names the file and line.
+    """
     try:
         with open(path, encoding="utf-8") as f:
             content = yaml.load(f, _StrictLoader)
@@ -60,7 +63,10 @@ def read_yaml(path: str | Path) -> dict:
 
 
 def load(*files: str | Path, extra: dict | None = None) -> Config:
-    """The configuration of these YAML files, each laid over the one before, then `extra` (Snakemake's --config)."""
+    """The configuration of these YAML files, each laid over the one before.
+
+    `extra` (Snakemake's --config) is laid over them all.
+    """
     content: dict = {}
     for file in files:
         content = merge(content, read_yaml(file))
@@ -68,13 +74,18 @@ def load(*files: str | Path, extra: dict | None = None) -> Config:
 
 
 def parse(content: dict, where: str = "configuration") -> Config:
-    """Check names, types and ranges. Raises `ConfigError` with one line for each problem."""
+    """Check names, types and ranges.
+
+    Raises
+    ------
+    ConfigError : one line for each problem.
+    """
     try:
         config = Config.model_validate(content)
     except ValidationError as error:
-        problems = "\n".join(f"  {_explain(e)}" for e in error.errors())
+        problems = "\n".join(f"  {explain(e)}" for e in error.errors())
         raise ConfigError(f"{where}:\n{problems}") from None
-    problems = list(_contradictions(config))
+    problems = list(contradictions(config))
     if problems:
         raise ConfigError(f"{where}:\n" + "\n".join(f"  {problem}" for problem in problems))
     return config

@@ -1,7 +1,8 @@
-"""What it takes to be a job: command line, log, whole files, device, several processes, leases.
+"""What every job needs.
 
-Names that every job uses stand here: `jobs.log`, `jobs.atomic`, `jobs.JobError` … None of them
-imports torch.
+This room holds the command line, the log, complete files, devices, several processes, and the
+orderly end of a job. The names that most jobs use can be had from here: `jobs.log`, `jobs.atomic`,
+`jobs.JobError` … None of them imports torch.
 """
 
 from fixres.jobs.command import device_options, parser, read_config
@@ -11,7 +12,7 @@ from fixres.jobs.files import (
     atomic,
     check_inputs_unchanged,
     file_digest,
-    naming,
+    naming_in_errors,
     read_json,
     record_inputs,
     recording_inputs,
@@ -29,7 +30,7 @@ __all__ = [
     "file_digest",
     "log",
     "log_times",
-    "naming",
+    "naming_in_errors",
     "parser",
     "progress",
     "read_config",

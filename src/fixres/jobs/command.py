@@ -1,9 +1,4 @@
-"""What every job shares: its command line, its log, its progress, its threads, and files that are whole or absent.
-
-A job publishes nothing once one of the files that it read has changed: `reading` remembers them, `atomic` looks again before a file takes
-its place. So an evaluation whose model is trained anew meanwhile, or a forgotten job of a former configuration, cannot leave a result that
-looks like one of today's.
-"""
+"""The command line that all jobs share, and the configuration that a job reads."""
 
 import argparse
 import json
@@ -14,9 +9,23 @@ from fixres.jobs.digests import canonical, digest
 from fixres.jobs.errors import JobError
 from fixres.jobs.files import record_inputs
 
+FILE_HELP = {
+    "manifest": "the dataset's manifest (manifest.npz)",
+    "weights": "weights to start from or to measure (safetensors)",
+    "out": "where the result goes",
+}
 
-def parser(stage: str, doc: str, *inputs: str, threads: bool = True) -> argparse.ArgumentParser:
-    """The command line of a stage: its docstring as help, the resolved configuration and the named files as options."""
+
+def parser(stage: str, doc: str, *files: str, threads: bool = True) -> argparse.ArgumentParser:
+    """The command line of a stage.
+
+    Parameters
+    ----------
+    stage : name of the stage, as in `python -m fixres STAGE`.
+    doc : docstring of the stage's module. It becomes the text of --help.
+    files : keys of FILE_HELP. Each becomes a required option, besides --config.
+    threads : whether there is a --threads option.
+    """
     p = argparse.ArgumentParser(
         prog=f"python -m fixres {stage}",
         description=doc,
@@ -28,10 +37,11 @@ def parser(stage: str, doc: str, *inputs: str, threads: bool = True) -> argparse
     p.add_argument(
         "--ancestry-digest",
         default="",
-        help="what Snakemake expects in it: a digest, compared with the file's (default: any)",
+        help="digests of the configuration and of the job's ancestors, as Snakemake planned them; "
+        "a --config with another digest is an error (default: not checked)",
     )
-    for name in inputs:
-        p.add_argument(f"--{name}", type=Path, required=True, help=INPUT_HELP[name])
+    for name in files:
+        p.add_argument(f"--{name}", type=Path, required=True, help=FILE_HELP[name])
     if threads:
         p.add_argument(
             "--threads",
@@ -42,15 +52,15 @@ def parser(stage: str, doc: str, *inputs: str, threads: bool = True) -> argparse
     return p
 
 
-INPUT_HELP = {
-    "manifest": "the dataset's manifest (manifest.npz)",
-    "weights": "weights to start from or to measure (safetensors)",
-    "out": "where the result goes",
-}
-
-
 def device_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Options of the jobs that run a network: none of them changes what is computed beyond rounding."""
+    """Add the options of the jobs that run a network. None changes a result beyond rounding."""
+    _computing_options(p)
+    _sharing_options(p)
+    return p
+
+
+def _computing_options(p: argparse.ArgumentParser) -> None:
+    """How images are loaded and the network computes."""
     p.add_argument(
         "--loader",
         choices=["auto", "dali", "pillow"],
@@ -60,7 +70,7 @@ def device_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
     p.add_argument(
         "--workers",
         type=int,
-        help="threads that decode and cut images, of all processes (default: as --threads)",
+        help="threads that decode and cut images, of all processes together (default: --threads)",
     )
     p.add_argument(
         "--precision",
@@ -71,8 +81,17 @@ def device_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
     p.add_argument(
         "--device",
         default="auto",
-        help="auto, cpu, cuda or cuda:N (of several processes each takes a device of its own)",
+        help="auto, cpu, cuda or cuda:N (each of several processes takes a device of its own)",
     )
+    p.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the network with torch.compile: minutes at first, then faster steps",
+    )
+
+
+def _sharing_options(p: argparse.ArgumentParser) -> None:
+    """How many devices, machines and processes share the job."""
     p.add_argument(
         "--gpus",
         type=int,
@@ -86,29 +105,34 @@ def device_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
         help="machines of a SLURM allocation that share --gpus evenly (default: 1)",
     )
     p.add_argument(
-        "--processes", type=int, help="they share the threads and workers (default: one a device)"
+        "--processes",
+        type=int,
+        help="processes that share the threads and workers (default: one for each device)",
     )
-    p.add_argument(
-        "--compile",
-        action="store_true",
-        help="compile the network with torch.compile: minutes at first, then faster steps",
-    )
-    return p
 
 
 def read_config(path: Path, stage: str, ancestry_digest: str = "") -> dict:
-    """The resolved configuration of a job, checked to belong to `stage` and, where Snakemake says so, to be what it planned.
+    """Read the resolved configuration of a job.
 
     Parameters
     ----------
-    ancestry_digest : digest of the configuration, then a point and one of what the job depends on (`plan.Plan.ancestry_digest`); empty: any configuration.
+    path : the run's config.json.
+    stage : the stage that the configuration must belong to.
+    ancestry_digest : the digest that Snakemake planned for the configuration, a dot, and the
+        digest of all that the job depends on (`plan.Plan.ancestry_digest`). Only the first is
+        compared here. Empty: any configuration is accepted.
+
+    Raises
+    ------
+    JobError : the file cannot be read, belongs to another stage, or is not the planned one.
     """
     record_inputs(path)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise JobError(
-            f"{path}: cannot be read ({error.strerror}); Snakemake writes it: ask for the run's result there"
+            f"{path}: cannot be read ({error.strerror}); "
+            "Snakemake writes it: ask for the run's result there"
         ) from None
     except ValueError as error:
         raise JobError(
@@ -118,6 +142,7 @@ def read_config(path: Path, stage: str, ancestry_digest: str = "") -> dict:
         raise JobError(f"{path}: written for stage '{config.get('stage')}', expected '{stage}'")
     if ancestry_digest and ancestry_digest.split(".")[0] != digest(canonical(config)):
         raise JobError(
-            f"{path}: not what Snakemake planned: edited, damaged, or of another time; delete it and let Snakemake write it again"
+            f"{path}: not what Snakemake planned: edited, damaged, or of another time; "
+            "delete it and let Snakemake write it again"
         )
     return config

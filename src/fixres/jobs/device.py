@@ -1,4 +1,7 @@
-"""Where a job computes: device, threads, precision. Nothing here changes a result beyond rounding."""
+"""Where a job computes: device, threads, precision.
+
+None of these changes a result beyond rounding.
+"""
 
 import contextlib
 from collections.abc import Callable
@@ -12,7 +15,7 @@ from fixres.jobs.ranks import ALONE, Ranks
 
 
 class Device(NamedTuple):
-    """What the network runs on."""
+    """The device that the network runs on, and how it computes there."""
 
     device: torch.device
     precision: str  # bf16 or fp32
@@ -22,50 +25,61 @@ class Device(NamedTuple):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def prepare(self, network: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-        """What to call in the network's place; the network keeps its parameters and their names."""
+        """The function to call in place of the network. The network keeps its parameters' names."""
         return torch.compile(network) if self.compiled else network
 
 
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """The tensor on the device, without waiting for what the device is computing."""
+    """Copy a tensor to the device without waiting for the device's computations."""
     if device.type == "cuda" and not tensor.is_cuda:
-        tensor = (
-            tensor.pin_memory()
-        )  # only from pinned memory does a copy go on beside the computation
+        # Only from pinned memory does a copy go on beside the computation.
+        tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 pays here: tensor cores from Ampere on, or a processor with AVX512-BF16 or AMX."""
+    """Whether bf16 is fast: on a GPU from Ampere on, or a processor with AVX512-BF16 or AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def pick(name: str, ranks: Ranks = ALONE) -> torch.device:
-    """The device of this process: the one that is named, or of several processes the one with its number on this machine."""
+def pick_device(name: str, ranks: Ranks = ALONE) -> torch.device:
+    """The device of this process.
+
+    Parameters
+    ----------
+    name : the job's --device: auto, cpu, cuda or cuda:N.
+    ranks : of several processes, each takes the CUDA device with its number on this machine.
+
+    Raises
+    ------
+    JobError : there is no such device, or too few for the processes.
+    """
+    automatic = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(
-            ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-        )
+        device = torch.device(automatic if name == "auto" else name)
     except RuntimeError:
         raise JobError(f"--device: found {name}, expected auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise JobError(
-            f"--device {name}: torch finds no CUDA device here; use --device cpu, or check the driver with nvidia-smi"
-        )
     if device.type != "cuda":
         return device
+    if not torch.cuda.is_available():
+        raise JobError(
+            f"--device {name}: torch finds no CUDA device here; "
+            "use --device cpu, or check the driver with nvidia-smi"
+        )
     if ranks.size > 1 and device.index is not None:
         raise JobError(
-            f"--device {name} with {ranks.size} processes: each takes a device of its own; use --device cuda"
+            f"--device {name} with {ranks.size} processes: each takes a device of its own; "
+            "use --device cuda"
         )
     found, index = torch.cuda.device_count(), ranks.local if device.index is None else device.index
     if index >= found:
         wanted = f"--processes {ranks.on_machine}" if ranks.size > 1 else f"--device {name}"
         raise JobError(
-            f"{wanted}: torch finds {found} CUDA device(s) here; use at most that many processes, or --device cpu"
+            f"{wanted}: torch finds {found} CUDA device(s) here; "
+            "use at most that many processes, or --device cpu"
         )
     return torch.device("cuda", index)
 
@@ -77,25 +91,33 @@ def open_device(
     ranks: Ranks = ALONE,
     compiled: bool = False,
 ) -> Device:
-    """Pick the device and give torch its share of the threads that the job was given.
+    """Pick the device of this process and set up torch for it.
 
-    On CUDA, cuDNN times its algorithms for each shape and keeps the fastest (`cudnn.benchmark`): crops come in few shapes, and the bits of
-    a GPU are not promised to repeat. TF32 is allowed beside bf16, which is coarser, and not with --precision fp32, which is asked for
-    by whoever wants the paper's arithmetic (cuDNN would take TF32 by itself).
+    torch gets this process's share of the job's threads. On CUDA, cuDNN times its algorithms for
+    each shape and keeps the fastest (`cudnn.benchmark`): crops come in few shapes. A GPU's results
+    are not promised to repeat bit by bit in any case.
+
+    TF32 is allowed with bf16, which is coarser. It is off with --precision fp32: who asks for that
+    wants the paper's arithmetic, and cuDNN would use TF32 by default.
+
+    Parameters
+    ----------
+    name, precision, compiled : the job's --device, --precision and --compile.
+    threads : the job's threads on this machine.
     """
-    device, threads = pick(name, ranks), ranks.portion(threads)
+    device, threads = pick_device(name, ranks), ranks.portion(threads)
     torch.set_num_threads(threads)
     if precision == "auto":
         precision = "bf16" if has_fast_bf16(device) else "fp32"
     if device.type == "cuda":
         torch.cuda.set_device(device)
         torch.backends.cudnn.benchmark = True
-        torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = (
-            "ieee" if precision == "fp32" else "tf32"
-        )
-    what = (
-        torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {threads} thread(s)"
-    )
+        float_format = "ieee" if precision == "fp32" else "tf32"
+        torch.backends.cudnn.conv.fp32_precision = float_format
+        torch.backends.cuda.matmul.fp32_precision = float_format
+        hardware = torch.cuda.get_device_name(device)
+    else:
+        hardware = f"CPU, {threads} thread(s)"
     several = f"{ranks.size} processes of " if ranks.size > 1 else ""
-    log(f"device: {several}{what}, {precision}{', compiled' if compiled else ''}")
+    log(f"device: {several}{hardware}, {precision}{', compiled' if compiled else ''}")
     return Device(device, precision, compiled)

@@ -1,16 +1,19 @@
-"""TODO."""
+"""Digests: short names for contents. Equal content has an equal digest."""
 
 import hashlib
 import json
 
 
 def canonical(config: dict) -> str:
-    """One text for one configuration: sorted keys, so that only a change of a value changes it."""
+    """A configuration as JSON text with sorted keys: only a changed value changes the text."""
     return json.dumps(config, sort_keys=True, ensure_ascii=False)
 
 
 def digest(*parts: str | bytes) -> str:
-    """A short name for exactly this content."""
+    """Digest of a sequence of texts: 32 hexadecimal digits of a SHA-256.
+
+    The length of each part counts too: ("ab", "c") and ("a", "bc") have different digests.
+    """
     h = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part

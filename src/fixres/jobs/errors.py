@@ -1,5 +1,5 @@
-"""TODO."""
+"""The error that ends a job with a message in place of a traceback."""
 
 
 class JobError(RuntimeError):
-    """A failure that a person can act on; printed as one message, without a traceback."""
+    """A failure that a person can act on. It is printed as one message, without a traceback."""

@@ -1,4 +1,13 @@
-"""TODO."""
+"""Complete files from unchanged inputs.
+
+A job writes to a temporary file, which takes the place of its result at the end (`atomic`). A
+reader sees the whole result or none.
+
+A job publishes nothing once one of its inputs has changed. `record_inputs` remembers the files that
+the job reads. `atomic` looks at them again before a file takes its place. An example: while an
+evaluation runs, its model is trained anew. Without the check, the evaluation would leave a result
+that looks like the new model's. The same check stops a forgotten job of a former configuration.
+"""
 
 import contextlib
 import hashlib
@@ -11,25 +20,16 @@ from pathlib import Path
 from fixres.jobs.digests import canonical, digest
 from fixres.jobs.errors import JobError
 
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file; of one that the job has announced to read (`record_inputs`), as it was then."""
-    return _recorded[path][1] if path in (_recorded or {}) else _content(path)
+# Identity and SHA-256 of each file that this job reads. None: this process is no job.
+_recorded: dict[Path, tuple[tuple, str]] | None = None
 
 
-def _content(path: Path) -> str:
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-_recorded: dict[Path, tuple[tuple, str]] | None = (
-    None  # what this job has read: identity and digest; None: this process is no job
-)
+# --- inputs ----------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def recording_inputs() -> Iterator[None]:
-    """Meanwhile this process is a job: `atomic` publishes only while what `record_inputs` names is unchanged."""
+    """Make this process a job for the length of the block: its inputs are recorded and checked."""
     global _recorded
     _recorded = {}
     try:
@@ -39,10 +39,37 @@ def recording_inputs() -> Iterator[None]:
 
 
 def record_inputs(*paths: Path) -> None:
-    """Say, before it reads them, which files the job's result depends on. Those that are not there are left to whoever opens them."""
+    """Remember the content of files on which the job's result depends. Call it before reading them.
+
+    A file that does not exist is passed over: the code that opens it reports it.
+    """
     for path in paths:
         if _recorded is not None and path not in _recorded and path.is_file():
-            _recorded[path] = _identity(path), _content(path)
+            _recorded[path] = _identity(path), _content_digest(path)
+
+
+def check_inputs_unchanged() -> None:
+    """Raise `JobError` if a recorded file has changed or is gone."""
+    for path, (identity, content) in (_recorded or {}).items():
+        if not path.is_file():
+            raise JobError(
+                f"{path}: gone while this job ran; nothing was written. Give the same command again"
+            )
+        if _identity(path) != identity and _content_digest(path) != content:
+            raise JobError(
+                f"{path}: changed while this job ran; nothing was written. "
+                "Give the same command again"
+            )
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file. For a recorded file: the digest from when it was recorded."""
+    return _recorded[path][1] if path in (_recorded or {}) else _content_digest(path)
+
+
+def _content_digest(path: Path) -> str:
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def _identity(path: Path) -> tuple:
@@ -50,31 +77,25 @@ def _identity(path: Path) -> tuple:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-def check_inputs_unchanged() -> None:
-    """Raise `JobError` if a file that was read is not what it was."""
-    for path, (identity, content) in (_recorded or {}).items():
-        if not path.is_file():
-            raise JobError(
-                f"{path}: gone while this job ran; nothing was written. Give the same command again"
-            )
-        if _identity(path) != identity and _content(path) != content:
-            raise JobError(
-                f"{path}: changed while this job ran; nothing was written. Give the same command again"
-            )
+# --- results ---------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place once the block has succeeded: readers see all of it or nothing.
+    """Give the block a temporary path beside `path`; it takes the place of `path` at the end.
 
-    Raises `JobError` where the job's inputs have changed (`record_inputs`).
+    When the block fails, `path` stays as it was.
+
+    Raises
+    ------
+    JobError : the job's inputs have changed (`record_inputs`).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
-        with naming(path):
+        with naming_in_errors(path):
             yield temporary
             with open(temporary, "rb") as f:
                 os.fsync(f.fileno())
@@ -85,28 +106,13 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, content: dict) -> None:
-    """Write a result, with a digest of its content that `read_json` looks at."""
-    sealed = content | {"digest": digest(canonical(json.loads(canonical(content))))}
-    with atomic(path) as temporary:
-        temporary.write_text(
-            json.dumps(sealed, indent=1, sort_keys=True, ensure_ascii=False) + "\n",
-            encoding="utf-8",
-        )
-
-
-def read_json(path: Path) -> dict:
-    """A result written by `write_json`. Raises OSError, or ValueError where its content is not what was written."""
-    record_inputs(path)
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or content.pop("digest", None) != digest(canonical(content)):
-        raise ValueError("its content does not match its digest")
-    return content
-
-
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """An error of the file system names the file: Python's own name it when it cannot be opened, and not when it cannot be written."""
+def naming_in_errors(path: Path) -> Iterator[None]:
+    """Let every OSError of the block name a file.
+
+    Python names the file when it cannot be opened, but not when it cannot be written: then the
+    error gets the name `path`.
+    """
     try:
         yield
     except OSError as error:
@@ -114,7 +120,31 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+def write_json(path: Path, content: dict) -> None:
+    """Write a result and a digest of its content, which `read_json` checks."""
+    sealed = content | {"digest": digest(canonical(json.loads(canonical(content))))}
+    text = json.dumps(sealed, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> dict:
+    """Read a result that `write_json` wrote.
+
+    Raises
+    ------
+    OSError : the file cannot be read.
+    ValueError : the file is not JSON, or its content does not match its digest.
+    """
+    record_inputs(path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or content.pop("digest", None) != digest(canonical(content)):
+        raise ValueError("its content does not match its digest")
+    return content
+
+
 def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

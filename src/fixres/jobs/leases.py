@@ -1,9 +1,12 @@
-"""Devices of this machine, each held by one job at a time.
+"""Each device of this machine is leased to one job at a time.
 
-Without a scheduler nobody tells two jobs on one machine which GPU is whose, and both would take the first. So a job leases its devices: it
-holds a lock on a file for each, waits while others hold them, and sees these alone (CUDA_VISIBLE_DEVICES). The lock is the process's: it
-goes with it, however it ends. Under a scheduler the choice is the scheduler's, and the jobs that it runs in one allocation share it out in
-the same way.
+Without a scheduler, nobody tells two jobs on one machine which GPU each may use: both would take
+the first. So a job leases its devices. It locks a file for each device, waits while other jobs hold
+them, and then sees only its own devices (CUDA_VISIBLE_DEVICES). A lock belongs to the process: it
+ends with the process, however that ends.
+
+Under a scheduler, the scheduler chooses the devices. The jobs that run in one allocation share its
+devices in the same way.
 """
 
 import fcntl
@@ -17,55 +20,64 @@ from pathlib import Path
 from fixres.jobs.errors import JobError
 from fixres.jobs.logs import log
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
-FOLDER = Path("/tmp")  # the machine's, not the job's: TMPDIR may be a folder of its own for each
-POLL_SECONDS = 0.5
+VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+# The folder of the lock files. It belongs to the machine: TMPDIR may differ from job to job.
+LOCK_FOLDER = Path("/tmp")
+POLL_SECONDS = 0.5  # between two attempts to lock the devices
 
-_held: list[int] = []  # file descriptors; they live as long as the process
+_held_locks: list[int] = []  # file descriptors; they live as long as the process
 
 
-def take(gpus: int, device: str) -> list[str]:
-    """Lease devices and make them the only ones that this process, and those that it starts, will see.
+def lease_devices(gpus: int, device: str) -> list[str]:
+    """Lease devices for this process. It and the processes that it starts will see no others.
 
     Parameters
     ----------
-    gpus : how many the job was given; 0: one where there is one.
-    device : the job's --device. A device that is named (cuda:1) or `cpu` leases nothing, unless `gpus` asks for it.
+    gpus : number of devices that the job asks for. 0: one where there is one.
+    device : the job's --device. With `cpu` or a numbered device (cuda:1), nothing is leased unless
+        `gpus` asks for it.
 
     Returns
     -------
-    The devices that are held, as CUDA_VISIBLE_DEVICES names them. Raises JobError where there are fewer than asked for.
+    list of str
+        The leased devices, as CUDA_VISIBLE_DEVICES names them.
+
+    Raises
+    ------
+    JobError : the machine has fewer devices than `gpus`.
     """
     if not gpus and device not in ("auto", "cuda"):
         return []
-    found = devices()
+    found = available_devices()
     if len(found) < gpus:
         raise JobError(
-            f"--gpus: found {gpus}, but there are {len(found)} device(s) here ({', '.join(found) or 'none'}); lower hardware.gpus, or look "
-            f"at nvidia-smi and {VISIBLE}"
+            f"--gpus: found {gpus}, but there are {len(found)} device(s) here "
+            f"({', '.join(found) or 'none'}); lower hardware.gpus, "
+            f"or look at nvidia-smi and {VISIBLE_DEVICES}"
         )
     if not found:
         return []
-    held = _lock(found, gpus or 1)
-    os.environ[VISIBLE] = ",".join(held)
-    return held
+    leased = _lock_devices(found, gpus or 1)
+    os.environ[VISIBLE_DEVICES] = ",".join(leased)
+    return leased
 
 
-def devices() -> list[str]:
-    """The devices that jobs may take: those of CUDA_VISIBLE_DEVICES where it is set (by a scheduler or a person), else all.
+def available_devices() -> list[str]:
+    """The devices that jobs may lease.
 
-    By their UUIDs where nvidia-smi tells them, so that two jobs mean the same device by the same name.
+    They are those of CUDA_VISIBLE_DEVICES where a scheduler or a person has set it, else all. A
+    device goes by its UUID where nvidia-smi knows it, so that all jobs use the same name for it.
     """
-    listed = os.environ.get(VISIBLE)
-    known = _uuids()
+    listed = os.environ.get(VISIBLE_DEVICES)
+    uuids = _device_uuids()
     if listed is None:
-        return list(known.values())
+        return list(uuids.values())
     names = [name.strip() for name in listed.split(",")]
-    return [known.get(name, name) for name in names if name and name not in ("-1", "NoDevFiles")]
+    return [uuids.get(name, name) for name in names if name and name not in ("-1", "NoDevFiles")]
 
 
-def _uuids() -> dict[str, str]:
-    """Index -> UUID, as nvidia-smi lists them; empty without one."""
+def _device_uuids() -> dict[str, str]:
+    """Device number -> UUID, as nvidia-smi lists them. Empty where there is no nvidia-smi."""
     if not shutil.which("nvidia-smi"):
         return {}
     query = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
@@ -74,42 +86,47 @@ def _uuids() -> dict[str, str]:
     return dict(tuple(line.split(", ")) for line in lines)
 
 
-def _lock(found: list[str], wanted: int) -> list[str]:
-    """Locks on `wanted` of the devices: all of them at once, or none while waiting, so that two jobs never wait for each other."""
-    told = False
+def _lock_devices(found: list[str], wanted: int) -> list[str]:
+    """Lock `wanted` of the found devices; wait until that many are free at the same moment.
+
+    While it waits, the job holds no lock at all. So two jobs never wait for each other.
+    """
+    waiting_logged = False
     while True:
-        taken: dict[str, int] = {}
+        locked: dict[str, int] = {}
         for name in found:
-            descriptor = _open(_file(name))
+            descriptor = _open_lock_file(_lock_file(name))
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(descriptor)
                 continue
-            taken[name] = descriptor
-            if len(taken) == wanted:
-                _held.extend(taken.values())
-                log(f"devices: {', '.join(taken)}")
-                return list(taken)
-        for descriptor in taken.values():
+            locked[name] = descriptor
+            if len(locked) == wanted:
+                _held_locks.extend(locked.values())
+                log(f"devices: {', '.join(locked)}")
+                return list(locked)
+        for descriptor in locked.values():
             os.close(descriptor)
-        if not told:
+        if not waiting_logged:
             log(f"devices: waiting for {wanted} of {', '.join(found)}; other jobs hold them")
-            told = True
+            waiting_logged = True
         time.sleep(POLL_SECONDS)
 
 
-def _file(name: str) -> Path:
-    """A number means another device in each allocation of a scheduler that counts anew in each."""
+def _lock_file(name: str) -> Path:
+    """The lock file of a device.
+
+    A scheduler may count the devices of each allocation from 0. A device that goes by its number
+    therefore has a lock file of its own in each allocation.
+    """
     job = os.environ.get("SLURM_JOB_ID", "") if name.isdigit() else ""
-    return (
-        FOLDER
-        / f"fixres-device-{re.sub(r'[^A-Za-z0-9-]', '_', f'{job}-{name}' if job else name)}.lock"
-    )
+    label = re.sub(r"[^A-Za-z0-9-]", "_", f"{job}-{name}" if job else name)
+    return LOCK_FOLDER / f"fixres-device-{label}.lock"
 
 
-def _open(file: Path) -> int:
-    """Of whichever user made it first."""
+def _open_lock_file(file: Path) -> int:
+    """Open a lock file that every user of the machine can open, whoever created it."""
     try:
         return os.open(file, os.O_RDWR)
     except FileNotFoundError:

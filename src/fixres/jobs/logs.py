@@ -1,21 +1,30 @@
-"""TODO."""
+"""The log of a job, which is its standard error: lines with a time stamp, and progress."""
 
 import sys
 import time
 
 LOG_SECONDS = 10.0  # between two progress lines of a log
 
-
-def log(message: str) -> None:
-    """One line of the job's log, with the time since its start."""
-    print(f"[{time.perf_counter() - _STARTED:7.1f} s] {message}", file=sys.stderr, flush=True)
-
-
 _STARTED = time.perf_counter()
 
 
+def log(message: str) -> None:
+    """Write one line to the job's log, with the time since its start."""
+    print(f"[{time.perf_counter() - _STARTED:7.1f} s] {message}", file=sys.stderr, flush=True)
+
+
 class progress:  # noqa: N801 (used like a function, as tqdm is)
-    """Progress of a loop: a bar when a person watches a terminal, else a log line every 10 s with rate and time left."""
+    """Progress of a loop.
+
+    A person at a terminal sees a bar. A log file gets a line every 10 s, with rate and time left.
+
+    Parameters
+    ----------
+    what : the work, as "training".
+    total : how many units there are to do.
+    unit : the word for them, as "images".
+    done : how many were done before, in an earlier start of the job.
+    """
 
     def __init__(self, what: str, total: int, unit: str, done: int = 0):
         self.what, self.total, self.unit, self.done, self.first = what, total, unit, done, done
@@ -35,7 +44,7 @@ class progress:  # noqa: N801 (used like a function, as tqdm is)
             )
 
     def update(self, n: int, note: str = "") -> None:
-        """`n` more units are done; `note` is shown behind the rate."""
+        """Count `n` more units as done, and show `note` behind the rate."""
         self.done, self.note = self.done + n, note or self.note
         if self.bar is not None:
             self.bar.update(n)
@@ -50,9 +59,8 @@ class progress:  # noqa: N801 (used like a function, as tqdm is)
         rate = (self.done - self.first) / max(elapsed, 1e-9)
         left = (self.total - self.done) / rate if rate else 0
         note = f", {self.note}" if self.note else ""
-        log(
-            f"{self.what}: {self.done}/{self.total} {self.unit}, {rate:.0f} {self.unit}/s, {left:.0f} s left{note}"
-        )
+        done = f"{self.done}/{self.total} {self.unit}"
+        log(f"{self.what}: {done}, {rate:.0f} {self.unit}/s, {left:.0f} s left{note}")
 
     def __enter__(self) -> "progress":
         return self
@@ -65,6 +73,11 @@ class progress:  # noqa: N801 (used like a function, as tqdm is)
 
 
 def log_times(startup_cpu: float) -> None:
-    """Close a log with where the processor time went: `benchmarks/where_time_goes.py` reads this line."""
+    """End a log with where the processor time went. benchmarks/where_time_goes.py reads this line.
+
+    Parameters
+    ----------
+    startup_cpu : processor seconds that the start of the job took.
+    """
     total, main = time.process_time(), time.thread_time()
     log(f"cpu: total {total:.2f} s, start-up {startup_cpu:.2f} s, main thread {main:.2f} s")

@@ -14,17 +14,16 @@ W, R = TypeVar("W"), TypeVar("R")
 
 
 def spread(function: Callable[[W], R], works: Iterable[W], processes: int) -> Iterator[R]:
-    """function(work) of each, in their order; by this process alone where there can be no others: their locks live in /dev/shm."""
-    pool = None
-    if processes > 1:
-        try:
-            pool = ProcessPoolExecutor(
-                processes, initializer=stopping.end_with_parent, initargs=(os.getpid(),)
-            )
-        except OSError as error:
-            log(
-                f"one process in place of {processes}: there is no room for their locks in /dev/shm ({error.strerror})"
-            )
+    """Yield function(work) for each work, in order, computed by several processes.
+
+    This process works alone when `processes` is 1, or when /dev/shm has no room for the locks of
+    more processes.
+
+    Raises
+    ------
+    JobError : one of the processes was killed.
+    """
+    pool = _open_pool(processes) if processes > 1 else None
     if pool is None:
         yield from map(function, works)
         return
@@ -33,5 +32,21 @@ def spread(function: Callable[[W], R], works: Iterable[W], processes: int) -> It
             yield from pool.map(function, works)
         except BrokenProcessPool:
             raise JobError(
-                f"one of {processes} processes was killed (perhaps the memory ran out); give the same command again"
+                f"one of {processes} processes was killed (perhaps the memory ran out); "
+                "give the same command again"
             ) from None
+
+
+def _open_pool(processes: int) -> ProcessPoolExecutor | None:
+    """Processes that end with this one, or None where their locks find no room."""
+    parent = os.getpid()
+    try:
+        return ProcessPoolExecutor(
+            processes, initializer=stopping.end_with_parent, initargs=(parent,)
+        )
+    except OSError as error:
+        log(
+            f"one process in place of {processes}: "
+            f"there is no room for their locks in /dev/shm ({error.strerror})"
+        )
+        return None

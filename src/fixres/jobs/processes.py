@@ -1,12 +1,16 @@
-"""One job on several devices: one process a device, started here or by torchrun, that agree on everything but their share of the work.
+"""One job on several devices, with one process for each device.
 
-    python -m fixres train … --gpus 8                                        # leases eight devices, starts and watches a process for each
-    python -m fixres train … --gpus 8 --nodes 2                              # in a SLURM allocation: `across` prints what it becomes
-    torchrun --nnodes 2 --nproc-per-node 8 … -m fixres train …              # the same code, started from outside
+    python -m fixres train … --gpus 8               leases eight devices, starts and watches eight
+                                                    processes
+    python -m fixres train … --gpus 8 --nodes 2     in a SLURM allocation: becomes the command that
+                                                    `torchrun_on_nodes` makes
+    torchrun --nnodes 2 --nproc-per-node 8 … -m fixres train …
+                                                    the same code, started from outside
 
-Every process builds the same network and walks through the same steps; a step's images are shared evenly (`sampling.rank_slice`), gradients and
-batch-norm statistics are summed with an explicit all_reduce (`sgd.fit`), and process 0 alone logs and writes. There is no
-DistributedDataParallel: one place sums, in one order, and what it computes is written down there.
+Every process builds the same network and takes the same steps. The processes share the images of a
+step evenly (`sampling.rank_slice`). An explicit all_reduce sums gradients and batch-norm statistics
+(`sgd.fit`). Process 0 alone logs and writes. DistributedDataParallel is not used: sums are made in
+one place, in an order that is written down there.
 """
 
 import argparse
@@ -25,150 +29,150 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
 from fixres.jobs import leases
+from fixres.jobs.device import pick_device
 from fixres.jobs.errors import JobError
 from fixres.jobs.logs import log
-from fixres.jobs.ranks import Ranks
+from fixres.jobs.ranks import ALONE, Ranks
 from fixres.jobs.stopping import Stopped, when_parent_ends
 
-ERRORS = "FIXRES_ERRORS"  # the folder in which a process leaves the exception that ended it; set by `_launch` alone
-SIGNALS = (
-    "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # which torch's launcher passes on to the processes
-)
-PORT = 20000  # the first of 10000 ports on which the processes of several nodes meet
-PATIENCE = timedelta(
-    hours=2
-)  # for one collective: processes may drift apart by as much as one of them has to load
+# Environment variable, set by `_launch` alone: the folder in which a process that fails leaves its
+# exception.
+ERRORS = "FIXRES_ERRORS"
+SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # that torch's launcher passes on
+FIRST_PORT = 20000  # of 10000 ports; the processes of several nodes meet on one of them
+# For one collective operation. While one process loads, the others wait in the operation.
+COLLECTIVE_TIMEOUT = timedelta(hours=2)
+
+Stage = Callable[[argparse.Namespace, Ranks], None]
 
 
-def run(
-    stage: Callable[[argparse.Namespace, Ranks], None], args: argparse.Namespace, command: list[str]
-) -> None:
-    """Run a stage in this process, or in as many as the job's devices, --processes or torchrun ask for.
+def run(stage: Stage, args: argparse.Namespace, command: list[str]) -> None:
+    """Run a stage in this process, or in several: a process for each device is the default.
 
     Parameters
     ----------
-    args : with `gpus`, `nodes`, `processes`, `device`, `threads` and `workers`.
-    command : the same as words, behind `python -m fixres`, to start the processes with.
+    stage : called with `args` and the ranks, in every process.
+    args : the job's options, with `gpus`, `nodes`, `processes`, `device`, `threads`, `workers`.
+    command : the same options as words, to start the processes with `python -m fixres`.
+
+    Raises
+    ------
+    JobError : an option is out of its range, or the devices or the allocation are not there.
     """
-    for name, least in (
-        ("gpus", 0),
-        ("nodes", 1),
-        ("processes", 1),
-        ("threads", 1),
-        ("workers", 1),
-    ):
-        if getattr(args, name) is not None and getattr(args, name) < least:
-            raise JobError(f"--{name}: found {getattr(args, name)}, expected {least} or more")
+    _check_counts(args)
     args.workers = args.workers or args.threads
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
-        _join(stage, args)
+        _run_as_rank(stage, args)
         return
     if args.nodes > 1:
-        words = across(
-            args.nodes, args.processes or args.gpus // args.nodes or 1, args.threads, command
-        )
+        processes = args.processes or args.gpus // args.nodes or 1
+        words = torchrun_on_nodes(args.nodes, processes, args.threads, command)
         log(shlex.join(words))
         os.execvp(words[0], words)
-    held = leases.take(args.gpus, args.device)
-    if held and args.device == "auto":
-        args.device, command = (
-            "cuda",
-            [*command, "--device", "cuda"],
-        )  # not the processor, if the driver fails
-    processes = args.processes or max(1, len(held))
+    leased = leases.lease_devices(args.gpus, args.device)
+    if leased and args.device == "auto":
+        args.device = "cuda"  # if the driver fails, an error, and not the processor
+        command = [*command, "--device", "cuda"]
+    processes = args.processes or max(1, len(leased))
     if processes > 1:
         _launch(processes, command)
     else:
-        stage(args, Ranks())
+        stage(args, ALONE)
 
 
-def across(nodes: int, processes: int, threads: int, command: list[str]) -> list[str]:
-    """The command that runs a job on all nodes of a SLURM allocation: one torchrun on each, which meet on the first, where this runs.
+def _check_counts(args: argparse.Namespace) -> None:
+    least = {"gpus": 0, "nodes": 1, "processes": 1, "threads": 1, "workers": 1}
+    for name, smallest in least.items():
+        value = getattr(args, name)
+        if value is not None and value < smallest:
+            raise JobError(f"--{name}: found {value}, expected {smallest} or more")
+
+
+# --- several machines ------------------------------------------------------------------------
+
+
+def torchrun_on_nodes(nodes: int, processes: int, threads: int, command: list[str]) -> list[str]:
+    """The command that runs a job on all nodes of a SLURM allocation.
+
+    srun starts one torchrun on each node. They meet on the node where this process runs.
 
     Parameters
     ----------
     processes, threads : on each node.
+    command : the job's stage and options.
+
+    Raises
+    ------
+    JobError : this is no SLURM allocation.
     """
     job = os.environ.get("SLURM_JOB_ID")
     if not job:
         raise JobError(
-            f"--nodes {nodes}: this is no SLURM allocation (SLURM_JOB_ID is not set); take 1, or start torchrun yourself"
+            f"--nodes {nodes}: this is no SLURM allocation (SLURM_JOB_ID is not set); "
+            "take 1, or start torchrun yourself"
         )
-    step = [
-        "srun",
-        f"--nodes={nodes}",
-        f"--ntasks={nodes}",
-        "--ntasks-per-node=1",
-        f"--cpus-per-task={threads}",
-        "--kill-on-bad-exit=1",
-    ]
+    srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
+    srun += [f"--cpus-per-task={threads}", "--kill-on-bad-exit=1"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run"]
+    shape = [f"--nnodes={nodes}", f"--nproc-per-node={processes}", "--max-restarts=0"]
+    port = FIRST_PORT + int(job) % 10000
     meeting = [
         "--rdzv-backend=c10d",
         f"--rdzv-id={job}",
-        f"--rdzv-endpoint={socket.gethostname()}:{PORT + int(job) % 10000}",
+        f"--rdzv-endpoint={socket.gethostname()}:{port}",
     ]
-    torchrun = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        f"--nnodes={nodes}",
-        f"--nproc-per-node={processes}",
-        "--max-restarts=0",
-    ]
-    return [*step, *torchrun, f"--signals-to-handle={SIGNALS}", *meeting, "-m", "fixres", *command]
+    options = [*shape, f"--signals-to-handle={SIGNALS}", *meeting]
+    return [*srun, *torchrun, *options, "-m", "fixres", *command]
 
 
-def _join(stage: Callable[[argparse.Namespace, Ranks], None], args: argparse.Namespace) -> None:
-    """This is one of several processes: meet the others, do the share, leave."""
-    from fixres.jobs.device import pick
+# --- one of several processes ----------------------------------------------------------------
 
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-    ranks = Ranks(
-        *(
-            int(os.environ.get(name, default))
-            for name, default in zip(names, (0, 1, 0, 1), strict=True)
-        )
-    )
+
+def _run_as_rank(stage: Stage, args: argparse.Namespace) -> None:
+    """Run a stage as one of several processes: meet the others, do this share, leave."""
+    defaults = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
+    ranks = Ranks(*(int(os.environ.get(name, default)) for name, default in defaults.items()))
     launched = os.environ.get(ERRORS)
     if launched:
-        when_parent_ends(signal.SIGKILL)  # nobody trains on when the process that watches is killed
-    silence = (
-        contextlib.nullcontext()
-        if ranks.first
-        else contextlib.redirect_stderr(open(os.devnull, "w"))
-    )  # noqa: SIM115
+        # When the process that watches is killed, its processes do not train on.
+        when_parent_ends(signal.SIGKILL)
+    silence = contextlib.nullcontext()
+    if not ranks.first:
+        nowhere = open(os.devnull, "w")  # noqa: SIM115 (stays open: a logger may hold on to it)
+        silence = contextlib.redirect_stderr(nowhere)
     try:
-        with silence, _group(pick(args.device, ranks)):
+        with silence, _process_group(pick_device(args.device, ranks)):
             stage(args, ranks)
     except BaseException as error:
-        if not launched:  # torchrun reports
+        if not launched:  # torchrun reports the error
             raise
-        _leave(error, Path(launched), ranks)
-        os._exit(1)  # at once: the others are stopped; an orderly end could wait for them
+        _leave_exception(error, Path(launched), ranks)
+        os._exit(1)  # at once: an orderly end could wait for the others, which are stopped
 
 
 @contextlib.contextmanager
-def _group(device: torch.device) -> Iterator[None]:
+def _process_group(device: torch.device) -> Iterator[None]:
+    """Connect the processes for the length of the block."""
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    # Both: gradients travel between the devices, predictions and checkpoints between the processors.
+    # With CUDA both: gradients travel between devices, predictions and checkpoints between CPUs.
     torch.distributed.init_process_group(
-        "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE
+        "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=COLLECTIVE_TIMEOUT
     )
     yield
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 
-def _leave(error: BaseException, folder: Path, ranks: Ranks) -> None:
-    """Leave the exception for the process that started this one."""
-    error.add_note(
-        f"in process {ranks.rank} of {ranks.size}:\n{''.join(traceback.format_exception(error))}"
-    )
+def _leave_exception(error: BaseException, folder: Path, ranks: Ranks) -> None:
+    """Write the exception into `folder`, for the process that started this one (`_raise_cause`)."""
+    lines = "".join(traceback.format_exception(error))
+    error.add_note(f"in process {ranks.rank} of {ranks.size}:\n{lines}")
     try:
         content = pickle.dumps(error)
         pickle.loads(content)  # some exceptions can be written, but not read
@@ -179,18 +183,21 @@ def _leave(error: BaseException, folder: Path, ranks: Ranks) -> None:
     temporary.rename(folder / f"{time.time_ns():020d}-{ranks.rank}")
 
 
+# --- the process that starts and watches the others ------------------------------------------
+
+
 def _launch(processes: int, command: list[str]) -> None:
     """Start the processes with torch's launcher (torchrun's), watch them, and end as they do.
 
-    The first that fails ends all; its exception is raised here, so that a person reads it once, as from a job of one process.
+    The first process that fails ends all. Its exception is raised here, so that a person reads one
+    message, as from a job of one process.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(
-        logging.CRITICAL
-    )  # what it would say is raised below, as one message
+    # torch's launcher stays silent: what it would say is raised below as one message.
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="fixres-") as folder:
         os.environ[ERRORS] = folder
         config = LaunchConfig(
@@ -208,20 +215,33 @@ def _launch(processes: int, command: list[str]) -> None:
         try:
             elastic_launch(config, sys.executable)("-m", "fixres", *command)
         except ChildFailedError as error:
-            killed = {rank: f for rank, f in error.failures.items() if f.exitcode < 0}
-            left = sorted(Path(folder).glob("[0-9]*-*"))
-            if killed:  # before `left`: the others then fail because they lost it
-                rank, failure = killed.popitem()
-                raise JobError(
-                    f"process {rank} of {processes} was ended by {failure.signal_name()}, and the others with it (SIGKILL: perhaps the "
-                    "memory ran out). The same command resumes from the newest checkpoint"
-                ) from None
-            if left:
-                raise pickle.loads(left[0].read_bytes()) from None
-            raise JobError(
-                f"{processes} processes: one ended with an error of its own; see the lines above"
-            ) from None
+            _raise_cause(error.failures, processes, Path(folder))
         except SignalException as stopped:
             if stopped.sigval == signal.SIGINT:
                 raise KeyboardInterrupt from None
             raise Stopped(stopped.sigval.name) from None
+
+
+def _raise_cause(failures: dict, processes: int, folder: Path) -> NoReturn:
+    """Raise the one error that explains why the processes failed.
+
+    Parameters
+    ----------
+    failures : rank -> torch's ProcessFailure.
+    processes : how many were started.
+    folder : where the processes left their exceptions.
+    """
+    killed = {rank: failure for rank, failure in failures.items() if failure.exitcode < 0}
+    if killed:  # looked at first: the others have failed because they lost the killed process
+        rank, failure = killed.popitem()
+        raise JobError(
+            f"process {rank} of {processes} was ended by {failure.signal_name()}, and the others "
+            "with it (SIGKILL: perhaps the memory ran out). "
+            "The same command resumes from the newest checkpoint"
+        ) from None
+    left = sorted(folder.glob("[0-9]*-*"))
+    if left:
+        raise pickle.loads(left[0].read_bytes()) from None
+    raise JobError(
+        f"{processes} processes: one ended with an error of its own; see the lines above"
+    ) from None

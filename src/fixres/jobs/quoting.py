@@ -1,15 +1,19 @@
-"""Names that others chose (files, classes), as Markdown shows them and nothing more: no markup, no HTML, no second line."""
+"""Quote names for Markdown.
+
+Other people chose the names of files and classes. Markdown must show such a name and do nothing
+else: no markup, no HTML, no second line.
+"""
 
 import re
 
 
 def visible(text: str) -> str:
-    """Text on one line: line breaks, a terminal's escapes and undecodable bytes as Python writes them."""
+    """Text on one line. Python escapes stand for what cannot be printed, as line breaks."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def plain(text: str) -> str:
-    """Text between other text, inside a table too."""
+    """Text to stand among other text, also inside a table."""
     return re.sub(
         r"([\\|*`<\[~]|&(?=#?\w+;)|\b_|_\b|(?<!\w)_(?!\w))",
         r"\\\1",

@@ -1,4 +1,8 @@
-"""TODO."""
+"""Which of a job's processes this one is, and how the processes share work and results.
+
+A job of one process goes through the same code: its `Ranks` (ALONE) has nobody to talk to. The
+word rank is torch's: the processes of a job are numbered from 0.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -9,12 +13,12 @@ T = TypeVar("T")
 
 
 class Ranks(NamedTuple):
-    """Which of the job's processes this one is; the default is a job of one process."""
+    """The place of this process among the job's processes. The default: it is the only one."""
 
     rank: int = 0
     size: int = 1
-    local: int = 0  # among the processes on this machine: its device
-    on_machine: int = 1  # how many share this machine's processors
+    local: int = 0  # rank among the processes on this machine; also the number of its device
+    on_machine: int = 1  # number of processes that share this machine's processors
 
     @property
     def first(self) -> bool:
@@ -22,49 +26,68 @@ class Ranks(NamedTuple):
         return self.rank == 0
 
     def share(self, n: int, chunk: int = 1, rank: int | None = None) -> slice:
-        """The part of n things that a rank (this one) works on: contiguous, whole chunks but at the very end, each thing once."""
+        """The part of n things that one rank works on.
+
+        The parts of all ranks are contiguous and hold each thing once. They are made of whole
+        chunks; only the last chunk of all may be shorter.
+
+        Parameters
+        ----------
+        n : number of things.
+        chunk : number of neighbouring things that stay together.
+        rank : whose part; None: this process's.
+        """
         chunks, r = -(-n // chunk), self.rank if rank is None else rank
         start, end = chunks * r // self.size, chunks * (r + 1) // self.size
         return slice(min(start * chunk, n), min(end * chunk, n))
 
     def portion(self, threads: int) -> int:
-        """Of threads that the job was given on this machine, those of this process: at least one."""
+        """This process's part of the threads that the job has on this machine: at least one."""
         return max(1, threads // self.on_machine)
 
     def all_gather_rows(self, whole: torch.Tensor, chunk: int = 1) -> None:
-        """Every rank has filled its share of the rows of `whole` (contiguous); afterwards every rank has all of them, bit for bit."""
+        """Give every rank all rows of a tensor, bit for bit.
+
+        Parameters
+        ----------
+        whole : contiguous; this rank has filled its share of the rows, `share(len(whole), chunk)`.
+            The rows of the others are filled here, in place.
+        """
         for rank in range(self.size if self.size > 1 else 0):
             part = whole[self.share(len(whole), chunk, rank)]
             if part.numel():
                 torch.distributed.broadcast(part.view(-1).view(torch.uint8), rank)
 
     def sum(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Each tensor summed over the ranks, the same bits on all. Two ranks add a + b; of more, the library chooses the order."""
+        """Each tensor summed over the ranks, with the same bits on every rank.
+
+        Two ranks add a + b. With more ranks, the library chooses the order of the additions.
+        """
         if self.size == 1:
             return tensors
         flat = torch.cat([t.reshape(-1) for t in tensors])
         torch.distributed.all_reduce(flat)
         parts = flat.split([t.numel() for t in tensors])
-        # Each in its own memory layout, which the optimiser wants alike in gradient and parameter.
+        # Each in its own memory layout: the optimiser wants gradient and parameter alike.
         return [
             torch.empty_like(t).copy_(part.view_as(t))
             for part, t in zip(parts, tensors, strict=True)
         ]
 
     def gather(self, mine: T) -> list[T]:
-        """What each rank has, in the order of the ranks, on every rank."""
+        """The `mine` of every rank, in the order of the ranks, on every rank."""
         parts: list = [mine] * self.size
         if self.size > 1:
             torch.distributed.all_gather_object(parts, mine)
         return parts
 
     def broadcast(self, make: Callable[[], T]) -> T:
-        """What `make` returns on rank 0, on every rank."""
+        """Call `make` on rank 0 alone and return its result on every rank."""
         if self.size == 1:
             return make()
-        told = [make() if self.first else None]
-        torch.distributed.broadcast_object_list(told)
-        return told[0]
+        result = [make() if self.first else None]
+        torch.distributed.broadcast_object_list(result)
+        return result[0]
 
 
 ALONE = Ranks()  # a job of one process

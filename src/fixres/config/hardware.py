@@ -1,0 +1,84 @@
+"""Settings of the hardware: devices, processes, and the limits that a scheduler is asked for."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from fixres.config.fields import Count, NotNegative, Positive, Section
+
+
+class Hours(Section):
+    """Time limit of one job of each stage, in hours, for a scheduler."""
+
+    render: Positive = 1.0
+    manifest: Positive = 1.0
+    pretrained: Positive = 1.0
+    train: Positive = 2.0
+    match: Positive = 1.0
+    finetune: Positive = 1.0
+    evaluate: Positive = 1.0
+    time: Positive = 1.0
+
+
+class Memory(Section):
+    """Memory of one job of each stage, in gigabytes, for a scheduler. finetune: plus cache_gb."""
+
+    render: Positive = 2.0
+    manifest: Positive = 2.0
+    pretrained: Positive = 4.0
+    train: Positive = 4.0
+    match: Positive = 4.0
+    finetune: Positive = 4.0
+    evaluate: Positive = 4.0
+    time: Positive = 4.0
+
+
+class Hardware(Section):
+    """How the work is spread over the machine. It changes no result and reruns nothing."""
+
+    loader: Literal["auto", "dali", "pillow"] = Field(
+        "auto", description="auto: DALI where it is installed, else Pillow"
+    )
+    workers: Count | None = Field(
+        None,
+        description="threads that decode and cut images; on a CPU at most the job's threads; "
+        "null: the job's threads",
+    )
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="auto: bf16 autocast where the processor has it"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: a GPU where there is one"
+    )
+    gpus: int = Field(
+        0,
+        ge=0,
+        description="devices of one training, fine-tuning or evaluation, asked of the scheduler "
+        "or leased; 0: one, if there is one",
+    )
+    nodes: Count = Field(
+        1, description="machines of one base training, with `gpus` devices each (SLURM only)"
+    )
+    processes: Count | None = Field(
+        None,
+        description="processes of one such job; B stays the global batch; null: one a device",
+    )
+    compile: bool = Field(
+        False, description="torch.compile the networks: slower to start, faster on a GPU"
+    )
+    render_threads: Count = Field(
+        64, description="processes that render and validate; Snakemake caps them at --cores"
+    )
+    train_threads: Count = Field(1, description="threads of one base training")
+    finetune_threads: Count = Field(1, description="threads of one fine-tuning")
+    evaluate_threads: Count = Field(1, description="threads of one evaluation")
+    hours: Hours = Hours()
+    memory_gb: Memory = Memory()
+    cache_gb: NotNegative = Field(
+        2.0,
+        description="memory for the activations of one fine-tuning; activations that do not fit "
+        "are recomputed",
+    )
+    checkpoint_seconds: NotNegative = Field(
+        20.0, description="time from one checkpoint of a running job to the next, seconds"
+    )

@@ -1,0 +1,176 @@
+"""Settings of everything that trains or adapts a network."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from fixres.config.fields import Count, Fraction, Name, NotNegative, Pixels, Positive, Section
+
+
+class Augmentation(Section):
+    """Train DA (§3.1.2, §5): random resized crop, horizontal flip, colour jitter."""
+
+    area: Annotated[list[Fraction], Field(min_length=2, max_length=2)] = Field(
+        [0.08, 1.0],
+        description="range of σ², the RoC's share of the image area (§3.1.2: σ in [0.28, 1])",
+    )
+    aspect: Annotated[list[Positive], Field(min_length=2, max_length=2)] = Field(
+        [0.75, 4 / 3], description="range of the RoC's aspect ratio α; ln α is uniform"
+    )
+    jitter: Fraction = Field(
+        0.3, description="strength of brightness, contrast and saturation jitter"
+    )
+
+
+class BaseTraining(Section):
+    """Training from scratch at one k_train (§5, "Training protocol"): SGD with momentum."""
+
+    epochs: Count = Field(120)
+    samples_per_epoch: Count | None = Field(
+        5005 * 512,
+        description="crops in an epoch; the paper: 5005·512/B batches of B; null: as many as the "
+        "set has images",
+    )
+    batch_size: Count = Field(512, description="B, over all devices")
+    lr_per_256: Positive = Field(
+        0.1, description="learning rate for B = 256; the run uses lr_per_256 · B/256"
+    )
+    schedule: Literal["step", "cosine", "triangle"] = Field(
+        "step",
+        description="course of the rate. step: /10 every lr_step epochs (the paper); cosine: down "
+        "to 0; triangle: linear up, then linear to 0",
+    )
+    lr_step: Count = Field(30, description="epochs between two drops of the step schedule")
+    warmup: Fraction = Field(
+        0.0, description="share of the training in which the rate rises linearly"
+    )
+    momentum: Fraction = Field(0.9)
+    nesterov: bool = Field(False)
+    weight_decay: NotNegative = Field(1e-4)
+    label_smoothing: Fraction = Field(0.0)
+    repeated_augmentation: Count = Field(
+        3, description="RA: how often each drawn image appears in the batch stream"
+    )
+    micro_batch: Count = Field(
+        64,
+        description="images that batch-norm sees at once; a batch of B images consists of such "
+        "micro-batches, shared by the devices (the paper: 64 on each device)",
+    )
+    cutmix: Fraction = Field(
+        0.0, description="probability of CutMix for a batch (Yun et al., 2019)"
+    )
+    augmentation: Augmentation = Augmentation()
+
+
+class FineTuning(Section):
+    """Adaptation of the last layers at one k_test (§4.2, §5): SGD with momentum."""
+
+    layers: Literal["cls", "cls+bn", "cls+bn+cells"] = Field(
+        "cls+bn",
+        description="layers that train. cls: the classifier; bn: the last batch-norm; cells: the "
+        "last three cells (Table 1)",
+    )
+    batch_norm: Literal["affine+statistics", "statistics"] = Field(
+        "affine+statistics",
+        description="part of the last batch-norm that adapts: all of it (the paper), or the "
+        "statistics alone (the released code)",
+    )
+    augmentation: Literal["train DA", "test DA", "test DA2"] = Field(
+        "test DA", description='§5, "Fine-tuning data-augmentation"'
+    )
+    jitter: Fraction = Field(0.05, description="colour jitter of test DA2")
+    epochs: Count = Field(60)
+    images: Count | None = Field(
+        None,
+        description="number of training images to fine-tune on, drawn at random; null: all (the "
+        "paper)",
+    )
+    batch_size: Count = Field(512)
+    lr: Positive = Field(0.008)
+    schedule: Literal["step", "cosine", "triangle"] = Field("step")
+    lr_step: Count = Field(30)
+    warmup: Fraction = Field(0.0)
+    momentum: Fraction = Field(0.9)
+    nesterov: bool = Field(False)
+    weight_decay: NotNegative = Field(1e-4)
+    label_smoothing: Fraction = Field(0.0)
+    micro_batch: Count = Field(
+        64, description="images that batch-norm sees at once (the paper: 64 on each device)"
+    )
+
+
+class Weights(Section):
+    """The source of a network's published weights. Give exactly one (docs/networks.md)."""
+
+    file: str = Field(
+        "", description="a local file (.pth, .pt, .safetensors); ~ and $VARIABLES are expanded"
+    )
+    url: str = Field("", description="an address; needs sha256")
+    sha256: str = Field(
+        "",
+        description="checksum of the file or of the download, 64 hexadecimal digits",
+        pattern="^([0-9a-f]{64})?$",
+    )
+    timm: str = Field("", description="a timm name with its tag, as resnet50.tv_in1k")
+    torchvision: str = Field(
+        "", description="a torchvision weights enum, as ResNet50_Weights.IMAGENET1K_V1"
+    )
+    hub: str = Field("", description="a torch hub entry, as owner/repository:entry")
+
+
+class NetworkSettings(Section):
+    """Settings of one network of the paper. Only the keys that differ."""
+
+    base_training: dict[str, Any] = Field({}, description="laid over base_training")
+    fine_tuning: dict[str, Any] = Field({}, description="laid over fine_tuning")
+    weights: Weights | None = Field(
+        None, description="in place of the source that the zoo has for the network"
+    )
+
+
+class Transfer(Section):
+    """Table 3 (§5.3): a pre-trained network trains on a fine-grained dataset, then its last layers.
+
+    First the whole network trains at k_train, then the last layers at a higher resolution.
+    """
+
+    datasets: dict[Literal["cars", "cub", "flowers", "pets", "birdsnap"], Name] = Field(
+        {}, description="the paper's dataset -> the entry of `datasets` that stands for it"
+    )
+    training: dict[str, Any] = Field(
+        {}, description="training of the whole network; laid over base_training"
+    )
+    fine_tuning: dict[str, Any] = Field({}, description="laid over fine_tuning")
+    k_train: Pixels = Field(56)
+    k_test: Pixels = Field(80, description="resolution at which the last layers are fine-tuned")
+
+
+class WeakSupervision(Section):
+    """A stand-in for the weakly supervised pre-training (WSL, billion-scale): noisy tags.
+
+    It is used where the paper's weights do not exist. The network first trains on many images with
+    noisy tags, then on the clean set.
+    """
+
+    dataset: Name | None = Field(
+        None,
+        description="the entry of `datasets` with noisy tags; null: there is none, and the cells "
+        "that need it are missing",
+    )
+    training: dict[str, Any] = Field(
+        {}, description="training on the noisy tags; laid over base_training"
+    )
+    adaptation: dict[str, Any] = Field(
+        {}, description="training on the clean set afterwards; laid over base_training"
+    )
+
+
+class Matching(Section):
+    """Distribution matching (§4.2, Appendix A).
+
+    It maps the distribution of activations at k_test onto the distribution at k_train.
+    """
+
+    images: Count | None = Field(
+        50000, description="training images on which the distributions are measured; null: all"
+    )

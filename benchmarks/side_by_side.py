@@ -1,9 +1,12 @@
-"""Two trainings side by side against one after the other: what parallel jobs on one machine take from each other.
+"""Two trainings side by side, or one after the other: what parallel jobs take from each other.
 
-    .venv/bin/python benchmarks/side_by_side.py [K_TRAIN ...]     (default: 32 56 96; needs results/data/pinhole: `make table5`)
+    .venv/bin/python benchmarks/side_by_side.py [K_TRAIN ...]     (default: 32 56 96)
 
-Each training is the command that the rule runs, with one thread, on as many steps as take some ten seconds. In turn: A then B, A beside B,
-five rounds. Without a loss, two side by side on two cores end when one alone would.
+It needs results/data/pinhole: run `make table5` first.
+
+Each training is the command that the rule runs, with one thread, on as many steps as take some ten
+seconds. Five rounds; in each, first A and then B, then A beside B. If parallel jobs took nothing
+from each other, two side by side on two cores would end when one alone ends.
 """
 
 import json
@@ -20,53 +23,57 @@ from tabulate import tabulate
 ROOT = Path(__file__).parent.parent
 MANIFEST = ROOT / "results/data/pinhole/manifest.npz"
 ROUNDS = 5
-CROPS_AT_32 = 15_000  # of one training; fewer at higher resolutions, by their cost
+CROPS_AT_32 = 15_000  # of one training; at a higher resolution fewer, by their cost
 # What Snakemake gives a job of one thread, and the memory settings of workflow.use_this_python.
-ONE = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-ENVIRONMENT = (
-    os.environ | ONE | {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
-)
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
+ENVIRONMENT = os.environ | THREADS | MEMORY
 
 
 def command(folder: Path, config: dict, name: str) -> list[str]:
-    """A training of its own, below `folder`."""
+    """The command of a training in a folder of its own, below `folder`."""
     out = folder / name
     out.mkdir(exist_ok=True)
     (out / "config.json").write_text(json.dumps(config))
-    words = [
-        sys.executable,
-        "-m",
-        "fixres",
-        "train",
-        "--config",
-        out / "config.json",
-        "--manifest",
-        MANIFEST,
-        "--threads",
-        1,
-    ]
-    return [
-        str(word)
-        for word in [*words, "--checkpoint-seconds", 3600, "--out", out / "weights.safetensors"]
-    ]
+    words = [sys.executable, "-m", "fixres", "train", "--config", out / "config.json"]
+    words += ["--manifest", MANIFEST, "--threads", 1, "--checkpoint-seconds", 3600]
+    return [str(word) for word in [*words, "--out", out / "weights.safetensors"]]
 
 
 def seconds(*commands: list[str]) -> float:
-    """Until all of these, started together, have ended."""
+    """Start all commands together; how long until the last one has ended."""
     started = time.perf_counter()
-    for process in [
-        subprocess.Popen(c, env=ENVIRONMENT, stderr=subprocess.DEVNULL) for c in commands
-    ]:
+    running = [subprocess.Popen(c, env=ENVIRONMENT, stderr=subprocess.DEVNULL) for c in commands]
+    for process in running:
         if process.wait():
             sys.exit("a training failed: run it by hand")
     return time.perf_counter() - started
 
 
 def measure(folder: Path, config: dict) -> tuple[float, float]:
-    """(one after the other, side by side), seconds: the medians of the rounds."""
+    """Seconds (one after the other, side by side): the medians of the rounds."""
     pair = [command(folder, config, name) for name in "ab"]
     rounds = [(sum(map(seconds, pair)), seconds(*pair)) for _ in range(ROUNDS)]
     return tuple(statistics.median(times) for times in zip(*rounds, strict=True))
+
+
+# Run by a process of its own: python -c PLAN K_TRAIN
+PLAN = """
+import json, sys
+from fixres import config
+from fixres import paper
+plan = paper.plan_of(config.load("config.yaml"))
+print(json.dumps(plan.resolved(plan.base(int(sys.argv[1])))))
+"""
+
+
+def planned(k_train: int) -> dict:
+    """The resolved configuration of the embedded scale's base training."""
+    words = [sys.executable, "-c", PLAN, str(k_train)]
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=True, cwd=ROOT, env=ENVIRONMENT
+    )
+    return json.loads(done.stdout)
 
 
 def main() -> None:
@@ -78,31 +85,14 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for k in resolutions:
-            planned = subprocess.run(
-                [sys.executable, "-c", PLAN, str(k)],
-                capture_output=True,
-                text=True,
-                check=True,
-                cwd=ROOT,
-                env=ENVIRONMENT,
-            )
-            config = json.loads(planned.stdout)
+            config = planned(k)
             config["recipe"] |= {"epochs": 1, "samples_per_epoch": CROPS_AT_32 * 32**2 // k**2}
             alone, beside = measure(Path(folder), config)
             rows.append([k, alone, beside, f"{100 * (2 * beside / alone - 1):+.0f}%"])
-    print(
-        "Two trainings, one thread each, seconds; the loss is how much longer each takes than alone\n"
-    )
+    print("Two trainings, one thread each, seconds.")
+    print("The loss is how much longer each takes than alone.\n")
     print(tabulate(rows, headers=["k_train", "A then B", "A beside B", "loss"], floatfmt=".1f"))
 
-
-PLAN = """
-import json, sys
-from fixres import config
-from fixres import paper
-plan = paper.plan_of(config.load("config.yaml"))
-print(json.dumps(plan.resolved(plan.base(int(sys.argv[1])))))
-"""
 
 if __name__ == "__main__":
     main()

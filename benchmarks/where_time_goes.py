@@ -1,10 +1,12 @@
-"""Where the time of the last `snakemake results/table5.md` went: processor seconds by stage, and how much of them was start-up.
+"""Where the time of the last `snakemake results/table5.md` went: processor seconds of each stage.
 
     make bench          (after `make table5`)
 
-Start-up is the interpreter and its imports; a training or forward pass is what its network takes and what decoding and cutting its
-images take.
-Read from what every job leaves behind: its benchmark file (Snakemake's) and the last line of its log. Nothing is run.
+Each stage is divided into start-up (the interpreter and its imports), network (training and forward
+passes) and images (decoding and cutting them).
+
+Nothing is run. Everything is read from two files that every job leaves behind: its benchmark file,
+which Snakemake writes, and the last line of its log.
 """
 
 import re
@@ -20,32 +22,29 @@ NAMES = {"train": "base training", "finetune": "fine-tuning", "evaluation": "eva
 
 
 def jobs() -> pd.DataFrame:
-    """One row a job that trains or runs a network: stage, run, wall and processor seconds."""
+    """One row for each job that trains or runs a network: stage, and seconds by purpose."""
     rows = []
     for log in [*RESULTS.glob("runs/**/*.log"), *RESULTS.glob("runs/**/evaluation/log.txt")]:
+        if log.name == "log.txt":
+            stage, benchmark = "evaluation", log.with_name("benchmark.tsv")
+        else:
+            stage, benchmark = log.stem, log.with_suffix(".benchmark.tsv")
         found = LINE.search(log.read_text(encoding="utf-8"))
-        benchmark = (
-            log.with_name("benchmark.tsv")
-            if log.name == "log.txt"
-            else log.with_suffix(".benchmark.tsv")
-        )
         if not found or not benchmark.is_file():
             continue
         total, start, main = map(float, found.groups())
-        stage = NAMES["evaluation" if log.name == "log.txt" else log.stem]
-        wall = pd.read_csv(benchmark, sep="\t")["s"].iloc[0]
-        # The main thread computes; what the process used beyond it decoded and cut images (and computed, with more than one thread).
-        rows.append(
-            {
-                "stage": stage,
-                "jobs": 1,
-                "wall": wall,
-                "cpu": total,
-                "start-up": start,
-                "network": main - start,
-                "images": total - main,
-            }
-        )
+        row = {
+            "stage": NAMES[stage],
+            "jobs": 1,
+            "wall": pd.read_csv(benchmark, sep="\t")["s"].iloc[0],
+            "cpu": total,
+            "start-up": start,
+            # The main thread computes. The other threads decode and cut images, and with more than
+            # one thread of the job they compute too.
+            "network": main - start,
+            "images": total - main,
+        }
+        rows.append(row)
     return pd.DataFrame(rows)
 
 

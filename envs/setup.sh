@@ -1,5 +1,6 @@
 #!/bin/sh
-# Create .venv from the lock (name==version with hashes). `make` calls it when the lock is newer than the environment.
+# Create .venv from the lock, which holds name==version with hashes. `make` calls this script when
+# the lock is newer than the environment.
 set -eu
 
 venv=.venv
@@ -7,7 +8,8 @@ log=$venv/setup.log
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
-# `block NAME FILE`: one package of a lock with its hashes; `without NAME FILE`: all the others.
+# `block NAME FILE`: one package of a lock, with its hashes.
+# `without NAME FILE`: all other packages.
 block() { awk -v name="$1==" '/^[a-zA-Z0-9]/ { keep = index($0, name) == 1 } keep' "$2"; }
 without() { awk -v name="$1==" '/^[a-zA-Z0-9]/ { keep = index($0, name) != 1 } keep' "$2"; }
 
@@ -40,7 +42,8 @@ block uv envs/requirements.lock >"$venv/uv.lock"
 }
 install() { "$venv/bin/uv" pip install --python "$venv/bin/python" --no-deps --compile-bytecode "$@" >>"$log" 2>&1; }
 
-# pillow-simd is source code for x86 processors: it needs a compiler and the headers of libjpeg and zlib. Pillow is the same module.
+# pillow-simd comes as source code for x86 processors. To build it, a compiler and the headers of
+# libjpeg and zlib are needed. Where that fails, Pillow is installed: it provides the same module.
 block pillow-simd envs/requirements.lock >"$venv/pillow-simd.lock"
 if [ "$(uname -m)" != x86_64 ]; then
     reason="not an x86 processor"

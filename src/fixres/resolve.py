@@ -1,10 +1,11 @@
 """Print the resolved configuration of a job: all that shapes its result, and no hardware.
 
     python -m fixres resolve runs/pinhole/resnet10q-k56
-    python -m fixres resolve runs/imagenet/resnet50-k224 --configfile config.yaml configs/imagenet.yaml
+    python -m fixres resolve runs/imagenet/resnet50-k224 \\
+        --configfile config.yaml configs/imagenet.yaml
 
-Snakemake writes the same to results/<id>/config.json when the job is about to run. A job that is run
-by hand is given such a file by --config.
+Snakemake writes the same to results/<id>/config.json when the job is about to run. A job that is
+run by hand is given such a file by --config.
 """
 
 import argparse

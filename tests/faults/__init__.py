@@ -1,1 +1,1 @@
-"""What breaks on the machines that this suite runs on, done to it on purpose. Run by `make test-faults`."""
+"""Faults of the machines that this suite runs on, made on purpose: `make test-faults`."""

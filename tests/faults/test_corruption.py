@@ -1,4 +1,7 @@
-"""Every file that a later step reads, cut or with one bit turned over at many places: refused by name, not used, or read as it was."""
+"""Damage to every file that a later step reads: cut short, or one bit turned over.
+
+Each file is damaged at many places. Each time it is refused by name, not used, or read as it was.
+"""
 
 import shutil
 from collections import Counter
@@ -13,54 +16,40 @@ from faults.helpers import (
     ADAPTED,
     DATA,
     LARGE_BASE,
-    PAGES,
     SMALL_BASE,
     Damage,
-    copied,
+    copy_of,
     damages,
-    differing,
-    final,
-    smoke,
+    different_results,
+    smoke_plan,
 )
-from fixres import config, jobs, paper
+from fixres import jobs
 from fixres.data import loader, manifest, regions
 from fixres.jobs import JobError
 from fixres.models import weights
 from fixres.models.checkpoints import Checkpoints
 from fixres.pages import table
 from fixres.stages import evaluate
+from shared import PAGES
 
-PLACES = 150  # in a file, besides its first and last bytes
+PLACES = 150  # damaged bytes of a file, besides its first and last ones
+EVERYWHERE = 10_000  # more places than a small file has bytes
 DAMAGED = "one bit turned over, or cut short"
 REFUSED, UNHARMED = "refused", "unharmed"
+Refuses = Callable[[BaseException], bool]  # whether an error is the refusal that we expect
 
 
-def same(one: object, other: object) -> bool:
-    """Whether two contents, of whatever a file holds, are equal."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, np.ndarray):
-        return one.dtype == other.dtype and np.array_equal(
-            one, other, equal_nan=one.dtype.kind == "f"
-        )
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(
-            same(value, other[key]) for key, value in one.items()
-        )
-    if isinstance(one, tuple | list):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, manifest.Manifest):
-        return same(vars(one), vars(other))
-    return bool(one == other)
+# --- damage, then read ----------------------------------------------------------------------------
 
 
-def damaged(
-    file: Path,
-    read: Callable[[Path], object],
-    refuses: Callable[[BaseException], bool],
-    n: int = PLACES,
+def damage_and_read(
+    file: Path, read: Callable[[Path], object], refuses: Refuses, n: int = PLACES
 ) -> Counter:
-    """Damage a file in every way, one after another, and read it each time; counts what happened. Anything else is a failure."""
+    """Damage a file in every way, one after another, and read it each time.
+
+    Returns how often the file was refused, and how often it was read as if whole. Fails if
+    something else happens: another error, or other content.
+    """
     whole, seen = file.read_bytes(), Counter()
     expected = read(file)
     for damage in damages(len(whole), n):
@@ -76,67 +65,95 @@ def damaged(
     return seen
 
 
-def names(file: Path) -> Callable[[BaseException], bool]:
-    """An error that a person can act on: of ours, with the file's name."""
+def same(one: object, other: object) -> bool:
+    """Whether two contents, of whatever a file holds, are equal."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, np.ndarray):
+        floats = one.dtype.kind == "f"
+        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=floats)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, tuple | list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, manifest.Manifest):
+        return same(vars(one), vars(other))
+    return bool(one == other)
+
+
+def names(file: Path) -> Refuses:
+    """Refused with an error of ours that names the file: a person can act on it."""
     return lambda error: isinstance(error, JobError) and str(file) in str(error)
 
 
+def not_used(error: BaseException) -> bool:
+    """Refused by a `read` of these tests, which raises LookupError where a file is not used."""
+    return isinstance(error, LookupError)
+
+
 def described(seen: Counter, how: str) -> str:
+    """For the table of docs/reliability.md."""
     rest = f"; {seen[UNHARMED]} in bytes that nobody reads" if seen[UNHARMED] else ""
     return f"{seen[REFUSED]} {how}{rest}"
 
 
 @pytest.fixture
-def taken(undisturbed, tmp_path) -> Callable[[str], Path]:
-    """A copy of one of the undisturbed run's files."""
+def copy_file(undisturbed, tmp_path) -> Callable[[str], Path]:
+    """Copy one of the undisturbed run's files into the test's folder."""
     return lambda path: Path(shutil.copy(undisturbed.folder / path, tmp_path))
 
 
-def test_manifest(taken, happened):
-    file = taken(f"{DATA}/manifest.npz")
-    seen = damaged(file, manifest.load, names(file))
+# --- the files ------------------------------------------------------------------------------------
+
+
+def test_manifest(copy_file, happened):
+    file = copy_file(f"{DATA}/manifest.npz")
+    seen = damage_and_read(file, manifest.load, names(file))
     assert seen[REFUSED] > PLACES / 2
     happened(DAMAGED, "manifest", seen.total(), described(seen, "refused by name"))
 
 
-def test_weights(taken, happened):
-    file = taken(f"{SMALL_BASE}/weights.safetensors")
-    seen = damaged(file, weights.opened, names(file))
+def test_weights(copy_file, happened):
+    file = copy_file(f"{SMALL_BASE}/weights.safetensors")
+    seen = damage_and_read(file, weights.opened, names(file))
     assert seen[REFUSED] > PLACES
     happened(DAMAGED, "weights", seen.total(), described(seen, "refused by name"))
 
 
-def test_metrics(taken, undisturbed, tmp_path, happened):
+def test_metrics(copy_file, tmp_path, happened):
     """As a page reads them."""
-    file = tmp_path / "runs/pinhole-smoke/resnet10q-k32/evaluation/metrics.json"
+    run = "runs/pinhole-smoke/resnet10q-k32"
+    file = tmp_path / run / "evaluation/metrics.json"
     file.parent.mkdir(parents=True)
-    shutil.copy(taken(f"{LARGE_BASE}/evaluation/metrics.json"), file)
-    cell = {"run": "runs/pinhole-smoke/resnet10q-k32", "plus": None, "row": "a", "column": "b"}
+    shutil.copy(copy_file(f"{LARGE_BASE}/evaluation/metrics.json"), file)
+    cell = {"run": run, "plus": None, "row": "a", "column": "b"}
     page = {"title": "A page", "blocks": [{"cells": [[cell]]}]}
-    seen = damaged(file, lambda _: table.read_metrics(page, tmp_path), names(file), n=10_000)
+
+    def read(_: Path) -> dict:
+        return table.read_metrics(page, tmp_path)
+
+    seen = damage_and_read(file, read, names(file), EVERYWHERE)
     assert seen[REFUSED] > file.stat().st_size / 2
     happened(DAMAGED, "metrics", seen.total(), described(seen, "refused by name"))
 
 
-def test_resolved_configuration(taken, happened):
+def test_resolved_configuration(copy_file, happened):
     """A job compares it with what Snakemake planned."""
-    plan = paper.plan_of(config.parse(smoke(), where="smoke"))
-    file, ancestry_digest = (
-        taken(f"{SMALL_BASE}/config.json"),
-        plan.ancestry_digest(SMALL_BASE.removeprefix("results/")),
-    )
-    seen = damaged(
-        file, lambda path: jobs.read_config(path, "train", ancestry_digest), names(file), n=10_000
-    )
+    file = copy_file(f"{SMALL_BASE}/config.json")
+    planned = smoke_plan().ancestry_digest(SMALL_BASE.removeprefix("results/"))
+
+    def read(path: Path) -> dict:
+        return jobs.read_config(path, "train", planned)
+
+    seen = damage_and_read(file, read, names(file), EVERYWHERE)
     assert seen[REFUSED] > file.stat().st_size / 2
-    happened(
-        DAMAGED, "a run's resolved configuration", seen.total(), described(seen, "refused by name")
-    )
+    what = described(seen, "refused by name")
+    happened(DAMAGED, "a run's resolved configuration", seen.total(), what)
 
 
-def test_predictions(taken, happened, capsys):
-    """What cannot be told to be whole is not used: the evaluation predicts again."""
-    file = taken(f"{LARGE_BASE}/evaluation/predictions/k32.npz")
+def test_predictions(copy_file, happened, capsys):
+    """Predictions that may be damaged are not used: the evaluation predicts again."""
+    file = copy_file(f"{LARGE_BASE}/evaluation/predictions/k32.npz")
     with np.load(file) as archive:
         key = str(archive["key"])
 
@@ -146,45 +163,39 @@ def test_predictions(taken, happened, capsys):
             raise LookupError
         return found
 
-    seen = damaged(file, read, lambda error: isinstance(error, LookupError))
+    seen = damage_and_read(file, read, not_used)
     assert seen[REFUSED] > PLACES / 4  # the rest is names and labels, which the manifest has
     assert f"{file} is damaged" in capsys.readouterr().err
     happened(DAMAGED, "predictions", seen.total(), described(seen, "not used: predicted again"))
 
 
-def test_checkpoint(tmp_path, taken, happened, capsys):
-    """The one before is taken in its place."""
-    state, checkpoints = (
-        weights.load(taken(f"{ADAPTED}/weights.safetensors"))[0],
-        Checkpoints(tmp_path / "checkpoints", "key"),
-    )
+def test_checkpoint(tmp_path, copy_file, happened, capsys):
+    """A damaged checkpoint is ignored, and the one before it is taken."""
+    state, _ = weights.load(copy_file(f"{ADAPTED}/weights.safetensors"))
+    checkpoints = Checkpoints(tmp_path / "checkpoints", "key")
     checkpoints.save(1, {name: t + 1 for name, t in state.items()})
     checkpoints.save(2, state)
     older, newest = sorted((tmp_path / "checkpoints").iterdir())
-    kept = {file: file.read_bytes() for file in (older, newest)}
+    before = older.read_bytes()
 
     def read(path: Path) -> tuple:
         found = checkpoints.latest()
         if found[0] == 1:
-            path.write_bytes(b"")  # it was removed, and is to be damaged again
+            path.write_bytes(b"")  # `latest` has removed it, and it is to be damaged again
             raise LookupError
         return found
 
-    seen = damaged(newest, read, lambda error: isinstance(error, LookupError))
-    assert older.read_bytes() == kept[older]
+    seen = damage_and_read(newest, read, not_used)
+    assert older.read_bytes() == before
     assert seen[REFUSED] > PLACES
     assert f"checkpoint ignored: {newest}" in capsys.readouterr().err
-    happened(
-        DAMAGED,
-        "newest checkpoint",
-        seen.total(),
-        described(seen, "ignored: resumed from the one before"),
-    )
+    what = described(seen, "ignored: resumed from the one before")
+    happened(DAMAGED, "newest checkpoint", seen.total(), what)
 
 
 @pytest.mark.parametrize("name", ["pillow", "dali"])
 def test_image(tiny, tmp_path, name, happened):
-    """A JPEG with a bit turned over is another picture, or none: either way it is not what the manifest was built from."""
+    """A damaged JPEG is another picture, or none. Both differ from the manifest's checksum."""
     if name == "dali":
         pytest.importorskip("nvidia.dali")
     shutil.copytree(tiny.folder, tmp_path / "set")
@@ -192,29 +203,32 @@ def test_image(tiny, tmp_path, name, happened):
     rows = data.rows("val")[:4]
     file = Path(data.files(rows)[1])
 
-    def read(path: Path) -> list:
-        views = regions.views(
-            regions.Augmentation("test DA"), 24, rows, data.height[rows], data.width[rows]
-        )
-        return [
-            pixels.clone()
-            for _, [pixels] in loader.batches(data, [[loader.Crops(views, 24)]], name)
-        ]
+    def read(_: Path) -> list:
+        test_da = regions.Augmentation("test DA")
+        views = regions.views(test_da, 24, rows, data.height[rows], data.width[rows])
+        batches = loader.batches(data, [[loader.Crops(views, 24)]], name)
+        return [pixels.clone() for _, [pixels] in batches]
 
-    seen = damaged(file, read, names(file), n=30 if name == "pillow" else 1)
+    seen = damage_and_read(file, read, names(file), n=30 if name == "pillow" else 1)
     assert not seen[UNHARMED]
     happened(DAMAGED, f"image ({name})", seen.total(), described(seen, "refused by name"))
 
 
+# --- the way out ----------------------------------------------------------------------------------
+
+
 def spoil(file: Path) -> None:
-    """Turn a bit over in the middle of a file."""
+    """Turn one bit over in the middle of a file."""
     content = file.read_bytes()
     file.write_bytes(Damage(at=len(content) // 2)(content))
 
 
 def test_what_the_errors_advise_gives_the_same_bytes_again(undisturbed, tmp_path, happened):
-    """Metrics and weights spoiled, and the steps that read them asked for: each names its file; deleted, it is made again."""
-    workflow = copied(undisturbed, tmp_path / "copy")
+    """Damaged metrics and weights: the step that reads them names the file.
+
+    Deleted, as the error advises, the file is made again.
+    """
+    workflow = copy_of(undisturbed, tmp_path / "copy")
     for path, rule in (
         (f"{SMALL_BASE}/evaluation/metrics.json", "table"),
         (f"{ADAPTED}/weights.safetensors", "evaluate"),
@@ -226,7 +240,7 @@ def test_what_the_errors_advise_gives_the_same_bytes_again(undisturbed, tmp_path
         assert "delete it" in result.stdout
         (workflow.folder / path).unlink()
     workflow.run(*PAGES)
-    assert differing(final(workflow.folder), final(undisturbed.folder)) == []
+    assert different_results(workflow, undisturbed) == []
     happened(
         DAMAGED,
         "metrics and weights of a finished run",

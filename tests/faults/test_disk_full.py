@@ -1,4 +1,8 @@
-"""A disk that is full, in every stage that writes: told with the file's name, nothing half written left, and with room the same bytes."""
+"""A full disk, in every stage that writes.
+
+The error names the file, nothing half written is left, and with room the same command gives the
+same bytes.
+"""
 
 import json
 import os
@@ -16,29 +20,27 @@ from faults.helpers import (
     LARGE_BASE,
     SMALL_BASE,
     Disk,
-    Workflow,
     differing,
-    fixres_command,
-    prepared,
-    smoke,
+    fresh_workflow,
+    job_command,
+    smoke_plan,
 )
-from fixres import config, paper
 from fixres.models import weights
-from shared import ENVIRONMENT, fixres
+from shared import ENVIRONMENT, Workflow, fixres
 
-SAID = "No space left on device"
+NO_SPACE = "No space left on device"
 IMAGES = ("--manifest", f"{DATA}/manifest.npz", "--threads", 1)
 SMALL, LARGE = (("--weights", f"{base}/weights.safetensors") for base in (SMALL_BASE, LARGE_BASE))
-PAGES_OF = ("--results", "results/")
+RESULTS = ("--results", "results/")
 
 
 class Stage(NamedTuple):
-    """A job by hand: what it reads is the undisturbed run's."""
+    """A job that is run by hand and reads the files of the undisturbed run."""
 
-    config: str | dict  # a file of that run, or content that is not among its files
-    options: tuple  # those with a slash are files of that run
+    config: str | dict  # a file of that run, or its content where the run has no such file
+    options: tuple  # a word with a slash is a file of that run
     out: str
-    last: str = ""  # what it writes last, where that is not `out`
+    last: str = ""  # the file that the stage writes last, where this is not `out`
 
 
 MATCH = {
@@ -50,6 +52,8 @@ MATCH = {
     "model": "gaussian",
     "images": 120,
 }
+SUMMARY = {"version": 1, "scale": "smoke", "tables": ["table5"]}
+PRETRAINED = {"version": 1, "network": "resnet10q", "classes": 24}
 STAGES = {
     "render": Stage(
         f"{DATA}/render/config.json", ("--threads", 2), "rendered", "rendered/objects.csv"
@@ -59,28 +63,21 @@ STAGES = {
         ("--root", f"{DATA}/rendered", "--threads", 1),
         "manifest.npz",
     ),
-    "pretrained": Stage(
-        {"version": 1, "network": "resnet10q", "classes": 24}, (), "weights.safetensors"
-    ),
+    "pretrained": Stage(PRETRAINED, (), "weights.safetensors"),
     "train": Stage(f"{SMALL_BASE}/config.json", IMAGES, "weights.safetensors"),
     "match": Stage(MATCH, (*IMAGES, *SMALL), "weights.safetensors"),
     "finetune": Stage(f"{ADAPTED}/config.json", (*IMAGES, *SMALL), "weights.safetensors"),
     "evaluate": Stage(f"{LARGE_BASE}/evaluation/config.json", (*IMAGES, *LARGE), "metrics.json"),
     "time": Stage({}, IMAGES, "metrics.json"),
-    "table": Stage("results/pages/table5/config.json", PAGES_OF, "table5.md", "table5.html"),
-    "summary": Stage(
-        {"version": 1, "scale": "smoke", "tables": ["table5"]},
-        PAGES_OF,
-        "summary.md",
-        "summary.html",
-    ),
-    "cost": Stage({}, PAGES_OF, "plan.md"),
-    "figure": Stage("results/pages/figure5/config.json", PAGES_OF, "figure5.svg", "figure5.png"),
+    "table": Stage("results/pages/table5/config.json", RESULTS, "table5.md", "table5.html"),
+    "summary": Stage(SUMMARY, RESULTS, "summary.md", "summary.html"),
+    "cost": Stage({}, RESULTS, "plan.md"),
+    "figure": Stage("results/pages/figure5/config.json", RESULTS, "figure5.svg", "figure5.png"),
 }
 
 
 class Outcome(NamedTuple):
-    """What a stage did on a disk for half of its files, and then with room."""
+    """What a stage did on a disk with room for half of its files, and then with room for all."""
 
     folder: Path
     full: subprocess.CompletedProcess
@@ -91,26 +88,29 @@ class Outcome(NamedTuple):
 
 
 def command(stage: str, run: Workflow, work: Path, out: Path) -> list:
-    """The words of a stage's command."""
+    """The arguments of a stage. A configuration that the run lacks is written into `work`."""
     content, options, name, _ = STAGES[stage]
-    file = run.folder / content if isinstance(content, str) else work / f"{stage}.json"
-    if isinstance(content, dict):
-        planned = paper.plan_of(config.parse(smoke(), where="smoke")).jobs.values()
-        known = next(job for job in planned if job["stage"] == stage) if not content else {}
-        given = {"source": {"file": str(run.folder / SMALL[1])}} if stage == "pretrained" else {}
-        file.write_text(json.dumps({"stage": stage, "run": stage} | known | content | given))
-    return [
-        stage,
-        "--config",
-        file,
-        *(run.folder / word if "/" in str(word) else word for word in options),
-        "--out",
-        out / name,
-    ]
+    if isinstance(content, str):
+        file = run.folder / content
+    else:
+        file = work / f"{stage}.json"
+        file.write_text(json.dumps({"stage": stage, "run": stage} | configured(stage, run)))
+    words = (run.folder / word if "/" in str(word) else word for word in options)
+    return [stage, "--config", file, *words, "--out", out / name]
+
+
+def configured(stage: str, run: Workflow) -> dict:
+    """The configuration of a stage that has no file in the run; an empty one is the plan's."""
+    content = STAGES[stage].config
+    if not content:
+        content = next(job for job in smoke_plan().jobs.values() if job["stage"] == stage)
+    if stage == "pretrained":
+        content = content | {"source": {"file": str(run.folder / SMALL[1])}}
+    return content
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """What lies in a folder, but for a disk's filler."""
+    """Path -> content of all files in a folder, without the filler of a disk."""
     return {
         str(p.relative_to(folder)): p.read_bytes()
         for p in sorted(folder.rglob("*"))
@@ -118,8 +118,8 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def starved(stage: str, run: Workflow, work: Path, disk: Disk) -> Outcome:
-    """A stage in peace, then where half of that finds room, then with room."""
+def run_on_full_disk(stage: str, run: Workflow, work: Path, disk: Disk) -> Outcome:
+    """Run a stage in peace, then with room for half of its files, then with room for all."""
     peaceful = fixres(*command(stage, run, work, work / stage))
     assert peaceful.returncode == 0, peaceful.stderr
     expected = files(work / stage)
@@ -132,14 +132,17 @@ def starved(stage: str, run: Workflow, work: Path, disk: Disk) -> Outcome:
 
 @pytest.fixture(scope="module")
 def outcomes(undisturbed, tmp_path_factory) -> dict[str, Outcome]:
-    """All stages, two at a time."""
+    """Stage -> outcome, two stages at a time."""
     work, disks = tmp_path_factory.mktemp("full"), {}
+
+    def outcome(stage: str) -> Outcome:
+        return run_on_full_disk(stage, undisturbed, work, disks[stage])
+
     try:
         for stage in STAGES:
             disks[stage] = Disk(work / f"disk of {stage}", 8_000_000)
         with ThreadPoolExecutor(2) as pool:
-            made = pool.map(lambda stage: starved(stage, undisturbed, work, disks[stage]), STAGES)
-            return dict(zip(STAGES, made, strict=True))
+            return dict(zip(STAGES, pool.map(outcome, STAGES), strict=True))
     finally:
         for disk in disks.values():
             disk.close()
@@ -147,21 +150,21 @@ def outcomes(undisturbed, tmp_path_factory) -> dict[str, Outcome]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_full_disk(outcomes, stage, happened):
-    """One message with the file's name; nothing left that a later step takes for whole; with room, what an undisturbed job writes."""
+    """One message with the file's name, and no file that a later step would take for whole.
+
+    With room, the stage writes what an undisturbed one writes.
+    """
     folder, full, left, again, made, expected = outcomes[stage]
     assert full.returncode == 1
     assert f"error in {stage}: {folder}/" in full.stderr
-    assert SAID in full.stderr
+    assert NO_SPACE in full.stderr
     assert "Traceback" not in full.stderr
     assert (STAGES[stage].last or STAGES[stage].out) not in left
     if stage != "render":  # Snakemake deletes a folder whose job failed
-        assert [
-            name
-            for name in left
-            if left[name] != expected.get(name) and not name.startswith("checkpoints/")
-        ] == []
+        kept = [name for name in left if not name.startswith("checkpoints/")]
+        assert [name for name in kept if left[name] != expected.get(name)] == []
     assert again.returncode == 0, again.stderr
-    if stage == "time":
+    if stage == "time":  # times differ from run to run
         assert made.keys() == expected.keys()
     else:
         assert differing(made, expected) == []
@@ -175,7 +178,10 @@ def test_a_full_disk(outcomes, stage, happened):
 
 
 def test_no_room_for_a_second_checkpoint(bench, disk, happened):
-    """The first one stays whole; with room, the training goes on from it and ends with the undisturbed bits."""
+    """The first checkpoint stays whole.
+
+    With room, the training goes on from it and ends with the undisturbed bits.
+    """
     small = disk("small", 4_000_000)  # a checkpoint takes 2.4 MB
     out = small.folder / "weights.safetensors"
     bench.run(TRAIN)
@@ -183,7 +189,7 @@ def test_no_room_for_a_second_checkpoint(bench, disk, happened):
     full = fixres(*words)
     assert full.returncode == 1
     assert f"error in train: {small.folder}/checkpoints/step-" in full.stderr
-    assert SAID in full.stderr
+    assert NO_SPACE in full.stderr
     [kept] = (small.folder / "checkpoints").iterdir()
     assert weights.load(kept)[1]["step"] == 1
     assert not out.exists()
@@ -201,12 +207,12 @@ def test_no_room_for_a_second_checkpoint(bench, disk, happened):
 
 
 def test_snakemake_on_a_full_disk(undisturbed, disk, happened):
-    """Results, logs and Snakemake's own records on one disk that fills up during a training."""
+    """Results, logs and Snakemake's own records on one disk, which fills up during a training."""
     small, target = disk("whole", 3_300_000), f"{SMALL_BASE}/weights.safetensors"
-    workflow = prepared(small.folder)
+    workflow = fresh_workflow(small.folder)
     result = workflow.run(target, check=False)
     assert result.returncode != 0
-    assert SAID in result.stdout
+    assert NO_SPACE in result.stdout
     assert not (small.folder / target).exists()
     small.make_room()
     workflow.run(target)
@@ -222,10 +228,10 @@ def test_snakemake_on_a_full_disk(undisturbed, disk, happened):
 def test_an_error_that_finds_no_room_in_the_log_is_told_on_stdout(undisturbed, disk, tmp_path):
     small = disk("small", 100_000)
     small.fill(leave=0)
-    words = fixres_command(*command("manifest", undisturbed, tmp_path, small.folder))
+    words = job_command(*command("manifest", undisturbed, tmp_path, small.folder))
     with open(os.open(small.folder / "log", os.O_WRONLY | os.O_CREAT), "w") as log:
         done = subprocess.run(
             words, stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT, check=False
         )
     assert done.returncode != 0
-    assert SAID in done.stdout
+    assert NO_SPACE in done.stdout

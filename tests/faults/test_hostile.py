@@ -1,4 +1,7 @@
-"""Input that means harm: names that want to be code, files that hold code, paths that lead out. Archives: tests/test_sources.py."""
+"""Input that means harm: names that want to be code, files that hold code, paths that lead out.
+
+Hostile archives are in tests/data/test_unpack.py.
+"""
 
 import html.parser
 import json
@@ -11,12 +14,12 @@ import pytest
 import torch
 import yaml
 
-from faults.helpers import PAGES, prepared, smoke
+from faults.helpers import fresh_workflow, smoke_config
 from fixres.data import manifest
 from fixres.jobs import quoting
-from shared import Harmful, Workflow, fixres, textured
+from shared import PAGES, Harmful, Workflow, fixres, textured
 
-CLASSES = [
+CLASSES = [  # names of class folders
     "$(touch pwned)",
     "`touch pwned`",
     "; touch pwned #",
@@ -29,10 +32,14 @@ CLASSES = [
     "\x1b[2J\x07{config} {wildcards.run} %s",
     "ünïcödé 量",
 ]
+WITHOUT_IMAGES = CLASSES[4]  # this class has no validation image that can be decoded
+
+
+# --- names ----------------------------------------------------------------------------------------
 
 
 class Elements(html.parser.HTMLParser):
-    """The elements of a page, and its text."""
+    """The elements, attributes and text of a page."""
 
     def __init__(self, page: str):
         super().__init__()
@@ -47,63 +54,64 @@ class Elements(html.parser.HTMLParser):
         self.text += data
 
 
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory) -> Workflow:
-    """From class folders with such names, in a folder with such a name, to Table 5; each has a file that cannot be decoded."""
-    folder = tmp_path_factory.mktemp("hostile")
-    root = folder / 'it\'s "data" $(touch pwned); & `touch pwned` # é'
+def write_images(root: Path) -> None:
+    """Classes with such names, as an ImageFolder. Each also has a file that cannot be decoded."""
     for split, n in (("train", 4), ("val", 2)):
         for i, name in enumerate(CLASSES):
-            path = root / split / name
-            path.mkdir(parents=True)
+            folder = root / split / name
+            folder.mkdir(parents=True)
             for image in range(n):
-                textured(40, 50, 100 * i + 10 * image + len(split)).save(
-                    path / f"{image} $(touch pwned) `'\n<i>.jpg"
-                )
-            (path / f"bad <u>\n`{i}`.jpg").write_bytes(b"no image")
-    for image in (root / "val" / CLASSES[4]).glob("[01]*"):
+                picture = textured(40, 50, 100 * i + 10 * image + len(split))
+                picture.save(folder / f"{image} $(touch pwned) `'\n<i>.jpg")
+            (folder / f"bad <u>\n`{i}`.jpg").write_bytes(b"no image")
+    for image in (root / "val" / WITHOUT_IMAGES).glob("[01]*"):
         image.unlink()
-    tables = {"k_train": [16], "k_train_adapted": [16], "k_test": [16]}
-    content = smoke(
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory) -> Workflow:
+    """A run from such class names, in a folder with such a name, to Table 5."""
+    folder = tmp_path_factory.mktemp("hostile")
+    root = folder / 'it\'s "data" $(touch pwned); & `touch pwned` # é'
+    write_images(root)
+    content = smoke_config(
         dataset="hostile",
-        table5=tables,
+        table5={"k_train": [16], "k_train_adapted": [16], "k_test": [16]},
         base_training={"samples_per_epoch": 48, "epochs": 1},
         fine_tuning={"images": None},
     )
-    workflow = prepared(folder)
-    workflow.write(
-        content
-        | {
-            "datasets": {"hostile": {"root": str(root), "on_bad": "exclude"}},
-            "weak_supervision": {},
-            "transfer": {},
-        }
-    )
+    content |= {  # these replace their sections, where smoke_config merges
+        "datasets": {"hostile": {"root": str(root), "on_bad": "exclude"}},
+        "weak_supervision": {},
+        "transfer": {},
+    }
+    workflow = fresh_workflow(folder)
+    workflow.write(content)
     workflow.run("results/table5.md")
     return workflow
 
 
+def root_of(hostile: Workflow) -> Path:
+    """The folder of the images."""
+    return next(path for path in hostile.folder.iterdir() if path.name.startswith("it's"))
+
+
 def test_class_names_run_nothing_and_change_nothing(hostile):
-    root = next(path for path in hostile.folder.iterdir() if path.name.startswith("it's"))
-    assert not [
-        path
-        for path in hostile.folder.rglob("*")
-        if "pwned" in path.name and root not in (path, *path.parents)
-    ]
-    data = manifest.load(hostile.folder / "results/data/hostile/manifest.npz")
+    root = root_of(hostile)
+    pwned = [path for path in hostile.folder.rglob("*") if "pwned" in path.name]
+    assert not [path for path in pwned if root not in (path, *path.parents)]
+    results = hostile.folder / "results"
+    data = manifest.load(results / "data/hostile/manifest.npz")
     assert data.classes == tuple(sorted(CLASSES))
     assert all(os.path.isfile(file) for file in data.files(data.rows("train")))
-    metrics = json.loads(
-        (hostile.folder / "results/runs/hostile/resnet10q-k16/evaluation/metrics.json").read_text(
-            encoding="utf-8"
-        )
-    )
+    evaluation = results / "runs/hostile/resnet10q-k16/evaluation"
+    metrics = json.loads((evaluation / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["images"] == 2 * (len(CLASSES) - 1)
 
 
 def test_pages_show_names_and_are_not_made_of_them(hostile, happened):
-    """The table's notes name a class without images; its Markdown, HTML and CSV, the images' report and the logs."""
-    results, name = hostile.folder / "results", CLASSES[4]
+    """The notes of the table name a class without images. The report lists all files."""
+    results, name = hostile.folder / "results", WITHOUT_IMAGES
     page = Elements((results / "table5.html").read_text(encoding="utf-8"))
     assert name in page.text
     assert not page.names & {"script", "img", "b", "i", "u"}
@@ -111,7 +119,7 @@ def test_pages_show_names_and_are_not_made_of_them(hostile, happened):
     for file in (results / "table5.md", results / "data/hostile/report.md"):
         text = file.read_text(encoding="utf-8")
         assert "\x1b" not in text
-        assert not unquoted(text), file
+        assert not html_in(text), file
         assert not re.search(r"^# second", text, re.MULTILINE)
     assert quoting.plain(name) in (results / "table5.md").read_text(encoding="utf-8")
     report = (results / "data/hostile/report.md").read_text(encoding="utf-8")
@@ -128,35 +136,19 @@ def test_pages_show_names_and_are_not_made_of_them(hostile, happened):
     )
 
 
-def unquoted(text: str) -> list[str]:
+def html_in(text: str) -> list[str]:
     """What a Markdown page takes for HTML: a < that is neither escaped nor inside code."""
     prose = re.sub(r"(?<!\\)(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
     return re.findall(r"(?<!\\)<\w[^\n]*", prose)
 
 
 def test_bad_files_with_such_names_are_an_error_that_shows_them(hostile):
-    """on_bad: stop; on a terminal a name is one line, without escapes."""
-    root = next(path for path in hostile.folder.iterdir() if path.name.startswith("it's"))
+    """With `on_bad: stop`. On a terminal each name is one line, without escapes."""
     config = hostile.folder / "strict.json"
-    config.write_text(
-        json.dumps(
-            {
-                "stage": "manifest",
-                "source": "imagefolder",
-                "on_bad": "stop",
-                "checksums": "published",
-            }
-        )
-    )
-    result = fixres(
-        "manifest",
-        "--config",
-        config,
-        "--root",
-        root,
-        "--out",
-        hostile.folder / "strict" / "manifest.npz",
-    )
+    content = {"source": "imagefolder", "on_bad": "stop", "checksums": "published"}
+    config.write_text(json.dumps({"stage": "manifest"} | content))
+    out = hostile.folder / "strict" / "manifest.npz"
+    result = fixres("manifest", "--config", config, "--root", root_of(hostile), "--out", out)
     assert result.returncode == 1
     assert f"{2 * len(CLASSES)} bad file(s)" in result.stderr
     assert "\x1b" not in result.stderr
@@ -178,12 +170,12 @@ def test_inline_code(text, shown):
     assert quoting.code(text) == shown
 
 
-# --- code --------------------------------------------------------------------------------------------------------------------
+# --- code -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".bin", ".safetensors"])
 def test_weights_that_are_code_are_refused(tmp_path, monkeypatch, happened, suffix):
-    """As a file that the configuration names, whatever its name ends in."""
+    """In a file that the configuration names, whatever the name ends in."""
     monkeypatch.chdir(tmp_path)
     file, config = tmp_path / f"given{suffix}", tmp_path / "config.json"
     torch.save({"state_dict": {"fc.weight": torch.zeros(2)}, "args": Harmful()}, file)
@@ -199,9 +191,9 @@ def test_weights_that_are_code_are_refused(tmp_path, monkeypatch, happened, suff
     result = fixres("pretrained", "--config", config, "--out", tmp_path / "weights.safetensors")
     assert result.returncode == 1
     assert str(file) in result.stderr
-    assert (
-        "holds code" if suffix != ".safetensors" else "damaged, or not a safetensors file"
-    ) in result.stderr
+    safe = suffix == ".safetensors"
+    told = "damaged, or not a safetensors file" if safe else "holds code"
+    assert told in result.stderr
     assert not Path("harm was done").exists()
     assert not (tmp_path / "weights.safetensors").exists()
     happened("code in files", f"weights ({suffix})", 1, "refused by name; nothing ran")
@@ -209,7 +201,7 @@ def test_weights_that_are_code_are_refused(tmp_path, monkeypatch, happened, suff
 
 @pytest.mark.parametrize("how", ["config.yaml", "--configfile"])
 def test_a_configuration_with_yaml_tags_runs_nothing(tmp_path, happened, how):
-    workflow = prepared(tmp_path / "work")
+    workflow = fresh_workflow(tmp_path / "work")
     text = f"seed: !!python/object/apply:os.system ['touch {tmp_path}/pwned']\n"
     if how == "config.yaml":
         workflow.write({}, text=text)
@@ -224,11 +216,12 @@ def test_a_configuration_with_yaml_tags_runs_nothing(tmp_path, happened, how):
 
 
 def test_the_yaml_tag_is_harmful(tmp_path):
+    """Read without care, this tag runs code: so the test above proves something."""
     yaml.unsafe_load(f"!!python/object/apply:os.system ['touch {tmp_path}/pwned']")
     assert (tmp_path / "pwned").exists()
 
 
-# --- paths -------------------------------------------------------------------------------------------------------------------
+# --- paths ----------------------------------------------------------------------------------------
 
 OUTSIDE = [
     "results/runs/../../x/config.json",
@@ -245,21 +238,18 @@ OUTSIDE = [
 
 
 def test_targets_that_would_leave_the_results(tmp_path, happened):
-    """Two at a time; none writes anything."""
+    """Each is an error, and none writes anything. Two at a time."""
 
-    def tried(target: str) -> None:
-        workflow = prepared(tmp_path / str(OUTSIDE.index(target)) / "a" / "work")
+    def try_target(target: str) -> None:
+        workflow = fresh_workflow(tmp_path / str(OUTSIDE.index(target)) / "a" / "work")
         result = workflow.run(target, check=False)
         assert result.returncode != 0, target
         assert "Traceback" not in result.stdout, target
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(tried, OUTSIDE))
-    left = [
-        path
-        for path in tmp_path.rglob("*")
-        if path.is_file() and not {".snakemake", ".cache"} & set(path.parts)
-    ]
+        list(pool.map(try_target, OUTSIDE))
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    left = [path for path in files if not {".snakemake", ".cache"} & set(path.parts)]
     assert {path.name for path in left} == {"config.yaml"}
     happened(
         "paths that lead out",

@@ -1,4 +1,7 @@
-"""kill -9 at random moments of a smoke run of Table 5, each followed by the same command again: the same bytes in the end."""
+"""kill -9 at random moments of a smoke run of Table 5.
+
+After each kill the same command is given again. In the end the bytes are the undisturbed ones.
+"""
 
 import random
 import subprocess
@@ -10,50 +13,31 @@ from pathlib import Path
 from faults.helpers import (
     ADAPTED,
     LARGE_BASE,
-    PAGES,
     PATIENCE,
     SMALL_BASE,
-    Workflow,
-    differing,
-    final,
-    jobs,
-    killed,
-    members,
-    prepared,
-    started,
-    until,
+    different_results,
+    fresh_workflow,
+    jobs_in,
+    kill,
+    processes_in,
+    said_by,
+    start,
+    wait_until,
 )
+from shared import PAGES, Workflow
 
-WANTED = [  # what three workers kill in folders of their own, side by side: 30 in all
-    {
-        "render": 1,
-        "manifest": 1,
-        "train": 2,
-        "finetune": 2,
-        "evaluate": 2,
-        "table": 1,
-        "snakemake": 1,
-    },
-    {
-        "render": 1,
-        "manifest": 1,
-        "train": 2,
-        "finetune": 1,
-        "evaluate": 2,
-        "figure": 1,
-        "snakemake": 2,
-    },
-    {
-        "render": 1,
-        "manifest": 1,
-        "train": 2,
-        "finetune": 2,
-        "evaluate": 1,
-        "table": 1,
-        "snakemake": 2,
-    },
+# How often each of three workers kills each victim: 30 kills in all. The workers run side by side,
+# each in folders of its own.
+VICTIMS = ("render", "manifest", "train", "finetune", "evaluate", "table", "figure", "snakemake")
+WANTED = [
+    dict(zip(VICTIMS, numbers, strict=True))
+    for numbers in (
+        (1, 1, 2, 2, 2, 1, 0, 1),
+        (1, 1, 2, 1, 2, 0, 1, 2),
+        (1, 1, 2, 2, 1, 1, 0, 2),
+    )
 ]
-ORDER = (
+ORDER = (  # of the kills in one run
     "render",
     "manifest",
     "train",
@@ -63,27 +47,25 @@ ORDER = (
     "snakemake",
     "table",
     "figure",
-)  # as they come in a run
-ROUNDS = (
-    6  # from empty results; one or two do, unless processes end too often before they are killed
 )
-LATEST = 0.7  # of a job's life: behind that, most would have ended
-PAGE_SECONDS = 1.0  # pages leave no benchmark
+# At most so many runs from empty results. One or two are enough, unless too many processes end
+# before they are killed.
+ROUNDS = 6
+LATEST = 0.7  # share of a job's life in which it is killed; later, most would have ended
+PAGE_SECONDS = 1.0  # life of a page's job, which leaves no benchmark
 
 
 def test_kill_9_thirty_times(undisturbed, tmp_path, happened):
-    expected, lives = final(undisturbed.folder), lifetimes(undisturbed.folder)
+    seconds = shortest_lives(undisturbed.folder)
     workers = [
-        Worker(tmp_path / str(i), i, wanted, lives, expected) for i, wanted in enumerate(WANTED)
+        Worker(tmp_path / str(seed), seed, wanted, seconds, undisturbed)
+        for seed, wanted in enumerate(WANTED)
     ]
     with ThreadPoolExecutor(len(workers)) as pool:
         for finished in [pool.submit(worker.work) for worker in workers]:
             finished.result()
     kills = sum((worker.kills for worker in workers), Counter())
     assert kills == sum(map(Counter, WANTED), Counter())
-    rounds, resumable = (
-        sum(getattr(worker, name) for worker in workers) for name in ("rounds", "resumable")
-    )
     happened_to = {"snakemake": "Snakemake itself", "render": "rendering the images"}
     for victim, n in kills.items():
         after = "`--unlock`, then the same command" if victim == "snakemake" else "the same command"
@@ -93,13 +75,16 @@ def test_kill_9_thirty_times(undisturbed, tmp_path, happened):
             n,
             f"{after}: the undisturbed run's bytes",
         )
+    rounds = sum(worker.rounds for worker in workers)
+    resumable = sum(worker.resumable for worker in workers)
     print(
-        f"\n{kills.total()} kills in {rounds} runs; {resumable} times a checkpoint was there to go on from"
+        f"\n{kills.total()} kills in {rounds} runs; "
+        f"{resumable} times a checkpoint was there to go on from"
     )
 
 
-def lifetimes(folder: Path) -> dict[str, float]:
-    """stage -> seconds that its shortest job took, out of Snakemake's benchmarks."""
+def shortest_lives(folder: Path) -> dict[str, float]:
+    """Stage -> seconds of its shortest job, from Snakemake's benchmarks."""
     files = {
         "render": "results/data/pinhole-smoke/render/benchmark.tsv",
         "manifest": "results/data/pinhole-smoke/manifest/benchmark.tsv",
@@ -119,80 +104,93 @@ def checkpoints(workflow: Workflow) -> set[Path]:
 
 
 class Worker:
-    """Starts, kills and starts again until everything that it was told to kill has been killed."""
+    """Starts Snakemake, kills, and starts again until everything wanted has been killed.
+
+    Parameters
+    ----------
+    wanted : victim -> how often to kill it.
+    seconds : stage -> length of its shortest job.
+
+    Attributes
+    ----------
+    kills : victim -> how often it was killed.
+    resumable : kills after which a checkpoint was there to go on from.
+    rounds : runs from empty results.
+    """
 
     def __init__(
         self,
         folder: Path,
         seed: int,
         wanted: dict[str, int],
-        lives: dict[str, float],
-        expected: dict[str, bytes],
+        seconds: dict[str, float],
+        undisturbed: Workflow,
     ):
-        self.folder, self.random, self.wanted, self.lives, self.expected = (
-            folder,
-            random.Random(seed),
-            Counter(wanted),
-            lives,
-            expected,
-        )
+        self.folder, self.random = folder, random.Random(seed)
+        self.wanted, self.seconds, self.undisturbed = Counter(wanted), seconds, undisturbed
         self.kills, self.resumable, self.rounds = Counter(), 0, 0
 
     def work(self) -> None:
         while self.wanted - self.kills and self.rounds < ROUNDS:
             self.rounds += 1
-            self.round(prepared(self.folder / str(self.rounds)))
+            self.round(fresh_workflow(self.folder / str(self.rounds)))
 
     def round(self, workflow: Workflow) -> None:
-        """From empty results to Table 5, killing on the way."""
+        """One run from empty results to Table 5, with kills on the way."""
         for victim in (victim for victim in ORDER for _ in range(2)):
             if self.kills[victim] < self.wanted[victim] and not self.disturb(workflow, victim):
                 break
         workflow.run(*PAGES)
-        assert differing(final(workflow.folder), self.expected) == []
+        assert different_results(workflow, self.undisturbed) == []
 
     def disturb(self, workflow: Workflow, victim: str) -> bool:
-        """Give the command, and kill the first process of a kind some time into its life; whether there is something left to do.
+        """Give the command, and kill the first process of a kind some time into its life.
 
-        What ends before it can be killed is not counted.
+        A process that ends before it can be killed is not counted.
+
+        Returns
+        -------
+        Whether something was killed, so that there is something left to do.
         """
-        process = started(workflow, *PAGES)
-        watched = (
-            self.random.choice(["train", "finetune", "evaluate"])
-            if victim == "snakemake"
-            else victim
-        )
-        hit, seen = False, set()
-        while not hit and process.poll() is None:
-            new = [
-                pid
-                for pid, stage in jobs(process.pid).items()
-                if stage == watched and pid not in seen
-            ]
-            if new:
-                seen.add(new[0])
-                self.wait(workflow, watched, process)
-                hit = killed(process.pid if victim == "snakemake" else new[0])
-            time.sleep(0.02)
+        process = start(workflow, *PAGES)
+        hit = self.strike(workflow, victim, process)
         failed = process.wait(PATIENCE) != 0
-        assert hit or not failed, (workflow.folder / "said").read_text()
+        assert hit or not failed, said_by(workflow)
         if failed:
             self.kills[victim] += 1
             self.resumable += bool(checkpoints(workflow))
-            until(
-                lambda: not members(process.pid),
-                f"the end of all that Snakemake had started, {victim} killed",
-            )
+            ended = f"the end of all that Snakemake had started, {victim} killed"
+            wait_until(lambda: not processes_in(process.pid), ended)
             if victim == "snakemake":
                 workflow.run("--unlock")
         return failed
 
+    def strike(self, workflow: Workflow, victim: str, process: subprocess.Popen) -> bool:
+        """Wait for the victim and kill it. Returns False if Snakemake ended before."""
+        watched = victim  # Snakemake is killed while a job of a random stage runs
+        if victim == "snakemake":
+            watched = self.random.choice(["train", "finetune", "evaluate"])
+        hit, seen = False, set()
+        while not hit and process.poll() is None:
+            running = jobs_in(process.pid).items()
+            new = [pid for pid, stage in running if stage == watched and pid not in seen]
+            if new:
+                seen.add(new[0])
+                self.wait(workflow, watched, process)
+                hit = kill(process.pid if victim == "snakemake" else new[0])
+            time.sleep(0.02)
+        return hit
+
     def wait(self, workflow: Workflow, stage: str, process: subprocess.Popen) -> None:
-        """Some time of a job's life; half of the trainings until they have written a checkpoint, for most would die while they start."""
+        """Wait for some part of a job's life.
+
+        For half of the trainings: until they have written a checkpoint. Without that, most of them
+        would die while they start.
+        """
         if stage in ("train", "finetune") and self.random.random() < 0.5:
             before = checkpoints(workflow)
-            until(
+            wait_until(
                 lambda: process.poll() is not None or checkpoints(workflow) - before, "a checkpoint"
             )
         else:
-            time.sleep(self.random.uniform(0, LATEST * self.lives[stage]))
+            time.sleep(self.random.uniform(0, LATEST * self.seconds[stage]))

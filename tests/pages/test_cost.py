@@ -1,4 +1,4 @@
-"""results/plan.md: multiply-adds against published ones, hours against the paper's, rates that finished jobs measured."""
+"""results/plan.md: multiply-adds, hours and rates, against published and measured ones."""
 
 import json
 
@@ -11,7 +11,7 @@ from fixres.models.zoo import ZOO
 from fixres.pages import cost, costs
 from shared import ROOT
 
-# Multiply-adds of a forward pass as the networks' papers, or timm's results-imagenet.csv, give them.
+# Multiply-adds of a forward pass, from the networks' papers or timm's results-imagenet.csv.
 GIGA = {
     "resnet50": 4.1,
     "resnet50d": 4.35,
@@ -29,7 +29,10 @@ def test_multiply_adds_are_the_published_ones(network):
 
 
 def test_the_frontier_of_a_split():
-    """ResNet-50 at 224: 4.1 kB for the classifier, 401 kB for classifier and batch-norm (its input and the residual), in bf16."""
+    """ResNet-50 at 224, in bf16: 4.1 kB for the classifier, 401 kB with the last batch-norm.
+
+    The batch-norm needs its input and the residual.
+    """
     assert work.count("resnet50", ["classifier"]).frontier == 2 * 2048
     assert work.count("resnet50", ["batch-norm", "classifier"]).frontier == 2 * 2 * 2048 * 7 * 7
 
@@ -56,7 +59,10 @@ def only(content: dict, page: str) -> dict:
 
 
 def test_the_papers_own_hours_come_out(papers_scale, tmp_path):
-    """Table 7: 133.9 hours for k_train 224 on one V100, from whose step time the estimate starts; 120 epochs of 5005·512 crops."""
+    """Table 7: 133.9 hours for k_train 224 on one V100, 120 epochs of 5005·512 crops.
+
+    The estimate starts from the step time of the same V100.
+    """
     counter = costs.Costs(only(papers_scale, "table5"), tmp_path)
     assert counter.seconds("runs/imagenet/resnet50-k224") / 3600 == pytest.approx(133.9, rel=0.01)
     assert counter.seconds("runs/imagenet/resnet50-k128") < counter.seconds(
@@ -69,7 +75,7 @@ def test_the_papers_own_hours_come_out(papers_scale, tmp_path):
 
 
 def test_finished_jobs_measure_the_rate(papers_scale, tmp_path):
-    """One training done in a hundredth of the estimate: it costs nothing more, and the others like it a hundredth."""
+    """One training took a hundredth of the estimate: so will the others like it."""
     content = only(papers_scale, "table5")
     before = costs.Costs(content, tmp_path)
     done = tmp_path / "runs/imagenet/resnet50-k128"

@@ -267,7 +267,7 @@ ALL = [
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
-    """Each stands for one that the paper printed, once; the CSV, Markdown and HTML show all of them."""
+    """Each stands for one printed number, once; CSV, Markdown and HTML show all of them."""
     page = paper.plan_of(load(ROOT / "config.yaml")).resolved(f"pages/{name}")
     shown = page_numbers.cells(page)
     if name != "released":
@@ -319,7 +319,7 @@ def trends_of(
 
 
 def test_trends():
-    """By hand: pairs that the paper tells apart; another order beyond the noise; a cell that most of its pairs speak against."""
+    """By hand: pairs that the paper tells apart, another order beyond the noise, turned cells."""
     assert [p.turned for p in trends_of([1, 2, 3], [50.0, 60.0, 70.0])[0]] == [False] * 3
     pairs, cells = trends_of([10, 30, 20], [50.0, 60.0, 70.0])
     assert [(p.a, p.b) for p in pairs if p.turned] == [(1, 2)]
@@ -332,7 +332,10 @@ def test_trends():
 
 
 def test_the_summary_counts_every_cell(tmp_path):
-    """From CSVs of two pages: counts by source, the trends that differ, the largest first; a damaged CSV is named."""
+    """From CSVs of two pages: counts by source, and the trends that differ, largest first.
+
+    A damaged CSV is named.
+    """
     names = ["table5", "released"]
     for name in names:
         page = paper.plan_of(load(ROOT / "config.yaml")).resolved(f"pages/{name}")

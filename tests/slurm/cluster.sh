@@ -1,19 +1,23 @@
 #!/bin/bash
-# A SLURM on this machine alone, from Debian's packages, to try profiles/slurm on: munge, slurmctld, and two nodes, each a slurmd with two
-# pretended GPUs (null devices: SLURM counts them and sets CUDA_VISIBLE_DEVICES). Partition gpu is the first node, partition cpu both.
+# A SLURM on this machine alone, from Debian's packages, to try profiles/slurm on.
 #
-#   eval "$(tests/slurm/cluster.sh start)"     # as root; installs what is missing; prints the variables to set
+#   eval "$(tests/slurm/cluster.sh start)"     # as root
 #   snakemake tables --workflow-profile profiles/slurm --configfile configs/smoke.yaml
 #   tests/slurm/cluster.sh status
 #   tests/slurm/cluster.sh stop
 #   tests/slurm/cluster.sh start_node n1       # after its slurmd was killed
 #
-# Keys, configuration, state and logs lie in one folder (FIXRES_SLURM, default /tmp/fixres-slurm); nothing is written to /etc, and everything
-# listens on 127.0.0.1. Exit status 77: it cannot be started here; the reason is printed.
+# `start` installs the packages that are missing, starts the daemons and prints the variables to
+# set. Exit status 77: SLURM cannot be started here; the reason is printed.
+#
+# The daemons are munge, slurmctld and two slurmds. Each slurmd is a node with two pretended GPUs:
+# null devices, which SLURM counts and for which it sets CUDA_VISIBLE_DEVICES. Partition gpu is the
+# first node, partition cpu both. Everything listens on 127.0.0.1. Keys, configuration, state and
+# logs lie in one folder (FIXRES_SLURM, default /tmp/fixres-slurm). Nothing is written to /etc.
 set -euo pipefail
 
 folder=${FIXRES_SLURM:-/tmp/fixres-slurm}
-port=${FIXRES_SLURM_PORT:-16817} # and the two behind it
+port=${FIXRES_SLURM_PORT:-16817} # and the next two
 export SLURM_CONF=$folder/slurm.conf
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -24,11 +28,18 @@ cannot() {
 }
 
 install() {
+    local log=$folder/apt.log
     command -v slurmctld slurmd squeue munged >/dev/null && return
-    command -v apt-get >/dev/null || cannot "slurmctld, slurmd and munged are not installed, and there is no apt-get to install them with"
+    command -v apt-get >/dev/null || cannot "slurmctld, slurmd and munged are not installed," \
+        "and there is no apt-get to install them with"
     say "installing slurm-wlm and munge"
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge; } >"$folder/apt.log" 2>&1 \
-        || cannot "apt-get could not install slurm-wlm and munge: $(grep -m 1 '^E:' "$folder/apt.log" || tail -n 1 "$folder/apt.log")"
+    apt_install >"$log" 2>&1 || cannot "apt-get could not install slurm-wlm and munge:" \
+        "$(grep -m 1 '^E:' "$log" || tail -n 1 "$log")"
+}
+
+apt_install() {
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends slurm-wlm munge
 }
 
 configure() {
@@ -37,14 +48,18 @@ configure() {
     host=${host%%.*}
     rm -rf "$folder"/{state,bin,spool-*,gpu*,*.pid,*.log,jobs.txt}
     mkdir -p "$folder/state" "$folder/bin"
-    chmod 755 "$folder" # munge's socket must be reachable for every user
+    chmod 755 "$folder" # every user must reach munge's socket
     (umask 077 && head -c 1024 /dev/urandom >"$folder/munge.key")
-    mknod "$folder/gpu0" c 1 3 && mknod "$folder/gpu1" c 1 3 # as /dev/null: SLURM wants devices, and opens none
-    # The jobstep plugin takes every SLURM_* variable away from the srun inside a job; SLURM_CONF is one of them.
-    printf '#!/bin/sh\nSLURM_CONF=%s exec %s "$@"\n' "$SLURM_CONF" "$(command -v srun)" >"$folder/bin/srun"
+    # Copies of /dev/null: SLURM wants devices, but does not open them.
+    mknod "$folder/gpu0" c 1 3 && mknod "$folder/gpu1" c 1 3
+    # The jobstep plugin takes every SLURM_* variable away from the srun inside a job, so also
+    # SLURM_CONF. This srun sets it again.
+    printf '#!/bin/sh\nSLURM_CONF=%s exec %s "$@"\n' "$SLURM_CONF" "$(command -v srun)" \
+        >"$folder/bin/srun"
     chmod 755 "$folder/bin/srun"
-    # Nothing here needs cgroups or a database. Short timers, so that tests wait for work and not for SLURM; cred_expire is also how long
-    # a requeued job must wait. The nodes pretend more processors and memory than the machine has.
+    # Nothing here needs cgroups or a database. Timers are short, so that tests do not wait for
+    # SLURM. (cred_expire is also how long a requeued job must wait.) The nodes pretend to have more
+    # processors and memory than the machine has.
     cat >"$folder/slurm.conf" <<CONF
 ClusterName=fixres
 SlurmctldHost=$host(127.0.0.1)
@@ -87,15 +102,16 @@ NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 2))
 PartitionName=cpu Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=n1 MaxTime=INFINITE State=UP
 CONF
-    printf 'AutoDetect=off\nNodeName=n[1-2] Name=gpu File=%s/gpu[0-1]\n' "$folder" >"$folder/gres.conf"
+    printf 'AutoDetect=off\nNodeName=n[1-2] Name=gpu File=%s/gpu[0-1]\n' "$folder" \
+        >"$folder/gres.conf"
 }
 
 start_node() { slurmd -f "$SLURM_CONF" -N "$1"; }
 
 id_of() { cat "$folder/$1.pid" 2>/dev/null || echo none; }
-alive() { readlink "/proc/$(id_of "$1")/exe" >/dev/null; } # a zombie has none
+alive() { readlink "/proc/$(id_of "$1")/exe" >/dev/null; } # of a zombie the link cannot be read
 
-# Until a command succeeds, at most 30 seconds.
+# Repeat a command until it succeeds, for at most 30 seconds.
 until_true() {
     local end=$((SECONDS + 30))
     until "$@"; do
@@ -104,7 +120,8 @@ until_true() {
     done
 }
 
-ready() { ! alive slurmctld || [ "$(timeout 5 sinfo -h -N -p cpu -o %t 2>/dev/null | tr '\n' ' ')" = "idle idle " ]; }
+node_states() { timeout 5 sinfo -h -N -p cpu -o %t 2>/dev/null | tr '\n' ' '; }
+ready() { ! alive slurmctld || [ "$(node_states)" = "idle idle " ]; }
 no_jobs() { [ -z "$(timeout 5 squeue -h 2>/dev/null)" ]; }
 gone() { ! alive "$1"; }
 
@@ -117,8 +134,9 @@ start() {
     fi
     install
     configure
-    munged --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" --pid-file="$folder/munged.pid" \
-        --log-file="$folder/munged.log" --seed-file="$folder/munged.seed" 2>>"$folder/munged.log"
+    munged --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" \
+        --pid-file="$folder/munged.pid" --log-file="$folder/munged.log" \
+        --seed-file="$folder/munged.seed" 2>>"$folder/munged.log"
     slurmctld -f "$SLURM_CONF" -c
     until_true alive slurmctld
     start_node n1
@@ -132,7 +150,7 @@ start() {
     printf 'export SLURM_CONF=%q PATH=%q:$PATH\n' "$SLURM_CONF" "$folder/bin"
 }
 
-# Ends what this script started: by the process ids that the daemons wrote down.
+# End the daemons by the process ids that they wrote down.
 stop() {
     local name
     if alive slurmctld; then
@@ -154,5 +172,5 @@ status() {
 case ${1-} in
     start | stop | status) "$1" ;;
     start_node) start_node "${2:?which node: n1 or n2}" ;;
-    *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+    *) sed -n '2,/^set /s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;; # the comment at the top
 esac

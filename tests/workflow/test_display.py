@@ -95,6 +95,17 @@ def test_snakemakes_own_output_on_request(done):
     assert "Rendering results/table5.md" in text
 
 
+def test_the_report_opens_on_a_description_and_labels_every_item(done):
+    done.run("--report", "report.html", *PAGES, "results/table5.html")
+    text = (done.folder / "report.html").read_text()
+    assert "Where to start." in text
+    assert "The scale of this report: test." in text
+    labels = re.findall(r'"labels": ({[^}]*})', text)
+    assert [json.loads(x)["page"] for x in labels] == ["Table 5", "Figure 5"] or [
+        json.loads(x)["page"] for x in labels
+    ] == ["Figure 5", "Table 5"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (125, "2:05"), (3723, "1:02:03")]
 )

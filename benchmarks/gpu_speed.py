@@ -1,0 +1,273 @@
+"""Speed of the suite on one device, beside a plain torchvision loop. Part of gpu.py.
+
+Every measurement returns images per second. The clock is read at two moments at which the device
+has finished all its work; the steps before the first moment are warm-up and do not count.
+
+The plain loop is what a user would write: ImageFolder, v2 transforms, a DataLoader with as many
+workers, SGD, autocast and channels_last.
+"""
+
+import copy
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from fixres.data import loader, manifest, regions
+from fixres.jobs.device import Device, send
+from fixres.jobs.ranks import ALONE
+from fixres.models import zoo
+from fixres.models.adapt import adapt_last_layers
+from fixres.models.checkpoints import Checkpoints
+from fixres.stages import sgd, train
+
+CLASSES = 1000
+RECIPE = {
+    "epochs": 1,
+    "lr": 1e-5,  # any value would do: only the speed is measured
+    "schedule": "step",
+    "lr_step": 30,
+    "warmup": 0.0,
+    "momentum": 0.9,
+    "nesterov": False,
+    "weight_decay": 1e-4,
+    "label_smoothing": 0.0,
+    "cutmix": 0.0,
+    "repeated_augmentation": 1,
+}
+
+
+class Size(NamedTuple):
+    """How much is measured."""
+
+    resolutions: tuple[int, ...]  # crop resolutions, pixels
+    batch: int  # images of a global batch
+    micro: int  # images of a micro-batch
+    steps: int  # of one training
+    images: int  # of 500×375 pixels, half of them for training
+    squares: int  # images for the comparison of decoders
+
+
+class Trial(NamedTuple):
+    """What all measurements share."""
+
+    network: nn.Module  # ResNet-50, on the device
+    data: manifest.Manifest
+    device: Device
+    workers: int  # threads of the suite's loader, processes of the plain one
+    size: Size
+    folder: Path  # for checkpoints
+
+
+class Clock:
+    """Measures the time between two moments at which the device has finished all its work."""
+
+    def __init__(self, device: torch.device):
+        self.device, self.marks = device, []
+
+    def mark(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.marks.append(time.perf_counter())
+
+    def timed(self, stream: Iterable, warm: int, last: int) -> Iterator:
+        """Hand on the stream. Mark when entry `warm` is asked for, and when entry `last` is.
+
+        Between the two marks, exactly the entries from `warm` to `last` - 1 have been used.
+        """
+        for i, entry in enumerate(stream):
+            if i in (warm, last):
+                self.mark()
+            yield entry
+
+    @property
+    def seconds(self) -> float:
+        return self.marks[-1] - self.marks[0]
+
+
+def speeds(k: int, trial: Trial) -> dict:
+    """One row of the table of speeds, at k×k pixels: images/s."""
+    print(f"{k} px …", file=sys.stderr)
+    size = trial.size
+    paper, large = (training_config(k, size, micro) for micro in (size.micro, size.batch))
+    return {
+        "k": k,
+        f"training, micro-batches of {size.micro}": training(trial, paper),
+        f"training, of {size.batch}": training(trial, large),
+        "plain training": plain_training(k, trial),
+        "network alone": network_alone(k, trial, large),
+        "head alone": head_alone(k, trial, large),
+        "evaluation": evaluation(k, trial),
+        "plain evaluation": plain_evaluation(k, trial),
+        "loader alone, test DA": evaluation(k, trial, with_network=False),
+    }
+
+
+# --- the suite ------------------------------------------------------------------------------------
+
+
+def training_config(k: int, size: Size, micro: int) -> dict:
+    """The resolved configuration of a training of `size.steps` steps, as its job would read it."""
+    recipe = RECIPE | {
+        "batch_size": size.batch,
+        "micro_batch": micro,
+        "samples_per_epoch": size.batch * size.steps,
+    }
+    return {"seed": 0, "k_train": k, "recipe": recipe, "augmentation": {"name": "train DA"}}
+
+
+def fit(model: Callable, trained: nn.Module, stream: Iterable, config: dict, trial: Trial) -> float:
+    """Images/s of `sgd.fit`.
+
+    The first quarter of the steps is warm-up. The last step is left out: a checkpoint follows it.
+    """
+    clock, recipe = Clock(trial.device.device), config["recipe"]
+    batch = sgd.batching(recipe, ALONE, "benchmark")
+    steps = recipe["samples_per_epoch"] // recipe["batch_size"]
+    warm, last = max(steps // 4, 1) * batch.count, (steps - 1) * batch.count
+    checkpoints = Checkpoints(trial.folder / "checkpoints", "benchmark")
+    how = sgd.Optimisation(recipe, steps, batch, trial.device)
+    never = 1e9  # seconds between two checkpoints
+    sgd.fit(model, trained, lambda _: clock.timed(stream, warm, last), how, checkpoints, never)
+    checkpoints.clear()
+    return (last - warm) * batch.micro / clock.seconds
+
+
+def training(trial: Trial, config: dict) -> float:
+    """Base training, from image files to updated weights."""
+    data, device, network = trial.data, trial.device, trial.network
+    entry, batch = zoo.ZOO["resnet50"], sgd.batching(config["recipe"], ALONE, "benchmark")
+
+    def stream() -> Iterator[tuple]:
+        requests = train.requests(config, data, 0, batch, ALONE)
+        for [crops], [pixels] in loader.batches(
+            data, requests, "auto", trial.workers, device.device
+        ):
+            x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
+            yield (x,), send(torch.from_numpy(data.label[crops.views.image]).long(), device.device)
+
+    return fit(device.prepare(network.train()), network, stream(), config, trial)
+
+
+def random_input(k: int, n: int, device: torch.device) -> torch.Tensor:
+    """n random crops of k×k pixels on the device."""
+    return torch.randn(n, 3, k, k, device=device).to(memory_format=torch.channels_last)
+
+
+def network_alone(k: int, trial: Trial, config: dict) -> float:
+    """Training on one batch that stays on the device: the speed if loading were free."""
+    device, network, micro = trial.device, trial.network, config["recipe"]["micro_batch"]
+    x = random_input(k, micro, device.device)
+    entry = (x,), torch.arange(micro, device=device.device) % CLASSES
+    stream = itertools.repeat(entry)
+    return fit(device.prepare(network.train()), network, stream, config, trial)
+
+
+def head_alone(k: int, trial: Trial, config: dict) -> float:
+    """Fine-tuning of classifier + last batch-norm, on activations that stay on the device."""
+    device, micro = trial.device, config["recipe"]["micro_batch"]
+    tuned = copy.deepcopy(trial.network)
+    parts = adapt_last_layers(tuned, zoo.ZOO["resnet50"], ["batch-norm", "classifier"], k)
+    with torch.no_grad(), device.autocast():
+        shapes = parts.trunk(random_input(k, micro, device.device))
+    activations = tuple(torch.randn_like(a) for a in shapes)
+    stream = itertools.repeat((activations, torch.arange(micro, device=device.device) % CLASSES))
+    trained = nn.ModuleList(parts.trained)
+    return fit(device.prepare(parts.head), trained, stream, config, trial)
+
+
+def evaluation(k: int, trial: Trial, with_network: bool = True) -> float:
+    """Evaluation under test DA, from image files to predictions.
+
+    Without the network: from image files to crops on the device.
+    """
+    data, device, batch = trial.data, trial.device, trial.size.batch
+    entry, test_da = zoo.ZOO["resnet50"], regions.Augmentation("test DA")
+    model = device.prepare(trial.network.eval()) if with_network else None
+    count = len(data.rows("val")) // batch
+    rows, warm, last = data.rows("val")[: count * batch], max(count // 4, 1), count - 1
+
+    def requests() -> Iterator[list[loader.Crops]]:
+        for start in range(0, len(rows), batch):
+            chosen = rows[start : start + batch]
+            views = regions.views(test_da, k, chosen, data.height[chosen], data.width[chosen])
+            yield [loader.Crops(views, k)]
+
+    clock = Clock(device.device)
+    cut = loader.batches(data, requests(), "auto", trial.workers, device.device)
+    with torch.no_grad(), device.autocast():
+        for [crops], [pixels] in clock.timed(cut, warm, last):
+            x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
+            if model is not None:
+                model(x).float().topk(5)
+    return (last - warm) * batch / clock.seconds
+
+
+# --- the plain loop -------------------------------------------------------------------------------
+
+
+def plain_batches(k: int, trial: Trial, steps: int | None) -> Iterator[tuple]:
+    """Batches from ImageFolder, v2 transforms and a DataLoader, on the device.
+
+    Parameters
+    ----------
+    steps : batches of training images under train DA; None: all validation images under test DA.
+    """
+    device = trial.device.device
+    if steps:
+        split, crop = "train", [v2.RandomResizedCrop(k), v2.RandomHorizontalFlip()]
+    else:
+        split, crop = "val", [v2.Resize(regions.test_image_size(k)), v2.CenterCrop(k)]
+    to_float = [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True)]
+    transform = v2.Compose([*crop, *to_float, v2.Normalize(*zoo.IMAGENET)])
+    batches = torch.utils.data.DataLoader(
+        ImageFolder(trial.data.folder / split, transform),
+        trial.size.batch,
+        shuffle=bool(steps),
+        num_workers=trial.workers,
+        pin_memory=device.type == "cuda",
+        drop_last=True,
+        persistent_workers=True,
+    )
+    epochs = (entry for _ in itertools.count() for entry in batches) if steps else batches
+    for x, y in itertools.islice(epochs, steps):
+        x = x.to(device, non_blocking=True, memory_format=torch.channels_last)
+        yield x, y.to(device, non_blocking=True)
+
+
+def plain_training(k: int, trial: Trial) -> float:
+    """Training as a user would write it, from image files to updated weights."""
+    device, network, steps = trial.device, trial.network, trial.size.steps
+    clock, warm, last = Clock(device.device), max(steps // 4, 1), steps - 1
+    model = device.prepare(network.train())
+    optimiser = torch.optim.SGD(
+        network.parameters(), lr=RECIPE["lr"], momentum=0.9, weight_decay=1e-4
+    )
+    for x, y in clock.timed(plain_batches(k, trial, steps), warm, last):
+        with device.autocast():
+            loss = F.cross_entropy(model(x), y)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    optimiser.zero_grad()
+    return (last - warm) * trial.size.batch / clock.seconds
+
+
+def plain_evaluation(k: int, trial: Trial) -> float:
+    """Evaluation as a user would write it, from image files to predictions."""
+    device, batch = trial.device, trial.size.batch
+    count = len(trial.data.rows("val")) // batch
+    clock, warm, last = Clock(device.device), max(count // 4, 1), count - 1
+    model = device.prepare(trial.network.eval())
+    with torch.no_grad(), device.autocast():
+        for x, _ in clock.timed(plain_batches(k, trial, None), warm, last):
+            model(x).float().topk(5)
+    return (last - warm) * batch / clock.seconds

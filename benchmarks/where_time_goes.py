@@ -18,7 +18,12 @@ from tabulate import tabulate
 
 RESULTS = Path(__file__).parent.parent / "results"
 LINE = re.compile(r"cpu: total ([\d.]+) s, start-up ([\d.]+) s, main thread ([\d.]+) s")
-NAMES = {"train": "base training", "finetune": "fine-tuning", "evaluation": "evaluation"}
+NAMES = {
+    "train": "base training",
+    "finetune": "fine-tuning",
+    "match": "matching",
+    "evaluation": "evaluation",
+}
 
 
 def jobs() -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Both loaders cut exactly the RoCs of regions.py: against Pillow and torchvision, and against each other."""
+"""Both loaders cut exactly the RoCs of regions.py: as Pillow and torchvision, and as each other."""
 
 import numpy as np
 import pytest
@@ -26,29 +26,23 @@ def crops(
     epoch: int = 0,
     repeats=None,
 ) -> loader.Crops:
+    """The request of one resolution; of all images, unless some rows are given."""
     images = np.arange(len(data.path)) if images is None else np.asarray(images)
-    return loader.Crops(
-        regions.views(
-            augmentation, k, images, data.height[images], data.width[images], 0, epoch, repeats
-        ),
-        k,
-    )
+    h, w = data.height[images], data.width[images]
+    return loader.Crops(regions.views(augmentation, k, images, h, w, 0, epoch, repeats), k)
 
 
 def cut(data, *requests, name="pillow", threads=2) -> list[list[np.ndarray]]:
-    return [
-        [p.numpy() for p in pixels]
-        for _, pixels in loader.batches(data, list(requests), name, threads)
-    ]
+    """The pixels of every request, for each resolution."""
+    batches = loader.batches(data, list(requests), name, threads)
+    return [[p.numpy() for p in pixels] for _, pixels in batches]
 
 
 def difference(a: np.ndarray, b: np.ndarray, ring: int = 0) -> int:
+    """The largest difference of two crops in grey levels, without the outermost `ring` pixels."""
     inside = slice(ring, -ring or None)
-    return int(
-        np.abs(a[..., inside, inside, :].astype(int) - b[..., inside, inside, :].astype(int)).max(
-            initial=0
-        )
-    )
+    a, b = (x[..., inside, inside, :].astype(int) for x in (a, b))
+    return int(np.abs(a - b).max(initial=0))
 
 
 @pytest.mark.parametrize("name", LOADERS)
@@ -67,31 +61,26 @@ def test_test_da_is_torchvisions_transform(shapes, name, k):
 def test_the_released_test_transform_is_torchvisions_resize_by_height_and_padded_crop(
     shapes, name, k
 ):
-    """Resize((h, w')) + CenterCrop, which pads portraits with black, for every shape; beside the paper's transform from one decode.
+    """Resize((h, w')) + CenterCrop, which pads portraits with black, for every shape.
 
-    DALI may differ in the image's own outermost columns, where its filter repeats the edge and Pillow's is cut off.
+    The paper's transform is cut from the same decode and must not change. DALI may differ in the
+    image's outermost columns: there its filter repeats the edge, and Pillow's is cut off.
     """
-    released = regions.Augmentation("test DA", test_resize="released")
-    [[ours, paper]] = cut(
-        shapes,
-        [crops(shapes, released, k), crops(shapes, regions.Augmentation("test DA"), k)],
-        name=name,
-    )
-    [[alone]] = cut(shapes, [crops(shapes, regions.Augmentation("test DA"), k)], name=name)
+    released = crops(shapes, regions.Augmentation("test DA", test_resize="released"), k)
+    plain = crops(shapes, regions.Augmentation("test DA"), k)
+    [[ours, paper]] = cut(shapes, [released, plain], name=name)
+    [[alone]] = cut(shapes, [plain], name=name)
     assert np.array_equal(paper, alone)
     size, padded = regions.test_image_size(k), 0
     for i, file in enumerate(shapes.files(np.arange(len(shapes.path)))):
         with Image.open(file) as image:
-            resized = v2.functional.resize(
-                image.convert("RGB"), [size, max(int(size * image.width / image.height), 1)]
-            )
+            width = max(int(size * image.width / image.height), 1)
+            resized = v2.functional.resize(image.convert("RGB"), [size, width])
         expected = np.asarray(v2.functional.center_crop(resized, [k, k]))
         left = max((k - resized.width) // 2, 0)
         picture = slice(left, left + min(resized.width, k))
-        assert (
-            difference(np.delete(ours[i], picture, axis=1), np.delete(expected, picture, axis=1))
-            == 0
-        ), file
+        bars, expected_bars = (np.delete(x, picture, axis=1) for x in (ours[i], expected))
+        assert difference(bars, expected_bars) == 0, file
         ring = slice(picture.start + 1, picture.stop - 1) if name == "dali" else picture
         assert difference(ours[i][:, ring], expected[:, ring]) <= 1, file
         padded += resized.width < k
@@ -101,15 +90,17 @@ def test_the_released_test_transform_is_torchvisions_resize_by_height_and_padded
 @pytest.mark.parametrize("name", LOADERS)
 @pytest.mark.parametrize("k", [17, 64])
 def test_train_da_is_torchvisions_resized_crop(shapes, name, k):
-    """The same RoC through torchvision's resized_crop and horizontal_flip. DALI may differ on the outermost ring of pixels only."""
+    """The same RoC by torchvision's resized_crop and horizontal_flip.
+
+    DALI may differ only on the outermost ring of pixels.
+    """
     request = crops(shapes, regions.Augmentation("train DA"), k)
     [[ours]] = cut(shapes, [request], name=name)
     for i, file in enumerate(shapes.files(np.arange(len(shapes.path)))):
         x0, y0, x1, y1 = (int(v) for v in request.views.box[i])
         with Image.open(file) as image:
-            expected = v2.functional.resized_crop(
-                image.convert("RGB"), y0, x0, y1 - y0, x1 - x0, [k, k]
-            )
+            rgb = image.convert("RGB")
+        expected = v2.functional.resized_crop(rgb, y0, x0, y1 - y0, x1 - x0, [k, k])
         if request.views.flip[i]:
             expected = v2.functional.horizontal_flip(expected)
         ring = 1 if name == "dali" else 0
@@ -127,15 +118,16 @@ def test_a_moved_crop_is_a_crop_of_the_resized_image(shapes, name, augmentation)
         left = round(request.views.box[i, 0] * resized.width / shapes.width[i])
         top = round(request.views.box[i, 1] * resized.height / shapes.height[i])
         expected = np.asarray(resized)[top : top + 48, left : left + 48]
-        # DALI keeps fractions between its two passes where Pillow rounds: on noise that is 2 grey levels in a pixel or so.
-        assert difference(ours[i], expected[:, ::-1] if request.views.flip[i] else expected) <= (
-            2 if name == "dali" else 1
-        ), file
+        if request.views.flip[i]:
+            expected = expected[:, ::-1]
+        # Between its two passes DALI keeps fractions and Pillow rounds. On noise, that makes about
+        # one pixel differ by 2 grey levels.
+        assert difference(ours[i], expected) <= (2 if name == "dali" else 1), file
 
 
 @pytest.mark.parametrize("name", LOADERS)
 def test_on_a_cpu_nothing_is_loaded_while_the_network_computes(shapes, name):
-    """A job keeps no more cores busy than it was given."""
+    """So a job keeps no more cores busy than it was given."""
     requests = [[crops(shapes, regions.Augmentation("train DA"), 32, epoch=e)] for e in range(4)]
     asked = []
     cut_in_turn = loader.batches(shapes, (asked.append(r) or r for r in requests), name, threads=4)
@@ -159,13 +151,14 @@ def test_workers_and_prefetching_change_nothing(shapes):
 )
 @settings(max_examples=8, deadline=None)
 def test_any_batch_of_repeats_comes_back_in_its_order(shapes, name, images, more, k):
-    """Repeats of an image in a row, apart, or more of them than in the first batch: each crop is what it would be alone."""
-    requests = []
+    """Each crop is as if it were cut alone.
+
+    The repeats of an image stand in a row or apart, or are more than in the first batch.
+    """
+    augmentation, requests = regions.Augmentation("train DA"), []
     for batch in (images, more[: len(images)]):
         repeats = np.array([batch[:i].count(image) for i, image in enumerate(batch)])
-        requests.append(
-            [crops(shapes, regions.Augmentation("train DA"), k, batch, repeats=repeats)]
-        )
+        requests.append([crops(shapes, augmentation, k, batch, repeats=repeats)])
     together = cut(shapes, *requests, name=name)
     for request, [pixels] in zip(requests, together, strict=True):
         for i in range(len(request[0].views.image)):
@@ -180,7 +173,7 @@ def test_several_resolutions_share_one_decode(shapes, name):
     for k, pixels in zip((16, 32, 96), together[0], strict=True):
         [[alone]] = cut(shapes, [crops(shapes, da, k)], name=name)
         assert np.array_equal(pixels, alone)
-    layout = batch_layout._layout([crops(shapes, da, k) for k in (16, 32, 96)], [1, 1, 1])
+    layout = batch_layout.lay_out([crops(shapes, da, k) for k in (16, 32, 96)], [1, 1, 1])
     assert len(layout.images) == len(shapes.path)
 
 
@@ -217,9 +210,8 @@ def test_colour_jitter_is_torchvisions():
         expected = x[i]
         for operation in loader.PERMUTATIONS[order[i]].tolist():
             expected = operations[operation](expected, float(factors[i, operation]))
-        torch.testing.assert_close(
-            ours[i], expected, atol=2e-4, rtol=0
-        )  # torchvision rounds the grey weights to three digits
+        # torchvision rounds the grey weights to three digits.
+        torch.testing.assert_close(ours[i], expected, atol=2e-4, rtol=0)
 
 
 def test_normalisation(shapes):
@@ -227,8 +219,7 @@ def test_normalisation(shapes):
     [[pixels]] = cut(shapes, [request])
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.1)
     x = loader.to_device(torch.from_numpy(pixels), request.views, mean, std, torch.device("cpu"))
-    expected = v2.functional.normalize(
-        torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255, list(mean), list(std)
-    )
+    scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
+    expected = v2.functional.normalize(scaled, list(mean), list(std))
     torch.testing.assert_close(x, expected)
     assert x.is_contiguous(memory_format=torch.channels_last)

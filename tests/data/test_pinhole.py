@@ -1,4 +1,4 @@
-"""The rendered set and the manifest: §3.1's imaging model, determinism, and what is said of bad data."""
+"""The rendered set and its manifest: the imaging model of §3.1, determinism, bad data."""
 
 import hashlib
 import json
@@ -26,6 +26,7 @@ LOOK = {
 
 
 def files(folder):
+    """path -> content of every image."""
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*.jpg")}
 
 
@@ -37,7 +38,7 @@ def test_an_image_depends_on_its_own_number_alone(tmp_path):
 
 
 def test_images_are_those_that_they_have_always_been():
-    """A hash of 48 images and sizes, computed when there were 24 classes and no others."""
+    """A hash of 48 images and sizes, computed when the suite had only these 24 classes."""
     settings, h = SETTINGS | LOOK | {"seed": 0}, hashlib.sha256()
     for split in ("train", "val"):
         for index in range(24):
@@ -47,7 +48,8 @@ def test_images_are_those_that_they_have_always_been():
 
 
 def test_wrong_tags_change_where_images_are_filed_and_nothing_else(tmp_path):
-    """`mislabelled`: the same images, the given share of the training images under another class, none of the others."""
+    """`mislabelled`: the same images, but the given share of the training images under another
+    class."""
     clean = twins.items(SETTINGS | {"train_images": 4000})
     noisy = twins.items(SETTINGS | {"train_images": 4000, "mislabelled": 0.3})
     assert [(i.split, i.index, i.shows) for i in clean] == [
@@ -64,7 +66,7 @@ def test_wrong_tags_change_where_images_are_filed_and_nothing_else(tmp_path):
 
 
 def test_apparent_sizes_follow_the_imaging_model():
-    """§3.1.1: r = sqrt(HW) · r1, ln r1 normal; and the object really covers r² pixels (eq. 1's r × r)."""
+    """§3.1.1: r = sqrt(HW) · r1, and ln r1 is normal. The object really covers r × r pixels."""
     settings = SETTINGS | {"r1_largest": 10.0, "r1_median": 0.3, "r1_sigma": 0.2}
     logs, covered = [], []
     for index in range(400):
@@ -73,7 +75,7 @@ def test_apparent_sizes_follow_the_imaging_model():
     assert kstest((np.array(logs) - math.log(0.3)) / 0.2, "norm").pvalue > 0.001
     for silhouette in pinhole.SILHOUETTES:
         for r in (12.0, 30.0):
-            _, _, coverage = pinhole._shape_mask(pinhole.outline(silhouette) * r + 60, 120, 120)
+            _, _, coverage = pinhole.shape_mask(pinhole.outline(silhouette) * r + 60, 120, 120)
             covered.append(coverage.sum() / r**2)
     assert np.allclose(covered, 1, atol=0.1)
 
@@ -160,27 +162,10 @@ def test_bad_data_are_named(folder, how, expected):
 def test_the_job_says_it_in_one_message(folder, tmp_path_factory):
     spoil(folder, "truncated")
     out = tmp_path_factory.mktemp("out")
-    (out / "config.json").write_text(
-        json.dumps(
-            {
-                "stage": "manifest",
-                "source": "imagefolder",
-                "on_bad": "stop",
-                "checksums": "published",
-            }
-        )
-    )
-    result = fixres(
-        "manifest",
-        "--config",
-        out / "config.json",
-        "--root",
-        folder,
-        "--out",
-        out / "manifest.npz",
-        "--threads",
-        1,
-    )
+    config = {"stage": "manifest", "source": "imagefolder", "on_bad": "stop"}
+    (out / "config.json").write_text(json.dumps(config | {"checksums": "published"}))
+    paths = ["--config", out / "config.json", "--root", folder, "--out", out / "manifest.npz"]
+    result = fixres("manifest", *paths, "--threads", 1)
     assert result.returncode == 1
     assert "a b.jpg" in result.stderr
     assert "Traceback" not in result.stderr

@@ -15,13 +15,17 @@ sides = st.integers(1, 900)
 TRAIN_DA = regions.Augmentation("train DA", jitter=0.3)
 
 
+def resized_size(height: int, width: int, k: int) -> torch.Size:
+    """(height, width) of torchvision's Resize to the image size of test crop k."""
+    image = torch.empty(1, height, width, device="meta")
+    return v2.functional.resize(image, [regions.test_image_size(k)]).shape[1:]
+
+
 @given(height=sides, width=sides, k=st.integers(1, 500))
 @settings(max_examples=300, deadline=None)
 def test_the_test_transform_is_torchvisions_resize_and_centre_crop(height, width, k):
-    """The box, scaled to the resized image, is exactly what CenterCrop takes of what Resize gives."""
-    size = regions.test_image_size(k)
-    resized = v2.functional.resize(torch.empty(1, height, width, device="meta"), [size])
-    h, w = resized.shape[1:]
+    """The box, scaled to the resized image, is what CenterCrop cuts from Resize's image."""
+    h, w = resized_size(height, width, k)
     top, left = round((h - k) / 2.0), round((w - k) / 2.0)
     x0, y0, x1, y1 = regions.centre_boxes(np.array([height]), np.array([width]), k)[0]
     assert np.allclose([x0 * w / width, x1 * w / width], [left, left + k], atol=1e-6)
@@ -31,7 +35,7 @@ def test_the_test_transform_is_torchvisions_resize_and_centre_crop(height, width
 @given(height=sides, width=sides, k=st.integers(1, 500))
 @settings(max_examples=300, deadline=None)
 def test_the_released_transform_scales_the_height_and_pads_as_torchvision_does(height, width, k):
-    """The box and its place, against Resize((h, w')) and where CenterCrop puts an image of ones among zeros."""
+    """The box against Resize((h, w')); its place against CenterCrop of ones, padded with zeros."""
     size = regions.test_image_size(k)
     w = max(int(size * width / height), 1)
     [[x0, y0, x1, y1]] = regions.centre_boxes(
@@ -39,15 +43,12 @@ def test_the_released_transform_scales_the_height_and_pads_as_torchvision_does(h
     )
     [[left, top, right, bottom]] = regions.placed(np.array([height]), np.array([width]), k)
     crop = v2.functional.center_crop(torch.ones(1, size, min(w, k)), [k, k])[0]
+    y = round((size - k) / 2.0)
     assert (top, bottom) == (0, k)
     assert torch.equal(crop[0].nonzero()[:, 0], torch.arange(left, right))
     assert math.isclose((x1 - x0) * w / width, right - left, abs_tol=1e-6)
     assert math.isclose(x0 * w / width, round((w - k) / 2.0) if w > k else 0, abs_tol=1e-6)
-    assert np.allclose(
-        [y0 * size / height, y1 * size / height],
-        [round((size - k) / 2.0), round((size - k) / 2.0) + k],
-        atol=1e-6,
-    )
+    assert np.allclose([y0 * size / height, y1 * size / height], [y, y + k], atol=1e-6)
 
 
 @given(height=sides, width=sides, seed=st.integers(0, 2**32))
@@ -74,7 +75,7 @@ def test_a_random_roc_lies_in_the_image_and_keeps_its_area_and_aspect(height, wi
 
 
 def test_random_rocs_have_torchvisions_distribution():
-    """10,000 of ours beside 10,000 of torchvision's: same mean area, aspect and position, by a two-sample KS test."""
+    """10,000 of ours and 10,000 of torchvision's: area, aspect and position, by two-sample KS."""
     from scipy.stats import ks_2samp
 
     n, height, width = 10_000, 300, 400
@@ -85,13 +86,9 @@ def test_random_rocs_have_torchvisions_distribution():
     torch.manual_seed(0)
     image = torch.empty(3, height, width)
     transform = v2.RandomResizedCrop(10)
-    theirs = np.array(
-        [
-            [p[key] for key in ("top", "left", "height", "width")]
-            for p in (transform.make_params([image]) for _ in range(n))
-        ]
-    )
-    top, left, h, w = theirs.T
+    drawn = [transform.make_params([image]) for _ in range(n)]
+    keys = ("top", "left", "height", "width")
+    top, left, h, w = np.array([[p[key] for key in keys] for p in drawn]).T
     for a, b in [
         ((x1 - x0) * (y1 - y0), h * w),
         ((x1 - x0) / (y1 - y0), w / h),
@@ -133,7 +130,10 @@ def test_da2_moves_the_crop_over_the_full_horizontal_margin_and_no_other(height,
 )
 @settings(max_examples=200, deadline=None)
 def test_da2_flips_shifts_and_jitters_and_does_nothing_else(height, width, k, seed):
-    """Of the crop that test DA takes, each view is one moved sideways by whole pixels of the resized image, inside of it."""
+    """Each view is the crop of test DA, moved sideways by whole pixels of the resized image.
+
+    The crop stays inside the image.
+    """
     n = 8
     images, h, w = np.arange(n), np.full(n, height), np.full(n, width)
     drawn = regions.views(regions.Augmentation("test DA2", jitter=0.05), k, images, h, w, seed)
@@ -152,17 +152,17 @@ def test_da2_flips_shifts_and_jitters_and_does_nothing_else(height, width, k, se
 
 @pytest.mark.parametrize(("name", "axes"), [("test DA2", (0,)), ("resize + random crop", (0, 1))])
 def test_random_positions_are_torchvisions(name, axes):
-    """Every whole position of the margin, as often as RandomCrop takes it: both fit the uniform law by a chi-square test."""
+    """Every whole position of the margin is equally likely, as in RandomCrop.
+
+    The positions of both fit the uniform law by a chi-square test.
+    """
     from scipy.stats import chisquare
 
     n, height, width, k = 6000, 300, 420, 42
     images = np.arange(n)
-    box = regions.views(
-        regions.Augmentation(name), k, images, np.full(n, height), np.full(n, width), 1
-    ).box
-    resized = v2.functional.resize(
-        torch.empty(1, height, width, device="meta"), [regions.test_image_size(k)]
-    ).shape[1:]
+    heights, widths = np.full(n, height), np.full(n, width)
+    box = regions.views(regions.Augmentation(name), k, images, heights, widths, 1).box
+    resized = resized_size(height, width, k)
     torch.manual_seed(0)
     reference = [
         v2.RandomCrop(k).make_params([torch.empty(1, *resized, device="meta")]) for _ in range(n)
@@ -183,15 +183,15 @@ def test_random_positions_are_torchvisions(name, axes):
 def test_resize_and_random_crop_is_a_whole_crop_of_torchvisions_resized_image(
     height, width, k, seed
 ):
-    """Appendix D: of the image with shorter side floor(256/224 · k), a k×k crop at whole pixels, inside."""
+    """Appendix D: a k×k crop of the image with shorter side floor(256/224 · k).
+
+    It lies inside the image, at whole pixels.
+    """
     images, h, w = np.arange(4), np.full(4, height), np.full(4, width)
-    drawn = regions.views(
-        regions.Augmentation("resize + random crop", jitter=0.3), k, images, h, w, seed
-    )
+    augmentation = regions.Augmentation("resize + random crop", jitter=0.3)
+    drawn = regions.views(augmentation, k, images, h, w, seed)
     assert not drawn.cut
-    h, w = v2.functional.resize(
-        torch.empty(1, height, width, device="meta"), [regions.test_image_size(k)]
-    ).shape[1:]
+    h, w = resized_size(height, width, k)
     boxes = drawn.box * np.array([w / width, h / height] * 2)
     np.testing.assert_allclose(boxes, np.rint(boxes), atol=1e-6)
     x0, y0, x1, y1 = np.rint(boxes).T
@@ -219,7 +219,10 @@ def test_ten_crops_are_torchvisions(height, width, k):
 @given(height=sides, width=sides, k=st.integers(1, 300))
 @settings(max_examples=100, deadline=None)
 def test_ten_crops_of_the_released_transform_mirror_each_other(height, width, k):
-    """The last five are the first five of the mirror image, bars and all; each row of the image fills the same part of the crop."""
+    """The last five are the first five of the mirror image, with their black bars.
+
+    The image takes the same columns in the first five crops.
+    """
     cut = regions.ten_crops(np.array([0]), np.array([height]), np.array([width]), k, "released")
     x0, x1 = cut.box[:, 0], cut.box[:, 2]
     assert cut.flip.tolist() == [False] * 5 + [True] * 5
@@ -228,18 +231,16 @@ def test_ten_crops_of_the_released_transform_mirror_each_other(height, width, k)
     assert np.all(x0 >= -1e-9)
     assert np.all(x1 <= width * (1 + 1e-9))
     assert np.array_equal(k - cut.into[5:, 2], cut.into[:5, 0])
-    assert np.array_equal(
-        cut.into[:5], np.repeat(regions.placed(np.array([height]), np.array([width]), k), 5, axis=0)
-    )
+    place = regions.placed(np.array([height]), np.array([width]), k)
+    assert np.array_equal(cut.into[:5], np.repeat(place, 5, axis=0))
 
 
 def test_random_numbers_depend_on_nothing_but_their_coordinates():
     images, repeats = np.array([7, 3, 3, 900_000]), np.array([0, 0, 1, 2])
     together = sampling.uniforms(1, 4, images, repeats)
     for i in range(4):
-        assert np.array_equal(
-            together[i], sampling.uniforms(1, 4, images[i : i + 1], repeats[i : i + 1])[0]
-        )
+        [alone] = sampling.uniforms(1, 4, images[i : i + 1], repeats[i : i + 1])
+        assert np.array_equal(together[i], alone)
     assert len({row.tobytes() for row in together}) == 4
     assert not np.array_equal(together, sampling.uniforms(1, 5, images, repeats))
     assert not np.array_equal(together, sampling.uniforms(2, 4, images, repeats))
@@ -268,9 +269,8 @@ def test_order_draws_without_replacement_and_repeats_in_a_row(n, repeats, sample
         one_round = drawn[start : start + n]
         assert len(set(one_round.tolist())) == len(one_round)
     assert np.array_equal(image, np.repeat(drawn, repeats)[:samples])
-    assert (
-        len(set(zip(image.tolist(), repeat.tolist(), strict=True))) == samples
-    )  # never the same crop twice in an epoch
+    crops = set(zip(image.tolist(), repeat.tolist(), strict=True))
+    assert len(crops) == samples  # never the same crop twice in an epoch
 
 
 def test_the_papers_epoch():
@@ -292,7 +292,7 @@ def test_ranks_share_every_global_batch(world, steps):
 
 
 def test_expected_apparent_size_ratio():
-    """Eq. (5): F = 0.708 for areas from 0.08 to 1, and 0.81 at 224 → 224; the measured mean of eq. (4) agrees."""
+    """Eq. (5): F = 0.708 for areas from 0.08 to 1, so 0.81 at 224 → 224. A measured mean agrees."""
     assert math.isclose(regions.expected_size_ratio(224, 224), 0.8094, abs_tol=1e-4)
     n = 20_000
     u = sampling.uniforms(0, 0, np.arange(n), np.zeros(n, int))
@@ -317,7 +317,7 @@ def test_cutmix_boxes_lie_in_the_crop_and_their_share_is_counted(seed, step, k):
 
 
 def test_cutmix_is_drawn_as_published():
-    """As often as asked for; boxes distributed like those of timm's rand_bbox for λ ~ U(0, 1), by a two-sample KS test."""
+    """As often as asked for, with the boxes of timm's rand_bbox for λ ~ U(0, 1), by KS tests."""
     from scipy.stats import ks_2samp
     from timm.data.mixup import rand_bbox
 
@@ -336,7 +336,6 @@ def test_cutmix_is_drawn_as_published():
 
 
 def test_unknown_augmentation():
+    size = np.array([50])
     with pytest.raises(ValueError, match="expected 'train DA'"):
-        regions.views(
-            regions.Augmentation("test DA3"), 32, np.arange(1), np.array([50]), np.array([50])
-        )
+        regions.views(regions.Augmentation("test DA3"), 32, np.arange(1), size, size)

@@ -1,4 +1,7 @@
-"""The zoo: every name is the network, the weights and the layers that it says; every network trains, is fine-tuned and evaluates."""
+"""The zoo: every name is the network, the weights and the layers that it says.
+
+Every network trains, is fine-tuned and evaluates.
+"""
 
 import copy
 import subprocess
@@ -9,21 +12,15 @@ import torch
 from torch import nn
 
 from fixres.models import released, zoo
-from fixres.models.split import freeze
+from fixres.models.adapt import adapt_last_layers
 from shared import ENVIRONMENT, ROOT
 
 FULL = [name for name, entry in zoo.ZOO.items() if entry.stride == 32]
 TWINS = [name for name, entry in zoo.ZOO.items() if entry.stride == 8]
-LARGE = [
-    "resnext101_32x16d_wsl",
-    "resnext101_32x32d_wsl",
-    "resnext101_32x48d_wsl",
-]  # the same class as 32x8d; up to 3.3 GB each
-SAME = [
-    "resnet50_cutmix",
-    "resnet50_billion_224",
-    "resnet50_billion_160",
-]  # the same network as resnet50
+# The same class as 32x8d; up to 3.3 GB each.
+LARGE = ["resnext101_32x16d_wsl", "resnext101_32x32d_wsl", "resnext101_32x48d_wsl"]
+# The same network as resnet50.
+SAME = ["resnet50_cutmix", "resnet50_billion_224", "resnet50_billion_160"]
 LAYERS = [["classifier"], ["batch-norm", "classifier"], ["cells", "batch-norm", "classifier"]]
 SMALLEST = {"inception_resnet_v2": 96, "inceptionresnetq": 32}  # pixels; its stem does not pad
 
@@ -43,21 +40,23 @@ def outlines() -> dict[str, nn.Module]:
 
 
 def called(network: nn.Module, k: int) -> list[tuple[str, nn.Module, torch.Size]]:
-    """(name, module, shape of what it gives) of every module, in the order that one forward pass of a k×k crop ends them."""
-    order, hooks = [], []
-    for name, module in network.named_modules():
-        hooks.append(
-            module.register_forward_hook(
-                lambda m, _, out, name=name: order.append((name, m, out.shape))
-            )
-        )
+    """(name, module, shape of its output) of every module.
+
+    They stand in the order in which the forward pass of a k×k crop leaves them.
+    """
+    order = []
+
+    def note(name: str):
+        return lambda module, _, output: order.append((name, module, output.shape))
+
+    hooks = [m.register_forward_hook(note(name)) for name, m in network.named_modules()]
     network.eval()(torch.zeros(1, 3, k, k, device=next(network.parameters()).device))
     for hook in hooks:
         hook.remove()
     return order
 
 
-# --- names -------------------------------------------------------------------------------------------------------------------
+# --- names --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -77,18 +76,24 @@ def called(network: nn.Module, k: int) -> list[tuple[str, nn.Module, torch.Size]
     ],
 )
 def test_parameters_are_the_papers(outlines, name, millions):
-    """Table 2's column; the paper cuts off where it should round, and counts 32x16d and 32x32d half a percent lower."""
+    """Table 2's column.
+
+    The paper cuts off where it should round, and counts 32x16d and 32x32d half a percent lower.
+    """
     assert zoo.ZOO[name].parameters == millions
-    assert sum(p.numel() for p in outlines[name].parameters()) / 1e6 == pytest.approx(
-        millions, rel=0.01
-    )
+    counted = sum(p.numel() for p in outlines[name].parameters())
+    assert counted / 1e6 == pytest.approx(millions, rel=0.01)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, entry in zoo.ZOO.items() if "timm" in (entry.source or {})]
-)
+FROM_TIMM = [name for name, entry in zoo.ZOO.items() if "timm" in (entry.source or {})]
+
+
+@pytest.mark.parametrize("name", FROM_TIMM)
 def test_a_timm_name_loads_the_weights_that_it_says(outlines, name):
-    """timm's own record of the name: architecture, tag, where it downloads from, normalisation, resolution, licence; and all its keys."""
+    """timm's own record of the name, and all its keys.
+
+    The record: architecture, tag, address, normalisation, resolution, licence.
+    """
     import timm
 
     entry, source = zoo.ZOO[name], zoo.ZOO[name].source["timm"]
@@ -146,11 +151,23 @@ def test_the_authors_released_weights():
 
 
 def test_planning_needs_no_torch():
-    code = "import sys, fixres.models.zoo; assert not {'torch', 'timm', 'torchvision'} & set(sys.modules)"
+    heavy = "{'torch', 'timm', 'torchvision'}"
+    code = f"import sys, fixres.models.zoo; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env=ENVIRONMENT)
 
 
-# --- layers ------------------------------------------------------------------------------------------------------------------
+def test_weights_depend_on_the_seed_alone():
+    torch.manual_seed(5)
+    a = zoo.build("resnet10q", 5, 1).state_dict()
+    torch.manual_seed(6)
+    state = torch.get_rng_state()
+    b = zoo.build("resnet10q", 5, 1).state_dict()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(a[n], b[n]) for n in a)
+    assert not torch.equal(zoo.build("resnet10q", 5, 2).conv1.weight, a["conv1.weight"])
+
+
+# --- layers -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", zoo.ZOO)
@@ -197,24 +214,19 @@ def test_a_twin_is_of_the_same_class(outlines, name):
     """Stride 8 for 32, the same normalisation, the same layers by name, cells of the same kind."""
     entry = zoo.ZOO[name]
     twin = zoo.ZOO[entry.twin]
-    assert (twin.stride, twin.mean, twin.std, twin.classifier) == (
-        8,
-        entry.mean,
-        entry.std,
-        entry.classifier,
-    )
+    assert (twin.stride, twin.mean, twin.std) == (8, entry.mean, entry.std)
+    assert twin.classifier == entry.classifier
     assert abs(4 * twin.native - entry.native) <= 16 or name == "resnet50_billion_160"
     if entry.twin == "resnet10q":
         return
     full, small = outlines[name], outlines[entry.twin]
     kinds = {type(full.get_submodule(cell)) for cell in entry.cells}
     assert kinds <= {type(module) for module in small.modules()}
-    assert sum(p.numel() for p in small.parameters()) < 0.02 * sum(
-        p.numel() for p in full.parameters()
-    )
+    sizes = [sum(p.numel() for p in network.parameters()) for network in (small, full)]
+    assert sizes[0] < 0.02 * sizes[1]
 
     def dropout(network: nn.Module) -> float:
-        """The share of values that is dropped before the classifier, as a layer or as a function."""
+        """The share of values dropped before the classifier, by a layer or by a function."""
         layers = [m.p for m in network.modules() if isinstance(m, nn.Dropout)]
         return layers[-1] if layers else getattr(network, "drop_rate", 0.0)
 
@@ -222,11 +234,14 @@ def test_a_twin_is_of_the_same_class(outlines, name):
         assert dropout(small) == dropout(full)
 
 
-# --- training, fine-tuning, evaluation --------------------------------------------------------------------------------------
+# --- training, fine-tuning, evaluation ----------------------------------------------------------
 
 
 def step(model, inputs: tuple[torch.Tensor, ...], parameters: list[nn.Parameter]) -> None:
-    """One small step down the gradient's sign: no gradient of a random network is too small or too large for it."""
+    """One small step down the gradient's sign.
+
+    The gradient of a random network may be very small or very large.
+    """
     gradients = torch.autograd.grad(model(*inputs).float().square().mean(), parameters)
     with torch.no_grad():
         for p, g in zip(parameters, gradients, strict=True):
@@ -247,24 +262,27 @@ def allowed(network: nn.Module, name: str, layers: list[str]) -> set[str]:
 
 @pytest.mark.parametrize("name", [name for name in zoo.ZOO if name not in {*LARGE, *SAME}])
 def test_trains_fine_tunes_and_evaluates(name):
-    """One step of each, from random weights; what is frozen stays bit for bit, parameters and statistics."""
+    """One step of each, from random weights.
+
+    Frozen parameters and frozen statistics stay bit for bit.
+    """
     network, entry = zoo.build(name, 5, seed=1), zoo.ZOO[name]
     k = SMALLEST.get(name, 2 * entry.stride)
     x = torch.randn(2, 3, k, k).contiguous(memory_format=torch.channels_last)
     torch.manual_seed(0)  # dropout
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # one step, and the statistics are this batch's: random weights do not blow up in eval mode
+            # After one step the statistics are this batch's: random weights do not blow up later.
+            module.momentum = 1.0
     step(network.train(), (x,), list(network.parameters()))
     for layers in LAYERS:
         before = {n: t.clone() for n, t in network.state_dict().items()}
-        parts = freeze(network, layers, entry, "affine+statistics")
-        trained = nn.ModuleList(parts.modules)
+        parts = adapt_last_layers(network, entry, layers, k)
+        trained = nn.ModuleList(parts.trained)
         parameters = [p for p in network.parameters() if p.requires_grad]
         assert {id(p) for p in trained.parameters()} == {id(p) for p in parameters}
-        assert len(trained.state_dict()) == len(
-            {t.data_ptr() for t in trained.state_dict().values()}
-        )  # nothing is listed twice
+        tensors = trained.state_dict().values()
+        assert len(tensors) == len({t.data_ptr() for t in tensors})  # nothing is listed twice
         with torch.no_grad():
             frontier = parts.trunk(x)
         kept = [a.clone() for a in frontier]
@@ -289,28 +307,27 @@ def test_the_widest_networks_train_and_split_without_their_numbers(outlines, nam
     x = torch.zeros(2, 3, 64, 64, device="meta")
     step(network.train().requires_grad_(True), (x,), list(network.parameters()))
     for layers in LAYERS:
-        parts = freeze(network, layers, entry, "affine+statistics")
+        parts = adapt_last_layers(network, entry, layers, 64)
         parameters = [p for p in network.parameters() if p.requires_grad]
         with torch.no_grad():
             frontier = parts.trunk(x)
         step(parts.head, frontier, parameters)
         may = allowed(network, name, layers)
-        assert {n for n, p in network.named_parameters() if p.requires_grad} == {
-            n for n, _ in network.named_parameters() if any(n.startswith(f"{m}.") for m in may)
-        }
+        changing = {n for n, p in network.named_parameters() if p.requires_grad}
+        named = {n for n, _ in network.named_parameters()}
+        assert changing == {n for n in named if any(n.startswith(f"{m}.") for m in may)}
         training = {n for n, m in network.named_modules() if m.training}
-        assert {
-            n for n in training if not any(n == m or n.startswith(f"{m}.") for m in may)
-        } == set()
+        inside = {n for n in training if any(n == m or n.startswith(f"{m}.") for m in may)}
+        assert training - inside == set()
 
 
 @pytest.mark.parametrize("name", ["pnasnetq", "senet14q"])  # dropout as a layer, and as a function
 @pytest.mark.parametrize("layers", LAYERS)
 def test_dropout_before_the_classifier_is_active_while_it_trains(name, layers):
     network = zoo.build(name, 5, seed=1)
-    parts = freeze(network, layers, zoo.ZOO[name], "affine+statistics")
+    parts = adapt_last_layers(network, zoo.ZOO[name], layers, 32)
     frontier = parts.trunk(torch.randn(8, 3, 32, 32))
-    for module in parts.modules:
+    for module in parts.trained:
         module.eval()
     with torch.no_grad():
         a, b = parts.head(*frontier), parts.head(*frontier)
@@ -326,7 +343,7 @@ def test_twins_are_small_enough_for_two_cores():
         assert sum(p.numel() for p in zoo.outline(name, 24).parameters()) < 400_000
 
 
-# --- the documentation -------------------------------------------------------------------------------------------------------
+# --- the documentation --------------------------------------------------------------------------
 
 
 def test_the_documented_table_is_the_zoo():
@@ -344,5 +361,5 @@ def test_the_documented_way_to_add_a_network(monkeypatch):
     assert called(zoo.outline(name, 1000), 96)[-1][2] == (1, 1000)
     network = zoo.build(name, 5, 0)
     for layers in LAYERS:
-        parts = freeze(network, layers, zoo.ZOO[name], "affine+statistics")
+        parts = adapt_last_layers(network, zoo.ZOO[name], layers, 64)
         parts.head(*parts.trunk(torch.zeros(2, 3, 64, 64))).sum().backward()

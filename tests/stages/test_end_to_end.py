@@ -1,4 +1,7 @@
-"""From a dataset's archives to a fine-tuned accuracy, for each of the six sources: every job in turn, on a twin in the official layout."""
+"""From the archives of a dataset to a fine-tuned accuracy: every job in turn, for six sources.
+
+The archives are twins: images that the suite rendered, in the official layout of the dataset.
+"""
 
 import json
 
@@ -8,7 +11,8 @@ import pytest
 from fixres.config import Pinhole
 from fixres.data import manifest
 from fixres.data.rendered import twins
-from fixres.stages import evaluate, finetune, manifest, train
+from fixres.stages import evaluate, finetune, train
+from fixres.stages import manifest as list_images
 
 SOURCES = ["imagenet", "cars", "cub", "flowers", "pets", "birdsnap"]
 IMAGES = Pinhole(
@@ -60,11 +64,8 @@ def test_from_archives_to_a_fine_tuned_accuracy(tmp_path, source):
     run(list_images, tmp_path, "manifest", listing, "--root", given, "--out", data)
     assert {p: p.stat().st_mtime_ns for p in given.rglob("*")} == before
 
-    images, base, adapted = (
-        ["--manifest", data],
-        tmp_path / "base" / "weights.safetensors",
-        tmp_path / "adapted" / "weights.safetensors",
-    )
+    images = ["--manifest", data]
+    base, adapted = (tmp_path / name / "weights.safetensors" for name in ("base", "adapted"))
     training = {
         "stage": "train",
         "k_train": 24,
@@ -79,17 +80,9 @@ def test_from_archives_to_a_fine_tuned_accuracy(tmp_path, source):
         "recipe": RECIPE | FINETUNE,
         "augmentation": {"name": "test DA"},
     }
-    run(
-        finetune,
-        tmp_path,
-        "adapted",
-        NETWORK | tuning | {"layers": ["batch-norm", "classifier"]},
-        *images,
-        "--weights",
-        base,
-        "--out",
-        adapted,
-    )
+    layers = {"layers": ["batch-norm", "classifier"]}
+    start = ["--weights", base]
+    run(finetune, tmp_path, "adapted", NETWORK | tuning | layers, *images, *start, "--out", adapted)
     measuring = {
         "stage": "evaluate",
         "network": "resnet10q",
@@ -98,14 +91,12 @@ def test_from_archives_to_a_fine_tuned_accuracy(tmp_path, source):
         "test_resize": "paper",
     }
     metrics = tmp_path / "evaluation" / "metrics.json"
-    run(
-        evaluate, tmp_path, "evaluation", measuring, *images, "--weights", adapted, "--out", metrics
-    )
+    start = ["--weights", adapted]
+    run(evaluate, tmp_path, "evaluation", measuring, *images, *start, "--out", metrics)
 
     read, measured = manifest.load(data), json.loads(metrics.read_text())
     assert measured["images"] == len(read.rows("val"))
-    assert len(np.unique(read.label)) == (
-        3 if source == "birdsnap" else 4
-    )  # its twin lacks a class, as its copies do
+    # The twin of Birdsnap lacks a class, as the copies of Birdsnap do.
+    assert len(np.unique(read.label)) == (3 if source == "birdsnap" else 4)
     assert any("rendered by this suite" in note for note in measured["notes"])
     assert measured["k_test"]["32"]["top1"] > 70

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Which image is decoded for which crops of a batch: each image once, for all its crops."""
 
 import math
 from collections import Counter
@@ -10,32 +10,38 @@ from fixres.data.regions import Views
 
 
 class Crops(NamedTuple):
-    """One resolution of one batch: n crops of k×k pixels."""
+    """The crops of one resolution in a batch: n crops of k×k pixels.
+
+    A batch is requested as a list of these, one for each resolution.
+    """
 
     views: Views
     k: int
 
 
-# --- which image is decoded for which crops -------------------------------------------------------------------------------------
-
-
 class Layout(NamedTuple):
-    """A batch seen from its images: each is decoded once and cut into up to `slots` crops of every resolution."""
+    """A batch, arranged by image.
+
+    Each image is decoded once and has some slots for every resolution; a slot is one crop.
+    """
 
     images: np.ndarray  # (m,) row of the manifest
-    crops: list[
-        np.ndarray
-    ]  # for each resolution (m, slots): which crop of the request; -1: the slot is unused
+    # For each resolution (m, slots): which crop of the request; -1 where the slot is unused.
+    crops: list[np.ndarray]
 
 
-def _slots(request: list[Crops]) -> list[int]:
-    """For each resolution, how many crops of one image the request holds at most."""
+def count_slots(request: list[Crops]) -> list[int]:
+    """For each resolution, the largest number of crops that one image has in the request."""
     return [max(Counter(views.image.tolist()).values()) for views, _ in request]
 
 
-def _layout(request: list[Crops], slots: list[int]) -> Layout:
-    """Images in order of appearance; one with more crops than slots (an image drawn twice) is listed again."""
-    wanted: dict[int, list[list[int]]] = {}
+def lay_out(request: list[Crops], slots: list[int]) -> Layout:
+    """Arrange a request by image, with `slots[i]` slots for resolution i.
+
+    Images stand in their order of appearance. An image with more crops than slots (because it was
+    drawn twice) is listed again.
+    """
+    wanted: dict[int, list[list[int]]] = {}  # image -> for each resolution, its crops
     for which, (views, _) in enumerate(request):
         for row, image in enumerate(views.image.tolist()):
             wanted.setdefault(image, [[] for _ in request])[which].append(row)

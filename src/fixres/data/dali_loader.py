@@ -1,4 +1,4 @@
-"""TODO."""
+"""The DALI loader: one graph that decodes each image once and cuts all its crops."""
 
 import itertools
 import os
@@ -10,29 +10,100 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from fixres.data.batch_layout import Crops, Layout, _layout, _slots
-from fixres.data.listed_files import Listed
+from fixres.data.batch_layout import Crops, Layout, count_slots, lay_out
+from fixres.data.listed_files import ListedFiles
 from fixres.data.manifest import Manifest
 from fixres.jobs import JobError
 from fixres.jobs.device import send
 
-# --- DALI --------------------------------------------------------------------------------------------------------------------
+
+def dali_batches(
+    manifest: Manifest,
+    requests: Iterable[list[Crops]],
+    threads: int,
+    ahead: int,
+    device: torch.device,
+) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
+    """`loader.batches` with DALI; `ahead` is the number of batches in work at once.
+
+    The first request fixes the graph: its resolutions and the slots of an image.
+    """
+    stream = iter(requests)
+    first = next(stream, None)
+    if first is None:
+        return
+    slots_per_image = count_slots(first)
+    slots = [
+        Slot(k, views.cut, views.into is not None)
+        for (views, k), n in zip(first, slots_per_image, strict=True)
+        for _ in range(n)
+    ]
+    batch_size = max(len(views.image) for views, _ in first)
+    in_work: deque[tuple[list[Crops], Layout]] = deque()
+    listed = ListedFiles(manifest)
+
+    def feed() -> Iterator[tuple]:
+        for request in itertools.chain([first], stream):
+            layout = lay_out(request, slots_per_image)
+            listed.compare(layout.images, pool)
+            in_work.append((request, layout))
+            yield _graph_inputs(manifest, request, layout)
+
+    pipeline = _pipeline(feed(), slots, batch_size, threads, ahead, device)
+    with ThreadPoolExecutor(threads) as pool:
+        while True:
+            # The outputs belong to torch's stream: its kernels wait for DALI's, and DALI takes the
+            # memory back only after them.
+            queue = torch.cuda.current_stream(device) if device.type == "cuda" else None
+            try:
+                outputs = pipeline.run(queue)
+            except StopIteration:
+                return
+            except JobError:  # of `feed`; it is a RuntimeError, too
+                raise
+            except RuntimeError as error:
+                _, layout = in_work[0]
+                raise _unreadable(manifest.files(layout.images), error) from None
+            request, layout = in_work.popleft()
+            yield request, _crops_of(outputs, layout, device)
+
+
+def _unreadable(files: list[str], error: RuntimeError) -> JobError:
+    """The error for a batch that DALI cannot load.
+
+    DALI names no file. So the message names the missing files, or, if none is missing, all files
+    of the batch.
+    """
+    bad = [file for file in files if not os.path.isfile(file)] or files
+    names = "\n  ".join(bad[:10])
+    return JobError(
+        f"one of these {len(bad)} files cannot be loaded; "
+        "they were whole when the manifest was built: restore them\n"
+        f"  {names}\nDALI says: {str(error).strip().splitlines()[0]}"
+    )
+
+
+# --- the graph ----------------------------------------------------------------------------------
 
 
 class Slot(NamedTuple):
     """One crop of each image of a batch."""
 
     k: int
-    cut: bool  # cut, then resize; else the other way round
-    placed: bool  # in a rectangle of the crop, with black around it
+    cut: bool  # True: cut, then resize. False: resize, then cut
+    placed: bool  # the RoC fills only a rectangle of the crop, with black around it
 
     @property
     def inputs(self) -> int:
-        """What the graph reads for it: start and end of the RoC, flip; where it is placed, its size and place in the crop."""
+        """How many inputs the graph reads for this slot.
+
+        Three are the start of the RoC, its end, and whether to flip. A placed slot has two more:
+        the size of the rectangle, and its place in the crop.
+        """
         return 5 if self.placed else 3
 
 
-def _dali_pipeline(
+def _pipeline(
     source: Iterator,
     slots: list[Slot],
     batch_size: int,
@@ -40,23 +111,19 @@ def _dali_pipeline(
     ahead: int,
     device: torch.device,
 ):
-    """The graph: read, decode once, then one cut and one resize for each slot of an image."""
+    """The graph: read, decode once, then cut and resize for each slot of an image."""
     from nvidia.dali import fn, pipeline_def, types
 
-    mixed = device.type == "cuda"
-    device_id = (device.index or 0) if mixed else None
-
-    turns = {
-        "exec_async": ahead > 1,
-        "exec_pipelined": ahead > 1,
-    }  # off: no thread of DALI's own but the workers
+    on_gpu = device.type == "cuda"
+    pipelined = ahead > 1  # False: DALI has no thread of its own beside its workers
 
     @pipeline_def(
         batch_size=batch_size,
         num_threads=threads,
-        device_id=device_id,
+        device_id=(device.index or 0) if on_gpu else None,
         prefetch_queue_depth=ahead,
-        **turns,
+        exec_async=pipelined,
+        exec_pipelined=pipelined,
     )
     def graph():
         files, *geometry = fn.external_source(
@@ -64,122 +131,69 @@ def _dali_pipeline(
         )
         image = fn.decoders.image(
             fn.io.file.read(files),
-            device="mixed" if mixed else "cpu",
+            device="mixed" if on_gpu else "cpu",
             output_type=types.RGB,
-            adjust_orientation=False,  # neither ImageFolder nor Pillow's open() turns images by their EXIF tag
-            jpeg_fancy_upsampling=True,  # on the GPU: the chroma filter that libjpeg uses
+            adjust_orientation=False,  # ImageFolder and Pillow do not turn images by EXIF either
+            jpeg_fancy_upsampling=True,  # on the GPU: the same chroma filter as libjpeg
         )
-        resize = {"interp_type": types.INTERP_LINEAR, "antialias": True}
-        crops = []
-        for slot in slots:
-            start, end, flip, *place = (geometry.pop(0) for _ in range(slot.inputs))
-            size = place[0] if slot.placed else [slot.k, slot.k]
-            if slot.cut:
-                crop = fn.resize(
-                    fn.slice(image, start=start, end=end, axes=[0, 1]), size=size, **resize
-                )
-            else:
-                crop = fn.resize(
-                    image, size=size, roi_start=start, roi_end=end, roi_relative=False, **resize
-                )
-            if slot.placed:
-                around = {"axes": [0, 1], "out_of_bounds_policy": "pad", "fill_values": 0}
-                crop = fn.slice(crop, start=place[1], shape=[slot.k, slot.k], **around)
-            crops.append(fn.flip(crop, horizontal=flip))
-        return tuple(crops)
+        return tuple(
+            _cut(image, slot, *(geometry.pop(0) for _ in range(slot.inputs))) for slot in slots
+        )
 
     return graph()
 
 
-def _dali_feed(manifest: Manifest, request: list[Crops], layout: Layout) -> tuple:
+def _cut(image, slot: Slot, start, end, flip, size=None, anchor=None):
+    """The nodes of the graph for one slot; the last five arguments are the inputs of the slot."""
+    from nvidia.dali import fn, types
+
+    resize = {
+        "size": size if slot.placed else [slot.k, slot.k],
+        "interp_type": types.INTERP_LINEAR,
+        "antialias": True,
+    }
+    if slot.cut:
+        crop = fn.resize(fn.slice(image, start=start, end=end, axes=[0, 1]), **resize)
+    else:
+        crop = fn.resize(image, roi_start=start, roi_end=end, roi_relative=False, **resize)
+    if slot.placed:
+        crop = fn.slice(
+            crop,
+            start=anchor,
+            shape=[slot.k, slot.k],
+            axes=[0, 1],
+            out_of_bounds_policy="pad",
+            fill_values=0,
+        )
+    return fn.flip(crop, horizontal=flip)
+
+
+# --- from a request to the inputs of the graph, and from its outputs to crops --------------------
+
+
+def _graph_inputs(manifest: Manifest, request: list[Crops], layout: Layout) -> tuple:
     """What the graph reads for one batch: the files, then the inputs of every slot."""
-    feed: list = [[np.frombuffer(os.fsencode(f), np.uint8) for f in manifest.files(layout.images)]]
+    files = [np.frombuffer(os.fsencode(file), np.uint8) for file in manifest.files(layout.images)]
+    inputs: list = [files]
     for (views, _), crops in zip(request, layout.crops, strict=True):
-        # An unused slot cuts some crop's rectangle of the image's own first slot; it is dropped in `_assemble`.
+        # An unused slot repeats the crop in the image's first slot; `_crops_of` drops the result.
         rows = np.where(crops >= 0, crops, crops[:, :1])
         boxes = views.box.astype(np.int32 if views.cut else np.float32)[rows]
         flips = views.flip.astype(np.int32)[rows]
         for slot in range(crops.shape[1]):
             x0, y0, x1, y1 = boxes[:, slot].T
-            feed += [
-                list(np.stack([y0, x0], axis=1)),
-                list(np.stack([y1, x1], axis=1)),
-                list(flips[:, slot]),
-            ]
+            start, end = np.stack([y0, x0], axis=1), np.stack([y1, x1], axis=1)
+            inputs += [list(start), list(end), list(flips[:, slot])]
             if views.into is not None:
                 x0, y0, x1, y1 = views.into[rows[:, slot]].T
-                feed += [
-                    list(np.stack([y1 - y0, x1 - x0], axis=1).astype(np.float32)),
-                    list(np.stack([-y0, -x0], axis=1).astype(np.int32)),
-                ]
-    return tuple(feed)
+                size = np.stack([y1 - y0, x1 - x0], axis=1).astype(np.float32)
+                anchor = np.stack([-y0, -x0], axis=1).astype(np.int32)
+                inputs += [list(size), list(anchor)]
+    return tuple(inputs)
 
 
-def _dali_batches(
-    manifest: Manifest,
-    requests: Iterable[list[Crops]],
-    threads: int,
-    ahead: int,
-    device: torch.device,
-) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
-    stream = iter(requests)
-    first = next(stream, None)
-    if first is None:
-        return
-    slots = _slots(first)
-    under_way: deque[tuple[list[Crops], Layout]] = deque()
-    listed = Listed(manifest)
-
-    def compare(images: np.ndarray) -> None:
-        fresh = [
-            (file, checksum)
-            for file, checksum in zip(manifest.files(images), listed.take(images), strict=True)
-            if checksum
-        ]
-        for _ in pool.map(lambda work: listed.read(*work), fresh):
-            pass
-
-    def source() -> Iterator[tuple]:
-        for request in itertools.chain([first], stream):
-            layout = _layout(request, slots)
-            compare(layout.images)
-            under_way.append((request, layout))
-            yield _dali_feed(manifest, request, layout)
-
-    kinds = [
-        Slot(k, views.cut, views.into is not None)
-        for (views, k), n in zip(first, slots, strict=True)
-        for _ in range(n)
-    ]
-    pipeline = _dali_pipeline(
-        source(), kinds, max(len(views.image) for views, _ in first), threads, ahead, device
-    )
-    with ThreadPoolExecutor(threads) as pool:
-        while True:
-            try:
-                # The outputs belong to torch's stream: its kernels wait for DALI's, and DALI takes the memory back only behind them.
-                outputs = pipeline.run(
-                    torch.cuda.current_stream(device) if device.type == "cuda" else None
-                )
-            except StopIteration:
-                return
-            except JobError:
-                raise
-            except RuntimeError as error:
-                # DALI names no file: name the ones that are gone, or else all of the batch.
-                files = manifest.files(under_way[0][1].images)
-                bad = [file for file in files if not os.path.isfile(file)] or files
-                names = "\n  ".join(bad[:10])
-                raise JobError(
-                    f"one of these {len(bad)} files cannot be loaded; they were whole when the manifest was built: restore them\n"
-                    f"  {names}\nDALI says: {str(error).strip().splitlines()[0]}"
-                ) from None
-            request, layout = under_way.popleft()
-            yield request, _assemble(outputs, layout, device)
-
-
-def _assemble(outputs: tuple, layout: Layout, device: torch.device) -> list[torch.Tensor]:
-    """Slots back to crops, in the order of the request."""
+def _crops_of(outputs: tuple, layout: Layout, device: torch.device) -> list[torch.Tensor]:
+    """The crops of a batch for each resolution, in the order of the request."""
     result, at = [], 0
     for crops in layout.crops:
         slots = outputs[at : at + crops.shape[1]]

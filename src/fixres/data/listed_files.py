@@ -1,5 +1,6 @@
-"""TODO."""
+"""Whether a file is still the file that the manifest lists. An altered image is other data."""
 
+from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
@@ -8,35 +9,51 @@ from fixres.data.manifest import Manifest
 from fixres.data.validate import checksum_of
 from fixres.jobs import JobError
 
-# --- whether a file is still the one that the manifest lists ---------------------------------------------------------------------
 
-
-class Listed:
-    """The checksums of a manifest's files, each handed out once: what has been compared is not compared again in this job."""
+class ListedFiles:
+    """The files of a manifest, each compared with its checksum when this job first reads it."""
 
     def __init__(self, manifest: Manifest):
-        self.folder, self.left = (
-            manifest.folder,
-            manifest.checksum.copy(),
-        )  # 0: nothing to compare (any more)
+        self.manifest = manifest
+        self.left = manifest.checksum.copy()  # 0: nothing is left to compare
 
     def take(self, images: np.ndarray) -> list[int]:
-        """The checksum of each of some rows."""
+        """The checksums that are left to compare of some rows; 0 from the second time on."""
         taken = self.left[images].tolist()
         self.left[images] = 0
         return taken
 
     def read(self, file: str, checksum: int) -> bytes:
-        """The content of a file. Raises `JobError` naming it where it cannot be read or is not what the manifest was built from."""
+        """The content of a file.
+
+        Parameters
+        ----------
+        checksum : of `take`; 0: the content is not compared.
+
+        Raises
+        ------
+        JobError : the file cannot be read, or it has changed since the manifest was built.
+        """
         try:
             data = Path(file).read_bytes()
         except OSError as error:
             raise JobError(
-                f"{file}: cannot be read ({error.strerror}); it was there when the manifest was built: restore it"
+                f"{file}: cannot be read ({error.strerror}); "
+                "it was there when the manifest was built: restore it"
             ) from None
         if checksum and checksum_of(data) != checksum:
             raise JobError(
-                f"{file}: not the file that the manifest was built from: altered or cut short since. Restore it; or delete {self.folder}, "
-                "where this suite made it, and the manifest, and let Snakemake make both again"
+                f"{file}: not the file that the manifest was built from: "
+                "altered or cut short since. Restore it; "
+                f"or delete {self.manifest.folder}, where this suite made it, and the manifest, "
+                "and let Snakemake make both again"
             )
         return data
+
+    def compare(self, images: np.ndarray, pool: Executor) -> None:
+        """Compare the files of some rows that were not compared before. Raises as `read`."""
+        checksums = self.take(images)
+        files = self.manifest.files(images)
+        new = [pair for pair in zip(files, checksums, strict=True) if pair[1]]
+        for _ in pool.map(lambda pair: self.read(*pair), new):
+            pass

@@ -1,12 +1,15 @@
-"""The manifest: what is known of a dataset's images, so that no later job has to open one to find out.
+"""The manifest: a table of the images of a dataset. Later jobs read it and search no folders.
 
-One row an image: path, label, split, height, width, a hash of the file, and the true apparent size of the object where it is known
-(pinhole). Building it is one path for every source: find the files, check and unpack the archives, read the lists (`sources/`), decode
-every image once (`validate.py`), compare the counts with the published ones. A file that cannot be decoded ends up in an error here, by
-name, and not in the middle of a training. `report.md` beside the manifest lists all that is remarkable.
+It has one row for each image: path, label, split, height, width and a checksum of the file. For
+pinhole images it also has the true apparent size of the object.
 
-    python -m fixres manifest --config results/data/pinhole/manifest/config.json --root results/data/pinhole/images \\
-        --out results/data/pinhole/manifest.npz
+It is built in the same way for every source: find the files, check and unpack the archives, read
+the lists (`sources/`), decode every image once (`validate.py`), and compare the counts with the
+published ones. So a file that cannot be decoded is an error here, by name, and not in the middle
+of a training.
+
+    python -m fixres manifest --config results/data/pinhole/manifest/config.json \\
+        --root results/data/pinhole/images --out results/data/pinhole/manifest.npz
 """
 
 import csv
@@ -23,12 +26,14 @@ from fixres.jobs import JobError, atomic
 from fixres.jobs.quoting import visible
 
 SPLITS = ("train", "val")
-OBJECTS = "objects.csv"  # what the suite rendered: path, true apparent size, …
+OBJECTS = "objects.csv"  # in a set that the suite rendered: path, true apparent size, …
+COLUMNS = ("path", "label", "split", "height", "width", "checksum", "object_size")
+SHOWN = 10  # bad files listed in an error
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The images of one dataset; arrays have one row an image, sorted by split, then as listed."""
+    """The images of one dataset. Arrays have one row for each image, sorted by split."""
 
     folder: Path  # that the paths are relative to
     classes: tuple[str, ...]
@@ -39,7 +44,7 @@ class Manifest:
     width: np.ndarray  # (n,) int32, pixels
     checksum: np.ndarray  # (n,) uint64, BLAKE2b of the file
     object_size: np.ndarray  # (n,) float32, r in pixels; NaN where unknown
-    notes: tuple[str, ...] = ()  # sentences that every page about this set must print
+    notes: tuple[str, ...] = ()  # sentences that every page about this dataset must print
 
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of one split."""
@@ -50,27 +55,26 @@ class Manifest:
         return [os.path.join(self.folder, os.fsdecode(p)) for p in self.path[rows].tolist()]
 
     def digest(self) -> str:
-        """Changes with any image, label or path, and not with the place where the folder lies."""
+        """A digest of the images, labels and paths, but not of the place of the folder."""
         arrays = (self.path, self.label, self.split, self.height, self.width, self.checksum)
         return jobs.digest(
             "\0".join(self.classes), *(np.ascontiguousarray(a).tobytes() for a in arrays)
         )
 
     def save(self, path: Path) -> None:
+        """Write the manifest as .npz; `load` reads it."""
+        texts = {"folder": str(self.folder), "classes": self.classes, "notes": self.notes}
+        texts = {name: np.array(text, np.str_) for name, text in texts.items()}
         columns = {name: getattr(self, name) for name in COLUMNS}
         with atomic(path) as temporary, open(temporary, "wb") as f:
-            texts = {"folder": str(self.folder), "classes": self.classes, "notes": self.notes}
-            np.savez(
-                f, **{name: np.array(text, np.str_) for name, text in texts.items()}, **columns
-            )
-
-
-COLUMNS = ("path", "label", "split", "height", "width", "checksum", "object_size")
-SHOWN = 10  # bad files listed in an error
+            np.savez(f, **texts, **columns)
 
 
 def load(path: Path) -> Manifest:
-    """Read a manifest; a damaged file is an error that names it (the archive carries checksums)."""
+    """Read a manifest. Raises JobError that names the file where it is missing or damaged.
+
+    The archive carries checksums, so damage is noticed.
+    """
     jobs.record_inputs(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -87,6 +91,9 @@ def load(path: Path) -> Manifest:
         ) from None
 
 
+# --- building -----------------------------------------------------------------------------------
+
+
 def build(
     root: Path,
     source: str = "imagefolder",
@@ -97,160 +104,184 @@ def build(
     report: Path | None = None,
     key: str = "datasets.<name>.root",
 ) -> Manifest:
-    """From a user's folder to the manifest.
+    """The manifest of the dataset in a user's folder.
 
     Parameters
     ----------
-    root : holds the source's archives or its unpacked layout; only read.
+    root : the folder with the archives or the unpacked layout of the source; only read.
     source : one of `sources.SOURCES`.
     work : where archives are unpacked.
-    on_bad : `stop`: bad files are an error; `exclude`: they are left out, and a note says so.
-    checksums : what archives are checked against: `published` MD5s, or those `listed` in md5sums.txt in `root`.
-    report : where the report goes, also when bad files are an error.
+    on_bad : `stop`: bad files are an error. `exclude`: they are left out, and a note says so.
+    checksums : what archives are checked against: `published` MD5s, or those `listed` in
+        md5sums.txt in `root`.
+    report : where the report goes; it is written even when bad files are an error.
     key : the configuration key that names `root`, for messages.
+
+    Raises
+    ------
+    JobError : files are missing, damaged or bad, or a split has no usable image.
     """
-    root, of = root.absolute(), sources.load(source)
-    folder = sources.prepare(of, root, work.absolute() if work else None, checksums, key)
-    listing = sources.read(of, folder)
+    root, described = root.absolute(), sources.load(source)
+    folder = sources.prepare(described, root, work.absolute() if work else None, checksums, key)
+    listing = sources.read(described, folder)
     listing.images.sort(key=lambda row: row[2])
     seen = validate.inspect(folder, listing, processes)
     bad = validate.bad(listing, seen.remarks)
-    out = {
+    stop = bool(bad) and on_bad == "stop"
+    kept = _kept(listing, seen)
+    sizes = _object_sizes(root)
+    notes = _notes(described, listing, kept, bad, rendered=sizes is not None)
+    if report:
+        stopped = f"Stopped by {len(bad)} bad file(s) (on_bad: stop); no manifest was written."
+        shown = [stopped] if stop else notes
+        page = validate.report(described, folder, listing, seen, kept, shown)
+        with atomic(report) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+    if stop:
+        raise JobError(_bad_files(folder, bad, report))
+    splits_left = set(listing.split[kept].tolist())
+    for number, name in enumerate(SPLITS):
+        if number not in splits_left:
+            raise JobError(f"{folder}: no usable image in {name}; see {report or 'the report'}")
+    return _manifest(folder, listing, seen, kept, sizes or {}, notes)
+
+
+def _kept(listing: sources.Listing, seen: validate.Seen) -> np.ndarray:
+    """(n,) bool: which listed images can be used."""
+    unusable = {
         remark.path for remark in seen.remarks if remark.kind in ("unreadable", "altered", "absent")
     }
-    kept = np.array([path not in out for path, _, _ in listing.images])
-    sizes = _object_sizes(root)
-    notes = _notes(of, listing, kept, bad, rendered=sizes is not None)
-    stopped = (
-        [f"Stopped by {len(bad)} bad file(s) (on_bad: stop); no manifest was written."]
-        if bad and on_bad == "stop"
-        else []
-    )
-    if report:
-        with atomic(report) as temporary:
-            page = validate.report(of, folder, listing, seen, kept, stopped or notes)
-            temporary.write_text(page, encoding="utf-8")
-    if stopped:
-        raise JobError(_told(folder, bad, report))
-    split, paths = (
-        listing.split,
-        [path for (path, _, _), keep in zip(listing.images, kept.tolist(), strict=True) if keep],
-    )
-    for number, name in enumerate(SPLITS):
-        if not kept[split == number].any():
-            raise JobError(f"{folder}: no usable image in {name}; see {report or 'the report'}")
+    return np.array([path not in unusable for path, _, _ in listing.images])
+
+
+def _manifest(
+    folder: Path,
+    listing: sources.Listing,
+    seen: validate.Seen,
+    kept: np.ndarray,
+    sizes: dict[str, float],
+    notes: list[str],
+) -> Manifest:
+    """The manifest of the images that are kept."""
+    rows = zip(listing.images, kept.tolist(), strict=True)
+    paths = [path for (path, _, _), keep in rows if keep]
     longest = max(len(os.fsencode(path)) for path in paths)
+    object_size = (sizes.get(path, np.nan) for path in paths)
     return Manifest(
         folder=folder,
         classes=listing.classes,
         path=np.fromiter((os.fsencode(path) for path in paths), f"S{longest}", len(paths)),
         label=listing.label[kept],
-        split=split[kept],
+        split=listing.split[kept],
         height=seen.height[kept],
         width=seen.width[kept],
         checksum=seen.checksum[kept],
-        object_size=np.fromiter(
-            ((sizes or {}).get(path, np.nan) for path in paths), np.float32, len(paths)
-        ),
+        object_size=np.fromiter(object_size, np.float32, len(paths)),
         notes=tuple(notes),
     )
 
 
-def _told(folder: Path, bad: list[validate.Remark], report: Path | None) -> str:
-    """The error that names bad files."""
-    lines = [
-        f"{folder}: {len(bad)} bad file(s); replace or remove them, or leave them out by on_bad: exclude"
-    ]
-    lines += [
-        visible(
-            f"  {folder / r.path}: {validate.KINDS[r.kind]}" + (f" ({r.text})" if r.text else "")
-        )
-        for r in bad[:SHOWN]
-    ]
-    if len(bad) > SHOWN:
-        lines.append(f"  … and {len(bad) - SHOWN} more" + (f": {report}" if report else ""))
-    return "\n".join(lines)
-
-
 def _object_sizes(root: Path) -> dict[str, float] | None:
-    """path -> true apparent size, where the suite rendered the set."""
+    """path -> true apparent size in pixels; None where the suite did not render the set."""
     if not (root / OBJECTS).is_file():
         return None
     with open(root / OBJECTS, newline="", encoding="utf-8") as f:
         return {row["path"]: float(row["r"]) for row in csv.DictReader(f)}
 
 
+def _bad_files(folder: Path, bad: list[validate.Remark], report: Path | None) -> str:
+    """The error message that names bad files."""
+    lines = [
+        f"{folder}: {len(bad)} bad file(s); "
+        "replace or remove them, or leave them out by on_bad: exclude"
+    ]
+    for remark in bad[:SHOWN]:
+        why = f" ({remark.text})" if remark.text else ""
+        lines.append(visible(f"  {folder / remark.path}: {validate.KINDS[remark.kind]}{why}"))
+    if len(bad) > SHOWN:
+        lines.append(f"  … and {len(bad) - SHOWN} more" + (f": {report}" if report else ""))
+    return "\n".join(lines)
+
+
+# --- notes: what every page about the dataset must print ----------------------------------------
+
+
 def _notes(
-    of: sources.Source,
+    source: sources.Source,
     listing: sources.Listing,
     kept: np.ndarray,
     bad: list[validate.Remark],
     rendered: bool,
 ) -> list[str]:
-    """What must be said wherever a number of this set is shown."""
-    notes = []
-    if rendered and of.published:
+    """The notes on a dataset: rendered, left out, absent, empty, other than published."""
+    title, notes = source.title, []
+    label, split = listing.label, listing.split
+    listed = {name: split == number for number, name in enumerate(SPLITS)}
+    if rendered and source.published:
         notes.append(
-            f"Images rendered by this suite in the layout of {of.title}; no number on them is one of the real set."
+            f"Images rendered by this suite in the layout of {title}; "
+            "no number on them is one of the real set."
         )
     if bad:
         kinds = Counter(remark.kind for remark in bad)
-        notes.append(
-            f"{of.title}: left out as bad: {', '.join(f'{n} {kind}' for kind, n in kinds.items())}."
-        )
-    label, split = listing.label, listing.split
+        left_out = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+        notes.append(f"{title}: left out as bad: {left_out}.")
     if listing.partial and not kept.all():
         lost = [
-            f"{(~kept & (split == i)).sum()} of {(split == i).sum()} listed {name} images"
-            for i, name in enumerate(SPLITS)
+            f"{(rows & ~kept).sum()} of {rows.sum()} listed {name} images"
+            for name, rows in listed.items()
         ]
-        notes.append(f"{of.title}: this copy lacks {' and '.join(lost)}.")
-    for i, name in enumerate(SPLITS):
-        counts = np.bincount(label[kept & (split == i)], minlength=len(listing.classes))
+        notes.append(f"{title}: this copy lacks {' and '.join(lost)}.")
+    for name, rows in listed.items():
+        counts = np.bincount(label[rows & kept], minlength=len(listing.classes))
         if not counts.all():
             empty = [listing.classes[c] for c in np.flatnonzero(counts == 0)]
             notes.append(
-                f"{of.title}: no {name} image of {len(empty)} of {len(counts)} classes: {sources.abbreviated(empty)}."
+                f"{title}: no {name} image of {len(empty)} of {len(counts)} classes: "
+                f"{sources.abbreviated(empty)}."
             )
-    if of.published and not rendered:
-        ours = (
-            int((kept & (split == 0)).sum()),
-            int((kept & (split == 1)).sum()),
-            len(listing.classes),
-        )
-        what = ("training images", "test images", "classes")
+    if source.published and not rendered:
+        found = *(int((rows & kept).sum()) for rows in listed.values()), len(listing.classes)
+        names = ("training images", "test images", "classes")
         differ = [
-            f"{a} {w} (published: {b})"
-            for a, b, w in zip(ours, of.published, what, strict=True)
-            if a != b
+            f"{ours} {name} (published: {theirs})"
+            for ours, theirs, name in zip(found, source.published, names, strict=True)
+            if ours != theirs
         ]
         if differ:
-            notes.append(f"{of.title}: {', '.join(differ)}.")
+            notes.append(f"{title}: {', '.join(differ)}.")
     return notes
 
 
+# --- lines for the log --------------------------------------------------------------------------
+
+
 def summary(manifest: Manifest) -> list[str]:
-    """What a person wants to know of a dataset: counts and sizes, a line a split."""
+    """Counts and sizes of a dataset, one line for each split."""
     lines = []
     for split in SPLITS:
         rows = manifest.rows(split)
-        counts = Counter(manifest.label[rows].tolist())
+        counts = Counter(manifest.label[rows].tolist()).values()
         h, w = manifest.height[rows], manifest.width[rows]
         lines.append(
-            f"{split}: {len(rows)} images, {len(manifest.classes)} classes of {min(counts.values())} to {max(counts.values())}, "
+            f"{split}: {len(rows)} images, {len(manifest.classes)} classes "
+            f"of {min(counts)} to {max(counts)}, "
             f"{w.min()}×{h.min()} to {w.max()}×{h.max()} pixels"
         )
     return lines
 
 
 def enlarged(manifest: Manifest, split: str, k: int) -> list[str]:
-    """A line for the log where images are smaller than a k×k crop, so that the transform enlarges them."""
+    """One line if some images are smaller than a k×k crop: the transform enlarges them."""
     rows = manifest.rows(split)
     shorter = np.minimum(manifest.height[rows], manifest.width[rows])
-    if not (shorter < k).any():
+    smaller = int((shorter < k).sum())
+    if not smaller:
         return []
     worst = rows[np.argmin(shorter)]
+    [file] = manifest.files(np.array([worst]))
     return [
-        f"{split}: {int((shorter < k).sum())} of {len(rows)} images are smaller than the {k} px crop and are enlarged for it; the smallest "
-        f"is {manifest.files(np.array([worst]))[0]} ({manifest.width[worst]}×{manifest.height[worst]})"
+        f"{split}: {smaller} of {len(rows)} images are smaller than the {k} px crop "
+        f"and are enlarged for it; the smallest is {file} "
+        f"({manifest.width[worst]}×{manifest.height[worst]})"
     ]

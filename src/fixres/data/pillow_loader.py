@@ -1,96 +1,111 @@
-"""TODO."""
+"""The Pillow loader: threads that each decode some images of a batch and cut their crops."""
 
 import io
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from fixres.data.batch_layout import Crops, _layout, _slots
-from fixres.data.listed_files import Listed
+from fixres.data.batch_layout import Crops, count_slots, lay_out
+from fixres.data.listed_files import ListedFiles
 from fixres.data.manifest import Manifest
+from fixres.data.regions import Views
 from fixres.jobs import JobError
 
-# --- Pillow ------------------------------------------------------------------------------------------------------------------
+if TYPE_CHECKING:  # imported where it is used, so that stages with DALI start sooner
+    from PIL.Image import Image as PillowImage
 
 
-def _cut_pillow(
-    file: str, content: bytes, crops: list[np.ndarray], request: list[Crops], out: list[np.ndarray]
-) -> None:
-    """Decode one image and write its crops where they belong in the batch."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(content)) as opened:
-            image = opened.convert("RGB")
-    except Exception as error:
-        raise JobError(
-            f"{file}: cannot be decoded ({error}); it was whole when the manifest was built: restore it"
-        ) from None
-    for (views, k), rows, batch in zip(request, crops, out, strict=True):
-        for row in rows[rows >= 0].tolist():
-            box = views.box[row].tolist()
-            if views.cut:
-                crop = image.crop(tuple(int(v) for v in box)).resize(
-                    (k, k), Image.Resampling.BILINEAR
-                )
-            else:
-                x0, y0, x1, y1 = (0, 0, k, k) if views.into is None else views.into[row].tolist()
-                crop = image.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=box)
-                if crop.size != (k, k):
-                    black = Image.new("RGB", (k, k))
-                    black.paste(crop, (x0, y0))
-                    crop = black
-            if views.flip[row]:
-                crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-            batch[row] = np.asarray(crop)
-
-
-def _pillow_batches(
+def pillow_batches(
     manifest: Manifest,
     requests: Iterable[list[Crops]],
     threads: int,
     ahead: int,
     device: torch.device,
 ) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
-    def work(jobs: list[tuple], request: list[Crops], out: list[torch.Tensor]) -> None:
-        arrays = [batch.numpy() for batch in out]
-        for file, checksum, *crops in jobs:
-            _cut_pillow(file, listed.read(file, checksum), crops, request, arrays)
+    """`loader.batches` with Pillow; `ahead` is the number of batches in work at once."""
+    listed = ListedFiles(manifest)
+    pinned = device.type == "cuda"  # pinned memory can be copied while the GPU computes
 
-    pinned = (
-        device.type == "cuda"
-    )  # so that the copy to the device does not wait for what it is computing
-    listed = Listed(manifest)
+    def cut_images(work: list[tuple], request: list[Crops], pixels: list[torch.Tensor]) -> None:
+        arrays = [batch.numpy() for batch in pixels]
+        for file, checksum, *crops in work:
+            image = _decode(file, listed.read(file, checksum))
+            _cut(image, crops, request, arrays)
 
     with ThreadPoolExecutor(threads) as pool:
 
         def submit(request: list[Crops]) -> tuple:
-            out = [
+            pixels = [
                 torch.empty((len(views.image), k, k, 3), dtype=torch.uint8, pin_memory=pinned)
                 for views, k in request
             ]
-            images, crops = _layout(request, _slots(request))
-            jobs = list(zip(manifest.files(images), listed.take(images), *crops, strict=True))
-            return (
-                request,
-                out,
-                [pool.submit(work, jobs[i::threads], request, out) for i in range(threads)],
-            )
+            images, crops = lay_out(request, count_slots(request))
+            work = list(zip(manifest.files(images), listed.take(images), *crops, strict=True))
+            parts = [work[i::threads] for i in range(threads)]
+            return request, pixels, [pool.submit(cut_images, p, request, pixels) for p in parts]
 
         pending: deque = deque()
-        under_way = map(submit, requests)
+        submitted = map(submit, requests)
         try:
             while True:
-                pending.extend(itertools.islice(under_way, ahead - len(pending)))
+                pending.extend(itertools.islice(submitted, ahead - len(pending)))
                 if not pending:
                     return
-                request, out, futures = pending.popleft()
+                request, pixels, futures = pending.popleft()
                 for future in futures:
                     future.result()
-                yield request, out
+                yield request, pixels
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _decode(file: str, content: bytes) -> "PillowImage":
+    """An RGB image. Raises JobError that names the file."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content)) as opened:
+            return opened.convert("RGB")
+    except Exception as error:
+        raise JobError(
+            f"{file}: cannot be decoded ({error}); "
+            "it was whole when the manifest was built: restore it"
+        ) from None
+
+
+def _cut(
+    image: "PillowImage", crops: list[np.ndarray], request: list[Crops], pixels: list[np.ndarray]
+) -> None:
+    """Cut the crops of one image, for each resolution, and write them into `pixels`.
+
+    Parameters
+    ----------
+    crops : for each resolution, the rows of this image in the request; -1 is none (`Layout`).
+    pixels : for each resolution, (n, k, k, 3) uint8.
+    """
+    for (views, k), rows, batch in zip(request, crops, pixels, strict=True):
+        for row in rows[rows >= 0].tolist():
+            batch[row] = np.asarray(_crop(image, views, row, k))
+
+
+def _crop(image: "PillowImage", views: Views, row: int, k: int) -> "PillowImage":
+    """One crop of k×k pixels."""
+    from PIL import Image
+
+    box = views.box[row].tolist()
+    if views.cut:
+        cut = image.crop(tuple(int(v) for v in box))
+        crop = cut.resize((k, k), Image.Resampling.BILINEAR)
+    else:
+        x0, y0, x1, y1 = (0, 0, k, k) if views.into is None else views.into[row].tolist()
+        crop = image.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=box)
+        if crop.size != (k, k):
+            black = Image.new("RGB", (k, k))
+            black.paste(crop, (x0, y0))
+            crop = black
+    return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if views.flip[row] else crop

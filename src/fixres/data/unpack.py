@@ -1,7 +1,9 @@
-"""Archives as they are distributed: checked against their MD5, unpacked safely, each either whole or absent.
+"""Archives as they are distributed: check their MD5, and unpack them safely and completely.
 
-A finished archive is a folder; while it is unpacked it has another name (`….partial`). A note beside it (`….checked`) says which file it
-came from, so that after an interruption neither the checksum nor a finished part is done again, but another file of that name is.
+While an archive is unpacked, its folder is called `….partial`; a folder with its final name is
+complete. A note beside it (`….checked`) says which file the folder came from. So an interrupted
+job repeats neither the checksum nor a finished archive. But another file of the same name is
+checked and unpacked anew.
 """
 
 import contextlib
@@ -18,16 +20,17 @@ from fixres.jobs import JobError, atomic, log, progress
 
 MB = 1_000_000
 BUFFER = 4 * MB  # bytes read at once for a checksum
-SUMS = "md5sums.txt"  # checksums of one's own: lines of `md5  name`, as md5sum prints them
+SUMS = "md5sums.txt"  # the user's own checksums: lines of `md5  name`, as md5sum prints them
+
+
+# --- checksums ----------------------------------------------------------------------------------
 
 
 def md5(file: Path) -> str:
     """MD5 of a file, with progress."""
     h = hashlib.md5(usedforsecurity=False)
-    with (
-        open(file, "rb") as f,
-        progress(f"checking {file.name}", _mb(file.stat().st_size), "MB") as bar,
-    ):
+    size = _mb(file.stat().st_size)
+    with open(file, "rb") as f, progress(f"checking {file.name}", size, "MB") as bar:
         while block := f.read(BUFFER):
             h.update(block)
             bar.update(_mb(f.tell()) - bar.done)
@@ -40,11 +43,15 @@ def _mb(size: int) -> int:
 
 
 def listed(root: Path) -> dict[str, str]:
-    """name -> MD5 out of md5sums.txt in `root`. Raises JobError where the file is missing or a line is no checksum."""
+    """name -> MD5, read from md5sums.txt in `root`.
+
+    Raises JobError where the file is missing or a line has no checksum.
+    """
     file = root / SUMS
     if not file.is_file():
         raise JobError(
-            f"{file}: no such file; checksums: listed needs it (lines of `md5  name`: md5sum * > {SUMS})"
+            f"{file}: no such file; "
+            f"checksums: listed needs it (lines of `md5  name`: md5sum * > {SUMS})"
         )
     sums = {}
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
@@ -56,33 +63,38 @@ def listed(root: Path) -> dict[str, str]:
 
 
 def check(file: Path, expected: str | None) -> None:
-    """Raises JobError where the MD5 of `file` is not `expected`; where none is known, the log says so."""
+    """Raise JobError where the MD5 of `file` is not `expected`.
+
+    Where none is known (None), only the log says so.
+    """
     if expected is None:
         log(f"{file.name}: no checksum is published, so none is checked")
     elif (found := md5(file)) != expected:
         raise JobError(
-            f"{file}: MD5 {found}, expected {expected}: the file is cut short, damaged or not the official one; get it again. "
+            f"{file}: MD5 {found}, expected {expected}: "
+            "the file is cut short, damaged or not the official one; get it again. "
             f"(For a copy of your own: checksums: listed, and an {SUMS} beside it)"
         )
 
 
+# --- unpacking ----------------------------------------------------------------------------------
+
+
 def unpack(archive: Path, expected: str | None, work: Path, nested: bool = False) -> Path:
-    """Check `archive` and unpack it below `work`; nothing is repeated that an interrupted call had finished.
+    """Check `archive` and unpack it below `work`. What an interrupted call finished is kept.
 
     Parameters
     ----------
     expected : MD5 of the archive; None: not checked.
-    nested : the archive holds tars, and each becomes a folder of its own (ImageNet's training set).
+    nested : the archive holds tars, and each becomes a folder (ImageNet's training set).
 
     Returns
     -------
-    The folder with the archive's content.
+    The folder with the content of the archive.
     """
     target = work / archive.name
-    partial, note = (
-        target.with_name(f"{target.name}.partial"),
-        target.with_name(f"{target.name}.checked"),
-    )
+    partial = target.with_name(f"{target.name}.partial")
+    note = target.with_name(f"{target.name}.checked")
     stat = archive.stat()
     fingerprint = f"{expected} {stat.st_size} {stat.st_mtime_ns}"
     work.mkdir(parents=True, exist_ok=True)
@@ -99,39 +111,44 @@ def unpack(archive: Path, expected: str | None, work: Path, nested: bool = False
         shutil.rmtree(partial, ignore_errors=True)
     if not partial.is_dir() and (free := shutil.disk_usage(work).free) < stat.st_size:
         raise JobError(
-            f"{work}: {free // MB} MB free, but {archive} unpacks to at least {_mb(stat.st_size)} MB: make room first"
+            f"{work}: {free // MB} MB free, but {archive} unpacks to at least "
+            f"{_mb(stat.st_size)} MB: make room first"
         )
     partial.mkdir(exist_ok=True)
     with (
         open(archive, "rb") as f,
-        _errors_of(archive),
+        _tar_errors(archive),
         progress(f"unpacking {archive.name}", _mb(stat.st_size), "MB") as bar,
     ):
-        for _ in _nested(f, partial) if nested else _extract(f, partial):
+        for _ in _extract_nested(f, partial) if nested else _extract(f, partial):
             bar.update(_mb(f.tell()) - bar.done)
     partial.rename(target)
     return target
 
 
 @contextlib.contextmanager
-def _errors_of(archive: Path) -> Iterator[None]:
-    """What tarfile and the decompressors raise, as one message each."""
+def _tar_errors(archive: Path) -> Iterator[None]:
+    """Turn what tarfile and the decompressors raise into JobErrors that name the archive."""
     try:
         yield
     except tarfile.FilterError as error:
         raise JobError(
-            f"{archive}: refused, it would write or link outside its folder ({error}); get the official archive"
+            f"{archive}: refused, it would write or link outside its folder ({error}); "
+            "get the official archive"
         ) from None
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise JobError(f"{archive}: cut short or damaged ({error}); get it again") from None
     except OSError as error:
-        if error.errno is not None:  # of the file system; gzip's own have no number
+        if error.errno is not None:  # errors of the file system have a number, those of gzip none
             raise
         raise JobError(f"{archive}: cut short or damaged ({error}); get it again") from None
 
 
 def safe(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    """tarfile's data filter, which would quietly make absolute names relative: they are refused, too."""
+    """A tar filter that refuses every member outside the folder, absolute names included.
+
+    tarfile's own data filter would silently make absolute names relative.
+    """
     if os.path.isabs(member.name):
         raise tarfile.AbsolutePathError(member)
     return tarfile.data_filter(member, folder)
@@ -143,11 +160,15 @@ def _extract(f: BinaryIO, folder: Path) -> Iterator[str]:
         for member in tar:
             tar.extract(member, folder, filter=safe)
             yield member.name
-        _ended(tar)
+        _check_end(tar)
 
 
-def _nested(f: BinaryIO, folder: Path) -> Iterator[str]:
-    """Unpack an open tar of tars, straight out of the outer one, a folder each; folders that are there are finished."""
+def _extract_nested(f: BinaryIO, folder: Path) -> Iterator[str]:
+    """Unpack an open tar of tars, yielding the names. Each inner tar becomes a folder.
+
+    The inner tars are read from the outer file, not written to disk first. A folder that exists
+    is complete and is not unpacked again.
+    """
     with tarfile.open(fileobj=f) as outer:
         for member in outer:
             safe(member, str(folder))
@@ -164,13 +185,14 @@ def _nested(f: BinaryIO, folder: Path) -> Iterator[str]:
                         pass
                 partial.rename(target)
             yield member.name
-        _ended(outer)
+        _check_end(outer)
 
 
-def _ended(tar: tarfile.TarFile) -> None:
-    """A tar ends with blocks of zeros. tarfile accepts one that was cut between two files; this does not.
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Raise ReadError where the tar does not end with blocks of zeros, as every tar must.
 
-    Reading on to the end also makes gzip compare its own checksum.
+    tarfile itself accepts a tar that was cut between two files. Reading on to the end also makes
+    gzip compare its own checksum.
     """
     if tar.fileobj.tell() < tar.offset + tarfile.BLOCKSIZE:
         raise tarfile.ReadError("no end-of-archive mark")

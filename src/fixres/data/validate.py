@@ -1,6 +1,7 @@
-"""Every image of a dataset, decoded once, in full: what a later job would trip over, or ought to be known of a set, is found here, by name.
+"""Decode every image of a dataset once, in full, before any other job uses it.
 
-What is found is a list of remarks, each of one of the `KINDS`; `report` prints all of them.
+Files that would stop a later job are found and named here, and so are oddities of the dataset. The
+result is a list of remarks, each of one of the `KINDS`. `report` prints all of them.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from fixres.jobs.pool import spread
 from fixres.jobs.quoting import code, plain
 
 CHUNK = 100  # images that a process takes at once
+# Each kind of remark, and what the report says of such a file; nothing where the name is enough.
 KINDS = {
     "unreadable": "cannot be decoded",
     "altered": "is not the image that the list names (its MD5 is another)",
@@ -29,10 +31,11 @@ KINDS = {
     "duplicate": "",
 }
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
+JPEG_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind the first
 
 
 class Remark(NamedTuple):
-    """Something to be said of one file."""
+    """Something to know of one file."""
 
     kind: str  # one of KINDS
     path: str  # below the layout folder
@@ -40,7 +43,7 @@ class Remark(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What decoding found; arrays have one row an image of the listing, zeros where there is none."""
+    """What decoding found. Arrays have one row for each listed image; zeros: not decoded."""
 
     height: np.ndarray  # (n,) int32, pixels
     width: np.ndarray  # (n,) int32, pixels
@@ -53,42 +56,7 @@ def checksum_of(data: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
 
 
-def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray, list[Remark]]:
-    """(height, width, checksum) of each file after a full decode, with what is to be said of it."""
-    from PIL import Image
-
-    folder, files, md5s = work
-    seen, remarks = np.zeros((len(files), 3), np.uint64), []
-    for row, file, md5 in zip(seen, files, md5s, strict=True):
-        try:
-            with open(os.path.join(folder, file), "rb") as f:
-                data = f.read()
-            if md5 and hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
-                remarks.append(Remark("altered", file))
-            with Image.open(io.BytesIO(data)) as image:
-                image.load()
-                if image.mode not in ("RGB", "L"):
-                    image.convert("RGB")
-                row[:] = image.height, image.width, checksum_of(data)
-                if image.format not in (
-                    "JPEG",
-                    "MPO",
-                ):  # MPO: a JPEG with further pictures behind the first
-                    remarks.append(Remark("not JPEG", file, str(image.format)))
-                if image.mode == "CMYK":
-                    remarks.append(Remark("CMYK", file))
-                elif image.mode in GREY_MODES:
-                    remarks.append(Remark("grey", file))
-        except FileNotFoundError:
-            remarks.append(Remark("absent", file))
-        except Exception as error:
-            said = str(error).partition(" <_io.")[
-                0
-            ]  # without an address in memory: the same files, the same report
-            remarks.append(
-                Remark("unreadable", file, f"{type(error).__name__}: {said}".replace("\n", " "))
-            )
-    return seen, remarks
+# --- decoding -----------------------------------------------------------------------------------
 
 
 def inspect(folder: Path, listing: Listing, processes: int = 1) -> Seen:
@@ -104,47 +72,84 @@ def inspect(folder: Path, listing: Listing, processes: int = 1) -> Seen:
             bar.update(len(rows))
     height, width, checksum = np.concatenate(parts).T
     remarks += _duplicates(files, listing, checksum)
-    unlisted = {
-        file for start in listing.folders for file in images_below(folder, start)
-    }.difference(files)
-    remarks += [Remark("unlisted", file) for file in sorted(unlisted)]
+    present = {file for start in listing.folders for file in images_below(folder, start)}
+    remarks += [Remark("unlisted", file) for file in sorted(present.difference(files))]
     return Seen(
         height.astype(np.int32), width.astype(np.int32), np.ascontiguousarray(checksum), remarks
     )
 
 
+def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray, list[Remark]]:
+    """(height, width, checksum) of each file, uint64, and the remarks on them.
+
+    Parameters
+    ----------
+    work : the folder, the files below it, and for each file its MD5 where the lists give one.
+    """
+    folder, files, md5s = work
+    seen, remarks = np.zeros((len(files), 3), np.uint64), []
+    for row, file, md5 in zip(seen, files, md5s, strict=True):
+        try:
+            with open(os.path.join(folder, file), "rb") as f:
+                data = f.read()
+            if md5 and hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
+                remarks.append(Remark("altered", file))
+            row[:], found = _decode(file, data)
+            remarks += found
+        except FileNotFoundError:
+            remarks.append(Remark("absent", file))
+        except Exception as error:
+            # An address in memory would make every report different: " <_io.BytesIO object at …".
+            said = str(error).partition(" <_io.")[0]
+            text = f"{type(error).__name__}: {said}".replace("\n", " ")
+            remarks.append(Remark("unreadable", file, text))
+    return seen, remarks
+
+
+def _decode(file: str, data: bytes) -> tuple[tuple[int, int, int], list[Remark]]:
+    """(height, width, checksum) of one image, and the remarks on its format."""
+    from PIL import Image
+
+    remarks = []
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        if image.mode not in ("RGB", "L"):
+            image.convert("RGB")
+        if image.format not in JPEG_FORMATS:
+            remarks.append(Remark("not JPEG", file, str(image.format)))
+        if image.mode == "CMYK":
+            remarks.append(Remark("CMYK", file))
+        elif image.mode in GREY_MODES:
+            remarks.append(Remark("grey", file))
+        return (image.height, image.width, checksum_of(data)), remarks
+
+
 def _duplicates(files: list[str], listing: Listing, checksum: np.ndarray) -> list[Remark]:
-    """A remark for every file but the first of the same content, with the first one's name and where the two are at odds."""
+    """A remark for every file with the same content as a file listed before it.
+
+    The remark names the first file, and says whether the label or the split differ.
+    """
     order = np.argsort(checksum, kind="stable")
-    same = (
-        np.flatnonzero((checksum[order][1:] == checksum[order][:-1]) & (checksum[order][1:] != 0))
-        + 1
-    )
+    value = checksum[order]
+    repeated = np.flatnonzero((value[1:] == value[:-1]) & (value[1:] != 0)) + 1
     first, remarks = {}, []
-    for place in same.tolist():
-        row, value = int(order[place]), int(checksum[order[place]])
-        original = first.setdefault(value, int(order[place - 1]))
-        (path, label, split), (_, label_, split_) = listing.images[original], listing.images[row]
-        odds = [
-            what
-            for what, differs in (
-                ("another label", label != label_),
-                ("the other split", split != split_),
-            )
-            if differs
-        ]
-        remarks.append(
-            Remark(
-                "duplicate",
-                files[row],
-                f"as {path}" + (f", under {' and in '.join(odds)}" if odds else ""),
-            )
-        )
+    for place in repeated.tolist():
+        row = int(order[place])
+        original = first.setdefault(int(value[place]), int(order[place - 1]))
+        path, label, split = listing.images[original]
+        _, other_label, other_split = listing.images[row]
+        differences = []
+        if label != other_label:
+            differences.append("another label")
+        if split != other_split:
+            differences.append("the other split")
+        under = f", under {' and in '.join(differences)}" if differences else ""
+        remarks.append(Remark("duplicate", files[row], f"as {path}{under}"))
     return remarks
 
 
 def bad(listing: Listing, remarks: Iterable[Remark]) -> list[Remark]:
-    """The remarks that keep a file from being used, or say that a list is not whole."""
+    """The remarks about files that cannot be used, and about lists that are not complete."""
     kinds = {
         "unreadable": True,
         "altered": True,
@@ -152,6 +157,19 @@ def bad(listing: Listing, remarks: Iterable[Remark]) -> list[Remark]:
         "unlisted": listing.complete,
     }
     return [remark for remark in remarks if kinds.get(remark.kind)]
+
+
+# --- the report ---------------------------------------------------------------------------------
+
+HEAD = (
+    "split",
+    "images",
+    "listed",
+    "published",
+    "classes with images",
+    "smallest, largest class",
+    "width × height",
+)
 
 
 def report(
@@ -166,63 +184,49 @@ def report(
 
     Parameters
     ----------
-    kept : (n,) bool, the rows of the listing that are in the manifest.
+    kept : (n,) bool, which images of the listing are in the manifest.
     """
     lines = [
         f"# {source.title}",
         "",
         f"Images below {code(str(folder))}. From: {source.where}. Terms: {source.terms}.",
         "",
+        f"| {' | '.join(HEAD)} |",
+        "|" + "---|" * len(HEAD),
     ]
-    head = (
-        "split",
-        "images",
-        "listed",
-        "published",
-        "classes with images",
-        "smallest, largest class",
-        "width × height",
-    )
-    lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    label, split = listing.label, listing.split
     for number, name in enumerate(("train", "val")):
-        rows = kept & (split == number)
-        counts, h, w = (
-            np.bincount(label[rows], minlength=len(listing.classes)),
-            seen.height[rows],
-            seen.width[rows],
-        )
-        published = source.published[number] if source.published else "–"
-        sizes = f"{w.min()}×{h.min()} to {w.max()}×{h.max()}" if rows.any() else "–"
-        classes = f"{(counts > 0).sum()} of {len(counts)}"
-        row = (
-            name,
-            rows.sum(),
-            (split == number).sum(),
-            published,
-            classes,
-            f"{counts.min()}, {counts.max()}",
-            sizes,
-        )
+        row = (name, *_counts(source, listing, seen, kept, number))
         lines.append(f"| {' | '.join(map(str, row))} |")
     lines += ["", *(f"- {plain(note)}" for note in notes)] if notes else []
     by_kind: dict[str, list[Remark]] = {kind: [] for kind in KINDS}
     for remark in seen.remarks:
         by_kind[remark.kind].append(remark)
-    lines += [
-        "",
-        f"Remarks: {', '.join(f'{len(remarks)} {kind}' for kind, remarks in by_kind.items())}.",
-    ]
+    totals = ", ".join(f"{len(remarks)} {kind}" for kind, remarks in by_kind.items())
+    lines += ["", f"Remarks: {totals}."]
     for kind, remarks in by_kind.items():
         if remarks:
-            lines += [
-                "",
-                f"## {kind} ({len(remarks)})",
-                *(["", f"Each {KINDS[kind]}."] if KINDS[kind] else []),
-                "",
-            ]
-            lines += [
-                f"- {code(remark.path)}" + (f": {plain(remark.text)}" if remark.text else "")
-                for remark in remarks
-            ]
+            lines += ["", f"## {kind} ({len(remarks)})"]
+            lines += ["", f"Each {KINDS[kind]}."] if KINDS[kind] else []
+            lines += ["", *map(_line, remarks)]
     return "\n".join(lines) + "\n"
+
+
+def _counts(source: Source, listing: Listing, seen: Seen, kept: np.ndarray, split: int) -> tuple:
+    """The row of one split in the report's table, after its name."""
+    listed = listing.split == split
+    rows = kept & listed
+    of_class = np.bincount(listing.label[rows], minlength=len(listing.classes))
+    h, w = seen.height[rows], seen.width[rows]
+    return (
+        rows.sum(),
+        listed.sum(),
+        source.published[split] if source.published else "–",
+        f"{(of_class > 0).sum()} of {len(of_class)}",
+        f"{of_class.min()}, {of_class.max()}",
+        f"{w.min()}×{h.min()} to {w.max()}×{h.max()}" if rows.any() else "–",
+    )
+
+
+def _line(remark: Remark) -> str:
+    """One remark as an item of a list."""
+    return f"- {code(remark.path)}" + (f": {plain(remark.text)}" if remark.text else "")

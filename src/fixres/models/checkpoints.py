@@ -1,8 +1,9 @@
-"""Checkpoints of a running job: beside its results, written atomically, resumed only by the same configuration.
+"""Checkpoints of a running job: written atomically, resumed only by the job that wrote them.
 
-They are not outputs of a rule (Snakemake deletes those of a failed job). Every file carries the key of what it belongs to (the resolved
-configuration, the data, the weights that it started from) and a digest of its content. The newest two are kept: a damaged one falls back
-to the one before.
+Checkpoints lie beside the results of the job. They are no outputs of a rule: Snakemake deletes the
+outputs of a job that failed. Every file carries a digest of its content, and a key: a digest of the
+resolved configuration, the data, and the weights that the job started from. The newest two are
+kept, so that a job whose newest checkpoint is damaged resumes from the one before.
 """
 
 import shutil
@@ -13,49 +14,54 @@ import torch
 from fixres.jobs import log
 from fixres.models import weights
 
-KEPT = 2
+KEPT = 2  # checkpoints
 
 
 class Checkpoints:
-    """Checkpoints of one job in one folder."""
+    """The checkpoints of one job, in one folder."""
 
     def __init__(self, folder: Path, key: str):
         self.folder, self.key = folder, key
 
     def _files(self) -> list[Path]:
+        """The files, newest first."""
         return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
 
     def save(self, step: int, tensors: dict[str, torch.Tensor]) -> None:
-        """Keep the state after `step` steps."""
-        weights.save(
-            self.folder / f"step-{step:09d}.safetensors", tensors, {"key": self.key, "step": step}
-        )
+        """Write the state after `step` steps, and remove the checkpoints that are too old."""
+        file = self.folder / f"step-{step:09d}.safetensors"
+        weights.save(file, tensors, {"key": self.key, "step": step})
         self.keep(KEPT)
 
     def keep(self, newest: int) -> None:
-        """Remove all but the newest."""
+        """Remove all checkpoints but the newest ones."""
         for old in self._files()[newest:]:
             old.unlink(missing_ok=True)
 
     def newest(self) -> Path | None:
-        """The file of the newest checkpoint, if there is one."""
+        """The file of the newest checkpoint; None where there is no checkpoint."""
         return next(iter(self._files()), None)
 
     def latest(self) -> tuple[int, dict[str, torch.Tensor]] | None:
-        """(step, state) of the newest checkpoint of this job that is whole; None: start from the beginning."""
+        """Read the newest checkpoint that is whole and belongs to this job. Remove all others.
+
+        Returns
+        -------
+        (step, state), or None where the job starts from the beginning.
+        """
         for file in self._files():
             try:
                 tensors, meta = weights.load(file)
             except FileNotFoundError:
-                continue  # another process is at work on the same run; whose result comes later has the same bits
+                # Another process works on the same run. Its result has the same bits as ours.
+                continue
             except weights.DamagedError as error:
                 log(f"checkpoint ignored: {error}")
                 file.unlink(missing_ok=True)
                 continue
             if meta["key"] != self.key:
-                log(
-                    f"checkpoint ignored: {file} belongs to another configuration, dataset or starting point"
-                )
+                other = "another configuration, dataset or starting point"
+                log(f"checkpoint ignored: {file} belongs to {other}")
                 file.unlink(missing_ok=True)
                 continue
             log(f"resuming after step {meta['step']} from {file}")
@@ -63,5 +69,5 @@ class Checkpoints:
         return None
 
     def clear(self) -> None:
-        """The job is done: its result stands where it should."""
+        """Remove all checkpoints: the job has written its result."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,13 +1,15 @@
-"""Distribution matching: one affine map inside a network, that brings activations at k_test back to how they are distributed at k_train.
+"""Distribution matching: an affine map inside a network, in place of fine-tuning (§4.2, A.1, A.2).
 
-| model | where | what is mapped | source |
-|---|---|---|---|
-| gaussian | before the last ReLU | every channel by a map of its own | A.2, Table 4 |
-| frechet | after the global average pooling | all non-zero activations by one map; zeros stay | §4.2 "Parametric adaptation", A.1 |
+The map brings the activations at k_test back to their distribution at k_train. Two models:
 
-The place is found in the traced graph (torch.fx), so any network that traces can be matched. The map is a layer of the network, named
-`matching`, of two buffers: it is saved with the weights, nothing trains it, and the cut of `split.py` goes before or after it. A network
-without one is what the zoo builds, untouched.
+- gaussian (A.2, Table 4): before the last ReLU; every channel has a map of its own.
+- frechet (A.1; §4.2, "Parametric adaptation"): after the global average pooling; one map for all
+  activations that are not zero. Zeros stay.
+
+The place is found in the traced graph (torch.fx), so any network that traces can be matched. The
+map is a layer of the network, named `matching`, with two buffers. It is saved with the weights, and
+nothing trains it. The cut of split.py goes before or after it. A network without matching is what
+the zoo builds, untouched.
 """
 
 from pathlib import Path
@@ -24,22 +26,18 @@ if TYPE_CHECKING:
     from torch import fx
 
 MODELS = ("gaussian", "frechet")
-RELUS = {
-    F.relu,
-    torch.relu,
-    torch.relu_,
-    "relu",
-    "relu_",
-}  # as functions and methods; those that are layers: nn.ReLU
+# As functions and as methods. The layers are nn.ReLU, nn.AvgPool2d and nn.AdaptiveAvgPool2d.
+RELUS = {F.relu, torch.relu, torch.relu_, "relu", "relu_"}
 POOLINGS = {F.adaptive_avg_pool2d, F.avg_pool2d, torch.mean, "mean"}
 
 
 class Affine(nn.Module):
-    """x ↦ scale · x + shift, in the precision of x.
+    """The map x ↦ scale · x + shift, in the precision of x.
 
     Parameters
     ----------
-    model : "gaussian": scale and shift are (c, 1, 1), for activations (n, c, h, w). "frechet": they are single numbers; zeros stay.
+    model : "gaussian": scale and shift are (c, 1, 1), for activations (n, c, h, w). "frechet":
+        scale and shift are single numbers, and zeros stay zeros.
     """
 
     def __init__(self, model: str, scale: torch.Tensor, shift: torch.Tensor):
@@ -55,26 +53,33 @@ class Affine(nn.Module):
         return torch.where(x == 0, x, mapped) if self.model == "frechet" else mapped
 
 
+# --- weights on disk ---------------------------------------------------------------------------
+
+
 def load(name: str, classes: int, seed: int, file: Path) -> nn.Module:
-    """The network `name` with the weights of a file, and with the matching that the file holds. Raises JobError as `weights.load_into`."""
+    """Build the network `name` with the weights of a file, and with its matching if it has one.
+
+    Raises
+    ------
+    JobError : as `weights.load_into`.
+    """
     network = zoo.build(name, classes, seed)
     tensors, meta = weights.opened(file)
     if "matching" in meta:
-        network = insert(
-            network, meta["matching"], tensors.get("matching.scale"), tensors.get("matching.shift")
-        )
+        scale, shift = tensors.get("matching.scale"), tensors.get("matching.shift")
+        network = insert(network, meta["matching"], scale, shift)
     weights.check(tensors, network, str(file))
     network.load_state_dict(tensors)
     return network
 
 
 def about(network: nn.Module) -> dict[str, str]:
-    """What a file of this network's weights must say for `load`: {"matching": model}, or nothing where there is no matching."""
-    return (
-        {"matching": network.matching.model}
-        if isinstance(getattr(network, "matching", None), Affine)
-        else {}
-    )
+    """The part of a file's meta that `load` needs: {"matching": model}, or {} without matching."""
+    layer = getattr(network, "matching", None)
+    return {"matching": layer.model} if isinstance(layer, Affine) else {}
+
+
+# --- the map in the graph ----------------------------------------------------------------------
 
 
 def insert(
@@ -83,62 +88,90 @@ def insert(
     scale: torch.Tensor | None = None,
     shift: torch.Tensor | None = None,
 ) -> "fx.GraphModule":
-    """The network with `matching` in it: the identity unless scale and shift are given. In eval mode; `network` is used up.
+    """Insert the map into a network, as the layer `matching`.
 
-    Its layers and their names stay, so that everything that works by name (weights, the zoo's last batch-norm, split) works on.
-    Raises `JobError` where the network has no global average pooling, or (gaussian) no ReLU right before it.
+    The other layers keep their names. So whatever works by name (weights, the zoo's last
+    batch-norm, `split`) still works.
+
+    Parameters
+    ----------
+    network : is used up.
+    scale, shift : as in `Affine`. Without them the map is the identity.
+
+    Returns
+    -------
+    The network with the map, in eval mode.
+
+    Raises
+    ------
+    JobError : the network has no global average pooling, or (gaussian) no ReLU right before it.
     """
     from torch import fx
 
     from fixres.models.split import Tracer
 
+    name = type(network).__name__
     graph, modules = Tracer().trace(network.eval()), dict(network.named_modules())
     pooling = next((node for node in reversed(graph.nodes) if _is_pooling(node, modules)), None)
     if pooling is None:
-        raise JobError(
-            f"matching '{model}': {type(network).__name__} has no average pooling before its classifier; expected one (A.1)"
-        )
-    source = replaced = pooling
+        wanted = "has no average pooling before its classifier; expected one (A.1)"
+        raise JobError(f"matching '{model}': {name} {wanted}")
     if model == "gaussian":
-        replaced = source = _relu_before(pooling, modules, type(network).__name__)
-        layer = _layer(replaced, modules)
-        if layer is None or isinstance(layer, nn.ReLU):
-            source = replaced.all_input_nodes[0]
-        else:  # a batch-norm that applies its ReLU itself: take it out, to get between the two
-            layer.act = nn.Identity()
-    with graph.inserting_after(replaced):
-        new = last = graph.call_module("matching", (source,))
-    if model == "gaussian":
-        with graph.inserting_after(new):
-            last = graph.call_function(F.relu, (new,))
-    replaced.replace_all_uses_with(last, delete_user_cb=lambda user: user is not new)
-    if source is not replaced:
-        graph.erase_node(replaced)
+        _insert_before_relu(graph, _relu_before(pooling, modules, name), modules)
+    else:
+        _insert_after(graph, pooling)
     network.matching = Affine(
         model,
         torch.ones(()) if scale is None else scale,
         torch.zeros(()) if shift is None else shift,
     )
-    return fx.GraphModule(network, graph, type(network).__name__).eval()
+    return fx.GraphModule(network, graph, name).eval()
+
+
+def _insert_after(graph: "fx.Graph", pooling: "fx.Node") -> None:
+    """Put the map behind the pooling (A.1)."""
+    with graph.inserting_after(pooling):
+        mapped = graph.call_module("matching", (pooling,))
+    pooling.replace_all_uses_with(mapped, delete_user_cb=lambda user: user is not mapped)
+
+
+def _insert_before_relu(graph: "fx.Graph", relu: "fx.Node", modules: dict[str, nn.Module]) -> None:
+    """Put the map and a new ReLU in the place of the last ReLU (A.2)."""
+    layer = _layer(relu, modules)
+    inside_layer = layer is not None and not isinstance(layer, nn.ReLU)
+    if inside_layer:  # a batch-norm that applies its ReLU itself: the map goes between the two
+        layer.act = nn.Identity()
+        source = relu
+    else:
+        source = relu.all_input_nodes[0]
+    with graph.inserting_after(relu):
+        mapped = graph.call_module("matching", (source,))
+    with graph.inserting_after(mapped):
+        new_relu = graph.call_function(F.relu, (mapped,))
+    relu.replace_all_uses_with(new_relu, delete_user_cb=lambda user: user is not mapped)
+    if not inside_layer:
+        graph.erase_node(relu)
 
 
 def probe(matched: "fx.GraphModule") -> "fx.GraphModule":
-    """The matched network up to what is measured: images -> (activations behind the map, pooled activations); gaussian (n, c, h, w) and
-    (n, c, …), frechet the latter twice. Shares the network's layers."""
+    """The matched network, cut off behind the activations that matching measures.
+
+    Returns
+    -------
+    A module on the layers of `matched`: images -> (activations behind the map, pooled
+    activations). Gaussian: (n, c, h, w) and (n, c, …). Frechet: the pooled activations twice.
+    """
     from torch import fx
 
     graph = fx.Graph()
     copies: dict = {}
     graph.graph_copy(matched.graph, copies)
     modules = dict(matched.named_modules())
-    point = next(
-        node for node in graph.nodes if node.op == "call_module" and node.target == "matching"
-    )
-    pooled = (
-        point
-        if matched.matching.model == "frechet"
-        else next(n for n in reversed(graph.nodes) if _is_pooling(n, modules))
-    )
+    calls = (node for node in graph.nodes if node.op == "call_module")
+    point = next(node for node in calls if node.target == "matching")
+    pooled = point
+    if matched.matching.model == "gaussian":
+        pooled = next(node for node in reversed(graph.nodes) if _is_pooling(node, modules))
     graph.output((point, pooled))
     cut = fx.GraphModule(matched, graph, "Probe").eval()
     cut.graph.eliminate_dead_code()
@@ -147,6 +180,7 @@ def probe(matched: "fx.GraphModule") -> "fx.GraphModule":
 
 
 def _layer(node: "fx.Node", modules: dict[str, nn.Module]) -> nn.Module | None:
+    """The layer that a node runs; None where it calls a function or a method."""
     return modules[str(node.target)] if node.op == "call_module" else None
 
 
@@ -156,7 +190,7 @@ def _is_pooling(node: "fx.Node", modules: dict[str, nn.Module]) -> bool:
 
 
 def _relu_before(pooling: "fx.Node", modules: dict[str, nn.Module], name: str) -> "fx.Node":
-    """The ReLU whose output is pooled: a layer, a function, or the last thing that a layer does."""
+    """The ReLU whose output is pooled: a layer, a function, or the end of another layer."""
     node = pooling.all_input_nodes[0]
     while isinstance(_layer(node, modules), (nn.Identity, nn.Dropout)):
         node = node.all_input_nodes[0]
@@ -164,9 +198,9 @@ def _relu_before(pooling: "fx.Node", modules: dict[str, nn.Module], name: str) -
     act = getattr(layer, "act", layer)
     if isinstance(act, nn.ReLU) or (layer is None and node.target in RELUS):
         return node
-    found = (
-        type(act).__name__ if layer is not None else getattr(node.target, "__name__", node.target)
-    )
+    called = getattr(node.target, "__name__", node.target)
+    found = called if layer is None else type(act).__name__
     raise JobError(
-        f"matching 'gaussian': {name} has no ReLU before its global pooling, but {found}; expected one (A.2); take 'frechet'"
+        f"matching 'gaussian': {name} has no ReLU before its global pooling, but {found}; "
+        "expected one (A.2); take 'frechet'"
     )

@@ -1,7 +1,8 @@
-"""Weights that others published: fetched from timm, torchvision, torch hub or a URL, or read from a file; never trusted, always checked.
+"""Weights that others published: fetched or read from a file, never trusted, always checked.
 
-Files are read without running code that they may hold (torch's weights_only, or safetensors); only `hub` runs foreign code, a repository's
-hubconf.py, which is what torch hub is.
+They come from timm, torchvision, torch hub, a URL or a file. Files are read without running code
+that they may hold (torch's weights_only, or safetensors). Only torch hub runs foreign code: the
+hubconf.py of a repository.
 """
 
 import errno
@@ -22,26 +23,23 @@ from torch import nn
 from fixres.jobs import JobError, file_digest, log, progress
 from fixres.models import weights
 
-CHUNK = 2**20  # bytes
-TIMEOUT = 30.0  # seconds without an answer
-NO_ROOM = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-}  # told by __main__: no fault of the source
-WRAPPERS = (
-    "model",
-    "state_dict",
-)  # where checkpoints keep the network among the optimiser and the rest
+CHUNK = 2**20  # bytes of a download that are read at a time
+TIMEOUT = 30.0  # seconds to wait for an answer
+MIN_DIGITS = 8  # of the SHA-256 of a download
+# Errors of the disk, not of the source. __main__ reports them.
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+# Keys under which a checkpoint keeps the network, beside the optimiser and the rest.
+WRAPPERS = ("model", "state_dict")
+
+Tensors = dict[str, torch.Tensor]  # by their names in the network
 
 
 class Fetched(NamedTuple):
     """Published weights as they came."""
 
-    tensors: dict[str, torch.Tensor]
-    where: str  # for messages
-    sha256: str | None  # of the file, where there is one
+    tensors: Tensors
+    where: str  # the source, for messages
+    sha256: str | None  # of the file, if there is one
 
 
 def fetch(source: dict, folder: Path, way_out: str) -> Fetched:
@@ -49,16 +47,21 @@ def fetch(source: dict, folder: Path, way_out: str) -> Fetched:
 
     Parameters
     ----------
-    source : {"timm": name} | {"torchvision": "ResNet50_Weights.IMAGENET1K_V1"} | {"hub": "owner/repo:entry", or "folder:entry"} |
-        {"url": …, "sha256": its SHA-256, or the first 8 digits or more, as in the names of PyTorch's files} |
-        {"file": …, "sha256": … or None}.
-    folder : where an unfinished download stays, to be carried on by the next attempt.
-    way_out : what to do where the source is out of reach; ends the message.
+    source : one of
+        {"timm": name},
+        {"torchvision": "ResNet50_Weights.IMAGENET1K_V1"},
+        {"hub": "owner/repo:entry"} or {"hub": "folder:entry"},
+        {"url": …, "sha256": …}: the SHA-256 of the file, or its first 8 digits or more, as in the
+        names of PyTorch's files,
+        {"file": …, "sha256": …}: a SHA-256 or None.
+    folder : where an unfinished download stays. The next attempt carries it on.
+    way_out : what to do where the source is out of reach. It ends the error message.
 
-    Raises `JobError` naming the source.
+    Raises
+    ------
+    JobError : names the source.
     """
     kind = next(iter(source))
-    where = f"{kind} {source[kind]}"
     if kind == "file":
         path = Path(source["file"]).expanduser()
         if not path.is_file():
@@ -70,29 +73,31 @@ def fetch(source: dict, folder: Path, way_out: str) -> Fetched:
         fetched = Fetched(read(path), source["url"], file_digest(path))
         path.unlink()
         return fetched
+    where = f"{kind} {source[kind]}"
     try:
         return Fetched(LIBRARIES[kind](source[kind]), where, None)
     except JobError:
         raise
-    except (
-        Exception
-    ) as error:  # each library, and the HTTP client below it, has exceptions of its own
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    except Exception as error:  # each library, and its HTTP client, has exceptions of its own
+        what = type(error).__name__
+        reason = next(iter(str(error).splitlines()), "") or what
         raise JobError(
-            f"{where}: the weights could not be fetched ({type(error).__name__}: {reason}); {way_out}"
+            f"{where}: the weights could not be fetched ({what}: {reason}); {way_out}"
         ) from error
 
 
-def _timm(name: str) -> dict[str, torch.Tensor]:
+# --- libraries ---------------------------------------------------------------------------------
+
+
+def _timm(name: str) -> Tensors:
     import timm
 
     try:
         found = timm.get_pretrained_cfg(name)
     except RuntimeError:  # no such architecture
         found = None
-    if (
-        found is None or f"{found.architecture}.{found.tag}" != name
-    ):  # an old name may stand for other weights than it says
+    # An old name may stand for other weights than it says.
+    if found is None or f"{found.architecture}.{found.tag}" != name:
         hint = f"timm.list_pretrained('{name.partition('.')[0]}*') lists its names"
         raise JobError(
             f"timm {name}: timm {timm.__version__} has no weights of exactly this name; {hint}"
@@ -100,19 +105,18 @@ def _timm(name: str) -> dict[str, torch.Tensor]:
     return timm.create_model(name, pretrained=True).state_dict()
 
 
-def _torchvision(name: str) -> dict[str, torch.Tensor]:
+def _torchvision(name: str) -> Tensors:
     from torchvision.models import get_weight
 
     try:
         found = get_weight(name)
     except (ValueError, AttributeError, KeyError):
-        raise JobError(
-            f"torchvision {name}: no weights of this name; expected one like ResNet50_Weights.IMAGENET1K_V1"
-        ) from None
+        expected = "expected one like ResNet50_Weights.IMAGENET1K_V1"
+        raise JobError(f"torchvision {name}: no weights of this name; {expected}") from None
     return found.get_state_dict(progress=False, check_hash=True)
 
 
-def _hub(name: str) -> dict[str, torch.Tensor]:
+def _hub(name: str) -> Tensors:
     repository, colon, entry = name.rpartition(":")
     if not colon:
         raise JobError(f"hub {name}: expected owner/repository:entry, or folder:entry")
@@ -128,13 +132,17 @@ def _hub(name: str) -> dict[str, torch.Tensor]:
 LIBRARIES = {"timm": _timm, "torchvision": _torchvision, "hub": _hub}
 
 
-# --- files -------------------------------------------------------------------------------------------------------------------
+# --- files -------------------------------------------------------------------------------------
 
 
-def read(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a .safetensors file or of a PyTorch checkpoint (.pth, .pt, .bin): bare, or under `model` or `state_dict`.
+def read(path: Path) -> Tensors:
+    """Read the tensors of a .safetensors file, or of a PyTorch checkpoint (.pth, .pt, .bin).
 
-    Raises `JobError` where the file is damaged, holds code, or holds no network.
+    The tensors may stand bare, or under `model` or `state_dict`.
+
+    Raises
+    ------
+    JobError : the file is damaged, holds code, or holds no network.
     """
     if path.suffix == ".safetensors":
         try:
@@ -143,38 +151,41 @@ def read(path: Path) -> dict[str, torch.Tensor]:
             raise JobError(f"{path}: damaged, or not a safetensors file ({error})") from None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of the many that reading a broken file may raise, one matters
-        code = (
-            re.search(r"GLOBAL ([\w.]+)", str(error))
-            if isinstance(error, pickle.UnpicklingError)
-            else None
-        )
-        if code:
-            raise JobError(
-                f"{path}: refused, because it holds code beside tensors ({code[1]}) and reading it would run that code. Where you trust "
-                "it, load it with torch yourself and save its state_dict as .safetensors"
-            ) from error
-        raise JobError(
-            f"{path}: damaged, or not a PyTorch checkpoint ({type(error).__name__})"
-        ) from error
+    except Exception as error:  # a broken file may raise anything
+        raise JobError(_unreadable(path, error)) from error
     return unwrapped(content, str(path))
 
 
-def unwrapped(content: Any, where: str) -> dict[str, torch.Tensor]:
-    """The state dict in a checkpoint: `model` or `state_dict` opened, `module.` prefixes (DataParallel) taken off."""
+def _unreadable(path: Path, error: Exception) -> str:
+    """Why torch could not read a checkpoint: it holds code, or it is damaged."""
+    code = None
+    if isinstance(error, pickle.UnpicklingError):
+        code = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if not code:
+        return f"{path}: damaged, or not a PyTorch checkpoint ({type(error).__name__})"
+    return (
+        f"{path}: refused, because it holds code beside tensors ({code[1]}) and reading it would "
+        "run that code. Where you trust it, load it with torch yourself and save its state_dict "
+        "as .safetensors"
+    )
+
+
+def unwrapped(content: Any, where: str) -> Tensors:
+    """The state dict in a checkpoint.
+
+    It may stand under `model` or `state_dict`. The prefix `module.` of every name (DataParallel)
+    is taken off.
+
+    Raises
+    ------
+    JobError : there is no network in it.
+    """
     for key in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if (
-        not isinstance(content, dict)
-        or not content
-        or not all(isinstance(t, torch.Tensor) for t in content.values())
-    ):
-        keys = (
-            f" with keys {', '.join(map(str, list(content)[:6]))}"
-            if isinstance(content, dict)
-            else ""
-        )
+    is_dict = isinstance(content, dict)
+    if not is_dict or not content or not all(isinstance(t, torch.Tensor) for t in content.values()):
+        keys = f" with keys {', '.join(map(str, list(content)[:6]))}" if is_dict else ""
         wanted = f"expected tensors by name, bare or under {' or '.join(WRAPPERS)}"
         raise JobError(f"{where}: no network in it: found {type(content).__name__}{keys}, {wanted}")
     if all(name.startswith("module.") for name in content):
@@ -182,10 +193,15 @@ def unwrapped(content: Any, where: str) -> dict[str, torch.Tensor]:
     return content
 
 
-def fitted(fetched: Fetched, network: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights as `network` names and types them, checked key by key. Raises `JobError` naming what does not fit.
+def fitted(fetched: Fetched, network: nn.Module) -> Tensors:
+    """The weights with the names and types of `network`, checked key by key.
 
-    Checkpoints from before PyTorch 0.4.1 lack the batch-norms' counters of steps; they play no part in the result and start at 0.
+    Checkpoints from before PyTorch 0.4.1 lack the batch-norms' counters of steps. These play no
+    part in the result, and start at 0.
+
+    Raises
+    ------
+    JobError : names what does not fit.
     """
     own = network.state_dict()
     counters = {
@@ -198,32 +214,41 @@ def fitted(fetched: Fetched, network: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensors[name].to(t.dtype) for name, t in own.items()}
 
 
-# --- downloads ---------------------------------------------------------------------------------------------------------------
+# --- downloads ---------------------------------------------------------------------------------
 
 
 def verified(path: Path, sha256: str | None) -> str:
-    """The file's SHA-256. Raises `JobError` unless it begins with `sha256`."""
+    """The file's SHA-256. Raises JobError unless it begins with `sha256`."""
     found = file_digest(path)
     if sha256 and not found.startswith(sha256.lower()):
         raise JobError(
-            f"{path}: wrong checksum: SHA-256 {found}, expected {sha256}; get the file again, or correct the checksum"
+            f"{path}: wrong checksum: SHA-256 {found}, expected {sha256}; "
+            "get the file again, or correct the checksum"
         )
     return found
 
 
 def download(url: str, sha256: str, folder: Path, way_out: str) -> Path:
-    """Download `url` into `folder`, or carry on where the last attempt broke off; checked against `sha256`.
+    """Download a file, or carry on where the last attempt broke off, and check it.
 
-    Returns the complete file, with the URL's suffix. Raises `JobError` naming the URL.
+    Parameters
+    ----------
+    sha256, folder, way_out : as in `fetch`.
+
+    Returns
+    -------
+    The complete file in `folder`, with the suffix of the URL.
+
+    Raises
+    ------
+    JobError : names the URL.
     """
-    if len(sha256 or "") < 8:
-        raise JobError(
-            f"{url}: found checksum {sha256!r}, expected the file's SHA-256 or at least its first 8 digits"
-        )
+    if len(sha256 or "") < MIN_DIGITS:
+        expected = f"expected the file's SHA-256 or at least its first {MIN_DIGITS} digits"
+        raise JobError(f"{url}: found checksum {sha256!r}, {expected}")
     folder.mkdir(parents=True, exist_ok=True)
-    tag = hashlib.sha256(f"{url} {sha256}".encode()).hexdigest()[
-        :8
-    ]  # a part of another file is never carried on
+    # The name tells files apart: a part of another file is never carried on.
+    tag = hashlib.sha256(f"{url} {sha256}".encode()).hexdigest()[:8]
     suffix = Path(urllib.parse.urlparse(url).path).suffix
     part = folder / f"download-{tag}{suffix}"
     try:
@@ -231,11 +256,11 @@ def download(url: str, sha256: str, folder: Path, way_out: str) -> Path:
     except (urllib.error.URLError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise
-        reason = (
-            error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
-        )
+        answered = isinstance(error, urllib.error.HTTPError)
+        reason = error if answered else getattr(error, "reason", error)
         raise JobError(
-            f"{url}: the weights could not be fetched ({reason}); give the command again to carry on, or {way_out}"
+            f"{url}: the weights could not be fetched ({reason}); "
+            f"give the command again to carry on, or {way_out}"
         ) from None
     try:
         verified(part, sha256)
@@ -246,7 +271,7 @@ def download(url: str, sha256: str, folder: Path, way_out: str) -> Path:
 
 
 def _receive(url: str, part: Path) -> None:
-    """Append to `part` what is missing of `url`."""
+    """Append to `part` the bytes of `url` that it lacks."""
     done = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
@@ -259,20 +284,24 @@ def _receive(url: str, part: Path) -> None:
         if done and answer.status != 206:
             log(f"{url}: the server cannot carry on a download; from the beginning")
             done = 0
-        left = int(answer.headers.get("Content-Length") or 0)
-        what = f"download of {url.rsplit('/', 1)[-1]}" + (
-            f", carried on at {done / 1e6:.0f} MB" if done else ""
-        )
-        with (
-            open(part, "ab" if done else "wb") as f,
-            progress(what, done + left, "bytes", done) as bar,
-        ):
-            received = 0
-            while data := answer.read(CHUNK):
-                f.write(data)
-                received += len(data)
-                bar.update(len(data))
-        if received < left:
-            raise OSError(
-                f"the connection broke off after {done + received} of {done + left} bytes"
-            )
+        _append(answer, part, url, done)
+
+
+def _append(answer: Any, part: Path, url: str, done: int) -> None:
+    """Append the answer of a server to `part`, which has `done` bytes.
+
+    Raises OSError where the connection breaks off.
+    """
+    left, received = int(answer.headers.get("Content-Length") or 0), 0
+    what = f"download of {url.rsplit('/', 1)[-1]}"
+    if done:
+        what += f", carried on at {done / 1e6:.0f} MB"
+    bar = progress(what, done + left, "bytes", done)
+    with open(part, "ab" if done else "wb") as f, bar:
+        while data := answer.read(CHUNK):
+            f.write(data)
+            received += len(data)
+            bar.update(len(data))
+    if received < left:
+        found = f"{done + received} of {done + left} bytes"
+        raise OSError(f"the connection broke off after {found}")

@@ -1,12 +1,15 @@
-"""The quarter-scale ResNet: the paper's ResNet-50 for crops a quarter as wide, on two processor cores.
+"""The quarter-scale ResNet: ResNet-50 for crops a quarter as wide, on two processor cores.
 
-Its total stride is 8 instead of 32, so that the final activation map has the paper's size at a quarter of the resolution
-(64/32 = 16/8 = 2, 224/32 = 56/8 = 7, 448/32 = 112/8 = 14) and the statistics of §3.2 and the border effects of Appendix B keep their
-shape. Four stages of one basic block (He et al., 2016); of ResNet-50's five halvings the max-pool's and the last stage's are left out.
-The stem keeps its stride: without it a training step takes two to three times as long (measured at 56 and 96 px).
+Its total stride is 8 instead of 32. So the final activation map has the size of the paper's at a
+quarter of the resolution: 64/32 = 16/8 = 2, 224/32 = 56/8 = 7, 448/32 = 112/8 = 14. The statistics
+of §3.2 and the border effects of Appendix B keep their shape.
 
-It is written out here, and not taken from torchvision or timm, because neither has a ResNet of this stride and because importing either
-takes over a second of processor time in each of 66 jobs.
+It has four stages of one basic block (He et al., 2016). ResNet-50 halves the resolution five times;
+here the halvings of the max-pool and of the last stage are left out. The stem keeps its stride:
+without it a training step takes two to three times as long (measured at 56 and 96 px).
+
+It is written out here for two reasons: torchvision and timm have no ResNet of this stride, and to
+import either takes over a second of processor time in each of 66 jobs.
 """
 
 import torch
@@ -15,7 +18,10 @@ from torch.nn import functional as F  # noqa: N812
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions beside a shortcut. The last batch-norm starts at zero: the block starts as its shortcut."""
+    """Two 3×3 convolutions beside a shortcut.
+
+    The weights of the last batch-norm start at zero, so that the block starts as its shortcut.
+    """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int):
         super().__init__()
@@ -37,7 +43,7 @@ class BasicBlock(nn.Module):
 
 
 class QuarterResNet(nn.Module):
-    """(n, 3, K, K) -> (n, classes); final map K/8 × K/8 of 128 channels."""
+    """(n, 3, K, K) -> (n, classes). The final map is K/8 × K/8, of 128 channels."""
 
     def __init__(self, classes: int, channels: tuple[int, int, int, int] = (16, 32, 64, 128)):
         super().__init__()

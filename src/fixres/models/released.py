@@ -1,81 +1,49 @@
-"""TODO."""
+"""The FixRes weights that the paper's authors released.
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+Source: README of facebookresearch/FixRes. The licence is CC BY-NC 4.0. No checksums are published,
+so the files are given by hand (configuration: released.files). The weights are tuned with the
+authors' own test transform (test_resize: released). The accuracy that the authors published is in
+paper/reference/released.csv.
+"""
 
-if TYPE_CHECKING:
-    import torch
-
-    Build = Callable[[int], torch.nn.Module]
+from typing import NamedTuple
 
 
 class Released(NamedTuple):
-    """One row of the authors' released FixRes weights: what they published it to reach on ImageNet (README of facebookresearch/FixRes)."""
+    """One row of the authors' table."""
 
-    title: str
-    network: str
-    k_test: int
-    top1: float
-    top5: float
+    title: str  # (*): fine-tuned with test DA2
+    network: str  # its name in the zoo
+    k_test: int  # pixels
     augmentation: str | None  # of the fine-tuning; None: not fine-tuned
-    url: str
+    file: str
+
+    @property
+    def url(self) -> str:
+        return ADDRESS + self.file
 
 
-_AUTHORS = "https://dl.fbaipublicfiles.com/FixRes_data/FixRes_Pretrained_Models/"
-# CC BY-NC 4.0. No checksums are published: they are given as files. Tuned with their own test transform (test_resize: released).
+ADDRESS = "https://dl.fbaipublicfiles.com/FixRes_data/FixRes_Pretrained_Models/"
+R50, CUTMIX, PNASNET, WSL = "resnet50", "resnet50_cutmix", "pnasnet5large", "resnext101_32x48d_wsl"
+DA, DA2 = "test DA", "test DA2"
+# Each row is wrapped alike, so that the columns can be compared.
+# fmt: off
 RELEASED = {
-    "fixresnet50_baseline": Released(
-        "ResNet-50 baseline",
-        "resnet50",
-        224,
-        77.0,
-        93.4,
-        None,
-        _AUTHORS + "ResNet_no_adaptation.pth",
-    ),
-    "fixresnet50": Released(
-        "FixResNet-50", "resnet50", 384, 79.0, 94.6, "test DA", _AUTHORS + "ResNetFinetune.pth"
-    ),
-    "fixresnet50_v2": Released(
-        "FixResNet-50 (*)", "resnet50", 384, 79.1, 94.6, "test DA2", _AUTHORS + "ResNet50_v2.pth"
-    ),
-    "fixresnet50_cutmix": Released(
-        "FixResNet-50 CutMix",
-        "resnet50_cutmix",
-        320,
-        79.7,
-        94.9,
-        "test DA",
-        _AUTHORS + "ResNetCutMix.pth",
-    ),
-    "fixresnet50_cutmix_v2": Released(
-        "FixResNet-50 CutMix (*)",
-        "resnet50_cutmix",
-        320,
-        79.8,
-        94.9,
-        "test DA2",
-        _AUTHORS + "ResNet50_CutMix_v2.pth",
-    ),
-    "fixpnasnet5": Released(
-        "FixPNASNet-5", "pnasnet5large", 480, 83.7, 96.8, "test DA", _AUTHORS + "PNASNet.pth"
-    ),
-    "fixresnext101_32x48d": Released(
-        "FixResNeXt-101 32x48d",
-        "resnext101_32x48d_wsl",
-        320,
-        86.3,
-        97.9,
-        "test DA",
-        _AUTHORS + "ResNeXt_101_32x48d.pth",
-    ),
-    "fixresnext101_32x48d_v2": Released(
-        "FixResNeXt-101 32x48d (*)",
-        "resnext101_32x48d_wsl",
-        320,
-        86.4,
-        98.0,
-        "test DA2",
-        _AUTHORS + "ResNext101_32x48d_v2.pth",
-    ),
+    "fixresnet50_baseline":
+        Released("ResNet-50 baseline", R50, 224, None, "ResNet_no_adaptation.pth"),
+    "fixresnet50":
+        Released("FixResNet-50", R50, 384, DA, "ResNetFinetune.pth"),
+    "fixresnet50_v2":
+        Released("FixResNet-50 (*)", R50, 384, DA2, "ResNet50_v2.pth"),
+    "fixresnet50_cutmix":
+        Released("FixResNet-50 CutMix", CUTMIX, 320, DA, "ResNetCutMix.pth"),
+    "fixresnet50_cutmix_v2":
+        Released("FixResNet-50 CutMix (*)", CUTMIX, 320, DA2, "ResNet50_CutMix_v2.pth"),
+    "fixpnasnet5":
+        Released("FixPNASNet-5", PNASNET, 480, DA, "PNASNet.pth"),
+    "fixresnext101_32x48d":
+        Released("FixResNeXt-101 32x48d", WSL, 320, DA, "ResNeXt_101_32x48d.pth"),
+    "fixresnext101_32x48d_v2":
+        Released("FixResNeXt-101 32x48d (*)", WSL, 320, DA2, "ResNext101_32x48d_v2.pth"),
 }
+# fmt: on

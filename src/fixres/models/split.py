@@ -1,9 +1,17 @@
-"""Frozen trunk, trainable head: the network cut along its graph.
+"""The cut: a network becomes a frozen trunk and a trainable head, along its graph.
 
-Which layers train is a property of the run; where the network is cut follows from it. The graph is traced (torch.fx); every node that
-runs a trainable module, and all that depends on it, is head; the rest is trunk. What the head reads from the trunk (the frontier) is
-for ResNet's classifier the pooled vector, for classifier + last batch-norm that layer's input and the residual. Any network that
-traces works without a line written for it.
+    parts = split(network, ["layer4.2.bn3", "fc"])
+    logits = parts.head(*parts.trunk(x))  # equals network(x)
+
+The graph is traced with torch.fx. A node that runs a trainable module belongs to the head, and so
+does every node that depends on it. All other nodes are the trunk. The frontier is the set of
+activations that the head reads from the trunk:
+
+- for the classifier of a ResNet: the pooled vector;
+- for its classifier and its last batch-norm: the input of that batch-norm, and the residual.
+
+Any network that torch.fx traces can be cut: no line is written for a particular network. What
+trains, and how, is decided in adapt.py.
 """
 
 import operator
@@ -14,46 +22,72 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F  # noqa: N812
 
-from fixres.models.zoo import Network
-
-# What may hand on its input's memory: an in-place layer behind one of these still writes into that input.
+# Operations whose output may share the memory of their input. An in-place layer behind one of them
+# still writes into that input.
 VIEWS = (nn.Identity, nn.Dropout, nn.Flatten)
-VIEW_METHODS = {
-    "view",
-    "reshape",
-    "flatten",
-    "squeeze",
-    "unsqueeze",
-    "permute",
-    "transpose",
-    "contiguous",
-    "chunk",
-    "split",
-    "detach",
-}
+VIEW_METHODS = {"view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose"}
+VIEW_METHODS |= {"contiguous", "chunk", "split", "detach"}
 VIEW_FUNCTIONS = {operator.getitem, torch.flatten, torch.reshape}
 IN_PLACE = {operator.iadd, operator.isub, operator.imul, operator.itruediv}
 
+Modules = dict[str, nn.Module]  # by their names in the network
+
 
 class Split(NamedTuple):
-    """`head(*trunk(x))` equals `network(x)`; both share the network's own parameters."""
+    """The two halves of a network, on its own parameters: `head(*trunk(x))` equals `network(x)`.
 
-    trunk: fx.GraphModule  # (n, 3, K, K) -> tuple of tensors with n rows each
-    head: fx.GraphModule  # leaves the tensors it is given as they are
-    modules: list[nn.Module]  # the trainable modules themselves, none inside another
-    dropouts: list[
-        nn.Module
-    ]  # the dropout layers of the head: what they do follows their own train() and eval()
+    Attributes
+    ----------
+    trunk : (n, 3, K, K) -> tuple of tensors with n rows each.
+    head : these tensors -> logits (n, classes). It leaves the tensors as they are.
+    trainable : the modules to train, none inside another.
+    dropouts : the dropout layers of the head. Each follows its own train() and eval().
+    """
+
+    trunk: fx.GraphModule
+    head: fx.GraphModule
+    trainable: list[nn.Module]
+    dropouts: list[nn.Module]
+
+
+def split(network: nn.Module, trainable: list[str]) -> Split:
+    """Cut a network before its trainable modules.
+
+    Dropout belongs to the head where nothing but the head reads its output.
+
+    Parameters
+    ----------
+    network : in eval mode. A function like F.dropout keeps the mode in which it is traced.
+    trainable : names of modules.
+
+    Raises
+    ------
+    ValueError : a name is no module of the network; the forward pass never calls the module; or
+        the trunk overwrites an activation that the head reads.
+    """
+    modules = dict(network.named_modules())
+    check_names(trainable, modules)
+    trainable = outermost(trainable)
+    graph = Tracer().trace(network)
+    head = nodes_of_head(graph, modules, trainable)
+    frontier = nodes_of_frontier(graph, head)
+    check_in_place(graph, modules, head, frontier)
+    trunk_module = trunk_of(network, graph, head, frontier)
+    head_module = head_of(network, graph, head, frontier)
+    dropouts = expose_dropouts(head_module)
+    return Split(trunk_module, head_module, [modules[name] for name in trainable], dropouts)
 
 
 class Tracer(fx.Tracer):
-    """torch.fx, which takes for leaves also what timm says it cannot trace through (same-padding, fused batch-norms)."""
+    """torch.fx's tracer, with timm's list of what cannot be traced.
+
+    Such modules (same-padding, fused batch-norms) become leaves of the graph.
+    """
 
     def __init__(self):
         self.leaves, functions = (), ()
-        if (
-            "timm" in sys.modules
-        ):  # else the network is not one of timm's, and a second of import is saved
+        # Unless timm is imported, the network is not one of timm's. The import would take a second.
+        if "timm" in sys.modules:
             from timm.layers import get_notrace_functions, get_notrace_modules
 
             self.leaves, functions = tuple(get_notrace_modules()), tuple(get_notrace_functions())
@@ -63,156 +97,181 @@ class Tracer(fx.Tracer):
         return isinstance(m, self.leaves) or super().is_leaf_module(m, module_qualified_name)
 
 
-def split(network: nn.Module, trainable: list[str]) -> Split:
-    """Cut `network` before the modules named in `trainable`; dropout that feeds only what trains belongs to the head.
+# --- names of modules --------------------------------------------------------------------------
 
-    Raises ValueError where a name is not a module of the network, or the graph never reaches it.
-    """
-    modules = dict(network.named_modules())
-    for name in trainable:
+
+def check_names(names: list[str], modules: Modules) -> None:
+    """Raise ValueError for the first name that is no module of the network."""
+    for name in names:
         if name not in modules:
-            raise ValueError(
-                f"'{name}' is not a layer of {type(network).__name__}; it has {', '.join(n for n in modules if n)}"
-            )
-    trainable = [
-        t
-        for t in dict.fromkeys(trainable)
-        if not any(inside(t, other) for other in trainable if other != t)
-    ]
-    graph = Tracer().trace(network)
-    head: set[fx.Node] = set()
-    reached: set[str] = set()
-    for node in graph.nodes:
-        own = node.op == "call_module" and any(inside(str(node.target), t) for t in trainable)
-        if own:
-            reached.add(str(node.target))
-        if own or any(parent in head for parent in node.all_input_nodes):
-            head.add(node)
-    missing = [t for t in trainable if not any(inside(r, t) for r in reached)]
-    if missing:
-        raise ValueError(
-            f"{', '.join(missing)}: never called in the forward pass of {type(network).__name__}"
-        )
-    for node in reversed(graph.nodes):
-        if is_dropout(node, modules) and all(user in head for user in node.users):
-            head.add(node)
-    frontier = [
-        n
-        for n in graph.nodes
-        if n not in head and n.op != "output" and any(user in head for user in n.users)
-    ]
-    # Constants and parameters that the head reads directly are not activations: both halves may hold them.
-    frontier = [n for n in frontier if n.op != "get_attr"]
-    order = {node: i for i, node in enumerate(graph.nodes)}
-    for node in frontier:
-        for writer in (w for w in writers(node, modules) if w not in head):
-            if any(order[user] < order[writer] for user in node.users if user in head):
-                raise ValueError(
-                    f"{writer.target} writes in place into {node.target}, which the trained part reads before: make it out of place"
-                )
-
-    trunk_graph, copies = fx.Graph(), {}
-    for node in graph.nodes:
-        if node not in head and node.op != "output":
-            copies[node] = trunk_graph.node_copy(node, copies.__getitem__)
-    trunk_graph.output(tuple(copies[node] for node in frontier))
-
-    head_graph = fx.Graph()
-    inside_head = {
-        node: head_graph.placeholder(f"activation{i}") for i, node in enumerate(frontier)
-    }
-    for node in frontier:
-        if any(writer in head for writer in writers(node, modules)):
-            inside_head[node] = head_graph.call_method("clone", (inside_head[node],))
-    for node in graph.nodes:
-        if node in head or (node.op == "get_attr" and any(user in head for user in node.users)):
-            inside_head[node] = head_graph.node_copy(node, inside_head.__getitem__)
-    trunk = fx.GraphModule(network, trunk_graph, "Trunk")
-    trunk.graph.eliminate_dead_code()  # what only the head reads of the trunk's modules
-    trunk.recompile()
-    head_module = fx.GraphModule(network, head_graph, "Head")
-    return Split(trunk, head_module, [modules[t] for t in trainable], dropouts(head_module))
-
-
-def freeze(network: nn.Module, layers: list[str], entry: Network, batch_norm: str) -> Split:
-    """Cut the network before the layers that train; everything else is frozen and in eval mode.
-
-    Parameters
-    ----------
-    layers : any of "classifier", "batch-norm" (the last) and "cells" (the last three, entirely).
-    batch_norm : "affine+statistics" (the paper), or "statistics" (the released code: the affine weights of the last batch-norm stay;
-        those inside trained cells train).
-
-    Dropout between what trains and the logits is active, as in the released code.
-    """
-    names = {
-        "classifier": [entry.classifier],
-        "batch-norm": entry.last_batch_norm,
-        "cells": entry.cells,
-    }
-    network.eval().requires_grad_(False)
-    parts = split(network, [name for layer in layers for name in names[layer]])
-    for module in parts.modules:
-        module.train().requires_grad_(True)
-    if batch_norm == "statistics":
-        for module in (network.get_submodule(name) for name in entry.last_batch_norm):
-            if any(module is trained for trained in parts.modules):
-                module.requires_grad_(False)
-    for module in parts.dropouts:
-        module.train()
-    return parts
+            network = type(modules[""]).__name__
+            layers = ", ".join(n for n in modules if n)
+            raise ValueError(f"'{name}' is not a layer of {network}; it has {layers}")
 
 
 def inside(name: str, module: str) -> bool:
-    """Whether the module `name` is `module` or a part of it."""
+    """Whether `name` is the module `module` or a part of it."""
     return name == module or name.startswith(module + ".")
 
 
-def is_dropout(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+def outermost(names: list[str]) -> list[str]:
+    """The names in their order, without repeats and without modules inside another one."""
+    return [
+        name
+        for name in dict.fromkeys(names)
+        if not any(inside(name, other) for other in names if other != name)
+    ]
+
+
+# --- where the graph is cut --------------------------------------------------------------------
+
+
+def nodes_of_head(graph: fx.Graph, modules: Modules, trainable: list[str]) -> set[fx.Node]:
+    """The nodes that run a trainable module, those that depend on them, and dropout before them.
+
+    Raises ValueError where the graph never reaches a trainable module.
+    """
+    head: set[fx.Node] = set()
+    reached: set[str] = set()
+    for node in graph.nodes:
+        target = str(node.target)
+        trains = node.op == "call_module" and any(inside(target, name) for name in trainable)
+        if trains:
+            reached.add(target)
+        if trains or any(parent in head for parent in node.all_input_nodes):
+            head.add(node)
+    missing = [name for name in trainable if not any(inside(r, name) for r in reached)]
+    if missing:
+        network = type(modules[""]).__name__
+        raise ValueError(f"{', '.join(missing)}: never called in the forward pass of {network}")
+    for node in reversed(graph.nodes):
+        if is_dropout(node, modules) and all(user in head for user in node.users):
+            head.add(node)
+    return head
+
+
+def nodes_of_frontier(graph: fx.Graph, head: set[fx.Node]) -> list[fx.Node]:
+    """The nodes of the trunk whose activations the head reads.
+
+    Parameters and constants (`get_attr`) are no activations: both halves may hold them.
+    """
+    trunk = [n for n in graph.nodes if n not in head and n.op not in ("output", "get_attr")]
+    return [node for node in trunk if any(user in head for user in node.users)]
+
+
+def check_in_place(
+    graph: fx.Graph, modules: Modules, head: set[fx.Node], frontier: list[fx.Node]
+) -> None:
+    """Raise ValueError where the trunk overwrites an activation after the head has read it.
+
+    The head would get the overwritten activation, and not the one that the whole network uses.
+    """
+    order = {node: i for i, node in enumerate(graph.nodes)}
+    for node in frontier:
+        for writer in writers(node, modules):
+            if writer in head:
+                continue
+            if any(order[user] < order[writer] for user in node.users if user in head):
+                raise ValueError(
+                    f"{writer.target} writes in place into {node.target}, which the trained part "
+                    "reads before: make it out of place"
+                )
+
+
+def writers(source: fx.Node, modules: Modules) -> list[fx.Node]:
+    """The nodes that write into the memory of `source`, or of a view of it, in place."""
+    found = []
+    for user in source.users:
+        if is_in_place(user, modules) and user.args and user.args[0] is source:
+            found.append(user)
+        elif is_view(user, modules):
+            found += writers(user, modules)
+    return found
+
+
+def is_in_place(node: fx.Node, modules: Modules) -> bool:
+    """Whether a node writes into its input, as ReLU(inplace=True), `x += y` or `x.add_(y)` do."""
+    if node.target in IN_PLACE or node.kwargs.get("inplace"):
+        return True
+    if node.op == "call_module":
+        return bool(getattr(modules[str(node.target)], "inplace", False))
+    name = str(node.target)
+    return node.op == "call_method" and name.endswith("_") and not name.endswith("__")
+
+
+def is_view(node: fx.Node, modules: Modules) -> bool:
+    """Whether the output of a node may share the memory of its input."""
+    if node.op == "call_module":
+        return isinstance(modules[str(node.target)], VIEWS)
+    return node.target in (VIEW_METHODS if node.op == "call_method" else VIEW_FUNCTIONS)
+
+
+def is_dropout(node: fx.Node, modules: Modules) -> bool:
     if node.op == "call_module":
         return isinstance(modules[str(node.target)], nn.Dropout)
     return node.op == "call_function" and node.target is F.dropout
 
 
-def writers(source: fx.Node, modules: dict[str, nn.Module]) -> list[fx.Node]:
-    """The nodes that write into the memory of `source`: in-place layers that read it, or a view of it."""
-    found = []
-    for user in source.users:
-        module = modules[str(user.target)] if user.op == "call_module" else None
-        in_place = (
-            getattr(module, "inplace", False)
-            or user.kwargs.get("inplace")
-            or user.target in IN_PLACE
-        )
-        in_place = in_place or (
-            user.op == "call_method"
-            and str(user.target).endswith("_")
-            and not str(user.target).endswith("__")
-        )
-        if in_place and user.args and user.args[0] is source:
-            found.append(user)
-        elif isinstance(module, VIEWS) or user.target in (
-            VIEW_METHODS if user.op == "call_method" else VIEW_FUNCTIONS
-        ):
-            found += writers(user, modules)
-    return found
+# --- the two halves ----------------------------------------------------------------------------
 
 
-def dropouts(head: fx.GraphModule) -> list[nn.Module]:
-    """The dropout layers of the head. Functions, whose mode was fixed when they were traced, become layers."""
+def trunk_of(
+    network: nn.Module, graph: fx.Graph, head: set[fx.Node], frontier: list[fx.Node]
+) -> fx.GraphModule:
+    """The trunk as a module: the images go in, the activations of the frontier come out."""
+    trunk_graph, copies = fx.Graph(), {}
+    for node in graph.nodes:
+        if node not in head and node.op != "output":
+            copies[node] = trunk_graph.node_copy(node, copies.__getitem__)
+    trunk_graph.output(tuple(copies[node] for node in frontier))
+    trunk = fx.GraphModule(network, trunk_graph, "Trunk")
+    trunk.graph.eliminate_dead_code()  # parameters that only the head reads
+    trunk.recompile()
+    return trunk
+
+
+def head_of(
+    network: nn.Module, graph: fx.Graph, head: set[fx.Node], frontier: list[fx.Node]
+) -> fx.GraphModule:
+    """The head as a module: the activations of the frontier go in, the logits come out.
+
+    It works on a copy of an activation that it would write into: a cached one is used again.
+    """
+    modules = dict(network.named_modules())
+    head_graph = fx.Graph()
+    copies = {node: head_graph.placeholder(f"activation{i}") for i, node in enumerate(frontier)}
+    for node in frontier:
+        if any(writer in head for writer in writers(node, modules)):
+            copies[node] = head_graph.call_method("clone", (copies[node],))
+    for node in graph.nodes:
+        if node in head or (node.op == "get_attr" and any(user in head for user in node.users)):
+            copies[node] = head_graph.node_copy(node, copies.__getitem__)
+    return fx.GraphModule(network, head_graph, "Head")
+
+
+def expose_dropouts(head: fx.GraphModule) -> list[nn.Module]:
+    """The dropout layers of the head.
+
+    F.dropout becomes a layer: as a function it would keep the mode in which it was traced.
+    """
     found = []
     for i, node in enumerate(list(head.graph.nodes)):
         if not is_dropout(node, dict(head.named_modules())):
             continue
+        name = str(node.target)
         if node.op == "call_function":
-            x, p = node.args[0], node.kwargs.get("p", node.args[1] if len(node.args) > 1 else 0.5)
-            head.add_submodule(f"dropout{i}", nn.Dropout(p).eval())
-            with head.graph.inserting_before(node):
-                layer = head.graph.call_module(f"dropout{i}", (x,))
-            node.replace_all_uses_with(layer)
-            head.graph.erase_node(node)
-            found.append(head.get_submodule(f"dropout{i}"))
-        else:
-            found.append(head.get_submodule(str(node.target)))
+            name = f"dropout{i}"
+            replace_by_layer(head, node, name)
+        found.append(head.get_submodule(name))
     head.recompile()
     return found
+
+
+def replace_by_layer(head: fx.GraphModule, node: fx.Node, name: str) -> None:
+    """Put the layer `name`, in eval mode, in the place of a node that calls F.dropout."""
+    p = node.kwargs.get("p", node.args[1] if len(node.args) > 1 else 0.5)
+    head.add_submodule(name, nn.Dropout(p).eval())
+    with head.graph.inserting_before(node):
+        layer = head.graph.call_module(name, (node.args[0],))
+    node.replace_all_uses_with(layer)
+    head.graph.erase_node(node)

@@ -1,6 +1,7 @@
-"""Weights and checkpoints on disk: safetensors that carry a digest of their content and say what they belong to.
+"""Weights and checkpoints on disk: safetensors with a digest, and with what they belong to.
 
-safetensors holds no code and no checksum; the digest makes a file that was cut short or altered an error that names it.
+A safetensors file holds no code. It has no checksum either. So `save` adds a digest of the content,
+and a file that was cut short or altered becomes an error that names it.
 """
 
 import errno
@@ -16,39 +17,23 @@ from torch import nn
 
 from fixres.jobs import JobError, atomic, record_inputs
 
+SHOWN = 8  # problems listed in an error
+
 
 class DamagedError(JobError):
-    """A file whose content is not what was written."""
-
-
-def _content_digest(tensors: dict[str, torch.Tensor], meta: str) -> str:
-    h = hashlib.sha256()
-
-    def part(
-        data: bytes | memoryview,
-    ) -> None:  # as jobs.digest, without a second copy of gigabytes of weights
-        h.update(len(data).to_bytes(8, "little"))
-        h.update(data)
-
-    part(meta.encode())
-    for name in sorted(tensors):
-        t = tensors[name]
-        part(f"{name} {t.dtype} {tuple(t.shape)}".encode())
-        part(t.contiguous().view(-1).view(torch.uint8).numpy().data)
-    return h.hexdigest()[:32]
+    """The content of a file is not what was written."""
 
 
 def save(path: Path, tensors: dict[str, torch.Tensor], meta: dict | None = None) -> None:
-    """Write tensors and a JSON-able `meta` atomically."""
+    """Write tensors and a JSON-able `meta`, atomically."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     text = json.dumps(meta or {}, sort_keys=True)
+    # One entry in the header: safetensors writes several in any order, and the same content must
+    # give the same bytes.
+    header = {"meta": text, "digest": _content_digest(tensors, text)}
     with atomic(path) as temporary:
-        # One entry: safetensors writes several in any order, and the same content is to be the same bytes.
-        header = json.dumps(
-            {"meta": text, "digest": _content_digest(tensors, text)}, sort_keys=True
-        )
         try:
-            save_file(tensors, temporary, metadata={"fixres": header})
+            save_file(tensors, temporary, metadata={"fixres": json.dumps(header, sort_keys=True)})
         except SafetensorError as error:
             if "os error 28" in str(error):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
@@ -56,7 +41,13 @@ def save(path: Path, tensors: dict[str, torch.Tensor], meta: dict | None = None)
 
 
 def load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """Tensors and meta of a file written by `save`. Raises `DamagedError` naming the file, or FileNotFoundError."""
+    """Read the tensors and the meta of a file that `save` wrote.
+
+    Raises
+    ------
+    DamagedError : names the file.
+    FileNotFoundError
+    """
     if not path.is_file():
         raise FileNotFoundError(path)
     try:
@@ -72,61 +63,82 @@ def load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
 
 
 def opened(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """As `load`, of an input of this job, with a `JobError` that says what to do."""
+    """Read a file that is an input of this job. Raises JobError, which says what to do."""
     record_inputs(path)
     try:
         return load(path)
     except FileNotFoundError:
-        raise JobError(
-            f"{path}: no such weights; ask Snakemake for them: snakemake '{path}'"
-        ) from None
+        ask = f"ask Snakemake for them: snakemake '{path}'"
+        raise JobError(f"{path}: no such weights; {ask}") from None
     except DamagedError as error:
         raise JobError(f"{error}; delete it and let Snakemake make it again") from None
 
 
 def load_into(network: nn.Module, path: Path, fresh: str | None = None) -> dict:
-    """Load a network's weights, checked key by key; returns the file's meta.
+    """Load weights into a network, checked key by key. Returns the meta of the file.
 
     Parameters
     ----------
-    fresh : name of a layer that keeps its own weights whatever the file holds for it (the classifier, where the classes are others).
+    fresh : name of a layer that keeps its own weights, whatever the file holds for it. It is the
+        classifier where the classes are other ones.
 
-    Raises `JobError` naming what does not fit.
+    Raises
+    ------
+    JobError : names what does not fit.
     """
     tensors, meta = opened(path)
     if fresh is not None:
-        own = {name: t for name, t in network.state_dict().items() if name.startswith(f"{fresh}.")}
-        tensors = {name: t for name, t in tensors.items() if not name.startswith(f"{fresh}.")} | own
+        prefix = f"{fresh}."
+        own = {name: t for name, t in network.state_dict().items() if name.startswith(prefix)}
+        others = {name: t for name, t in tensors.items() if not name.startswith(prefix)}
+        tensors = others | own
     check(tensors, network, str(path))
     network.load_state_dict(tensors)
     return meta
 
 
 def check(tensors: dict[str, torch.Tensor], network: nn.Module, where: str) -> None:
-    """Raise `JobError` unless `tensors` are exactly the network's, key by key and shape by shape."""
+    """Raise JobError unless `tensors` are exactly the network's, key by key and shape by shape."""
     own = network.state_dict()
-    problems = [f"missing {name}" for name in own if name not in tensors]
-    problems += [f"unexpected {name}" for name in tensors if name not in own]
+    names = [f"missing {name}" for name in own if name not in tensors]
+    names += [f"unexpected {name}" for name in tensors if name not in own]
     shapes = {
         name: (tuple(tensors[name].shape), tuple(t.shape))
         for name, t in own.items()
-        if name in tensors
+        if name in tensors and tensors[name].shape != t.shape
     }
-    other = {name: pair for name, pair in shapes.items() if pair[0] != pair[1]}
-    linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    for layer in linear:
-        found, expected = other.get(f"{layer}.weight", ((), ()))
-        if len(found) == 2 and found[1] == expected[1]:  # only its rows differ
-            shape = f"{layer}.weight is {found}, expected {expected}"
-            problems.insert(
-                0, f"the classifier is for {found[0]} classes, expected {expected[0]} ({shape})"
-            )
-            other = {name: pair for name, pair in other.items() if not name.startswith(f"{layer}.")}
-    problems += [
-        f"{name} is {found}, expected {expected}" for name, (found, expected) in other.items()
+    classes = []
+    for layer in (
+        name for name, module in network.named_modules() if isinstance(module, nn.Linear)
+    ):
+        weight = f"{layer}.weight"
+        found, expected = shapes.get(weight, ((), ()))
+        if len(found) == 2 and found[1] == expected[1]:  # only the number of rows differs
+            counts = f"the classifier is for {found[0]} classes, expected {expected[0]}"
+            classes.insert(0, f"{counts} ({weight} is {found}, expected {expected})")
+            shapes = {n: pair for n, pair in shapes.items() if not n.startswith(f"{layer}.")}
+    others = [
+        f"{name} is {found}, expected {expected}" for name, (found, expected) in shapes.items()
     ]
+    problems = classes + names + others
     if problems:
-        more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+        more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise JobError(
-            f"{where} does not fit {type(network).__name__}: {'; '.join(problems[:8])}{more}"
+            f"{where} does not fit {type(network).__name__}: {'; '.join(problems[:SHOWN])}{more}"
         )
+
+
+def _content_digest(tensors: dict[str, torch.Tensor], meta: str) -> str:
+    """The digest of `jobs.digest`, without a second copy of gigabytes of weights."""
+    h = hashlib.sha256()
+
+    def add(data: bytes | memoryview) -> None:
+        h.update(len(data).to_bytes(8, "little"))
+        h.update(data)
+
+    add(meta.encode())
+    for name in sorted(tensors):
+        t = tensors[name]
+        add(f"{name} {t.dtype} {tuple(t.shape)}".encode())
+        add(t.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return h.hexdigest()[:32]

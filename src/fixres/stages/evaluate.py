@@ -1,17 +1,21 @@
-"""Evaluation: top-1 and top-5 of one network at several k_test, from one decode of the validation set (§5).
+"""Evaluation: top-1 and top-5 of one network at several k_test (§5).
 
     python -m fixres evaluate --config results/runs/pinhole/resnet10q-k56/evaluation/config.json \\
-        --manifest results/data/pinhole/manifest.npz --weights results/runs/pinhole/resnet10q-k56/weights.safetensors \\
+        --manifest results/data/pinhole/manifest.npz \\
+        --weights results/runs/pinhole/resnet10q-k56/weights.safetensors \\
         --out results/runs/pinhole/resnet10q-k56/evaluation/metrics.json
 
-The predictions for every image stand in predictions/k<k_test>.npz beside the result, those of ten crops in k<k_test>_10crops.npz. What is
-there already, for exactly these weights and images, is not computed again: adding a resolution to a table costs that one.
+Each validation image is decoded once for all k_test.
+
+The predictions for every image are kept in predictions/k<k_test>.npz beside the result. Those of
+ten crops an image are in k<k_test>_10crops.npz. A file that belongs to exactly these weights and
+images is not computed again. So a table that gets one more resolution costs only that one.
 """
 
 import argparse
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,14 +23,13 @@ import numpy as np
 import torch
 
 from fixres import jobs
-from fixres.data import loader, manifest, regions, sampling
+from fixres.data import manifest, regions, requests, sampling
 from fixres.jobs import processes
 from fixres.jobs.device import open_device
 from fixres.jobs.ranks import Ranks
 from fixres.models import matching, zoo
 
-BATCH = 100  # images; changes nothing but speed and memory
-TOP = 5
+TOP = 5  # predicted classes that are kept for each image
 
 
 def main(arguments: list[str]) -> None:
@@ -36,123 +39,64 @@ def main(arguments: list[str]) -> None:
 
 def evaluate(args: argparse.Namespace, ranks: Ranks) -> None:
     config = jobs.read_config(args.config, "evaluate", args.ancestry_digest)
+
+    # The validation images.
     data = manifest.load(args.manifest)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
     startup = time.process_time()
+    rows = data.rows("val")
 
-    rows, entry = data.rows("val"), zoo.ZOO[config["network"]]
+    # The network.
+    entry = zoo.ZOO[config["network"]]
     network = matching.load(config["network"], len(data.classes), 0, args.weights)
     network.to(device.device).eval()
     model = device.prepare(network)
-    test_da = regions.Augmentation("test DA", test_resize=config["test_resize"])
-    transform = (
-        test_da.name
-        if test_da.test_resize == "paper"
-        else f"{test_da.name} ({test_da.test_resize})"
-    )
-    shared = (
-        config["network"],
-        str(config["version"]),
-        data.digest(),
-        jobs.file_digest(args.weights),
-    )
-    # Measured are resolutions, each with one centre crop an image or with ten (§5.1, "an ensemble of 10 crops at test time").
-    views = [View(k, 1) for k in config["k_test"]] + [
-        View(k, regions.TEN) for k in config.get("ten_crops", [])
-    ]
-    keys = {view: jobs.digest(f"{transform} {view.k}" + view.suffix, *shared) for view in views}
+
+    # What is known already.
     folder = args.out.parent / "predictions"
-    found = ranks.broadcast(
-        lambda: {view: load_predictions(folder / f"{view.name}.npz", keys[view]) for view in views}
-    )
-    known = {view: predictions for view, predictions in found.items() if predictions is not None}
-    missing = [view for view in views if view not in known]
+    keys = prediction_keys(config, data, args.weights)
+    known = ranks.broadcast(lambda: known_predictions(folder, keys))
     if known:
         jobs.log(f"predictions kept: k_test {', '.join(map(str, known))}")
 
-    fresh = {
-        view: torch.empty(
-            (len(rows), min(TOP, len(data.classes))), dtype=torch.int32, device=device.device
-        )
-        for view in missing
-    }
+    # What is missing is measured.
+    missing = [view for view in keys if view not in known]
     if missing:
         jobs.log(f"{config['run']}: k_test {', '.join(map(str, missing))} on {len(rows)} images")
         for line in manifest.enlarged(data, "val", max(view.k for view in missing)):
             jobs.log(line)
-    for crops in (1, regions.TEN):
-        together = [view for view in missing if view.crops == crops]
-        if not together:
-            continue
-        batch = BATCH // crops  # images
-        share = ranks.share(len(rows), batch)
-        at = share.start
-        wanted = requests(
-            data, rows[share], test_da._replace(crops=crops), [view.k for view in together]
-        )
-        cut = loader.batches(data, wanted, args.loader, ranks.portion(args.workers), device.device)
-        bar = jobs.progress(
-            "evaluation", (share.stop - share.start) * crops * len(together), "crops"
-        )
-        with bar, torch.no_grad(), device.autocast():
-            for asked, pixels in cut:
-                for (cropped, _), part, view in zip(asked, pixels, together, strict=True):
-                    logits = model(
-                        loader.to_device(part, cropped, entry.mean, entry.std, device.device)
-                    ).float()
-                    images = len(part) // crops
-                    if crops > 1:  # the mean of what each crop says by itself
-                        logits = logits.softmax(1).view(images, crops, -1).mean(1)
-                    fresh[view][at : at + images] = logits.topk(fresh[view].shape[1]).indices
-                    bar.update(len(part))
-                at += images
-        for view in together:
-            ranks.all_gather_rows(fresh[view], batch)
+    loading = (device, args.loader, args.workers, ranks)
+    reader = requests.CropReader(data, rows, entry.mean, entry.std, *loading)
+    test_da = regions.Augmentation("test DA", test_resize=config["test_resize"])
+    fresh = predict(model, reader, test_da, missing, min(TOP, len(data.classes)))
+
+    # One process writes.
     if not ranks.first:
         return
-    for view, predictions in fresh.items():
-        with jobs.atomic(folder / f"{view.name}.npz") as temporary, open(temporary, "wb") as f:
-            known[view] = predictions.cpu().numpy()
-            np.savez(
-                f,
-                key=np.array(keys[view]),
-                path=data.path[rows],
-                label=data.label[rows],
-                top=known[view],
-            )
-
-    measured: dict[str, dict[str, float]] = {}
-    for view in views:
-        m = accuracy(known[view], data.label[rows], config["folds"])
-        jobs.log(
-            f"k_test {view}: top-1 {m['top1']:.2f} ± {m['top1_std']:.2f}, top-5 {m['top5']:.2f}"
-        )
-        named = {
-            re.sub(r"^top\d", rf"\g<0>{view.suffix}", name): value for name, value in m.items()
-        }
-        measured.setdefault(str(view.k), {}).update(named)
-    about = {
+    labels = data.label[rows]
+    for view, top in fresh.items():
+        file = folder / f"{view.name}.npz"
+        save_predictions(file, key=keys[view], path=data.path[rows], label=labels, top=top)
+    result = {
+        "run": config["run"],
+        "images": len(rows),
+        "folds": config["folds"],
+        "k_test": metrics(list(keys), known | fresh, labels, config["folds"]),
         "parameters": sum(p.numel() for p in network.parameters()),
         "notes": list(getattr(data, "notes", ())),
     }
-    jobs.write_json(
-        args.out,
-        {
-            "run": config["run"],
-            "images": len(rows),
-            "folds": config["folds"],
-            "k_test": measured,
-            **about,
-        },
-    )
+    jobs.write_json(args.out, result)
     jobs.log_times(startup)
 
 
+# --- what is measured --------------------------------------------------------------------------
+
+
 class View(NamedTuple):
-    """How the images are looked at."""
+    """How each image is looked at: k_test, and the number of crops."""
 
     k: int
-    crops: int  # of an image: 1 or TEN
+    crops: int  # of an image: 1, or TEN (§5.1, "an ensemble of 10 crops at test time")
 
     @property
     def suffix(self) -> str:
@@ -166,38 +110,130 @@ class View(NamedTuple):
         return f"{self.k}" if self.crops == 1 else f"{self.k} ({self.crops} crops)"
 
 
-def requests(
-    data: manifest.Manifest, rows: np.ndarray, test_da: regions.Augmentation, resolutions: list[int]
-) -> Iterator[list[loader.Crops]]:
-    """Each of the images once, at every resolution; about BATCH crops of each at a time."""
-    batch = BATCH // test_da.crops
-    for start in range(0, len(rows), batch):
-        chosen = rows[start : start + batch]
-        h, w = data.height[chosen], data.width[chosen]
-        yield [loader.Crops(regions.views(test_da, k, chosen, h, w), k) for k in resolutions]
+def prediction_keys(config: dict, data: manifest.Manifest, weights: Path) -> dict[View, str]:
+    """For each view that the configuration asks for, a digest of all that its predictions follow.
+
+    Predictions in a file with another key belong to something else, and are not used.
+    """
+    views = [View(k, 1) for k in config["k_test"]]
+    views += [View(k, regions.TEN) for k in config.get("ten_crops", [])]
+    resize = config["test_resize"]
+    transform = "test DA" if resize == "paper" else f"test DA ({resize})"
+    network = (config["network"], str(config["version"]))
+    shared = (*network, data.digest(), jobs.file_digest(weights))
+    return {view: jobs.digest(f"{transform} {view.k}" + view.suffix, *shared) for view in views}
+
+
+def predict(
+    model: Callable[[torch.Tensor], torch.Tensor],
+    reader: requests.CropReader,
+    test_da: regions.Augmentation,
+    views: list[View],
+    top: int,
+) -> dict[View, np.ndarray]:
+    """The classes that the network predicts for the images of the reader, in each view.
+
+    The processes of a job share the images; afterwards each has the predictions of all.
+
+    Returns
+    -------
+    For each view (n, top) int32 classes, best first.
+    """
+    shape, device = (len(reader.rows), top), reader.device.device
+    predicted = {view: torch.empty(shape, dtype=torch.int32, device=device) for view in views}
+    for crops in (1, regions.TEN):
+        together = {view: predicted[view] for view in views if view.crops == crops}
+        if together:
+            predict_together(model, reader, test_da._replace(crops=crops), together)
+    return {view: classes.cpu().numpy() for view, classes in predicted.items()}
+
+
+def predict_together(
+    model: Callable[[torch.Tensor], torch.Tensor],
+    reader: requests.CropReader,
+    test_da: regions.Augmentation,
+    predicted: dict[View, torch.Tensor],
+) -> None:
+    """Fill in the predictions of some views, all with as many crops an image as `test_da` cuts."""
+    crops, ranks = test_da.crops, reader.ranks
+    chunk = requests.BATCH // crops  # images
+    part = ranks.share(len(reader.rows), chunk)
+    at = part.start
+    total = (part.stop - part.start) * crops * len(predicted)
+    bar = jobs.progress("evaluation", total, "crops")
+    with bar, torch.no_grad(), reader.device.autocast():
+        for batch in reader.batches(part, test_da, [view.k for view in predicted]):
+            for classes, x in zip(predicted.values(), batch, strict=True):
+                images = len(x) // crops
+                logits = model(x).float()
+                if crops > 1:  # an image's prediction is the mean of those of its crops
+                    logits = logits.softmax(1).view(images, crops, -1).mean(1)
+                classes[at : at + images] = logits.topk(classes.shape[1]).indices
+                bar.update(len(x))
+            at += images
+    for classes in predicted.values():
+        ranks.all_gather_rows(classes, chunk)
+
+
+# --- files of predictions ----------------------------------------------------------------------
+
+
+def known_predictions(folder: Path, keys: dict[View, str]) -> dict[View, np.ndarray]:
+    """The predictions that an earlier evaluation has left, by view."""
+    found = {v: load_predictions(folder / f"{v.name}.npz", key) for v, key in keys.items()}
+    return {view: top for view, top in found.items() if top is not None}
 
 
 def load_predictions(path: Path, key: str) -> np.ndarray | None:
-    """(n, 5) predicted classes, best first; None where there are none for this key, or the file is damaged."""
+    """(n, 5) predicted classes, best first.
+
+    None where the file is missing or damaged, or has another key.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             return archive["top"] if str(archive["key"]) == key else None
     except FileNotFoundError:
         return None
-    except Exception as error:  # a broken archive raises what its broken byte makes of it
+    except Exception as error:  # any exception: it depends on the byte that is broken
         jobs.log(f"predictions ignored: {path} is damaged ({error})")
         return None
+
+
+def save_predictions(
+    file: Path, key: str, path: np.ndarray, label: np.ndarray, top: np.ndarray
+) -> None:
+    """Write the predictions of one view, with paths and true classes of the images."""
+    with jobs.atomic(file) as temporary, open(temporary, "wb") as f:
+        np.savez(f, key=np.array(key), path=path, label=label, top=top)
+
+
+# --- accuracy ----------------------------------------------------------------------------------
+
+
+def metrics(
+    views: list[View], predicted: dict[View, np.ndarray], labels: np.ndarray, folds: int
+) -> dict[str, dict[str, float]]:
+    """The accuracies of each k_test by name: top1, top1_std, top5, top1_10crops …"""
+    measured: dict[str, dict[str, float]] = {}
+    for view in views:
+        m = accuracy(predicted[view], labels, folds)
+        top1 = f"top-1 {m['top1']:.2f} ± {m['top1_std']:.2f}"
+        jobs.log(f"k_test {view}: {top1}, top-5 {m['top5']:.2f}")
+        named = {re.sub(r"^top\d", rf"\g<0>{view.suffix}", name): m[name] for name in m}
+        measured.setdefault(str(view.k), {}).update(named)
+    return measured
 
 
 def accuracy(top: np.ndarray, labels: np.ndarray, folds: int) -> dict[str, float]:
     """Top-1 and top-5 in per cent, and the standard deviation of top-1 over the folds (§5).
 
-    The images are split into `folds` parts at random (always the same way); the accuracy is taken on all but one, leaving out each
-    in turn.
+    The images are split at random into `folds` parts, always in the same way. For each part the
+    accuracy is taken on all images outside it; the standard deviation is that of these numbers.
 
     Parameters
     ----------
-    top : (n, t) predicted classes, best first. labels : (n,).
+    top : (n, t) predicted classes, best first.
+    labels : (n,) true classes.
     """
     hits = top == labels[:, None]
     order, _ = sampling.order(0, 0, len(labels), len(labels))

@@ -1,16 +1,21 @@
-"""Fine-tuning: the classifier, and the last batch-norm, adapted to one k_test (§4.2, "Adaptation via fine-tuning").
+"""Fine-tuning: the last layers of a network, adapted to one k_test (§4.2).
 
-    python -m fixres finetune --config results/runs/pinhole/resnet10q-k32/ft-k56-cls+bn-testda/config.json \\
-        --manifest results/data/pinhole/manifest.npz --weights results/runs/pinhole/resnet10q-k32/weights.safetensors --out …
+    python -m fixres finetune \\
+        --config results/runs/pinhole/resnet10q-k32/ft-k56-cls+bn-testda/config.json \\
+        --manifest results/data/pinhole/manifest.npz \\
+        --weights results/runs/pinhole/resnet10q-k32/weights.safetensors --out …
 
-The trunk below the trained layers is frozen and stays in eval mode. Where the augmentation is deterministic (test DA) its activations are
-computed once and kept in memory, if they fit --cache-mb; otherwise every epoch computes them again. Both give the same numbers.
+The method is the function `adapt_last_layers` of models/adapt.py. It freezes a trunk and leaves a
+head to train. This stage runs the trunk on the training crops and trains the head.
+
+Test DA cuts the same crop of an image in every epoch. The activations of the trunk are then
+computed once and kept in memory, if they fit --cache-mb. Otherwise every epoch computes them
+again. Both give the same numbers.
 """
 
 import argparse
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -22,11 +27,13 @@ from fixres.jobs import processes
 from fixres.jobs.device import Device, open_device, send
 from fixres.jobs.ranks import Ranks
 from fixres.models import matching, weights, zoo
+from fixres.models.adapt import Adaptation, adapt_last_layers
 from fixres.models.checkpoints import Checkpoints
-from fixres.models.split import Split, freeze
 from fixres.stages import sgd
 
-Activations = tuple[torch.Tensor, ...]
+Activations = tuple[torch.Tensor, ...]  # of a batch of images: what the head reads from the trunk
+Wanted = Iterable[tuple[np.ndarray, int]]  # batches: (rows of the manifest, epoch)
+RunTrunk = Callable[[Wanted], Iterator[tuple[np.ndarray, Activations]]]  # yields (rows, …)
 
 
 def main(arguments: list[str]) -> None:
@@ -54,80 +61,56 @@ def main(arguments: list[str]) -> None:
 def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
     config = jobs.read_config(args.config, "finetune", args.ancestry_digest)
     recipe, entry, k = config["recipe"], zoo.ZOO[config["network"]], config["k_test"]
+
+    # --- data: the training images
     data = manifest.load(args.manifest)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
     startup = time.process_time()
-
     rows = sampling.random_subset(data.rows("train"), recipe["images"], config["seed"])
-    steps_per_epoch = len(rows) // recipe["batch_size"]
-    if not steps_per_epoch:
-        raise jobs.JobError(
-            f"fine_tuning.batch_size: found {recipe['batch_size']}, but there are {len(rows)} images to fine-tune on; "
-            f"expected at most that many (fine_tuning.images, {args.manifest})"
-        )
+    steps_per_epoch = count_steps(len(rows), recipe["batch_size"], args.manifest)
     batch = sgd.batching(recipe, ranks, "fine_tuning")
+
+    # --- network: trained at k_train, perhaps with a distribution matching
     network = matching.load(config["network"], len(data.classes), config["seed"], args.weights)
     network.to(device.device)
-    parts = freeze(network, config["layers"], entry, recipe["batch_norm"])
-    parts = parts._replace(trunk=device.prepare(parts.trunk), head=device.prepare(parts.head))
-    jobs.log(
-        f"{config['run']}: {entry.title}, {' + '.join(config['layers'])} at k_test {k}; {recipe['epochs']} epochs of {steps_per_epoch}"
-    )
 
+    # --- adaptation: which layers train, and on which crops (§4.2)
+    layers, batch_norm = config["layers"], recipe["batch_norm"]
+    augmentation = regions.Augmentation(**config["augmentation"])
+    adaptation = adapt_last_layers(network, entry, layers, k, batch_norm, augmentation)
+    trained, head = nn.ModuleList(adaptation.trained), device.prepare(adaptation.head)
+    what = f"{entry.title}, {' + '.join(layers)} at k_test {k}"
+    jobs.log(f"{config['run']}: {what}; {recipe['epochs']} epochs of {steps_per_epoch}")
     for line in manifest.enlarged(data, "train", k):
         jobs.log(line)
-    augmentation = regions.Augmentation(**config["augmentation"])
-    source = Source(
-        parts,
-        data,
-        rows,
-        k,
-        augmentation,
-        config["seed"],
-        entry,
-        device,
-        args.loader,
-        ranks.portion(args.workers),
-        ranks,
-    )
-    cache = source.cache(batch.micro, args.cache_mb * 1e6) if augmentation.deterministic else None
+
+    # --- the inputs of the head: activations of the trunk, computed once or in every epoch
+    run_trunk = trunk_on(data, adaptation, config, args, device, ranks)
+    cache = None
+    if adaptation.constant_activations:
+        cache = compute_once(run_trunk, rows, batch.micro, args.cache_mb * 1e6, ranks)
     labels = torch.from_numpy(data.label[rows]).long().to(device.device)
 
     def stream(first: int) -> Iterator[tuple[Activations, torch.Tensor]]:
-        whole = (
-            config["seed"],
-            len(rows),
-            len(rows),
-            recipe["batch_size"],
-            first,
-            recipe["epochs"] * steps_per_epoch,
-        )
-        drawn = sampling.stream(*whole, 1, batch.micro, ranks.rank, ranks.size)
+        epochs = sampling.Epochs(config["seed"], len(rows), len(rows), recipe["batch_size"])
+        last = recipe["epochs"] * steps_per_epoch
+        drawn = sampling.stream(epochs, first, last, batch.micro, ranks.rank, ranks.size)
         if cache is None:
-            requests = (source.crops(rows[image], epoch) for epoch, image, _ in drawn)
-            for images, frontier in source.activations(requests):
-                yield frontier, send(torch.from_numpy(data.label[images]).long(), device.device)
+            wanted = ((rows[image], epoch) for epoch, image, _ in drawn)
+            for images, activations in run_trunk(wanted):
+                yield activations, send(torch.from_numpy(data.label[images]).long(), device.device)
         else:
             for _, image, _ in drawn:
                 chosen = send(torch.from_numpy(image), device.device)
                 yield tuple(a[chosen] for a in cache), labels[chosen]
 
-    checkpoint_key = jobs.digest(
-        jobs.canonical(config), data.digest(), jobs.file_digest(args.weights)
-    )
-    checkpoints = Checkpoints(args.out.parent / "checkpoints", checkpoint_key)
-    trained = nn.ModuleList(parts.modules)
-    fitting = (
-        recipe,
-        steps_per_epoch,
-        checkpoints,
-        args.checkpoint_seconds,
-        device,
-        batch,
-        ranks,
-        config["seed"],
-    )
-    sgd.fit(parts.head, trained, stream, *fitting)
+    # --- loop
+    key = jobs.digest(jobs.canonical(config), data.digest(), jobs.file_digest(args.weights))
+    checkpoints = Checkpoints(args.out.parent / "checkpoints", key)
+    how = sgd.Optimisation(recipe, steps_per_epoch, batch, device, ranks, config["seed"])
+    sgd.fit(head, trained, stream, how, checkpoints, args.checkpoint_seconds)
+
+    # --- result
     if ranks.first:
         about = {"run": config["run"], "classes": list(data.classes), **matching.about(network)}
         weights.save(args.out, network.state_dict(), about)
@@ -138,77 +121,91 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
     jobs.log_times(startup)
 
 
-@dataclass(frozen=True)
-class Source:
-    """What the head trains on: the trunk's activations of the training crops, computed once or again each epoch."""
+def count_steps(images: int, batch_size: int, manifest_file: object) -> int:
+    """Whole batches of one epoch. Raises JobError where the images do not fill one."""
+    if images < batch_size:
+        raise jobs.JobError(
+            f"fine_tuning.batch_size: found {batch_size}, but there are {images} images to "
+            f"fine-tune on; expected at most that many (fine_tuning.images, {manifest_file})"
+        )
+    return images // batch_size
 
-    parts: Split
-    data: manifest.Manifest
-    rows: np.ndarray  # of the manifest: the images to train on
-    k: int
-    augmentation: regions.Augmentation
-    seed: int
-    entry: zoo.Network
-    device: Device
-    loader: str
-    workers: int
-    ranks: Ranks
 
-    def activations(
-        self, requests: Iterator[list[loader.Crops]]
-    ) -> Iterator[tuple[np.ndarray, Activations]]:
-        """(rows of the manifest, frontier of the trunk) of each batch of crops."""
-        wanted = loader.batches(self.data, requests, self.loader, self.workers, self.device.device)
-        for [crops], [pixels] in wanted:
-            with torch.no_grad(), self.device.autocast():
-                x = loader.to_device(
-                    pixels, crops.views, self.entry.mean, self.entry.std, self.device.device
-                )
-                # One layout for cached and streamed batches: another is summed in another order, and differs in the last bits.
-                frontier = tuple(a.contiguous() for a in self.parts.trunk(x))
-            yield (
-                crops.views.image,
-                frontier,
-            )  # outside the block: a generator would leave the consumer without gradients
+def trunk_on(
+    data: manifest.Manifest,
+    adaptation: Adaptation,
+    config: dict,
+    args: argparse.Namespace,
+    device: Device,
+    ranks: Ranks,
+) -> RunTrunk:
+    """A function that runs the trunk on training crops, batch by batch.
 
-    def crops(self, chosen: np.ndarray, epoch: int) -> list[loader.Crops]:
-        h, w = self.data.height[chosen], self.data.width[chosen]
-        return [
-            loader.Crops(
-                regions.views(self.augmentation, self.k, chosen, h, w, self.seed, epoch), self.k
-            )
-        ]
+    Parameters
+    ----------
+    config : of the run, with the keys network and seed.
+    args : with loader and workers.
+    """
+    entry, trunk = zoo.ZOO[config["network"]], device.prepare(adaptation.trunk)
+    workers = ranks.portion(args.workers)
 
-    def cache(self, batch: int, budget: float) -> Activations | None:
-        """The activations of every training image in the order of `rows`, or None where they take more than `budget` bytes.
+    def run_trunk(wanted: Wanted) -> Iterator[tuple[np.ndarray, Activations]]:
+        seed = config["seed"]
+        requests = ([adaptation.crops(data, chosen, seed, epoch)] for chosen, epoch in wanted)
+        cut = loader.batches(data, requests, args.loader, workers, device.device)
+        for [crops], [pixels] in cut:
+            with torch.no_grad(), device.autocast():
+                x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
+                # One memory layout, cached or not: in another one the last bits of sums differ.
+                activations = tuple(a.contiguous() for a in trunk(x))
+            # Outside the block: inside it the consumer of this generator would have no gradients.
+            yield crops.views.image, activations
 
-        Of several processes each computes those of its share of the images, and then holds all.
-        """
-        share = self.ranks.share(len(self.rows), batch)
-        chunks = [
-            self.rows[i : min(i + batch, share.stop)] for i in range(share.start, share.stop, batch)
-        ]
-        # The probe tells what one image takes, and keeps a cache that will not fit from being filled.
-        _, probe = next(self.activations(iter([self.crops(self.rows[:1], 0)])))
-        need = sum(a[0].numel() * a.element_size() for a in probe) * len(self.rows)
-        shapes = ", ".join("×".join(map(str, a.shape[1:])) for a in probe)
-        if need > budget:
-            jobs.log(
-                f"activations ({shapes}) would take {need / 1e9:.2f} GB, more than --cache-mb {budget / 1e6:g}: streamed"
-            )
-            return None
-        jobs.log(f"activations ({shapes}) take {need / 1e9:.2f} GB: computed once")
-        kept = [
-            torch.empty((len(self.rows), *a.shape[1:]), dtype=a.dtype, device=a.device)
-            for a in probe
-        ]
-        at = share.start
-        with jobs.progress("activations", share.stop - share.start, "images") as bar:
-            for images, frontier in self.activations(self.crops(chunk, 0) for chunk in chunks):
-                for store, a in zip(kept, frontier, strict=True):
-                    store[at : at + len(images)] = a
-                at += len(images)
-                bar.update(len(images))
-        for store in kept:
-            self.ranks.all_gather_rows(store, batch)
-        return tuple(kept)
+    return run_trunk
+
+
+def compute_once(
+    run_trunk: RunTrunk, rows: np.ndarray, batch: int, budget: float, ranks: Ranks
+) -> Activations | None:
+    """The activations of all training images, in the order of `rows`.
+
+    Each process computes those of its share of the images. In the end every process holds all.
+
+    Parameters
+    ----------
+    rows : (n,) of the manifest.
+    batch : images that the trunk sees at a time.
+    budget : the most bytes that the activations may take.
+
+    Returns
+    -------
+    Tensors with n rows each, or None where they would take more than `budget`.
+    """
+    # One image tells how much memory all will take, before any is used.
+    _, probe = next(run_trunk([(rows[:1], 0)]))
+    need = sum(a[0].numel() * a.element_size() for a in probe) * len(rows)
+    shapes = ", ".join("×".join(map(str, a.shape[1:])) for a in probe)
+    if need > budget:
+        jobs.log(
+            f"activations ({shapes}) would take {need / 1e9:.2f} GB, "
+            f"more than --cache-mb {budget / 1e6:g}: streamed"
+        )
+        return None
+    jobs.log(f"activations ({shapes}) take {need / 1e9:.2f} GB: computed once")
+
+    kept = tuple(
+        torch.empty((len(rows), *a.shape[1:]), dtype=a.dtype, device=a.device) for a in probe
+    )
+    share = ranks.share(len(rows), batch)
+    starts = range(share.start, share.stop, batch)
+    wanted = ((rows[start : min(start + batch, share.stop)], 0) for start in starts)
+    at = share.start
+    with jobs.progress("activations", share.stop - share.start, "images") as bar:
+        for images, activations in run_trunk(wanted):
+            for store, a in zip(kept, activations, strict=True):
+                store[at : at + len(images)] = a
+            at += len(images)
+            bar.update(len(images))
+    for store in kept:
+        ranks.all_gather_rows(store, batch)
+    return kept

@@ -1,9 +1,9 @@
-"""The manifest of a dataset: its images found, checked, unpacked and listed.
+"""Build the manifest of a dataset: find, check, unpack and list its images.
 
     python -m fixres manifest --config results/data/pinhole/manifest/config.json \
         --root results/data/pinhole/images --out results/data/pinhole/manifest.npz
 
-`report.md` beside the manifest lists all that is remarkable.
+`report.md` beside the manifest lists everything remarkable.
 """
 
 from pathlib import Path

@@ -1,10 +1,12 @@
-"""Published weights of a network: fetched, checked key by key, and kept as safetensors (§5.1, Tables 1 to 3 start from them).
+"""Published weights: fetched, checked key by key, and kept as safetensors.
 
-    python -m fixres pretrained --config results/runs/imagenet/resnet50-pretrained/config.json \\
+    python -m fixres pretrained \\
+        --config results/runs/imagenet/resnet50-pretrained/config.json \\
         --out results/runs/imagenet/resnet50-pretrained/weights.safetensors
 
-They come from timm, torchvision, torch hub, a URL with its checksum, or a file; docs/networks.md says how each is written. A download
-that breaks off is carried on by the same command.
+Tables 1 to 3 start from such weights (§5.1). They come from timm, torchvision, torch hub, a URL
+with its checksum, or a file; docs/networks.md says how to write each. The same command carries on
+a download that broke off.
 """
 
 from fixres import jobs
@@ -19,24 +21,26 @@ def main(arguments: list[str]) -> None:
     kind = next(iter(source))
     jobs.log(f"{config['run']}: {entry.title}, weights from {kind} {source[kind]}")
     if entry.licence == zoo.NON_COMMERCIAL:
-        jobs.log(
-            f"licence: the published weights of {entry.title} are for non-commercial use only (CC BY-NC 4.0)"
-        )
+        what = f"the published weights of {entry.title}"
+        jobs.log(f"licence: {what} are for non-commercial use only (CC BY-NC 4.0)")
+
+    # --- fetch
+    way_out = f"get the weights elsewhere and name the file in weights.{name}.file"
     try:
-        fetched = published.fetch(
-            source, folder, f"get the weights elsewhere and name the file in weights.{name}.file"
-        )
+        fetched = published.fetch(source, folder, way_out)
     finally:
         if folder.exists() and not any(folder.iterdir()):
             folder.rmdir()
+
+    # --- check
     network = zoo.outline(name, config["classes"])
     tensors = published.fitted(fetched, network)
-    licence = (
-        entry.licence if source == entry.source else None
-    )  # of a file, only its giver knows it
+
+    # --- keep
+    # The zoo knows the licence of the weights that it names, and not that of another source.
+    licence = entry.licence if source == entry.source else None
     meta = {"run": config["run"], "source": source, "licence": licence, "sha256": fetched.sha256}
     weights.save(args.out, tensors, meta)
     n = sum(p.numel() for p in network.parameters())
-    jobs.log(
-        f"{n:,} parameters in {args.out}; licence: {licence or 'as the giver of the file states'}"
-    )
+    stated = licence or "as the giver of the file states"
+    jobs.log(f"{n:,} parameters in {args.out}; licence: {stated}")

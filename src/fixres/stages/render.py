@@ -14,17 +14,22 @@ from fixres.jobs import JobError
 
 
 def main(arguments: list[str]) -> None:
+    """`python -m fixres render`: the stage of the DAG, with a configuration file."""
     args = jobs.parser("render", __doc__, "out").parse_args(arguments)
     config = jobs.read_config(args.config, "render", args.ancestry_digest)
     twins.write(config["source"], args.out, config["pinhole"], args.threads)
 
 
 def by_hand(arguments: list[str]) -> None:
-    """`python -m fixres twin DATASET OUT`: the render stage without a configuration file."""
-    from pydantic import ValidationError
+    """`python -m fixres twin DATASET OUT`: the same without a configuration file."""
+    args = _parser().parse_args(arguments)
+    if args.out.exists() and any(args.out.iterdir()):
+        raise JobError(f"{args.out}: not empty; name a new folder, or empty this one")
+    twins.write(args.dataset, args.out, _settings(args), args.threads)
 
-    from fixres.config import Pinhole
 
+def _parser() -> argparse.ArgumentParser:
+    """The command line of `twin`."""
     p = argparse.ArgumentParser(
         prog="python -m fixres twin",
         description=__doc__,
@@ -32,17 +37,15 @@ def by_hand(arguments: list[str]) -> None:
     )
     p.add_argument("dataset", choices=SOURCES, metavar="DATASET", help=", ".join(SOURCES))
     p.add_argument("out", type=Path, metavar="OUT", help="folder for the twin; new or empty")
-    p.add_argument("--train", type=int, default=480, help="training images (default: %(default)s)")
-    p.add_argument("--val", type=int, default=240, help="validation images (default: %(default)s)")
-    p.add_argument(
-        "--classes",
-        type=int,
-        default=24,
-        help=f"2 to {len(pinhole.SILHOUETTES) * len(pinhole.HUES)} (default: %(default)s)",
-    )
-    p.add_argument(
-        "--seed", type=int, default=0, help="other seeds give other images (default: %(default)s)"
-    )
+
+    def number(name: str, default: int, about: str) -> None:
+        p.add_argument(name, type=int, default=default, help=f"{about} (default: {default})")
+
+    most = len(pinhole.SILHOUETTES) * len(pinhole.HUES)
+    number("--train", 480, "training images")
+    number("--val", 240, "validation images")
+    number("--classes", 24, f"2 to {most}")
+    number("--seed", 0, "other seeds give other images")
     p.add_argument(
         "--mislabelled",
         type=float,
@@ -60,9 +63,15 @@ def by_hand(arguments: list[str]) -> None:
     p.add_argument(
         "--threads", type=int, default=os.cpu_count(), help="processes that render (default: all)"
     )
-    args = p.parse_args(arguments)
-    if args.out.exists() and any(args.out.iterdir()):
-        raise JobError(f"{args.out}: not empty; name a new folder, or empty this one")
+    return p
+
+
+def _settings(args: argparse.Namespace) -> dict:
+    """The pinhole settings that the options say. Raises JobError where they make no sense."""
+    from pydantic import ValidationError
+
+    from fixres.config import Pinhole
+
     silhouettes, hues = classes(args.classes)
     try:
         look = Pinhole(
@@ -70,24 +79,22 @@ def by_hand(arguments: list[str]) -> None:
             train_images=args.train,
             val_images=args.val,
             shorter_side=args.shorter_side,
-        ).model_dump()
+        )
     except ValidationError as error:
-        raise JobError(
-            "; ".join(
-                f"{'.'.join(map(str, e['loc']))}: found {e['input']}, {e['msg']}"
-                for e in error.errors()
-            )
-        ) from None
-    twins.write(
-        args.dataset,
-        args.out,
-        look | {"silhouettes": silhouettes, "hues": hues, "mislabelled": args.mislabelled},
-        args.threads,
-    )
+        problems = (
+            f"{'.'.join(map(str, e['loc']))}: found {e['input']}, {e['msg']}"
+            for e in error.errors()
+        )
+        raise JobError("; ".join(problems)) from None
+    chosen = {"silhouettes": silhouettes, "hues": hues, "mislabelled": args.mislabelled}
+    return look.model_dump() | chosen
 
 
 def classes(n: int) -> tuple[list[str], list[str]]:
-    """Silhouettes and hues whose product has n classes, as evenly as can be. Raises JobError naming the nearest n that works."""
+    """Silhouettes and hues that make n classes together.
+
+    Raises JobError that names the nearest numbers of classes that are possible.
+    """
     pairs = {
         s * h: (s, h)
         for h in range(1, len(pinhole.HUES) + 1)
@@ -96,7 +103,8 @@ def classes(n: int) -> tuple[list[str], list[str]]:
     if n not in pairs or n < 2:
         near = sorted(sorted(pairs.keys() - {1}, key=lambda m: (abs(m - n), m))[:2])
         raise JobError(
-            f"--classes: found {n}, but classes are silhouettes × hues: take {' or '.join(map(str, near))}"
+            f"--classes: found {n}, but classes are silhouettes × hues: "
+            f"take {' or '.join(map(str, near))}"
         )
     s, h = pairs[n]
     return list(pinhole.SILHOUETTES[:s]), list(pinhole.HUES)[:h]

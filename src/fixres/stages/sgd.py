@@ -1,17 +1,29 @@
-"""The one optimisation loop: SGD with momentum, of a whole network (train.py) or of its head (finetune.py)."""
+"""Stochastic gradient descent: the one training loop of the suite.
+
+Base training (train.py) trains a whole network with it, fine-tuning (finetune.py) its head:
+
+    batch = sgd.batching(recipe, ranks, "base_training")
+    how = sgd.Optimisation(recipe, steps_per_epoch, batch, device, ranks, seed)
+    sgd.fit(model, network, stream, how, checkpoints, checkpoint_seconds)
+
+`fit` is the loop. `Step` takes one step. `State` is what a checkpoint holds. `Losses` watches for
+a training that diverges. `StopSignal` ends all processes of a job after the same step.
+"""
 
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.sgd import (
-    sgd,  # the function: constructing the SGD class imports torch's compiler, a second a job
-)
+
+# The function, not the class: to construct torch.optim.SGD imports torch's compiler (1 s a job).
+from torch.optim.sgd import sgd
 
 from fixres.data import sampling
 from fixres.jobs import JobError, progress, stopping
@@ -19,16 +31,84 @@ from fixres.jobs.device import Device
 from fixres.jobs.ranks import ALONE, Ranks
 from fixres.models.checkpoints import Checkpoints
 
-LOSS_MEMORY = 0.98  # of the running loss in the log
+LOSS_MEMORY = 0.98  # weight of the past in the running loss of the log
 CHECKED = 20  # steps between two looks at the loss
 
+Batches = Iterator[tuple[tuple[torch.Tensor, ...], torch.Tensor]]  # (inputs, targets)
 
-def learning_rate(recipe: dict, step: int, steps_per_epoch: int) -> float:
-    """The rate of one step (§5: divided by 10 every 30 epochs; the other schedules are the embedded scale's).
+
+# --- how to optimise ---------------------------------------------------------------------------
+
+
+class Batch(NamedTuple):
+    """How a global batch is cut into micro-batches.
+
+    Each micro-batch has batch-norm statistics of its own (§5: 64 images a device).
+    """
+
+    micro: int  # images of one micro-batch
+    count: int  # micro-batches of the global batch
+    per_process: int  # micro-batches that this process computes
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How a network is optimised, and where."""
+
+    recipe: dict  # epochs, batch_size, label_smoothing; keys of `learning_rate`; settings of SGD
+    steps_per_epoch: int
+    batch: Batch
+    device: Device
+    ranks: Ranks = ALONE
+    seed: int = 0  # of the random numbers inside the network (dropout)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        return self.recipe["epochs"] * self.steps_per_epoch
+
+
+def batching(recipe: dict, ranks: Ranks, section: str) -> Batch:
+    """Cut the batches of a recipe into micro-batches, the same number for every process.
 
     Parameters
     ----------
-    recipe : lr, schedule, lr_step, warmup, epochs.
+    recipe : with the keys batch_size and micro_batch, in images.
+    section : where the recipe stands in the configuration, for error messages.
+
+    Raises
+    ------
+    JobError : names the keys of `section` that do not fit together.
+    """
+    size = recipe["batch_size"]
+    micro = min(recipe["micro_batch"], size)
+    found = f"{section}.batch_size {size} and {section}.micro_batch {micro}"
+    if size % micro:
+        raise JobError(
+            f"{found}: expected whole micro-batches; take a micro_batch that divides {size}, "
+            f"or a multiple of {micro} as batch_size"
+        )
+    count = size // micro
+    if count % ranks.size:
+        fitting = [n for n in range(1, count + 1) if count % n == 0]
+        raise JobError(
+            f"{found} make {count} micro-batch(es), which {ranks.size} processes cannot share "
+            f"evenly; take --processes {' or '.join(map(str, fitting))}, or (which changes the "
+            "batch-norm statistics) another micro_batch"
+        )
+    return Batch(micro, count, count // ranks.size)
+
+
+def learning_rate(recipe: dict, step: int, steps_per_epoch: int) -> float:
+    """Learning rate of one step.
+
+    The paper divides the rate by 10 every 30 epochs (§5): schedule "step" with lr_step 30. The
+    other schedules are those of the embedded scale.
+
+    Parameters
+    ----------
+    recipe : with the keys lr, schedule, lr_step (epochs), warmup (share of all steps) and epochs.
+    step : counted from 0 over the whole training.
     """
     total = recipe["epochs"] * steps_per_epoch
     warmup = round(recipe["warmup"] * total)
@@ -42,162 +122,223 @@ def learning_rate(recipe: dict, step: int, steps_per_epoch: int) -> float:
     return recipe["lr"] * (1 - share)  # triangle
 
 
-class Batch(NamedTuple):
-    """How a global batch is computed: in micro-batches, whose batch-norm statistics are their own (§5: 64 images a device)."""
-
-    micro: int  # images of one micro-batch
-    count: int  # micro-batches of the global batch
-    per_process: int  # of them, those of this process
-
-
-def batching(recipe: dict, ranks: Ranks, section: str) -> Batch:
-    """The micro-batches of a recipe (keys batch_size, micro_batch). Raises JobError naming the keys of `section` that clash."""
-    size = recipe["batch_size"]
-    micro = min(recipe["micro_batch"], size)
-    found = f"{section}.batch_size {size} and {section}.micro_batch {micro}"
-    if size % micro:
-        raise JobError(
-            f"{found}: expected whole micro-batches; take a micro_batch that divides {size}, or a multiple of {micro} as batch_size"
-        )
-    count = size // micro
-    if count % ranks.size:
-        fitting = [n for n in range(1, count + 1) if count % n == 0]
-        raise JobError(
-            f"{found} make {count} micro-batch(es), which {ranks.size} processes cannot share evenly; take --processes "
-            f"{' or '.join(map(str, fitting))}, or (which changes the batch-norm statistics) another micro_batch"
-        )
-    return Batch(micro, count, count // ranks.size)
+# --- the loop ----------------------------------------------------------------------------------
 
 
 def fit(
     model: Callable[..., torch.Tensor],
     trained: nn.Module,
-    stream: Callable[[int], Iterator[tuple[tuple[torch.Tensor, ...], torch.Tensor]]],
-    recipe: dict,
-    steps_per_epoch: int,
+    stream: Callable[[int], Batches],
+    how: Optimisation,
     checkpoints: Checkpoints,
     checkpoint_seconds: float,
-    device: Device,
-    batch: Batch,
-    ranks: Ranks = ALONE,
-    seed: int = 0,
 ) -> None:
     """Train `trained`, in place, from the newest checkpoint to the last step.
 
-    A step is the mean over the micro-batches of the global batch: of their gradients, of their losses, and of the batch-norm statistics
-    that each alone would have left behind from where the step began. So it does not matter whether one device takes them one after
-    another, several take them side by side, or anything between. The sums run through one binary tree over the micro-batches: one and two
-    processes give the same bits on a CPU. With more, all_reduce chooses the order of the last additions, and results differ by rounding.
-
     Parameters
     ----------
-    model : what computes the logits from the inputs; its trained layers are in `trained`.
-    trained : holds the parameters and buffers that change and are checkpointed; parameters with requires_grad=False stay.
-    stream : given a first step, yields (inputs, targets) of this process's micro-batches from there on, `batch.per_process` a step. Targets are
-        class numbers (n,), or distributions over the classes (n, classes).
-    seed : of the random numbers inside the network (dropout).
+    model : computes the logits from the inputs. Its trained layers are in `trained`.
+    trained : the parameters and buffers that change, and that a checkpoint holds. A parameter with
+        requires_grad=False stays as it is.
+    stream : called with the first step, yields (inputs, targets) of the micro-batches of this
+        process from that step on, `how.batch.per_process` a step. Targets are class numbers (n,),
+        or distributions over the classes (n, classes).
+    checkpoint_seconds : time from one checkpoint to the next. The last step always leaves one.
+
+    Raises
+    ------
+    JobError : the training has diverged.
+    Stopped : a signal asked for the end. A checkpoint of the last finished step was written.
     """
-    parameters = [p for p in trained.parameters() if p.requires_grad]
-    norms = [
-        m
-        for m in trained.modules()
-        if isinstance(m, _BatchNorm) and m.training and m.track_running_stats
-    ]
-    if batch.count == 1:
-        norms = []  # one forward pass writes the statistics as they are to be
-    statistics = [t for m in norms for t in (m.running_mean, m.running_var)]
-    counters = [m.num_batches_tracked for m in norms]
-    momenta: list[torch.Tensor | None] = [None] * len(parameters)
-    steps, first = recipe["epochs"] * steps_per_epoch, 0
-    found = ranks.broadcast(checkpoints.latest)
-    if found:
-        first = found[0]
-        _restore(trained, parameters, momenta, found[1])
+    recipe, ranks, size = how.recipe, how.ranks, how.recipe["batch_size"]
+    state = State(trained)
+    first = state.restore(ranks.broadcast(checkpoints.latest))
     batches = iter(stream(first))
+    take_step = Step(model, state, how)
+    stop_signal, losses, saved = StopSignal(), Losses(checkpoints), time.monotonic()
 
-    def micro_batch(step: int, index: int, before: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Loss, gradients and, of several micro-batches, the statistics that this one alone leaves."""
-        inputs, targets = next(batches)
-        torch.manual_seed(
-            sampling.word(seed, "dropout", step, ranks.rank * batch.per_process + index)
-        )
-        _overwrite(statistics + counters, before)
-        with device.autocast():
-            loss = F.cross_entropy(
-                model(*inputs), targets, label_smoothing=recipe["label_smoothing"]
-            )
-        return [
-            loss.detach(),
-            *torch.autograd.grad(loss, parameters),
-            *(t.clone() for t in statistics),
-        ]
-
-    def save(step: int) -> None:
-        losses.check()
-        state = _state(trained, momenta)
-        if not all(t.isfinite().all() for t in state.values()):
-            raise _diverged("some weights are no finite numbers", step, rate, checkpoints)
-        checkpoints.save(step + 1, state)
-
-    losses, saved, asked = Losses(checkpoints), time.monotonic(), None
-    bar = progress("training", steps * recipe["batch_size"], "images", first * recipe["batch_size"])
+    bar = progress("training", how.steps * size, "images", first * size)
     with stopping.deferred(), bar:
-        for step in range(first, steps):
-            rate = learning_rate(recipe, step, steps_per_epoch)
-            before = [t.clone() for t in statistics + counters]
-            mean = tree_sum(lambda i: micro_batch(step, i, before), 0, batch.per_process)  # noqa: B023 (called at once)
-            if ranks.size > 1:
-                mean.append(torch.full_like(mean[0], bool(stopping.asked())))
-            if batch.count > 1:
-                mean = [t / batch.count for t in ranks.sum(mean)]
-            stop, asked = _stop(mean.pop() if ranks.size > 1 else None, asked)
-            loss, gradients = mean[0], mean[1 : 1 + len(parameters)]
-            _overwrite(statistics, mean[1 + len(parameters) :])
-            with torch.no_grad():
-                sgd(
-                    parameters,
-                    gradients,
-                    momenta,
-                    lr=rate,
-                    momentum=recipe["momentum"],
-                    nesterov=recipe["nesterov"],
-                    weight_decay=recipe["weight_decay"],
-                    dampening=0.0,
-                    maximize=False,
-                    foreach=True,
-                )
+        for step in range(first, how.steps):
+            rate = learning_rate(recipe, step, how.steps_per_epoch)
+            loss, asked = take_step(step, rate, batches)
             losses.add(step, rate, loss)
-            last = step + 1 == steps
+
+            last = step + 1 == how.steps
             if last or (step + 1) % CHECKED == 0:
-                value = losses.check()
-                bar.update(
-                    0,
-                    f"epoch {step // steps_per_epoch + 1}/{recipe['epochs']}, loss {value:.3f}, lr {rate:.4g}",
-                )
-            bar.update(recipe["batch_size"])
-            if stop and not last:
-                ranks.broadcast(lambda: save(step))  # noqa: B023 (called at once); nobody leaves before it stands
+                epoch = f"epoch {step // how.steps_per_epoch + 1}/{recipe['epochs']}"
+                bar.update(0, f"{epoch}, loss {losses.check():.3f}, lr {rate:.4g}")
+            bar.update(size)
+
+            if stop_signal.seen(asked) and not last:
+                # A broadcast: no process leaves before the first one has written the checkpoint.
+                ranks.broadcast(partial(save, state, checkpoints, losses, step, rate))
                 raise stopping.Stopped(stopping.asked() or "a signal to another process")
             if ranks.first and (last or time.monotonic() - saved >= checkpoint_seconds):
-                save(step)
+                save(state, checkpoints, losses, step, rate)
                 saved = time.monotonic()
 
 
+# --- one step ----------------------------------------------------------------------------------
+
+
+class Step:
+    """One step of SGD, with the mean over the micro-batches of the global batch.
+
+    Three things are averaged: the gradients, the losses and the batch-norm statistics. For the
+    statistics, every micro-batch starts from those that the step began with. So the result does
+    not depend on who computes the micro-batches: one device after another, or several devices
+    side by side.
+
+    The sums run through one binary tree over the micro-batches. On a CPU, one process and two
+    give the same bits. With more processes all_reduce chooses the order of the last additions,
+    and results differ by rounding.
+    """
+
+    def __init__(self, model: Callable[..., torch.Tensor], state: "State", how: Optimisation):
+        self.model, self.state, self.how = model, state, how
+        norms = [m for m in state.trained.modules() if isinstance(m, _BatchNorm)]
+        norms = [m for m in norms if m.training and m.track_running_stats]
+        if how.batch.count == 1:
+            norms = []  # nothing to average: one forward pass writes the statistics in place
+        self.statistics = [t for m in norms for t in (m.running_mean, m.running_var)]
+        self.counters = [m.num_batches_tracked for m in norms]
+
+    def __call__(
+        self, step: int, rate: float, batches: Batches
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Take step number `step` with the next micro-batches.
+
+        Returns
+        -------
+        loss : a scalar.
+        asked : of several processes, above 0 if any was asked to end. None for a process alone.
+        """
+        batch, ranks = self.how.batch, self.how.ranks
+        before = [t.clone() for t in self.statistics + self.counters]
+
+        def micro_batch(index: int) -> list[torch.Tensor]:
+            inputs, targets = next(batches)
+            place = ranks.rank * batch.per_process + index  # in the global batch
+            torch.manual_seed(sampling.word(self.how.seed, "dropout", step, place))
+            _overwrite(self.statistics + self.counters, before)
+            return self.loss_and_gradients(inputs, targets)
+
+        mean = tree_sum(micro_batch, 0, batch.per_process)
+        if ranks.size > 1:
+            mean.append(torch.full_like(mean[0], bool(stopping.asked())))
+        if batch.count > 1:
+            mean = [t / batch.count for t in ranks.sum(mean)]
+        asked = mean.pop() if ranks.size > 1 else None
+        n = 1 + len(self.state.parameters)
+        loss, gradients, statistics = mean[0], mean[1:n], mean[n:]
+        _overwrite(self.statistics, statistics)
+        self.update(gradients, rate)
+        return loss, asked
+
+    def loss_and_gradients(
+        self, inputs: tuple[torch.Tensor, ...], targets: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """Loss, gradients and new batch-norm statistics of one micro-batch."""
+        smoothing = self.how.recipe["label_smoothing"]
+        with self.how.device.autocast():
+            loss = F.cross_entropy(self.model(*inputs), targets, label_smoothing=smoothing)
+        gradients = torch.autograd.grad(loss, self.state.parameters)
+        return [loss.detach(), *gradients, *(t.clone() for t in self.statistics)]
+
+    @torch.no_grad()
+    def update(self, gradients: list[torch.Tensor], rate: float) -> None:
+        """Move the parameters and their momenta."""
+        sgd(
+            self.state.parameters,
+            gradients,
+            self.state.momenta,
+            lr=rate,
+            momentum=self.how.recipe["momentum"],
+            nesterov=self.how.recipe["nesterov"],
+            weight_decay=self.how.recipe["weight_decay"],
+            dampening=0.0,
+            maximize=False,
+            foreach=True,
+        )
+
+
+def tree_sum(leaf: Callable[[int], list[torch.Tensor]], first: int, n: int) -> list[torch.Tensor]:
+    """leaf(first) + … + leaf(first + n - 1), tensor by tensor, in a balanced binary tree.
+
+    The leaves are called in order. The two halves of a tree of 2n leaves are trees of n leaves:
+    two processes that compute one half each hold the very numbers that one process adds last.
+    About log2(n) lists are in memory at once.
+    """
+    if n == 1:
+        return leaf(first)
+    left = tree_sum(leaf, first, n // 2)
+    return [a + b for a, b in zip(left, tree_sum(leaf, first + n // 2, n - n // 2), strict=True)]
+
+
+@torch.no_grad()
+def _overwrite(tensors: list[torch.Tensor], values: list[torch.Tensor]) -> None:
+    for t, value in zip(tensors, values, strict=True):
+        t.copy_(value)
+
+
+# --- checkpoints, losses and signals -----------------------------------------------------------
+
+
+class State:
+    """All that training changes: the trained layers, and the momentum of each parameter."""
+
+    def __init__(self, trained: nn.Module):
+        self.trained = trained
+        self.parameters = [p for p in trained.parameters() if p.requires_grad]
+        self.momenta: list[torch.Tensor | None] = [None] * len(self.parameters)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The content of a checkpoint."""
+        state = {f"model.{name}": tensor for name, tensor in self.trained.state_dict().items()}
+        momenta = {f"momentum.{i}": t for i, t in enumerate(self.momenta) if t is not None}
+        return state | momenta
+
+    def restore(self, found: tuple[int, dict[str, torch.Tensor]] | None) -> int:
+        """Load a checkpoint, if one was found; returns the first step that is left to do."""
+        if not found:
+            return 0
+        step, tensors = found
+        self.trained.load_state_dict(
+            {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
+        )
+        for i, p in enumerate(self.parameters):
+            if f"momentum.{i}" in tensors:
+                self.momenta[i] = torch.empty_like(p).copy_(tensors[f"momentum.{i}"])
+        return step
+
+
+def save(state: State, checkpoints: Checkpoints, losses: "Losses", step: int, rate: float) -> None:
+    """Write a checkpoint after step `step`, unless the training has diverged (JobError)."""
+    losses.check()
+    tensors = state.tensors()
+    if not all(t.isfinite().all() for t in tensors.values()):
+        raise _diverged("some weights are no finite numbers", step, rate, checkpoints)
+    checkpoints.save(step + 1, tensors)
+
+
 class Losses:
-    """The running loss; and each step's own since the last look, so that a GPU need not be waited for at every step."""
+    """The running loss, and every step's own loss since the last look.
+
+    To read a loss means to wait for the GPU. So the losses are read together, every few steps.
+    """
 
     def __init__(self, checkpoints: Checkpoints):
         self.checkpoints, self.mean = checkpoints, None
-        self.unseen: list[tuple[int, float, torch.Tensor]] = []
+        self.unseen: list[tuple[int, float, torch.Tensor]] = []  # (step, rate, loss)
 
     def add(self, step: int, rate: float, loss: torch.Tensor) -> None:
-        self.mean = (
-            loss if self.mean is None else LOSS_MEMORY * self.mean + (1 - LOSS_MEMORY) * loss
-        )
+        first = self.mean is None
+        self.mean = loss if first else LOSS_MEMORY * self.mean + (1 - LOSS_MEMORY) * loss
         self.unseen.append((step, rate, loss))
 
     def check(self) -> float:
-        """The running loss. Raises JobError with the first step whose loss is no finite number."""
+        """The running loss. Raises JobError with the first step whose loss is not finite."""
         if self.unseen:
             values = torch.stack([loss for _, _, loss in self.unseen]).tolist()
             for (step, rate, _), value in zip(self.unseen, values, strict=True):
@@ -211,58 +352,25 @@ def _diverged(what: str, step: int, rate: float, checkpoints: Checkpoints) -> Jo
     good = checkpoints.newest()
     kept = f"the last good checkpoint is {good}" if good else "no checkpoint was written before"
     return JobError(
-        f"{what} at step {step} (lr {rate:.4g}): the training has diverged. Lower the learning rate or lengthen the warm-up in "
-        f"config.yaml; {kept}"
+        f"{what} at step {step} (lr {rate:.4g}): the training has diverged. Lower the learning "
+        f"rate or lengthen the warm-up in config.yaml; {kept}"
     )
 
 
-def _stop(
-    asked: torch.Tensor | None, before: torch.Tensor | None
-) -> tuple[bool, torch.Tensor | None]:
-    """Whether to stop after this step, and what the next step is to be told.
+class StopSignal:
+    """Whether a signal asked this job to end. All of its processes see that after the same step.
 
-    Of several processes all stop after the same step: whether one was asked travels with the gradients, and is looked at a step later,
-    when a GPU has long computed it.
+    A job of one process looks at its own signals. Of several processes, each adds a flag to the
+    tensors that they sum anyway. They look at the sum one step later, when a GPU has long
+    computed it.
     """
-    if asked is None:
-        return bool(stopping.asked()), None
-    return before is not None and bool(before > 0), asked
 
+    def __init__(self):
+        self.before: torch.Tensor | None = None  # the flags of the step before
 
-def tree_sum(leaf: Callable[[int], list[torch.Tensor]], first: int, n: int) -> list[torch.Tensor]:
-    """leaf(first) + … + leaf(first + n - 1), tensor by tensor, called in that order and added up in a balanced binary tree.
-
-    The halves of 2n are the trees of n: two processes with a half each hold the very numbers that one process adds last. About log2(n)
-    lists are in memory at once.
-    """
-    if n == 1:
-        return leaf(first)
-    left = tree_sum(leaf, first, n // 2)
-    return [a + b for a, b in zip(left, tree_sum(leaf, first + n // 2, n - n // 2), strict=True)]
-
-
-def _overwrite(tensors: list[torch.Tensor], values: list[torch.Tensor]) -> None:
-    with torch.no_grad():
-        for t, value in zip(tensors, values, strict=True):
-            t.copy_(value)
-
-
-def _state(trained: nn.Module, momenta: list[torch.Tensor | None]) -> dict[str, torch.Tensor]:
-    state = {f"model.{name}": tensor for name, tensor in trained.state_dict().items()}
-    return state | {
-        f"momentum.{i}": buffer for i, buffer in enumerate(momenta) if buffer is not None
-    }
-
-
-def _restore(
-    trained: nn.Module,
-    parameters: list[nn.Parameter],
-    momenta: list[torch.Tensor | None],
-    state: dict[str, torch.Tensor],
-) -> None:
-    trained.load_state_dict(
-        {name.removeprefix("model."): t for name, t in state.items() if name.startswith("model.")}
-    )
-    for i, p in enumerate(parameters):
-        if f"momentum.{i}" in state:
-            momenta[i] = torch.empty_like(p).copy_(state[f"momentum.{i}"])
+    def seen(self, asked: torch.Tensor | None) -> bool:
+        """Whether to stop after this step. `asked` is what the step returned."""
+        if asked is None:
+            return bool(stopping.asked())
+        before, self.before = self.before, asked
+        return before is not None and bool(before > 0)

@@ -1,10 +1,15 @@
-"""Base training: a network at one k_train, from scratch or from given weights with a fresh classifier (§5, "Training protocol").
+"""Base training: a network at one k_train (§5, "Training protocol").
 
     python -m fixres train --config results/runs/pinhole/resnet10q-k56/config.json \\
-        --manifest results/data/pinhole/manifest.npz --out results/runs/pinhole/resnet10q-k56/weights.safetensors
+        --manifest results/data/pinhole/manifest.npz \\
+        --out results/runs/pinhole/resnet10q-k56/weights.safetensors
 
-SGD with momentum on train DA crops. A checkpoint stands beside the result while the job runs; the same command again resumes from
-it and ends with the same bits (on CPU). With --processes the global batch stays what the configuration says (`sgd.fit`).
+SGD with momentum on train DA crops. The network starts from random weights, or with --init from
+given weights with a fresh classifier.
+
+While the job runs, a checkpoint stands beside the result. The same command again resumes from it
+and ends with the same bits (on a CPU). With --processes the global batch stays as the configuration
+says (`sgd.Step`).
 """
 
 import argparse
@@ -45,108 +50,104 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
     config = jobs.read_config(args.config, "train", args.ancestry_digest)
     if bool(config["init"]) != bool(args.init):
         raise jobs.JobError(
-            f"--init: found {args.init}, but {args.config} says init: {config['init']}; both or neither name a start"
+            f"--init: found {args.init}, but {args.config} says init: {config['init']}; "
+            "both or neither name a start"
         )
     recipe, entry = config["recipe"], zoo.ZOO[config["network"]]
     batch = sgd.batching(recipe, ranks, "base_training")
+
+    # The training images.
     data = manifest.load(args.manifest)
     for line in manifest.summary(data):
         jobs.log(line)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
     startup = time.process_time()
 
-    steps_per_epoch = (recipe["samples_per_epoch"] or len(data.rows("train"))) // recipe[
-        "batch_size"
-    ]
+    def stream(first: int) -> sgd.Batches:
+        wanted = requests(config, data, first, batch, ranks)
+        cut = loader.batches(data, wanted, args.loader, ranks.portion(args.workers), device.device)
+        for i, ([crops], [pixels]) in enumerate(cut):
+            x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
+            labels = send(torch.from_numpy(data.label[crops.views.image]).long(), device.device)
+            step, k = first + i // batch.per_process, config["k_train"]
+            mix = sampling.cutmix(config["seed"], step, recipe["cutmix"], k)
+            yield ((x,), labels) if mix is None else cutmix(x, labels, mix, len(data.classes))
+
+    # The network.
     network = zoo.build(config["network"], len(data.classes), config["seed"])
     key = [jobs.canonical(config), data.digest()]
     if args.init:
         weights.load_into(network, args.init, fresh=entry.classifier)
         key.append(jobs.file_digest(args.init))
     network.to(device.device).train()
+    model = device.prepare(network)
+
+    # The optimisation.
+    steps_per_epoch = epochs(config, data).steps
+    how = sgd.Optimisation(recipe, steps_per_epoch, batch, device, ranks, config["seed"])
+    checkpoints = Checkpoints(args.out.parent / "checkpoints", jobs.digest(*key))
     n = sum(p.numel() for p in network.parameters())
     jobs.log(
-        f"{config['run']}: {entry.title}, {n:,} parameters, k_train {config['k_train']}; {recipe['epochs']} epochs of {steps_per_epoch} "
-        f"batches of {recipe['batch_size']} ({batch.count} × {batch.micro}), RA {recipe['repeated_augmentation']}, lr {recipe['lr']:.4g} "
-        f"({recipe['schedule']})" + (f", from {config['init']}" if args.init else "")
+        f"{config['run']}: {entry.title}, {n:,} parameters, k_train {config['k_train']}; "
+        f"{recipe['epochs']} epochs of {steps_per_epoch} batches of {recipe['batch_size']} "
+        f"({batch.count} × {batch.micro}), RA {recipe['repeated_augmentation']}, "
+        f"lr {recipe['lr']:.4g} ({recipe['schedule']})"
+        + (f", from {config['init']}" if args.init else "")
     )
 
-    def stream(first: int) -> Iterator[tuple[tuple[torch.Tensor], torch.Tensor]]:
-        wanted = requests(config, data, first, batch, ranks)
-        cut = loader.batches(data, wanted, args.loader, ranks.portion(args.workers), device.device)
-        for i, ([crops], [pixels]) in enumerate(cut):
-            x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
-            labels = send(torch.from_numpy(data.label[crops.views.image]).long(), device.device)
-            mix = sampling.cutmix(
-                config["seed"], first + i // batch.per_process, recipe["cutmix"], config["k_train"]
-            )
-            yield ((x,), labels) if mix is None else cutmix(x, labels, mix, len(data.classes))
-
-    checkpoints = Checkpoints(args.out.parent / "checkpoints", jobs.digest(*key))
-    model = device.prepare(network)
-    fitting = (
-        recipe,
-        steps_per_epoch,
-        checkpoints,
-        args.checkpoint_seconds,
-        device,
-        batch,
-        ranks,
-        config["seed"],
-    )
-    sgd.fit(model, network, stream, *fitting)
+    # The loop; then one process writes.
+    sgd.fit(model, network, stream, how, checkpoints, args.checkpoint_seconds)
     if ranks.first:
-        weights.save(
-            args.out, network.state_dict(), {"run": config["run"], "classes": list(data.classes)}
-        )
+        about = {"run": config["run"], "classes": list(data.classes)}
+        weights.save(args.out, network.state_dict(), about)
         checkpoints.clear()
     jobs.log_times(startup)
+
+
+def epochs(config: dict, data: manifest.Manifest) -> sampling.Epochs:
+    """How the training draws its images."""
+    recipe, images = config["recipe"], len(data.rows("train"))
+    samples = recipe["samples_per_epoch"] or images
+    repeats = recipe["repeated_augmentation"]
+    return sampling.Epochs(config["seed"], images, samples, recipe["batch_size"], repeats)
 
 
 def requests(
     config: dict, data: manifest.Manifest, first: int, batch: sgd.Batch, ranks: Ranks
 ) -> Iterator[list[loader.Crops]]:
-    """The crops of this process's micro-batches from step `first` on: order, RoC, flip and jitter of the whole training (§3.1.2, §5)."""
-    recipe = config["recipe"]
-    rows, k = data.rows("train"), config["k_train"]
-    samples = recipe["samples_per_epoch"] or len(rows)
+    """The crops of this process's micro-batches, from step `first` to the last (§3.1.2, §5).
+
+    With the seed, the step alone settles the images, their RoCs, flips and jitter.
+    """
+    rows, k, seed = data.rows("train"), config["k_train"], config["seed"]
     augmentation = regions.Augmentation(**config["augmentation"])
-    last = recipe["epochs"] * (samples // recipe["batch_size"])
-    whole = (
-        config["seed"],
-        len(rows),
-        samples,
-        recipe["batch_size"],
-        first,
-        last,
-        recipe["repeated_augmentation"],
-    )
-    for epoch, image, repeat in sampling.stream(*whole, batch.micro, ranks.rank, ranks.size):
+    drawing = epochs(config, data)
+    last = config["recipe"]["epochs"] * drawing.steps
+    drawn = sampling.stream(drawing, first, last, batch.micro, ranks.rank, ranks.size)
+    for epoch, image, repeat in drawn:
         chosen = rows[image]
         h, w = data.height[chosen], data.width[chosen]
-        yield [
-            loader.Crops(
-                regions.views(augmentation, k, chosen, h, w, config["seed"], epoch, repeat), k
-            )
-        ]
+        yield [loader.Crops(regions.views(augmentation, k, chosen, h, w, seed, epoch, repeat), k)]
 
 
 def cutmix(
     x: torch.Tensor, labels: torch.Tensor, mix: sampling.CutMix, classes: int
 ) -> tuple[tuple[torch.Tensor], torch.Tensor]:
-    """Every crop of a micro-batch with the rectangle of its partner, the one as far from the end as it is from the start.
+    """Paste into each crop of a micro-batch the same rectangle of its partner.
+
+    The partner of the first crop is the last crop, that of the second the last but one, and so on.
 
     Parameters
     ----------
-    x : (n, 3, k, k). labels : (n,) class numbers.
+    x : (n, 3, k, k) crops.
+    labels : (n,) class numbers.
 
     Returns
     -------
-    ((n, 3, k, k),), (n, classes) : the labels of both, weighted by the pixels that are theirs; rows sum to 1.
+    ((n, 3, k, k),) : the mixed crops.
+    (n, classes) : both labels, weighted by their shares of the pixels. Rows sum to 1.
     """
-    mixed = x.clone()
-    mixed[:, :, mix.y0 : mix.y1, mix.x0 : mix.x1] = x.flip(0)[
-        :, :, mix.y0 : mix.y1, mix.x0 : mix.x1
-    ]
+    mixed, box = x.clone(), (..., slice(mix.y0, mix.y1), slice(mix.x0, mix.x1))
+    mixed[box] = x.flip(0)[box]
     targets = F.one_hot(labels, classes).float()
     return (mixed,), mix.share * targets + (1 - mix.share) * targets.flip(0)

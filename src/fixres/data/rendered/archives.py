@@ -1,4 +1,4 @@
-"""TODO."""
+"""Archives and MATLAB files that have the same bytes every time they are written."""
 
 import gzip
 import io
@@ -9,11 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-# --- files with the same bytes every time ---------------------------------------------------------------------------------------
-
 
 def pack(folder: Path, names: Iterable[str], archive: Path, prefix: str = "") -> None:
-    """Put files and folders into a tar (compressed unless its name ends in .tar), with owners and dates left out."""
+    """Put files and folders of `folder` into a tar, without owners and dates.
+
+    Parameters
+    ----------
+    archive : compressed by gzip unless its name ends in .tar.
+    prefix : put before every name in the tar.
+    """
     plain = archive.suffix == ".tar"
     with open(archive, "wb") as f:
         target = f if plain else gzip.GzipFile("", "wb", compresslevel=1, fileobj=f, mtime=0)
@@ -36,7 +40,7 @@ def _add(tar: tarfile.TarFile, file: Path, name: str) -> None:
 
 
 def savemat(file: Path, **variables: object) -> None:
-    """A MATLAB 5 file whose header holds no date."""
+    """Write a MATLAB 5 file whose header holds no date."""
     import scipy.io
 
     buffer = io.BytesIO()
@@ -48,7 +52,7 @@ def savemat(file: Path, **variables: object) -> None:
 
 
 def structs(rows: list[tuple], fields: list[str]) -> np.ndarray:
-    """A 1×n MATLAB struct array."""
+    """A 1×n MATLAB struct array; each row holds the values of the fields."""
     out = np.empty((1, len(rows)), [(field, object) for field in fields])
     for i, row in enumerate(rows):
         out[0, i] = row

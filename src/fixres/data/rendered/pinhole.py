@@ -1,14 +1,16 @@
-"""The `pinhole` images: the imaging model of §3.1, rendered to real JPEG files. Which files they become is said in `twins.py`.
+"""The `pinhole` images: the imaging model of §3.1, rendered to real JPEG files.
 
-An object of size R at distance Z, seen by a camera of focal length f = k·sqrt(HW), spans r = f·R/Z = k·sqrt(HW)·r1 pixels
-of an H×W image. Here k = 1 and r1 = R/Z is log-normal, so that the true apparent size of every object is known and eqs. (4)
-and (5) can be measured rather than assumed.
+An object of size R at distance Z, seen by a camera of focal length f = k·sqrt(HW), spans
+r = f·R/Z = k·sqrt(HW)·r1 pixels of an H×W image. Here k = 1, and r1 = R/Z is log-normal. So the
+true apparent size of every object is known, and eqs. (4) and (5) can be measured.
 
-A class is a silhouette × a hue. The hue gives the gradient something to learn at once; the silhouettes (hexagon or circle?
-five points or seven?) reward resolution without tying a class to one spatial frequency. Everything else is a nuisance: pattern,
-light, rotation, background, distractors, image size and aspect ratio.
+A class is a silhouette × a hue. The hue gives the gradient something to learn at once. The
+silhouettes (hexagon or circle? five points or seven?) reward resolution, without tying a class to
+one spatial frequency. Everything else is a nuisance: pattern, light, rotation, background,
+distractors, image size and aspect ratio.
 
-Every image is a function of (seed, split, index), its class and the settings of its look, so the number of processes changes nothing.
+Every image is a function of (seed, split, index), its class and the settings of its look. The
+number of processes changes nothing. `twins.py` says which files the images become.
 """
 
 import io
@@ -21,12 +23,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fixres.jobs import naming, progress
+from fixres.jobs import naming_in_errors, progress
 from fixres.jobs.pool import spread
 
 POLYGONS = {"triangle": 3, "square": 4, "pentagon": 5, "hexagon": 6, "heptagon": 7, "octagon": 8}
 SILHOUETTES = ("bar", "cross", *POLYGONS, "star5", "star6", "star7", "star8", "star9")
-HUES = {
+HUES = {  # degrees
     "red": 0.0,
     "orange": 27.0,
     "yellow": 55.0,
@@ -35,21 +37,24 @@ HUES = {
     "blue": 225.0,
     "violet": 270.0,
     "pink": 318.0,
-}  # degrees
+}
 SPLITS = ("train", "val")
-SUPERSAMPLING = 4  # the mask of a shape is drawn this much larger, so that its edge is antialiased
+SUPERSAMPLING = 4  # a shape's mask is drawn this many times larger, so that its edge is smooth
 CHUNK = 100  # images that a process renders at once
 
 
 def class_names(settings: dict) -> list[str]:
-    """The classes in label order: every silhouette in every hue, names sorted, as ImageFolder does."""
+    """The classes in label order: every silhouette in every hue, sorted as ImageFolder sorts."""
     return sorted(
         f"{silhouette}-{hue}" for silhouette in settings["silhouettes"] for hue in settings["hues"]
     )
 
 
+# --- shapes and colours -------------------------------------------------------------------------
+
+
 def outline(silhouette: str) -> np.ndarray:
-    """Vertices of a silhouette, shape (n, 2), scaled to unit area about the origin."""
+    """Vertices of a silhouette, shape (n, 2), with unit area, about the origin."""
     if silhouette == "cross":
         arm = 0.36
         corners = [(arm, 1), (arm, arm), (1, arm), (1, -arm), (arm, -arm), (arm, -1)]
@@ -70,16 +75,24 @@ def outline(silhouette: str) -> np.ndarray:
     return points / math.sqrt(area)
 
 
+def _rotated(points: np.ndarray, angle: float) -> np.ndarray:
+    c, s = math.cos(angle), math.sin(angle)
+    return points @ np.array([[c, s], [-s, c]])
+
+
 def _rgb(hue_degrees: float, saturation: float, value: float) -> np.ndarray:
-    """HSV to RGB, each in 0..1."""
+    """HSV to RGB; saturation, value and the result in 0..1."""
     sector = (np.array([5.0, 3.0, 1.0]) + hue_degrees / 60.0) % 6.0
     return value - value * saturation * np.clip(np.minimum(sector, 4.0 - sector), 0.0, 1.0)
 
 
-def _shape_mask(
+def shape_mask(
     points: np.ndarray, height: int, width: int
 ) -> tuple[slice, slice, np.ndarray] | None:
-    """Antialiased coverage (0..1) of a polygon, with the rows and columns it occupies; None where it misses the image."""
+    """The rows and columns that a polygon occupies, and its coverage there, in 0..1.
+
+    The edge is antialiased. None where the polygon lies outside the image.
+    """
     x0, y0 = np.maximum(np.floor(points.min(axis=0)).astype(int), 0)
     x1, y1 = np.minimum(np.ceil(points.max(axis=0)).astype(int) + 1, (width, height))
     if x0 >= x1 or y0 >= y1:
@@ -92,7 +105,7 @@ def _shape_mask(
 
 def _paint(canvas: np.ndarray, points: np.ndarray, paint: np.ndarray) -> None:
     """Lay `paint` (a colour, or an H×W×3 surface) over the canvas inside the polygon."""
-    found = _shape_mask(points, *canvas.shape[:2])
+    found = shape_mask(points, *canvas.shape[:2])
     if found is None:
         return
     rows, columns, coverage = found
@@ -100,51 +113,42 @@ def _paint(canvas: np.ndarray, points: np.ndarray, paint: np.ndarray) -> None:
     canvas[rows, columns] += coverage[..., None] * (surface - canvas[rows, columns])
 
 
-def _rotated(points: np.ndarray, angle: float) -> np.ndarray:
-    c, s = math.cos(angle), math.sin(angle)
-    return points @ np.array([[c, s], [-s, c]])
+# --- one image ----------------------------------------------------------------------------------
 
 
 def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Clutter: smooth colour noise at two scales, then a few small shapes in any colour. H×W×3, 0..1."""
+    """Clutter: smooth colour noise at two scales, then a few small shapes. H×W×3, 0..1."""
     canvas = np.empty((height, width, 3), np.float32)
     grey = rng.uniform(50, 205, (3, 3, 1))
     coarse = np.clip(grey + rng.uniform(-30, 30, (3, 3, 3)), 0, 255).astype(np.uint8)
-    canvas[:] = (
-        np.asarray(Image.fromarray(coarse).resize((width, height), Image.BICUBIC), np.float32)
-        / 255.0
-    )
+    canvas[:] = _enlarged(coarse, height, width, Image.BICUBIC) / 255.0
     fine = rng.uniform(96, 160, (max(height // 6, 2), max(width // 6, 2))).astype(np.uint8)
-    canvas += (
-        np.asarray(Image.fromarray(fine).resize((width, height), Image.BILINEAR), np.float32)[
-            ..., None
-        ]
-        - 128.0
-    ) / 255.0
+    canvas += (_enlarged(fine, height, width, Image.BILINEAR)[..., None] - 128.0) / 255.0
     for _ in range(rng.integers(3, 8)):
         angles = np.sort(rng.uniform(0, 2 * math.pi, rng.integers(3, 7)))
         radius = math.sqrt(height * width) * rng.uniform(0.02, 0.07)
-        points = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius + rng.uniform(
-            0, 1, 2
-        ) * (width, height)
-        _paint(
-            canvas, points, _rgb(rng.uniform(0, 360), rng.uniform(0, 0.5), rng.uniform(0.2, 0.9))
-        )
+        corners = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius
+        points = corners + rng.uniform(0, 1, 2) * (width, height)
+        colour = _rgb(rng.uniform(0, 360), rng.uniform(0, 0.5), rng.uniform(0.2, 0.9))
+        _paint(canvas, points, colour)
     return canvas
+
+
+def _enlarged(small: np.ndarray, height: int, width: int, resample: int) -> np.ndarray:
+    """A small uint8 image, resized; float32, 0..255."""
+    return np.asarray(Image.fromarray(small).resize((width, height), resample), np.float32)
 
 
 def _surface(
     rng: np.random.Generator, hue: str, size: float, height: int, width: int
 ) -> np.ndarray:
-    """The object's surface: its hue with a random pattern of light and dark of the same hue. H×W×3, 0..1."""
+    """The object's surface: a random pattern of light and dark in its hue. H×W×3, 0..1."""
     degrees = HUES[hue] + rng.normal(0, 6)
     light = _rgb(degrees, rng.uniform(0.55, 0.95), rng.uniform(0.65, 1.0))
     dark = light * rng.uniform(0.75, 0.95)
-    angle, frequency, phase = (
-        rng.uniform(0, math.pi),
-        rng.uniform(1.0, 5.0) / size,
-        rng.uniform(0, 1),
-    )
+    angle = rng.uniform(0, math.pi)
+    frequency = rng.uniform(1.0, 5.0) / size
+    phase = rng.uniform(0, 1)
     y, x = np.ogrid[:height, :width]
     along = (np.cos(angle) * x + np.sin(angle) * y) * frequency + phase
     across = (-np.sin(angle) * x + np.cos(angle) * y) * frequency + phase
@@ -182,55 +186,40 @@ def render(label: int, split: str, index: int, settings: dict) -> tuple[np.ndarr
     scale = math.sqrt(height * width)
 
     canvas = _background(rng, height, width)
-    r1 = min(
-        math.exp(rng.normal(math.log(settings["r1_median"]), settings["r1_sigma"])),
-        settings["r1_largest"],
-    )
-    r = scale * r1
+    drawn = math.exp(rng.normal(math.log(settings["r1_median"]), settings["r1_sigma"]))
+    r = scale * min(drawn, settings["r1_largest"])
     centre = np.array([width, height]) / 2 + rng.normal(0, settings["off_centre"], 2) * scale
     points = _rotated(outline(silhouette), rng.uniform(0, 2 * math.pi)) * r + centre
     _paint(canvas, points, _surface(rng, hue, r, height, width))
 
-    slope = rng.normal(0, 0.25, 2)  # light: a gradient across the image and an exposure
+    slope = rng.normal(0, 0.25, 2)  # light: a gradient across the image, and an exposure
     y, x = np.ogrid[-0.5 : 0.5 : height * 1j, -0.5 : 0.5 : width * 1j]
     canvas *= ((1 + slope[0] * x + slope[1] * y) * rng.uniform(0.75, 1.2))[..., None]
     return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8), r
+
+
+# --- files --------------------------------------------------------------------------------------
 
 
 class Drawing(NamedTuple):
     """One image to be rendered, and the file that it becomes."""
 
     path: str  # below the folder
-    label: int  # what it shows
+    label: int  # the class that is drawn
     split: str
     index: int
-    form: str = "RGB"  # RGB, L (grey) or CMYK: a JPEG of that mode; PNG
-
-
-def _write(work: tuple[str, Sequence[Drawing], dict]) -> list[float]:
-    folder, drawings, settings = work
-    sizes = []
-    for drawing in drawings:
-        pixels, r = render(drawing.label, drawing.split, drawing.index, settings)
-        image, encoded = Image.fromarray(pixels), io.BytesIO()
-        if drawing.form == "PNG":
-            image.save(encoded, "PNG")
-        else:
-            (image if drawing.form == "RGB" else image.convert(drawing.form)).save(
-                encoded, "JPEG", quality=settings["jpeg_quality"]
-            )
-        # Not by Pillow's own writing: where a disk fills up in the middle of a file, it takes the part that went in for the whole.
-        file = Path(folder, drawing.path)
-        with naming(file):
-            file.write_bytes(encoded.getbuffer())
-        sizes.append(r)
-    return sizes
+    form: str = "RGB"  # RGB, L (grey) or CMYK: a JPEG of that mode. PNG: an RGB PNG
 
 
 def draw(
     folder: Path, drawings: Sequence[Drawing], settings: dict, processes: int = 1
 ) -> list[float]:
-    """Render files below `folder`; returns the true apparent size of each object, in pixels of its image."""
+    """Render files below `folder`.
+
+    Returns
+    -------
+    The true apparent size of each object, in pixels of its image.
+    """
     for parent in sorted({os.path.dirname(drawing.path) for drawing in drawings}):
         (folder / parent).mkdir(parents=True, exist_ok=True)
     work = [
@@ -241,4 +230,25 @@ def draw(
         for part in spread(_write, work, processes):
             sizes += part
             bar.update(len(part))
+    return sizes
+
+
+def _write(work: tuple[str, Sequence[Drawing], dict]) -> list[float]:
+    """Render and write some files below a folder; the apparent sizes of their objects."""
+    folder, drawings, settings = work
+    sizes = []
+    for drawing in drawings:
+        pixels, r = render(drawing.label, drawing.split, drawing.index, settings)
+        image, encoded = Image.fromarray(pixels), io.BytesIO()
+        if drawing.form == "PNG":
+            image.save(encoded, "PNG")
+        else:
+            converted = image if drawing.form == "RGB" else image.convert(drawing.form)
+            converted.save(encoded, "JPEG", quality=settings["jpeg_quality"])
+        # Pillow must not write the file itself: where a disk fills up in the middle of a file,
+        # Pillow reports no error.
+        file = Path(folder, drawing.path)
+        with naming_in_errors(file):
+            file.write_bytes(encoded.getbuffer())
+        sizes.append(r)
     return sizes

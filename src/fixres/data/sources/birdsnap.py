@@ -1,59 +1,64 @@
-"""Birdsnap (Berg et al., 2014), release 1.1: lists of addresses; the images themselves come from a script that downloads them.
+"""Birdsnap (Berg et al., 2014), release 1.1: lists of addresses, and a script that downloads them.
 
-Many addresses are dead, so that every copy misses images and some miss whole classes. Labels come from species.txt, never from the folders
-that exist, and each image is held against the MD5 that the list gives for it.
+Many addresses are dead. So every copy lacks images, and some copies lack whole classes. Labels
+come from species.txt, never from the folders that exist. Each image is compared with the MD5 that
+the list gives for it.
 """
 
 import csv
 from pathlib import Path
 
-from fixres.data.sources import Listing, Part, Source, errors_of
+from fixres.data.sources.base import Listing, Part, Source
+from fixres.data.sources.lists import parsing
 from fixres.jobs import JobError
 
 SPECIES, IMAGES, TEST = "species.txt", "images.txt", "test_images.txt"
 ARCHIVE = "birdsnap.tgz", None, "birdsnap"
 
 
-def rows(file: Path) -> list[dict[str, str]]:
-    """A tab-separated list whose first line names the columns."""
-    with open(file, newline="", encoding="utf-8", errors="surrogateescape") as f, errors_of(file):
-        return list(csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True))
-
-
 def read(folder: Path) -> Listing:
-    with errors_of(folder / SPECIES):
-        species = {int(row["id"]): row["common"] for row in rows(folder / SPECIES)}
+    with parsing(folder / SPECIES):
+        species = {int(row["id"]): row["common"] for row in _rows(folder / SPECIES)}
     if not species or sorted(species) != list(range(1, len(species) + 1)):
         raise JobError(
-            f"{folder / SPECIES}: found {len(species)} ids up to {max(species, default=0)}, expected 1 to their number"
+            f"{folder / SPECIES}: found {len(species)} ids up to {max(species, default=0)}, "
+            "expected 1 to their number"
         )
-    listed = rows(folder / IMAGES)
-    with errors_of(folder / TEST):
-        test = {row["path"] for row in rows(folder / TEST)}
-    with errors_of(folder / IMAGES):
+    listed = _rows(folder / IMAGES)
+    with parsing(folder / TEST):
+        test = {row["path"] for row in _rows(folder / TEST)}
+    with parsing(folder / IMAGES):
         images = [
             (f"images/{row['path']}", int(row["species_id"]) - 1, int(row["path"] in test))
             for row in listed
         ]
         md5 = {f"images/{row['path']}": row["md5"] for row in listed}
-    if strangers := sorted(test - {row["path"] for row in listed}):
+    if unlisted := sorted(test - {row["path"] for row in listed}):
         raise JobError(
-            f"{folder / IMAGES}: {strangers[0]} is missing, but {TEST} names it ({len(strangers)} such images)"
+            f"{folder / IMAGES}: {unlisted[0]} is missing, "
+            f"but {TEST} names it ({len(unlisted)} such images)"
         )
     return Listing(
-        tuple(species[i] for i in sorted(species)),
-        images,
-        (IMAGES, IMAGES),
-        ("images",),
+        classes=tuple(species[i] for i in sorted(species)),
+        images=images,
+        lists=(IMAGES, IMAGES),
+        folders=("images",),
         complete=False,
         partial=True,
         md5=md5,
     )
 
 
+def _rows(file: Path) -> list[dict[str, str]]:
+    """The rows of a tab-separated list whose first line names the columns."""
+    with open(file, newline="", encoding="utf-8", errors="surrogateescape") as f, parsing(file):
+        return list(csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True))
+
+
 SOURCE = Source(
     title="Birdsnap",
-    where="https://thomasberg.org (release 1.1): birdsnap.tgz; its script get_birdsnap.py then downloads the images to download/images",
+    where="https://thomasberg.org (release 1.1): birdsnap.tgz; its script get_birdsnap.py then "
+    "downloads the images to download/images",
     terms="published for research; the photographs belong to their owners on Flickr",
     published=(47_386, 2443, 500),
     homes=("birdsnap",),

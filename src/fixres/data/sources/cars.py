@@ -1,9 +1,13 @@
-"""Stanford Cars (Krause et al., 2013): lists in MATLAB files, labels from 1. Parsed by torchvision."""
+"""Stanford Cars (Krause et al., 2013): lists in MATLAB files, labels from 1.
+
+torchvision parses them.
+"""
 
 import os
 from pathlib import Path
 
-from fixres.data.sources import Listing, Part, Source, errors_of, link_named, mat
+from fixres.data.sources.base import Listing, Part, Source
+from fixres.data.sources.lists import link_named, parsing, read_mat
 
 DEVKIT = "car_devkit.tgz", "c3b158d763b6e2245038c8ad08e45376"
 
@@ -11,11 +15,11 @@ DEVKIT = "car_devkit.tgz", "c3b158d763b6e2245038c8ad08e45376"
 def read(folder: Path) -> Listing:
     from torchvision.datasets import StanfordCars
 
-    classes = tuple(map(str, mat(folder / "devkit/cars_meta.mat", "class_names")))
+    classes = tuple(map(str, read_mat(folder / "devkit/cars_meta.mat", "class_names")))
     lists, images = ("devkit/cars_train_annos.mat", "cars_test_annos_withlabels.mat"), []
     with link_named(folder, "stanford_cars") as parent:
         for number, split in enumerate(("train", "test")):
-            with errors_of(folder / lists[number]):
+            with parsing(folder / lists[number]):
                 data = StanfordCars(parent, split)
             start = os.path.join(parent, "stanford_cars")
             images += [
@@ -26,8 +30,8 @@ def read(folder: Path) -> Listing:
 
 SOURCE = Source(
     title="Stanford Cars",
-    where="https://ai.stanford.edu/~jkrause/cars/car_dataset.html (its download links no longer work: use a copy of the four files; their "
-    "checksums are checked)",
+    where="https://ai.stanford.edu/~jkrause/cars/car_dataset.html (its download links no longer "
+    "work: use a copy of the four files; their checksums are checked)",
     terms="published for research; the photographs belong to their owners",
     published=(8144, 8041, 196),
     homes=("stanford_cars",),

@@ -1,44 +1,44 @@
-"""CUB-200-2011 (Wah et al., 2011): four lists keyed by image number. Folder names begin with the class number, class names here do not."""
+"""CUB-200-2011 (Wah et al., 2011): four lists, keyed by the number of the image.
+
+The names of the class folders begin with the number of the class; our class names leave it out.
+"""
 
 from pathlib import Path
 
-from fixres.data.sources import Listing, Part, Source, columns, errors_of
+from fixres.data.sources.base import Listing, Part, Source
+from fixres.data.sources.lists import parsing, read_columns
 from fixres.jobs import JobError
 
 ARCHIVE = "CUB_200_2011.tgz", "97eceeb196236b17998738112f37df78", "CUB_200_2011"
-NAMES, LABELS, SPLITS, CLASSES = (
-    "images.txt",
-    "image_class_labels.txt",
-    "train_test_split.txt",
-    "classes.txt",
-)
+NAMES, LABELS = "images.txt", "image_class_labels.txt"
+SPLITS, CLASSES = "train_test_split.txt", "classes.txt"
 
 
 def read(folder: Path) -> Listing:
-    names = dict(columns(folder / NAMES, 2))
-    label, training = (dict(columns(folder / file, 2)) for file in (LABELS, SPLITS))
+    names = dict(read_columns(folder / NAMES, 2))
+    label, training = (dict(read_columns(folder / file, 2)) for file in (LABELS, SPLITS))
     for file, known in ((LABELS, label), (SPLITS, training)):
-        if strangers := names.keys() ^ known.keys():
-            image = min(strangers, key=lambda image: (len(image), image))
+        if unmatched := names.keys() ^ known.keys():
+            image = min(unmatched, key=lambda image: (len(image), image))
             missing, other = (file, NAMES) if image in names else (NAMES, file)
             raise JobError(
-                f"{folder / missing}: image {image} ({names.get(image, 'no name')}) is missing, but {other} has it"
+                f"{folder / missing}: image {image} ({names.get(image, 'no name')}) is missing, "
+                f"but {other} has it"
             )
     for image, value in training.items():
         if value not in ("0", "1"):
             raise JobError(
                 f"{folder / SPLITS}: image {image}: found {value}, expected 1 (train) or 0 (test)"
             )
-    with errors_of(folder / CLASSES):
-        classes = sorted(columns(folder / CLASSES, 2), key=lambda row: int(row[0]))
-    with errors_of(folder / LABELS):
+    with parsing(folder / CLASSES):
+        classes = sorted(read_columns(folder / CLASSES, 2), key=lambda row: int(row[0]))
+    with parsing(folder / LABELS):
         images = [
             (f"images/{path}", int(label[i]) - 1, 0 if training[i] == "1" else 1)
             for i, path in names.items()
         ]
-    return Listing(
-        tuple(name.split(".", 1)[-1] for _, name in classes), images, (LABELS, LABELS), ("images",)
-    )
+    class_names = tuple(name.split(".", 1)[-1] for _, name in classes)
+    return Listing(class_names, images, (LABELS, LABELS), ("images",))
 
 
 SOURCE = Source(

@@ -1,33 +1,36 @@
-"""Oxford Flowers 102 (Nilsback and Zisserman, 2008). Training is on the official train + val (1,020 each), as published numbers are.
+"""Oxford Flowers 102 (Nilsback and Zisserman, 2008): two MATLAB files with labels and splits.
 
-torchvision's Flowers102 has no such split and accepts no other label files than the published ones; the two files are read here.
+The training set is the official train + val (1,020 images each), as in published results.
+torchvision's Flowers102 has no such split and accepts only the published label files, so the two
+files are read here.
 """
 
 from pathlib import Path
 
-from fixres.data.sources import Listing, Part, Source, errors_of, mat
+from fixres.data.sources.base import Listing, Part, Source
+from fixres.data.sources.lists import parsing, read_mat
 from fixres.jobs import JobError
 
 LABELS, SPLITS = "imagelabels.mat", "setid.mat"
 
 
 def read(folder: Path) -> Listing:
-    with errors_of(folder / LABELS):
-        labels = [int(label) for label in mat(folder / LABELS, "labels")]
-    with errors_of(folder / SPLITS):
+    with parsing(folder / LABELS):
+        labels = [int(label) for label in read_mat(folder / LABELS, "labels")]
+    with parsing(folder / SPLITS):
         split = [
             (int(i), number)
             for number, key in ((0, "trnid"), (0, "valid"), (1, "tstid"))
-            for i in mat(folder / SPLITS, key)
+            for i in read_mat(folder / SPLITS, key)
         ]
     for i, _ in split:
         if not 1 <= i <= len(labels):
             raise JobError(
-                f"{folder / SPLITS}: image {i}, but {LABELS} has labels of 1 to {len(labels)}: it is missing from that list"
+                f"{folder / SPLITS}: image {i}, but {LABELS} has labels of 1 to {len(labels)}: "
+                "it is missing from that list"
             )
-    n = next(
-        i for i in range(len(labels) + 1) if i + 1 not in labels
-    )  # classes are numbered from 1 without gaps
+    # Classes are numbered from 1 without gaps.
+    n = next(i for i in range(len(labels) + 1) if i + 1 not in labels)
     if wrong := [label for label in labels if not 1 <= label <= n]:
         raise JobError(
             f"{folder / LABELS}: label {wrong[0]}, expected 1 to {n}: there is no image of {n + 1}"

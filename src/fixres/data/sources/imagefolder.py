@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from fixres.data.sources import Listing, Part, Source, abbreviated, class_folders
+from fixres.data.sources.base import Listing, Part, Source
+from fixres.data.sources.lists import abbreviated, class_folders
 from fixres.jobs import JobError
 
 
@@ -12,7 +13,8 @@ def read(folder: Path) -> Listing:
     if others != classes:
         differ = sorted(set(others) ^ set(classes))
         raise JobError(
-            f"{folder}: train/ and val/ hold different classes; only one of them has {abbreviated(differ)}"
+            f"{folder}: train/ and val/ hold different classes; "
+            f"only one of them has {abbreviated(differ)}"
         )
     return Listing(classes, train + val, ("train", "val"))
 

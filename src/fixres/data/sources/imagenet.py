@@ -1,23 +1,18 @@
-"""ImageNet 2012 (ILSVRC2012): the three official archives, or `train/` and `val/` with a folder a class.
+"""ImageNet 2012 (ILSVRC2012): the three official archives, or folders.
 
-torchvision's ImageNet class writes into the data folder, starts again after an interruption and accepts no other checksums than the
-published ones; so the devkit is read here: its two lists give the class of each validation image. Classes are WordNet ids; labels follow
-their sorted order.
+The folders are `train/` and `val/`, each with a folder for each class. Classes are WordNet ids,
+and labels follow their sorted order.
+
+The devkit is read here; its two lists give the class of each validation image. torchvision's
+ImageNet class would not do: it writes into the data folder, starts again after an interruption,
+and accepts only the published checksums.
 """
 
 from pathlib import Path
 
-from fixres.data.sources import (
-    Listing,
-    Part,
-    Source,
-    abbreviated,
-    class_folders,
-    columns,
-    errors_of,
-    imagefolder,
-    mat,
-)
+from fixres.data.sources import imagefolder
+from fixres.data.sources.base import Listing, Part, Source
+from fixres.data.sources.lists import abbreviated, class_folders, parsing, read_columns, read_mat
 from fixres.jobs import JobError
 
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz", "fa75699e90414af021442c21a62c3abf"
@@ -29,24 +24,31 @@ def read(folder: Path) -> Listing:
     if not (folder / META).exists() or any(entry.is_dir() for entry in (folder / "val").iterdir()):
         return imagefolder.read(folder)
     classes, train = class_folders(folder, "train", 0)
-    with errors_of(folder / META):
-        synsets = mat(folder / META, "synsets")
-        # The list also holds the inner nodes of the hierarchy; the classes are its leaves, their numbers not in the order of the ids.
-        wnids = {
-            int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in synsets if int(s["num_children"]) == 0
-        }
+    wnids = _wordnet_ids(folder / META)
     if differ := sorted(set(wnids.values()) ^ set(classes)):
         raise JobError(
-            f"{folder / 'train'}: other classes than {folder / META}; only one of them has {abbreviated(differ)}"
+            f"{folder / 'train'}: other classes than {folder / META}; "
+            f"only one of them has {abbreviated(differ)}"
         )
     label, val = {wnid: i for i, wnid in enumerate(classes)}, []
-    for number, (found,) in enumerate(columns(folder / TRUTH, 1), 1):
+    for number, (found,) in enumerate(read_columns(folder / TRUTH, 1), 1):
         if not found.isdecimal() or int(found) not in wnids:
             raise JobError(
                 f"{folder / TRUTH}: line {number}: label {found}, expected 1 to {len(wnids)}"
             )
         val.append((f"val/ILSVRC2012_val_{number:08d}.JPEG", label[wnids[int(found)]], 1))
     return Listing(classes, train + val, ("train", TRUTH), ("val",))
+
+
+def _wordnet_ids(file: Path) -> dict[int, str]:
+    """ILSVRC2012_ID -> WordNet id of every class.
+
+    The list also holds the inner nodes of the hierarchy; classes are the leaves. The order of the
+    numbers is not the order of the WordNet ids.
+    """
+    with parsing(file):
+        leaves = (s for s in read_mat(file, "synsets") if int(s["num_children"]) == 0)
+        return {int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in leaves}
 
 
 SOURCE = Source(

@@ -1,12 +1,14 @@
-"""Oxford-IIIT Pets (Parkhi et al., 2012): trainval and test lists, label in the second column, from 1. Parsed by torchvision.
+"""Oxford-IIIT Pets (Parkhi et al., 2012): lists trainval and test; labels from 1 in column two.
 
-The image folder holds some images that no list names (left out, as officially), and some files that are not RGB JPEG whatever their name.
+torchvision parses them. The image folder also holds some images that no list names; they are left
+out, as officially. Some files are not RGB JPEG, whatever their name.
 """
 
 import os
 from pathlib import Path
 
-from fixres.data.sources import Listing, Part, Source, errors_of, link_named
+from fixres.data.sources.base import Listing, Part, Source
+from fixres.data.sources.lists import link_named, parsing
 
 ANNOTATIONS = "annotations.tar.gz", "95a8c909bbe2e81eed6a22bccdf3f68f"
 
@@ -18,7 +20,7 @@ def read(folder: Path) -> Listing:
     with link_named(folder, "oxford-iiit-pet") as parent:
         parsed = []
         for number, split in enumerate(("trainval", "test")):
-            with errors_of(folder / lists[number]):
+            with parsing(folder / lists[number]):
                 parsed.append(OxfordIIITPet(parent, split))
             start = os.path.join(parent, "oxford-iiit-pet")
             images += [

@@ -1,0 +1,62 @@
+"""Which test crops a job asks the loader for: those of a set of images, under test DA.
+
+reader = CropReader(data, rows, entry.mean, entry.std, device, "auto", workers, ranks)
+test_da = regions.Augmentation("test DA")
+for batch in reader.batches(slice(0, len(rows)), test_da, [96, 128]):
+    at_96, at_128 = batch  # the same images, ready for the network
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fixres.data import loader, regions
+from fixres.data.manifest import Manifest
+from fixres.jobs.device import Device
+from fixres.jobs.ranks import Ranks
+
+BATCH = 100  # crops of one resolution in a batch; changes nothing but speed and memory
+
+
+@dataclass(frozen=True)
+class CropReader:
+    """Reads each image once, and cuts its test crops at every resolution."""
+
+    data: Manifest
+    rows: np.ndarray  # of the manifest: the images
+    mean: tuple[float, ...]  # of the input normalisation of the network
+    std: tuple[float, ...]
+    device: Device
+    loader_name: str  # auto, dali or pillow
+    workers: int  # loader threads of all processes on this machine
+    ranks: Ranks
+
+    def batches(
+        self, part: slice, test_da: regions.Augmentation, resolutions: list[int]
+    ) -> Iterator[Iterable[torch.Tensor]]:
+        """The crops of the images `rows[part]`, batch by batch.
+
+        Yields
+        ------
+        For each batch the crops at each resolution, (n, 3, k, k) float32, normalised. A batch is
+        an iterator: the crops of one resolution go to the device when they are asked for.
+        """
+        wanted = self.requests(part, test_da, resolutions)
+        workers, device = self.ranks.portion(self.workers), self.device.device
+        for crops, pixels in loader.batches(self.data, wanted, self.loader_name, workers, device):
+            yield (
+                loader.to_device(uint8, views, self.mean, self.std, device)
+                for (views, _), uint8 in zip(crops, pixels, strict=True)
+            )
+
+    def requests(
+        self, part: slice, test_da: regions.Augmentation, resolutions: list[int]
+    ) -> Iterator[list[loader.Crops]]:
+        """Ask for every image once; about BATCH crops of each resolution at a time."""
+        rows, batch = self.rows[part], BATCH // test_da.crops
+        for start in range(0, len(rows), batch):
+            chosen = rows[start : start + batch]
+            h, w = self.data.height[chosen], self.data.width[chosen]
+            yield [loader.Crops(regions.views(test_da, k, chosen, h, w), k) for k in resolutions]

@@ -1,0 +1,56 @@
+"""How a dataset is described: a `Source` has `Part`s, and its lists are read into a `Listing`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Part(NamedTuple):
+    """A file or folder that the parser reads."""
+
+    path: str  # in the official unpacked layout
+    archive: str | None = None  # the distributed file that holds it; None: not packed at all
+    md5: str | None = None  # the published checksum of the distributed file
+    # The folder in the archive that `path` is relative to. None: the whole content of the archive
+    # is this part.
+    inside: str | None = ""
+    nested: bool = False  # the archive holds a tar for each class
+    also: tuple[str, ...] = ()  # other paths under which the part is commonly found
+    unless: str = ""  # the part is not needed where this folder holds a folder for each class
+
+
+class Listing(NamedTuple):
+    """What the lists of a dataset say."""
+
+    classes: tuple[str, ...]  # in label order
+    # (path below the layout folder, label from 0, split: 0 train, 1 val)
+    images: list[tuple[str, int, int]]
+    lists: tuple[str, str]  # the list files of train and of val, for messages
+    folders: tuple[str, ...] = ()  # image folders; an image there that no list names is reported
+    complete: bool = True  # officially, the lists name every image in `folders`
+    partial: bool = False  # every copy of the dataset lacks some listed images (Birdsnap)
+    md5: dict[str, str] | None = None  # path -> checksum of the image, where the lists give one
+
+    @property
+    def label(self) -> np.ndarray:
+        """(n,) int32, label of each image."""
+        return np.fromiter((label for _, label, _ in self.images), np.int32, len(self.images))
+
+    @property
+    def split(self) -> np.ndarray:
+        """(n,) uint8, split of each image."""
+        return np.fromiter((split for _, _, split in self.images), np.uint8, len(self.images))
+
+
+class Source(NamedTuple):
+    """A dataset as its authors distribute it."""
+
+    title: str
+    where: str  # the page to get it from, and what to do there
+    terms: str
+    published: tuple[int, int, int] | None  # train images, val images (official test), classes
+    homes: tuple[str, ...]  # folders that the archives, or torchvision, unpack to
+    parts: tuple[Part, ...]
+    read: Callable[[Path], Listing]  # reads a folder that holds every part at its path

@@ -1,0 +1,159 @@
+"""Find the parts of a dataset below the user's folder; check and unpack the archives.
+
+The user's folder is only read, never written to.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from fixres.data import unpack
+from fixres.data.sources.base import Part, Source
+from fixres.data.sources.lists import folders_in
+from fixres.jobs import JobError
+
+
+def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: str) -> Path:
+    """A folder with every part of the source at its official path.
+
+    This is the user's folder where that folder holds the unpacked layout. Else it is `work`, with
+    links to the parts: those that the user has unpacked, and those that are unpacked now.
+
+    Parameters
+    ----------
+    root : the user's folder, only read.
+    work : the folder to unpack to; None: nothing may be unpacked.
+    checksums : `published`, or `listed`: the checksums of md5sums.txt in `root`.
+    key : the configuration key that names `root`, for messages.
+
+    Raises
+    ------
+    JobError : files are missing (the message says which, where to get them and on which terms),
+        damaged, or of other content than they should have.
+    """
+    homes = [root, *(root / home for home in source.homes)]
+    needed = [
+        part
+        for part in source.parts
+        if not any(folders_in(home / part.unless) for home in homes if part.unless)
+    ]
+    # The folder with the most parts first: a folder of another dataset may lie beside it.
+    homes.sort(key=lambda home: -sum((home / part.path).exists() for part in needed))
+    found: dict[Part, Path | None] = {}
+    for group in _by_archive(needed).values():
+        found |= _find(group, homes)
+    if None in found.values():
+        raise JobError(_missing(source, found, root, homes, key))
+
+    compared = any(
+        file.is_file() and part.archive in (None, file.name) for part, file in found.items()
+    )
+    sums = unpack.listed(root) if checksums == "listed" and compared else None
+    for part, file in found.items():  # small files, so they are checked before long work begins
+        if file.is_file() and part.archive is None:
+            unpack.check(file, _expected(part, file, sums))
+    for home in homes:
+        if all(file == home / part.path for part, file in found.items()):
+            return home
+    if work is None:
+        raise ValueError("work: a folder to unpack to is needed")
+    _unpack(found, work, sums)
+    return work
+
+
+def _find(group: list[Part], homes: list[Path]) -> dict[Part, Path | None]:
+    """Where the parts of one archive are.
+
+    First choice: unpacked, all parts in the same folder. Second choice: the archive. None where
+    there is neither.
+    """
+    for home in homes:
+        places = [
+            next((home / path for path in (part.path, *part.also) if (home / path).exists()), None)
+            for part in group
+        ]
+        if None not in places:
+            return dict(zip(group, places, strict=True))
+    packed = (home / group[0].archive for home in homes if group[0].archive)
+    return dict.fromkeys(group, next((archive for archive in packed if archive.is_file()), None))
+
+
+def _by_archive(parts: Iterable[Part]) -> dict[str, list[Part]]:
+    """Parts, grouped by the distributed file that they come in."""
+    grouped: dict[str, list[Part]] = {}
+    for part in parts:
+        grouped.setdefault(part.archive or part.path, []).append(part)
+    return grouped
+
+
+def _expected(part: Part, file: Path, sums: dict[str, str] | None) -> str | None:
+    """The MD5 that a distributed file should have; None where none is known."""
+    if sums is None:
+        return part.md5
+    if file.name not in sums:
+        raise JobError(
+            f"{file}: not in {unpack.SUMS}, "
+            "where checksums: listed looks for every distributed file; add its line"
+        )
+    return sums[file.name]
+
+
+def _unpack(found: dict[Part, Path], work: Path, sums: dict[str, str] | None) -> None:
+    """Unpack the archives below `work`, and link every part there at its official path."""
+    packed = {file: part for part, file in found.items() if file.name == part.archive}
+    content = {
+        archive: unpack.unpack(
+            archive, _expected(part, archive, sums), work / "archives", part.nested
+        )
+        for archive, part in packed.items()
+    }
+    for part, file in found.items():
+        target = content.get(file, file)
+        if file in content and part.inside is not None:
+            target = target / part.inside / part.path
+            if not target.exists():
+                raise JobError(
+                    f"{file}: holds no {target.relative_to(content[file])}; "
+                    "it is not the official archive"
+                )
+        _link(work / part.path, target)
+
+
+def _link(link: Path, target: Path) -> None:
+    """Make `link` point to `target`, whatever was there before."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.with_name(f".{link.name}.link")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(target.resolve(), link.parent.resolve()))
+    if link.is_dir() and not link.is_symlink():
+        shutil.rmtree(link)
+    temporary.replace(link)
+
+
+def _missing(
+    source: Source, found: dict[Part, Path | None], root: Path, homes: list[Path], key: str
+) -> str:
+    """The message about missing files.
+
+    It says what is missing, what was found and where, where to get the files, on which terms, and
+    which configuration key to set.
+    """
+    places = {
+        part: [home / part.path for home in homes if (home / part.path).exists()] for part in found
+    }
+    missing = [part for part, file in found.items() if file is None]
+    problem = "files are missing" if root.is_dir() else "no such folder"
+    lines = [f"{root}: {problem} ({source.title}; the folder is set by {key})"]
+    for name, parts in _by_archive(missing).items():
+        paths = ", ".join(part.path for part in parts if not places[part] or len(parts) == 1)
+        lines.append(f"  missing: {name}" + (f" or, unpacked, {paths}" if parts[0].archive else ""))
+    present = dict.fromkeys(
+        str(file.relative_to(root))
+        for part, file in found.items()
+        for file in ([file] if file else places[part])
+    )
+    lines.append(f"  found:   {', '.join(present) or 'nothing that belongs to it'}")
+    lines.append(f"  looked in {', '.join(map(str, homes))}")
+    lines += [f"  get it:  {source.where}", f"  terms:   {source.terms}"]
+    return "\n".join(lines)

@@ -88,13 +88,14 @@ def write_configurations(workflow: Workflow, plan: Plan) -> None:
 def announce(workflow: Workflow, plan: Plan) -> None:
     """Say how many jobs will run, and about how long they take; the progress display reads it."""
     costs = Costs(plan.resolved("pages/plan"), Path("results"))
-    names = [name for job in workflow.dag.needrun_jobs() if (name := _id_of(job))]
+    to_run = list(workflow.dag.needrun_jobs())
+    names = [name for job in to_run if (name := _id_of(job))]
     durations = {name: costs.duration(name) + START_UP for name in names if name in costs.jobs}
     cores = workflow.resource_settings.cores if workflow.local_exec else None
     where = f"on {cores} core(s)" if cores else "on one device"
     minutes = sum(durations.values()) / 60 / (cores or 1)
     logger.info(
-        f"{len(names)} jobs, about {max(minutes, 1):.0f} min {where}",
+        f"{len(to_run)} jobs, about {max(minutes, 1):.0f} min {where}",
         extra={"fixres_durations": durations, "fixres_cores": cores},
     )
 

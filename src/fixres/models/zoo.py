@@ -1,7 +1,8 @@
-"""The networks by name: what the plan must know of each (no torch needed), and how to build it.
+"""The networks by name: what a plan must know of each, and how to build it.
 
-To add one, add an entry to `ZOO` (docs/networks.md). The paper's networks are torchvision's and timm's own; each names the embedded
-network of the same class that stands for it where neither its weights nor the time to train it are at hand.
+Planning needs no torch. To add a network, add an entry to `ZOO` (docs/networks.md). The paper's
+networks are torchvision's and timm's own. Each names its twin: an embedded network of the same
+class. The twin stands for it where its weights, or the time to train it, are not at hand.
 """
 
 from collections.abc import Callable
@@ -14,36 +15,48 @@ if TYPE_CHECKING:
 
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean, std of the normalised input
-HALVES = {
-    "mean": (0.5, 0.5, 0.5),
-    "std": (0.5, 0.5, 0.5),
-}  # of the networks that TensorFlow trained
+# The normalisation of the networks that TensorFlow trained.
+HALVES = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 NON_COMMERCIAL = "CC-BY-NC-4.0"
 
 
 class Network(NamedTuple):
-    """One network of the suite."""
+    """One network of the suite.
+
+    Attributes
+    ----------
+    stride : total stride; crops are multiples of it (Appendix B).
+    classifier : name of the last layer.
+    last_batch_norm : names of the batch-norms before the global pooling (§4.2).
+    cells : names of the last three cells or blocks (Table 1, "3 cells", "3 conv.").
+    build : number of classes -> network with random weights.
+    mean, std : normalisation of the input.
+    native : resolution that its published weights were trained at, pixels. Of a twin: a quarter
+        of it.
+    parameters : millions, for 1000 classes (Table 2); None where the paper gives none.
+    source : where its weights come from, as in `published.fetch`; None: nobody distributes them.
+    licence : of those weights.
+    twin : the embedded network of the same class.
+    extra_data : whether its weights saw more than ImageNet (Table 2, "Extra Training Data").
+    """
 
     title: str
-    stride: int  # total stride: crops are multiples of it (Appendix B)
-    classifier: str  # name of the last layer
-    last_batch_norm: tuple[str, ...]  # names of the batch-norms before global pooling (§4.2)
-    cells: tuple[
-        str, ...
-    ]  # names of the last three cells or blocks (Table 1, "3 cells", "3 conv.")
-    build: "Build"  # number of classes -> randomly initialised network
+    stride: int
+    classifier: str
+    last_batch_norm: tuple[str, ...]
+    cells: tuple[str, ...]
+    build: "Build"
     mean: tuple[float, float, float] = IMAGENET[0]
     std: tuple[float, float, float] = IMAGENET[1]
-    native: int = 224  # pixels: the resolution that its published weights were trained at; of a twin, a quarter of it
-    parameters: float | None = (
-        None  # millions, for 1000 classes: Table 2's column; None where the paper gives none
-    )
-    source: dict | None = (
-        None  # where its weights come from, as in `weights.fetch`; None: nobody distributes them
-    )
-    licence: str | None = None  # of those weights
-    twin: str | None = None  # the embedded network of the same class
-    extra_data: bool = False  # pre-trained on more than ImageNet (Table 2, "Extra Training Data")
+    native: int = 224
+    parameters: float | None = None
+    source: dict | None = None
+    licence: str | None = None
+    twin: str | None = None
+    extra_data: bool = False
+
+
+# --- how to build ------------------------------------------------------------------------------
 
 
 def _resnet10q(classes: int) -> "torch.nn.Module":
@@ -71,7 +84,10 @@ def _timm(name: str, **options: object) -> "Build":
 
 
 def _resnext101(width: int) -> "Build":
-    """ResNeXt-101 32×`width`d of Mahajan et al. (2018): ResNet-101 with 32 groups a block; timm has no name for the widest."""
+    """ResNeXt-101 32×`width`d of Mahajan et al. (2018): ResNet-101 with 32 groups a block.
+
+    timm has no name for the widest.
+    """
 
     def build(classes: int) -> "torch.nn.Module":
         from timm.models.resnet import Bottleneck, ResNet
@@ -96,13 +112,15 @@ def _timm_weights(name: str) -> dict[str, str]:
     return {"timm": name}
 
 
+# --- the paper's networks ----------------------------------------------------------------------
+
 RESNET50 = Network(
-    "ResNet-50",
-    32,
-    "fc",
-    ("layer4.2.bn3",),
-    ("layer4.0", "layer4.1", "layer4.2"),
-    _torchvision("resnet50"),
+    title="ResNet-50",
+    stride=32,
+    classifier="fc",
+    last_batch_norm=("layer4.2.bn3",),
+    cells=("layer4.0", "layer4.1", "layer4.2"),
+    build=_torchvision("resnet50"),
     parameters=25.6,
     twin="resnet10q",
 )
@@ -112,7 +130,7 @@ RESNET50_BILLION = RESNET50._replace(
 
 
 def _wsl(width: int, parameters: float, source: dict) -> Network:
-    """A ResNeXt-101 that was pre-trained on 940 million images with hashtags (weakly supervised, "WSL")."""
+    """A ResNeXt-101 pre-trained on 940 million images with hashtags (weakly supervised, "WSL")."""
     return RESNET50._replace(
         title=f"ResNeXt-101 32x{width}d",
         build=_resnext101(width),
@@ -129,38 +147,27 @@ def _wsl_timm(width: int) -> dict[str, str]:
     return _timm_weights(f"resnext101_32x{width}d.fb_wsl_ig1b_ft_in1k")
 
 
-# The hub entry facebookresearch/WSL-Images:resnext101_32x48d_wsl loads this file. The digits in its name are the first of its SHA-256.
+# The file that the hub entry facebookresearch/WSL-Images:resnext101_32x48d_wsl loads. The digits
+# in its name are the first of its SHA-256.
 WSL_48 = {
     "url": "https://download.pytorch.org/models/ig_resnext101_32x48-3e41cc8a.pth",
     "sha256": "3e41cc8a",
 }
 
-QUARTER = Network(
-    "quarter-scale ResNet-10",
-    8,
-    "fc",
-    ("layer4.bn2",),
-    ("layer2", "layer3", "layer4"),
-    _resnet10q,
-    native=56,
-)
-QUARTER_RESNEXT = QUARTER._replace(
-    last_batch_norm=("layer4.0.bn3",), cells=("layer2.0", "layer3.0", "layer4.0")
-)
-# PNASNet's cells end in a concatenation of sums: there is no single last batch-norm, but these six end its last cell's branches.
+# PNASNet's cells end in a concatenation of sums, so there is no single last batch-norm. These six
+# end the separable branches of its last cell.
 PNASNET_LAST = tuple(
     f"cell_11.comb_iter_{branch}.bn_sep_2"
     for branch in ("0_left", "1_left", "2_left", "2_right", "3_left", "4_left")
 )
 PNASNET = Network(
-    "PNASNet-5-Large",
-    32,
-    "last_linear",
-    PNASNET_LAST,
-    ("cell_9", "cell_10", "cell_11"),
-    _timm(
-        "pnasnet5large", drop_rate=0.5
-    ),  # the network's own paper and the authors' release; timm's default is 0
+    title="PNASNet-5-Large",
+    stride=32,
+    classifier="last_linear",
+    last_batch_norm=PNASNET_LAST,
+    cells=("cell_9", "cell_10", "cell_11"),
+    # The dropout is that of the network's own paper and of the authors' release; timm's is 0.
+    build=_timm("pnasnet5large", drop_rate=0.5),
     **HALVES,
     native=331,
     parameters=86.1,
@@ -169,12 +176,12 @@ PNASNET = Network(
     twin="pnasnetq",
 )
 EFFICIENTNET = Network(
-    "EfficientNet-B7",
-    32,
-    "classifier",
-    ("bn2",),
-    ("blocks.6.1", "blocks.6.2", "blocks.6.3"),
-    _timm("tf_efficientnet_b7", drop_rate=0.5),
+    title="EfficientNet-B7",
+    stride=32,
+    classifier="classifier",
+    last_batch_norm=("bn2",),
+    cells=("blocks.6.1", "blocks.6.2", "blocks.6.3"),
+    build=_timm("tf_efficientnet_b7", drop_rate=0.5),
     native=600,
     parameters=66,
     source=_timm_weights("tf_efficientnet_b7.aa_in1k"),
@@ -182,23 +189,23 @@ EFFICIENTNET = Network(
     twin="efficientnetq",
 )
 SENET = Network(
-    "SENet-154",
-    32,
-    "last_linear",
-    ("layer4.2.bn3",),
-    ("layer4.0", "layer4.1", "layer4.2"),
-    _timm("legacy_senet154"),
+    title="SENet-154",
+    stride=32,
+    classifier="last_linear",
+    last_batch_norm=("layer4.2.bn3",),
+    cells=("layer4.0", "layer4.1", "layer4.2"),
+    build=_timm("legacy_senet154"),
     source=_timm_weights("legacy_senet154.in1k"),
     licence="Apache-2.0",
     twin="senet14q",
 )
 INCEPTION = Network(
-    "Inception-ResNet-v2",
-    32,
-    "classif",
-    ("conv2d_7b.bn",),
-    ("repeat_2.7", "repeat_2.8", "block8"),
-    _timm("inception_resnet_v2"),
+    title="Inception-ResNet-v2",
+    stride=32,
+    classifier="classif",
+    last_batch_norm=("conv2d_7b.bn",),
+    cells=("repeat_2.7", "repeat_2.8", "block8"),
+    build=_timm("inception_resnet_v2"),
     **HALVES,
     native=299,
     source=_timm_weights("inception_resnet_v2.tf_in1k"),
@@ -206,7 +213,7 @@ INCEPTION = Network(
     twin="inceptionresnetq",
 )
 
-ZOO = {
+PAPER = {
     "resnet18": RESNET50._replace(
         title="ResNet-18",
         last_batch_norm=("layer4.1.bn2",),
@@ -239,7 +246,23 @@ ZOO = {
     "efficientnet_b7": EFFICIENTNET,
     "senet154": SENET,
     "inception_resnet_v2": INCEPTION,
-    # Embedded twins
+}
+
+# --- embedded twins ----------------------------------------------------------------------------
+
+QUARTER = Network(
+    title="quarter-scale ResNet-10",
+    stride=8,
+    classifier="fc",
+    last_batch_norm=("layer4.bn2",),
+    cells=("layer2", "layer3", "layer4"),
+    build=_resnet10q,
+    native=56,
+)
+QUARTER_RESNEXT = QUARTER._replace(
+    last_batch_norm=("layer4.0.bn3",), cells=("layer2.0", "layer3.0", "layer4.0")
+)
+TWINS = {
     "resnet10q": QUARTER,
     "resnet14dq": QUARTER_RESNEXT._replace(
         title="quarter-scale ResNet-14-D", build=_twin("resnet14dq")
@@ -285,9 +308,14 @@ ZOO = {
     ),
 }
 
+ZOO = PAPER | TWINS
+
+
+# --- what a job asks for -----------------------------------------------------------------------
+
 
 def build(name: str, classes: int, seed: int) -> "torch.nn.Module":
-    """A network with random weights that depend on `seed` alone; channels_last."""
+    """Build a network, channels_last, with random weights that depend on `seed` alone."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
@@ -297,7 +325,10 @@ def build(name: str, classes: int, seed: int) -> "torch.nn.Module":
 
 
 def outline(name: str, classes: int) -> "torch.nn.Module":
-    """The network without its numbers (torch's meta device): names and shapes at no cost in memory."""
+    """The network without its numbers, on torch's meta device.
+
+    It has names and shapes, and takes no memory.
+    """
     import torch
 
     with torch.device("meta"):
@@ -311,20 +342,19 @@ def markdown() -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, n in ZOO.items():
-        kind, where = next(iter((n.source or {"": ""}).items()))
-        weights = (
-            f"{kind} `{where.rsplit('/', 1)[-1]}`"
-            if kind
-            else "trained here"
-            if n.stride == 8
-            else "none distributed: train, or give a file"
-        )
         size = f"{n.parameters:g} M" if n.parameters else ""
         twin = f"`{n.twin}`" if n.twin else ""
-        lines.append(
-            f"| `{name}` | {n.title} | {size} | {n.stride} | {n.native} | {weights} | {n.licence or ''} | {twin} |"
-        )
+        cells = (f"`{name}`", n.title, size, n.stride, n.native, _origin(n), n.licence or "", twin)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def _origin(network: Network) -> str:
+    """Where the weights of a network come from, in words."""
+    if network.source:
+        kind, where = next(iter(network.source.items()))
+        return f"{kind} `{where.rsplit('/', 1)[-1]}`"
+    return "trained here" if network.stride == 8 else "none distributed: train, or give a file"
 
 
 if __name__ == "__main__":

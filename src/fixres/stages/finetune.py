@@ -59,6 +59,7 @@ def main(arguments: list[str]) -> None:
 
 
 def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
+    """The whole job, from top to bottom: data, network, adaptation, loop, result."""
     config = jobs.read_config(args.config, "finetune", args.ancestry_digest)
     recipe, entry, k = config["recipe"], zoo.ZOO[config["network"]], config["k_test"]
 

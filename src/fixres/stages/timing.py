@@ -70,8 +70,8 @@ def measure(args: argparse.Namespace, ranks: Ranks) -> None:
     metrics |= {f"{name}_ms": statistics.fmean(t) for name, t in counted.items()}
     metrics |= {f"{name}_ms_std": statistics.stdev(t) for name, t in counted.items()}
     batches_of_schedule = count_crops(config, data) / config["batch"]
-    a_batch = metrics["forward_ms"] + metrics["backward_ms"]
-    metrics["hours"] = batches_of_schedule * a_batch / 3.6e6
+    per_batch = metrics["forward_ms"] + metrics["backward_ms"]
+    metrics["hours"] = batches_of_schedule * per_batch / 3.6e6
     for name in times:
         spread = f"{metrics[f'{name}_ms']:.2f} ± {metrics[f'{name}_ms_std']:.2f} ms"
         jobs.log(f"{name}: {spread} a batch of {config['batch']}")

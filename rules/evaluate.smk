@@ -12,6 +12,8 @@ rule evaluate:
         "results/{run}/evaluation/log.txt",
     benchmark:
         "results/{run}/evaluation/benchmark.tsv"
+    # A trained network is measured at once: its accuracy is what a person waits for.
+    priority: lambda wildcards: 20000 if plan.is_training(wildcards.run) else 0
     conda:
         "../envs/environment.yaml"
     threads: hardware.evaluate_threads

@@ -260,12 +260,12 @@ def _accuracy(run: str, seconds: float, metrics: Path) -> str:
         return f"trained {name} in {_clock(seconds)}"
     top1 = {int(k): values["top1"] for k, values in measured.items()}
     best = max(top1, key=lambda k: top1[k])
-    parts = [f"top-1 {top1[best]:.1f}% at {best} px (best)"]
+    shown = [f"{top1[best]:.1f}% at {best} px (best)"]
     found = re.search(r"-k(\d+)", name)
     k_train = int(found[1]) if found else None
     if k_train in top1 and k_train != best:
-        parts.insert(0, f"top-1 {top1[k_train]:.1f}% at {k_train} px")
-    return f"trained {name} in {_clock(seconds)}: {', '.join(parts)}"
+        shown.insert(0, f"{top1[k_train]:.1f}% at {k_train} px")
+    return f"trained {name} in {_clock(seconds)}: top-1 {', '.join(shown)}"
 
 
 def _reason(text: str) -> str:

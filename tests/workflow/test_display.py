@@ -46,7 +46,7 @@ def test_a_run_in_a_pipe_is_short_and_says_what_came_out(finished):
         top1 = {int(k): values["top1"] for k, values in metrics["k_test"].items()}
         name = base.removeprefix("runs/")
         [line] = [x for x in lines if x.startswith(f"trained {name} in 0:")]
-        assert f"top-1 {max(top1.values()):.1f}% at {max(top1, key=top1.get)} px (best)" in line
+        assert f"{max(top1.values()):.1f}% at {max(top1, key=top1.get)} px (best)" in line
         k_train = int(base.rsplit("-k", 1)[1])
         assert f"{top1[k_train]:.1f}% at {k_train} px" in line
     assert re.fullmatch(r"12 jobs in \d+:\d\d\. Finished: (.*)", lines[-1])

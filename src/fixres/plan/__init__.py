@@ -14,7 +14,8 @@ from fixres.plan.grid import (
 from fixres.plan.outputs import failed, manifest_of, metrics_of, parent_of, parent_weights
 from fixres.plan.pages import Block, Cell, Figure, Label, Page, Row
 from fixres.plan.plan import Plan
-from fixres.plan.runs import VERSIONS, Missing, Runs
+from fixres.plan.registry import VERSIONS, Missing
+from fixres.plan.runs import Runs
 
 __all__ = [
     "VERSIONS",

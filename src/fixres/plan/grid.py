@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from fixres.plan.pages import Block, Cell, Label, Row
 from fixres.plan.plan import Plan
-from fixres.plan.runs import Missing
+from fixres.plan.registry import Missing
 
 
 class Line(NamedTuple):

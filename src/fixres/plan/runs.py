@@ -6,39 +6,22 @@ that shapes its result, and of nothing that is hardware. The dict becomes result
 | id | the job |
 |---|---|
 | data/<dataset>/render, data/<dataset>/manifest | makes and lists the images |
-| runs/<dataset>/<network>-k<k_train> | base training; `-cutmix`: with CutMix, … |
+| runs/<dataset>/<network>-k<k_train> | base training (what else: below) |
 | runs/<dataset>/<network>-pretrained | fetches and checks published weights |
 | <run>/match-k<k_test>-<model> | distribution matching of that network |
 | <run>/ft-k<k_test>-<layers>-<augmentation> | fine-tuning of that network |
 | timing/<dataset>/<network>-k<k>, …-ft-<layers> | times its passes (Table 7) |
 | <run>/evaluation | measures its accuracy at every k_test that a page asks for |
+
+After -k<k_train> stands what is special: `-fixedcrop` (Appendix D), `-cutmix`, and
+`-from-<dataset>`: it starts from weights that were trained there.
 """
 
-import difflib
-from pathlib import Path
-
-from fixres.config import BaseTraining, Config, ConfigError, FineTuning, laid_over
+from fixres.config import BaseTraining, Config, FineTuning, laid_over
 from fixres.models.released import RELEASED
 from fixres.models.zoo import ZOO
-from fixres.plan.checks import check, expanded
-from fixres.plan.pages import Label
-
-# A change of the code that changes results is declared here. Raise the number of a stage: its jobs
-# run again, and all that depends on them.
-VERSIONS = {
-    "render": 2,
-    "manifest": 2,
-    "pretrained": 1,
-    "train": 2,
-    "match": 1,
-    "finetune": 2,
-    "time": 1,
-    "evaluate": 2,
-    "table": 2,
-    "figure": 2,
-    "summary": 1,
-    "cost": 1,
-}
+from fixres.plan.checks import expanded
+from fixres.plan.registry import Jobs, Missing
 
 # fine_tuning.layers -> the parts of a network that train (models/adapt.py, §4.2).
 LAYERS = {
@@ -48,26 +31,15 @@ LAYERS = {
 }
 
 
-class Missing(Exception):  # noqa: N818 (it is no error: a page shows the cell as missing)
-    """A number needs what was not given. The message says what, and which key gives it."""
-
-
-class Runs:
-    """The jobs that were asked for so far.
+class Runs(Jobs):
+    """What a page can ask for.
 
     A method named by a verb (`train`, `finetune`, `evaluate` …) adds a job, and all jobs that it
     needs, and returns its id. Asking twice for the same job adds it once.
-
-    Attributes
-    ----------
-    jobs : id -> resolved configuration.
     """
 
     def __init__(self, config: Config):
-        check(config)
-        self.config = config
-        self.jobs: dict[str, dict] = {}
-        self.absent: set[str] = set()  # datasets that were asked for, and whose folder is not there
+        super().__init__(config)
         self._k_tests: dict[str, list[int]] = {}  # run -> test resolutions
         self._ten_crops: dict[str, list[int]] = {}  # run -> the same, with ten crops an image
 
@@ -258,29 +230,7 @@ class Runs:
                 test_resize=c.released.test_resize if released else "paper",
             )
 
-    # --- names and sizes at this scale -----------------------------------------------------------
-
-    def architecture(self, name: str) -> str:
-        """The network that stands for the paper's `name` at this scale."""
-        return (self.config.twins and ZOO[name].twin) or name
-
-    def scaled(self, resolution: int) -> int:
-        """A resolution of the paper at this scale, pixels.
-
-        It is divided by the divisor, rounded to a multiple of it, and no larger than k_largest.
-        """
-        divisor = self.config.resolution_divisor
-        if divisor == 1:
-            return resolution
-        return min(divisor * round(resolution / divisor**2), self.config.k_largest)
-
-    def resolution_label(self, resolution: int) -> Label:
-        """A resolution of the paper as labels: this scale's, and the paper's."""
-        return str(self.scaled(resolution)), str(resolution)
-
-    @property
-    def _protocol(self) -> str:
-        return f"-{self.config.protocol}" if self.config.protocol else ""
+    # --- settings of one network ------------------------------------------------------------------
 
     def _settings_of(self, name: str, section: str) -> dict:
         """The keys that differ for the paper's network `name`, or for the one in its place."""
@@ -300,18 +250,7 @@ class Runs:
             source = {"file": expanded(source["file"]), "sha256": source.get("sha256")}
         return source
 
-    # --- jobs ------------------------------------------------------------------------------------
-
-    def _add(self, stage: str, job: str, **content: object) -> str:
-        """Add a job and return its id. Raises ConfigError where another job has that id."""
-        wanted = {"stage": stage, "version": VERSIONS[stage], "run": job, **content}
-        if self.jobs.setdefault(job, wanted) != wanted:
-            differ = ", ".join(key for key in wanted if self.jobs[job].get(key) != wanted[key])
-            raise ConfigError(
-                f"two different jobs would share results/{job}: they differ in {differ}; make them "
-                "alike under `networks`"
-            )
-        return job
+    # --- jobs of the stages train and pretrained -------------------------------------------------
 
     def _train(
         self,
@@ -346,51 +285,3 @@ class Runs:
     def _fetch(self, name: str, network: str, source: dict) -> str:
         job = f"runs/{self.config.dataset}/{name}-pretrained"
         return self._add("pretrained", job, network=network, source=source, classes=1000)
-
-    def _list_images(self, name: str) -> None:
-        """Add the manifest of a dataset. Raises Missing where its folder is not there."""
-        dataset, folder = self.config.datasets[name], f"data/{name}"
-        if dataset.rendered:
-            pinhole = dataset.rendered.model_dump()
-            self._add("render", f"{folder}/render", source=dataset.source, pinhole=pinhole)
-        else:
-            root = expanded(dataset.root)
-            if not Path(root).is_dir():
-                self.absent.add(name)
-                unset = "; is the variable set?" if "$" in root else ""
-                found = f"datasets.{name}.root is no folder: {root}{unset}"
-                raise Missing(f"the images of {name}: {found} (docs/datasets.md)")
-        self._add(
-            "manifest",
-            f"{folder}/manifest",
-            source=dataset.source,
-            on_bad=dataset.on_bad,
-            # The archives of a twin are not the published ones.
-            checksums="listed" if dataset.rendered else dataset.checksums,
-        )
-
-    # --- what the rules ask ----------------------------------------------------------------------
-
-    def resolved(self, job: str) -> dict:
-        """The resolved configuration of a job.
-
-        Raises
-        ------
-        ConfigError : there is no such job; the message names the nearest one.
-        """
-        if job not in self.jobs:
-            close = difflib.get_close_matches(job, self.jobs, n=1, cutoff=0)
-            raise ConfigError(
-                f"results/{job}: no such run in this configuration; nearest: results/{close[0]}"
-            )
-        return self.jobs[job]
-
-    def images(self, dataset: str) -> str:
-        """The folder with a dataset's files: below results/ if rendered, else the user's."""
-        settings = self.config.datasets[dataset]
-        return f"results/data/{dataset}/rendered" if settings.rendered else expanded(settings.root)
-
-    def resolution(self, job: str) -> int:
-        """The crop side of a training or fine-tuning, pixels. Larger ones take longer."""
-        content = self.resolved(job)
-        return content.get("k_train") or content["k_test"]

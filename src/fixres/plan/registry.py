@@ -1,0 +1,133 @@
+"""The jobs of a plan: id -> resolved configuration, and what names and sizes mean at its scale."""
+
+import difflib
+from pathlib import Path
+
+from fixres.config import Config, ConfigError
+from fixres.models.zoo import ZOO
+from fixres.plan.checks import check, expanded
+from fixres.plan.pages import Label
+
+# A change of the code that changes results is declared here. Raise the number of a stage: its jobs
+# run again, and all that depends on them.
+VERSIONS = {
+    "render": 2,
+    "manifest": 2,
+    "pretrained": 1,
+    "train": 2,
+    "match": 1,
+    "finetune": 2,
+    "time": 1,
+    "evaluate": 2,
+    "table": 2,
+    "figure": 2,
+    "summary": 1,
+    "cost": 1,
+}
+
+
+class Missing(Exception):  # noqa: N818 (it is no error: a page shows the cell as missing)
+    """A number needs what was not given. The message says what, and which key gives it."""
+
+
+class Jobs:
+    """The jobs that were asked for so far.
+
+    Attributes
+    ----------
+    jobs : id -> resolved configuration.
+    absent : datasets that were asked for, and whose folder is not there.
+    """
+
+    def __init__(self, config: Config):
+        check(config)
+        self.config = config
+        self.jobs: dict[str, dict] = {}
+        self.absent: set[str] = set()
+
+    def _add(self, stage: str, job: str, **content: object) -> str:
+        """Add a job and return its id. Raises ConfigError where another job has that id."""
+        wanted = {"stage": stage, "version": VERSIONS[stage], "run": job, **content}
+        if self.jobs.setdefault(job, wanted) != wanted:
+            differ = ", ".join(key for key in wanted if self.jobs[job].get(key) != wanted[key])
+            raise ConfigError(
+                f"two different jobs would share results/{job}: they differ in {differ}; make them "
+                "alike under `networks`"
+            )
+        return job
+
+    def _list_images(self, name: str) -> None:
+        """Add the manifest of a dataset. Raises Missing where its folder is not there."""
+        dataset, folder = self.config.datasets[name], f"data/{name}"
+        if dataset.rendered:
+            pinhole = dataset.rendered.model_dump()
+            self._add("render", f"{folder}/render", source=dataset.source, pinhole=pinhole)
+        else:
+            root = expanded(dataset.root)
+            if not Path(root).is_dir():
+                self.absent.add(name)
+                unset = "; is the variable set?" if "$" in root else ""
+                found = f"datasets.{name}.root is no folder: {root}{unset}"
+                raise Missing(f"the images of {name}: {found} (docs/datasets.md)")
+        self._add(
+            "manifest",
+            f"{folder}/manifest",
+            source=dataset.source,
+            on_bad=dataset.on_bad,
+            # The archives of a twin are not the published ones.
+            checksums="listed" if dataset.rendered else dataset.checksums,
+        )
+
+    # --- names and sizes at this scale -----------------------------------------------------------
+
+    def architecture(self, name: str) -> str:
+        """The network that stands for the paper's `name` at this scale."""
+        return (self.config.twins and ZOO[name].twin) or name
+
+    def scaled(self, resolution: int) -> int:
+        """A resolution of the paper at this scale, pixels.
+
+        It is divided by the divisor, rounded to a multiple of it, and no larger than k_largest.
+        """
+        divisor = self.config.resolution_divisor
+        if divisor == 1:
+            return resolution
+        return min(divisor * round(resolution / divisor**2), self.config.k_largest)
+
+    def resolution_label(self, resolution: int) -> Label:
+        """A resolution of the paper as labels: this scale's, and the paper's."""
+        return str(self.scaled(resolution)), str(resolution)
+
+    @property
+    def _protocol(self) -> str:
+        return f"-{self.config.protocol}" if self.config.protocol else ""
+
+    # --- what the rules ask ----------------------------------------------------------------------
+
+    def resolved(self, job: str) -> dict:
+        """The resolved configuration of a job.
+
+        Raises
+        ------
+        ConfigError : there is no such job; the message names the nearest one.
+        """
+        if job not in self.jobs:
+            close = difflib.get_close_matches(job, self.jobs, n=1, cutoff=0)
+            raise ConfigError(
+                f"results/{job}: no such run in this configuration; nearest: results/{close[0]}"
+            )
+        return self.jobs[job]
+
+    def images(self, dataset: str) -> str:
+        """The folder with a dataset's files: below results/ if rendered, else the user's."""
+        settings = self.config.datasets[dataset]
+        return f"results/data/{dataset}/rendered" if settings.rendered else expanded(settings.root)
+
+    def resolution(self, job: str) -> int:
+        """The crop side of a training or fine-tuning, pixels. Larger ones take longer."""
+        content = self.resolved(job)
+        return content.get("k_train") or content["k_test"]
+
+    def is_training(self, run: str) -> bool:
+        """Whether a run is a training, and not what was made of one."""
+        return self.resolved(run)["stage"] == "train"

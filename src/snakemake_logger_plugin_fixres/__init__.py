@@ -24,6 +24,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from tqdm import tqdm
 
 TICK = 1.0  # seconds between two looks of the bar at the clock
+TOUCHED = 0.5  # seconds: no training is as short; with --touch none is run
 HEARTBEAT = 60.0  # seconds between two lines where nobody watches a terminal
 # What Snakemake says besides its events, and what nobody needs on the screen.
 UNNEEDED = re.compile(
@@ -167,7 +168,7 @@ class Run:
             return []
         self.expected_done += self.durations.pop(ended.name, 0.0)
         seconds = time.monotonic() - ended.started
-        if ended.rule == "train":
+        if ended.rule == "train" and seconds >= TOUCHED:
             self.trained[ended.name] = seconds
         if ended.rule in ("table", "figure", "summary", "cost"):
             self.pages.append(ended.outputs[0])

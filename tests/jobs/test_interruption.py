@@ -31,7 +31,9 @@ def undisturbed(tmp_path_factory, tiny) -> dict:
 @pytest.mark.parametrize("number", stopping.SIGNALS, ids=lambda s: s.name)
 def test_a_training_that_is_asked_to_end_keeps_its_last_step(bench, undisturbed, number):
     """The same command goes on there, and ends with the same bits."""
-    process = bench.start(LONGER, *EVERY_STEP)
+    # These tests may run under nohup, which has SIGHUP ignored.
+    listening = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)}
+    process = bench.start(LONGER, *EVERY_STEP, **listening)
     wait_for(bench.checkpoints, process)
     process.terminate() if number == signal.SIGTERM else process.send_signal(number)
     log = process.communicate(timeout=60)[1]

@@ -152,7 +152,7 @@ def test_all_problems_are_told_at_once():
         ({"pages": {"captions": {"table55": "x"}}}, ["pages.captions.table55", "table5"]),
         (
             {"base_training": {"samples_per_epoch": 8}},
-            ["base_training.samples_per_epoch", "at least one batch"],
+            ["base_training.samples_per_epoch: found 8", "at least one batch", "batch_size 10"],
         ),
     ],
 )
@@ -196,3 +196,42 @@ def test_configurations_are_laid_over_each_other(tmp_path):
     assert changed.base_training.epochs == 3
     assert changed.base_training.batch_size == default.base_training.batch_size
     assert changed.table5 == default.table5
+
+
+FEW = {"samples_per_epoch": None, "batch_size": 7201}  # pinhole has 7200 training images
+
+
+@pytest.mark.parametrize(
+    ("content", "where", "images"),
+    [
+        ({"base_training": FEW}, "base_training", "datasets.pinhole.rendered.train_images"),
+        (
+            {"networks": {"senet154": {"base_training": FEW}}},
+            "networks.senet154.base_training",
+            "datasets.pinhole.rendered.train_images",
+        ),
+        (
+            {"transfer": {"training": FEW}},
+            "transfer.training",
+            "datasets.cars-twin.rendered.train_images",
+        ),
+        (
+            {"weak_supervision": {"training": FEW | {"batch_size": 14401}}},
+            "weak_supervision.training",
+            "datasets.tags.rendered.train_images",
+        ),
+        (
+            {"weak_supervision": {"adaptation": FEW}},
+            "weak_supervision.adaptation",
+            "datasets.pinhole.rendered.train_images",
+        ),
+        ({"weak_supervision": {"adaptation": {"samples_per_epoch": 8}}}, "adaptation", "found 8"),
+    ],
+)
+def test_no_base_training_of_no_steps_is_planned(tmp_path, content, where, images):
+    over = tmp_path / "over.yaml"
+    over.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError) as caught:
+        plan_of(load(ROOT / "config.yaml", over))
+    for part in (f"{where}.samples_per_epoch", f"{where}.batch_size", images):
+        assert part in str(caught.value)

@@ -141,3 +141,22 @@ def test_an_init_that_is_not_given_is_told(bench):
         assert result.returncode == 1
         assert "init" in result.stderr
         assert "both or neither" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"samples_per_epoch": None, "batch_size": 128}, "found null: as many as there are images"),
+        ({"samples_per_epoch": 11}, "found 11"),
+    ],
+)
+def test_a_training_of_no_steps_leaves_no_weights(bench, changed, found):
+    config = TRAIN | {"recipe": TRAIN["recipe"] | changed}
+    result = fixres(*bench.command(config))
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    size = config["recipe"]["batch_size"]
+    parts = ("runs/tiny/net", "samples_per_epoch", found, f"batch_size {size}", "lists 96 training")
+    for part in (*parts, "manifest.npz", "smaller batch_size"):
+        assert part in result.stderr
+    assert not (bench.folder / "weights.safetensors").exists()

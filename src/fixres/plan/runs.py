@@ -20,7 +20,7 @@ After -k<k_train> stands what is special: `-fixedcrop` (Appendix D), `-cutmix`, 
 from fixres.config import BaseTraining, Config, FineTuning, laid_over
 from fixres.models.released import RELEASED
 from fixres.models.zoo import ZOO
-from fixres.plan.checks import expanded
+from fixres.plan.checks import check_epoch, expanded
 from fixres.plan.registry import Jobs, Missing
 
 # fine_tuning.layers -> the parts of a network that train (models/adapt.py, §4.2).
@@ -48,13 +48,14 @@ class Runs(Jobs):
     def train(self, k_train: int) -> str:
         """Train the ResNet-50 of this scale from scratch at `k_train` pixels (§5)."""
         c = self.config
-        return self._train(c.network, k_train, c.dataset, c.base_training)
+        return self._train(c.network, k_train, c.dataset, c.base_training, "base_training")
 
     def train_on_fixed_crops(self, k_train: int) -> str:
         """Train it on random crops of a fixed size, without the random resize (Appendix D)."""
         c = self.config
         crop = "resize + random crop"
-        return self._train(c.network, k_train, c.dataset, c.base_training, crop=crop)
+        recipe = c.base_training
+        return self._train(c.network, k_train, c.dataset, recipe, "base_training", crop=crop)
 
     def obtain_published(self, name: str) -> str:
         """Obtain the network `name` as the literature publishes it.
@@ -68,19 +69,19 @@ class Runs(Jobs):
         """
         entry = ZOO[name]
         own = self._settings_of(name, "base_training")
-        where = f"networks.{name}.base_training"
+        where = f"networks.{name}.base_training" if own else "base_training"
         recipe = laid_over(self.config.base_training, own, where)
         if self.config.twins:
-            return self._train_twin(name, recipe)
+            return self._train_twin(name, recipe, where)
         source = self._weights_of(name)
         if source:
             return self._fetch(name, name, source)
         if entry.extra_data:
             key = f"networks.{name}.weights.file"
             raise Missing(f"weights of {entry.title}, which nobody distributes: give {key}")
-        return self._train(name, self.scaled(entry.native), self.config.dataset, recipe)
+        return self._train(name, self.scaled(entry.native), self.config.dataset, recipe, where)
 
-    def _train_twin(self, name: str, recipe: BaseTraining) -> str:
+    def _train_twin(self, name: str, recipe: BaseTraining, where: str) -> str:
         """Train the embedded network that stands for the paper's `name`.
 
         Where the paper's weights saw more than ImageNet, the twin first learns from noisy tags.
@@ -88,14 +89,16 @@ class Runs(Jobs):
         c, entry = self.config, ZOO[name]
         k_train, twin = self.scaled(entry.native), entry.twin or name
         if not entry.extra_data:
-            return self._train(twin, k_train, c.dataset, recipe)
+            return self._train(twin, k_train, c.dataset, recipe, where)
         weak = c.weak_supervision
         if not weak.dataset:
             raise Missing("images with noisy tags: give weak_supervision.dataset")
-        on_tags = laid_over(recipe, weak.training, "weak_supervision.training")
-        tagged = self._train(twin, k_train, weak.dataset, on_tags)
-        adaptation = laid_over(recipe, weak.adaptation, "weak_supervision.adaptation")
-        return self._train(twin, k_train, c.dataset, adaptation, init=tagged)
+        where = "weak_supervision.training"
+        on_tags = laid_over(recipe, weak.training, where)
+        tagged = self._train(twin, k_train, weak.dataset, on_tags, where)
+        where = "weak_supervision.adaptation"
+        adaptation = laid_over(recipe, weak.adaptation, where)
+        return self._train(twin, k_train, c.dataset, adaptation, where, init=tagged)
 
     def obtain_released(self, name: str) -> str:
         """Obtain the weights that the paper's authors released as `name` (models/released.py).
@@ -112,11 +115,11 @@ class Runs(Jobs):
 
     def transfer(self, name: str, dataset: str) -> str:
         """Train the published network `name` entirely on another dataset (§5.3, steps 1 and 2)."""
-        settings = self.config.transfer
-        recipe = laid_over(self.config.base_training, settings.training, "transfer.training")
+        settings, where = self.config.transfer, "transfer.training"
+        recipe = laid_over(self.config.base_training, settings.training, where)
         start = self.obtain_published(name)
         network = self.architecture(name)
-        return self._train(network, settings.k_train, dataset, recipe, init=start)
+        return self._train(network, settings.k_train, dataset, recipe, where, init=start)
 
     # --- adaptation to k_test --------------------------------------------------------------------
 
@@ -258,9 +261,12 @@ class Runs(Jobs):
         k_train: int,
         dataset: str,
         settings: BaseTraining,
+        where: str,
         init: str | None = None,
         crop: str = "train DA",
     ) -> str:
+        """Add a base training. Its settings stand at the key `where` of the configuration."""
+        check_epoch(self.config, dataset, settings, where)
         self._list_images(dataset)
         recipe = settings.model_dump()
         lr_per_256, augmentation = recipe.pop("lr_per_256"), recipe.pop("augmentation")

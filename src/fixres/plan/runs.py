@@ -48,14 +48,20 @@ class Runs(Jobs):
     def train(self, k_train: int) -> str:
         """Train the ResNet-50 of this scale from scratch at `k_train` pixels (§5)."""
         c = self.config
-        return self._train(c.network, k_train, c.dataset, c.base_training, "base_training")
+        return self._train(c.network, k_train, c.dataset, *self._base_training())
 
     def train_on_fixed_crops(self, k_train: int) -> str:
         """Train it on random crops of a fixed size, without the random resize (Appendix D)."""
         c = self.config
         crop = "resize + random crop"
-        recipe = c.base_training
-        return self._train(c.network, k_train, c.dataset, recipe, "base_training", crop=crop)
+        return self._train(c.network, k_train, c.dataset, *self._base_training(), crop=crop)
+
+    def _base_training(self) -> tuple[BaseTraining, str]:
+        """The settings to train the ResNet-50 of this scale with, and the key where they stand."""
+        own, where = self._own_settings("base_training"), "base_training"
+        if own:
+            where = f"networks.{self.config.network}.base_training"
+        return laid_over(self.config.base_training, own, where), where
 
     def obtain_published(self, name: str) -> str:
         """Obtain the network `name` as the literature publishes it.
@@ -148,7 +154,7 @@ class Runs(Jobs):
         jitter = recipe.pop("jitter")
         augmentation: dict = {"name": name}
         if name == "train DA":
-            augmentation |= self.config.base_training.augmentation.model_dump()
+            augmentation |= self._train_da(self.jobs[run]["network"])
         elif name == "test DA2":
             augmentation |= {"jitter": jitter}
         statistics_only = recipe["batch_norm"] == "statistics"
@@ -166,11 +172,12 @@ class Runs(Jobs):
         )
 
     def fine_tuning(self, name: str | None = None, **over: object) -> FineTuning:
-        """The settings to fine-tune the network `name` with.
+        """The settings to fine-tune the network `name` with; None: the ResNet-50 of this scale.
 
         They are the configuration's, then what `networks.<name>` says, then `over`.
         """
-        own = self._settings_of(name, "fine_tuning") if name else {}
+        own = self._settings_of(name, "fine_tuning") if name else self._own_settings("fine_tuning")
+        name = name or self.config.network
         return laid_over(self.config.fine_tuning, own | over, f"networks.{name}.fine_tuning")
 
     # --- measurements ----------------------------------------------------------------------------
@@ -184,10 +191,12 @@ class Runs(Jobs):
         batch : images of a batch.
         """
         c = self.config
-        recipe = (c.fine_tuning if layers else c.base_training).model_dump(exclude={"augmentation"})
+        training, _ = self._base_training()
+        settings = self.fine_tuning() if layers else training
+        recipe = settings.model_dump(exclude={"augmentation"})
         augmentation = {"name": "test DA"}
         if not layers:
-            augmentation = {"name": "train DA", **c.base_training.augmentation.model_dump()}
+            augmentation = {"name": "train DA", **training.augmentation.model_dump()}
         tuned = f"-ft-{layers}" if layers else ""
         self._list_images(c.dataset)
         return self._add(
@@ -242,6 +251,21 @@ class Runs(Jobs):
             if network in self.config.networks:
                 settings |= getattr(self.config.networks[network], section)
         return settings
+
+    def _own_settings(self, section: str) -> dict:
+        """The keys that differ for the ResNet-50 of this scale, under its own name alone.
+
+        At the embedded scale it stands for several networks of the paper. What differs for one of
+        them (`networks.resnet50_cutmix`) is not for the others.
+        """
+        settings = self.config.networks.get(self.config.network)
+        return getattr(settings, section) if settings else {}
+
+    def _train_da(self, network: str) -> dict:
+        """The settings of train DA that `network` is fine-tuned with."""
+        own = network == self.config.network
+        training = self._base_training()[0] if own else self.config.base_training
+        return training.augmentation.model_dump()
 
     def _weights_of(self, name: str) -> dict | None:
         """The source of the weights of `name`: the configuration's, else the zoo's."""

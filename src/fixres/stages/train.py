@@ -76,6 +76,7 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
 
     # The network.
     network = zoo.build(config["network"], len(data.classes), config["seed"])
+    zoo.check_layers(config["network"], network)
     key = [jobs.canonical(config), data.digest()]
     if args.init:
         weights.load_into(network, args.init, fresh=entry.classifier)

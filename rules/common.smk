@@ -6,7 +6,9 @@ sys.path.insert(0, str(SOURCE))
 import fixres.workflow
 
 fixres.workflow.use_this_python(SOURCE)
-plan = fixres.workflow.open_plan(list(reversed(workflow.configfiles)), config)
+plan = fixres.workflow.open_plan(
+    list(reversed(workflow.configfiles)), config, workflow.config_settings.config
+)
 hardware = plan.config.hardware
 
 

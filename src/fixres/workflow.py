@@ -6,7 +6,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
@@ -29,13 +29,15 @@ START_UP = 1.5  # seconds that any job takes to start: importing torch, reading 
 # --- the plan ------------------------------------------------------------------------------------
 
 
-def open_plan(files: list[str | Path], merged: dict) -> Plan:
+def open_plan(files: list[str | Path], merged: dict, given: Mapping | None = None) -> Plan:
     """The plan for Snakemake's merged configuration.
 
     Parameters
     ----------
     files : the configuration files. They are checked for a key that stands twice, which Snakemake
         lets pass.
+    merged : the configuration as Snakemake merged it.
+    given : the part of it that --config gives. Snakemake leaves strings in it.
 
     Raises
     ------
@@ -44,7 +46,9 @@ def open_plan(files: list[str | Path], merged: dict) -> Plan:
     try:
         for file in files:
             config.read_yaml(file)
-        return paper.plan_of(config.parse(merged, where=" + ".join(map(str, files))))
+        where = [*map(str, files), *(["--config"] if given else [])]
+        merged = config.merge(merged, config.typed(dict(given or {})))
+        return paper.plan_of(config.parse(merged, where=" + ".join(where)))
     except ConfigError as error:
         raise WorkflowError(str(error)) from None
 

@@ -235,3 +235,49 @@ def test_no_base_training_of_no_steps_is_planned(tmp_path, content, where, image
         plan_of(load(ROOT / "config.yaml", over))
     for part in (f"{where}.samples_per_epoch", f"{where}.batch_size", images):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"twins": "true"}, {"twins": True}),
+        ({"seed": 3, "twins": False}, {"seed": 3, "twins": False}),
+        ({"base_training": {"epochs": "2"}}, {"base_training": {"epochs": 2}}),
+        (
+            {
+                "base_training": {
+                    "samples_per_epoch": "null",
+                    "augmentation": {"area": ["0.1", "1"]},
+                }
+            },
+            {"base_training": {"samples_per_epoch": None, "augmentation": {"area": [0.1, 1]}}},
+        ),
+        ({"table5": {"k_test": ["16", "32"]}}, {"table5": {"k_test": [16, 32]}}),
+        (
+            {"transfer": {"training": {"epochs": "2", "schedule": "step", "augmentation": {}}}},
+            {"transfer": {"training": {"epochs": 2, "schedule": "step", "augmentation": {}}}},
+        ),
+        (
+            {"networks": {"senet154": {"weights": "null", "fine_tuning": {"lr": "0.1"}}}},
+            {"networks": {"senet154": {"weights": None, "fine_tuning": {"lr": 0.1}}}},
+        ),
+        (
+            {"datasets": {"a": {"rendered": {"hues": ["red"], "val_images": "96"}}}},
+            {"datasets": {"a": {"rendered": {"hues": ["red"], "val_images": 96}}}},
+        ),
+        # Where a string is expected, it stays one.
+        ({"protocol": "true", "scale": "null"}, {"protocol": "true", "scale": "null"}),
+        ({"weak_supervision": {"dataset": "null"}}, {"weak_supervision": {"dataset": None}}),
+        ({"fine_tuning": {"layers": "cls+bn"}}, {"fine_tuning": {"layers": "cls+bn"}}),
+        # A wrong key is left for the schema, which tells it.
+        ({"base_training": {"epoch": "2"}}, {"base_training": {"epoch": 2}}),
+    ],
+)
+def test_values_of_the_command_line_get_the_types_of_the_schema(given, read):
+    """`given` is as Snakemake reads --config: below a key, every value is a string."""
+    assert config.typed(given) == read
+
+
+def test_a_value_of_the_command_line_that_is_no_yaml_is_told():
+    with pytest.raises(ConfigError, match=r"--config base_training: found \{epochs: 2, .* YAML"):
+        config.typed({"base_training": "{epochs: 2"})

@@ -53,6 +53,31 @@ def open_plan(files: list[str | Path], merged: dict, given: Mapping | None = Non
         raise WorkflowError(str(error)) from None
 
 
+def check_command_line(words: list[str]) -> None:
+    """Raise WorkflowError where --configfile stands twice.
+
+    Snakemake would keep the last one alone, and plan another scale than the one that was meant.
+
+    Parameters
+    ----------
+    words : the command line of Snakemake.
+    """
+    files, flags, inside = [], 0, False
+    for word in words:
+        flag, _, value = word.partition("=")
+        if word.startswith("-"):
+            inside = flag in ("--configfile", "--configfiles")
+            flags += inside
+            files += [value] if inside and value else []
+        elif inside and word.endswith((".yaml", ".yml", ".json")):
+            files.append(word)
+    if flags > 1:
+        raise WorkflowError(
+            f"--configfile: found it {flags} times, of which Snakemake reads the last alone; "
+            f"expected one, with all files behind it: --configfile {' '.join(files)}"
+        )
+
+
 def ancestry_digest(plan: Plan, job: str) -> Callable[[Wildcards], str]:
     """For a rule's params: the digest of all that is configured and shapes its result.
 

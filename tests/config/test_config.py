@@ -134,13 +134,26 @@ def test_all_problems_are_told_at_once():
     assert "base_training.epochs" in str(caught.value)
 
 
+HOW_TO_ADD_A_NETWORK = ["name of the zoo", "docs/networks.md", "timm or torchvision is one entry"]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
         ({"table5": {"k_test": [30]}}, ["table5.k_test", "30", "multiple of 8", "24 or 32"]),
         ({"table5": {"k_train": [4], "k_train_adapted": []}}, ["table5.k_train", "take 8"]),
-        ({"network": "resnet05q"}, ["network", "did you mean 'resnet"]),
-        ({"networks": {"senet145": {}}}, ["networks.senet145", "did you mean 'senet154'?"]),
+        (
+            {"network": "resnet05q"},
+            ["network: found 'resnet05q'", "did you mean 'resnet", *HOW_TO_ADD_A_NETWORK],
+        ),
+        (
+            {"network": "vgg16_bn"},
+            ["network: found 'vgg16_bn'", "known: resnet18", *HOW_TO_ADD_A_NETWORK],
+        ),
+        (
+            {"networks": {"senet145": {}}},
+            ["networks.senet145", "did you mean 'senet154'?", *HOW_TO_ADD_A_NETWORK],
+        ),
         (
             {"networks": {"senet154": {"weights": {"file": "/nowhere"}}}},
             ["networks.senet154.weights.file", "no file /nowhere"],

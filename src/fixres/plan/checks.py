@@ -23,21 +23,29 @@ def check(config: Config) -> None:
 
 
 def _names(config: Config) -> Iterator[str]:
-    for key, names, known in (
-        ("networks", config.networks, ZOO),
-        ("released.files", config.released.files, RELEASED),
-    ):
-        yield from (f"{key}.{name}: {_unknown(name, known)}" for name in names if name not in known)
+    for name in config.networks:
+        if name not in ZOO:
+            yield f"networks.{name}: {_unknown_network(name)}"
+    for name in config.released.files:
+        if name not in RELEASED:
+            yield f"released.files.{name}: {_unknown(name, RELEASED)}"
     if config.network in ZOO:
         yield from _strides(config, ZOO[config.network])
     else:
-        yield f"network: {_unknown(config.network, ZOO)}"
+        yield f"network: {_unknown_network(config.network)}"
 
 
 def _unknown(name: str, known: dict) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
     return f"found '{name}'; {hint}"
+
+
+def _unknown_network(name: str) -> str:
+    return (
+        f"{_unknown(name, ZOO)}; expected a name of the zoo (docs/networks.md lists them, and says "
+        "how to add one: a network of timm or torchvision is one entry)"
+    )
 
 
 def _strides(config: Config, entry: Network) -> Iterator[str]:

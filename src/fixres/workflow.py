@@ -6,7 +6,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
@@ -29,13 +29,15 @@ START_UP = 1.5  # seconds that any job takes to start: importing torch, reading 
 # --- the plan ------------------------------------------------------------------------------------
 
 
-def open_plan(files: list[str | Path], merged: dict) -> Plan:
+def open_plan(files: list[str | Path], merged: dict, given: Mapping | None = None) -> Plan:
     """The plan for Snakemake's merged configuration.
 
     Parameters
     ----------
     files : the configuration files. They are checked for a key that stands twice, which Snakemake
         lets pass.
+    merged : the configuration as Snakemake merged it.
+    given : the part of it that --config gives. Snakemake leaves strings in it.
 
     Raises
     ------
@@ -44,9 +46,36 @@ def open_plan(files: list[str | Path], merged: dict) -> Plan:
     try:
         for file in files:
             config.read_yaml(file)
-        return paper.plan_of(config.parse(merged, where=" + ".join(map(str, files))))
+        where = [*map(str, files), *(["--config"] if given else [])]
+        merged = config.merge(merged, config.typed(dict(given or {})))
+        return paper.plan_of(config.parse(merged, where=" + ".join(where)))
     except ConfigError as error:
         raise WorkflowError(str(error)) from None
+
+
+def check_command_line(words: list[str]) -> None:
+    """Raise WorkflowError where --configfile stands twice.
+
+    Snakemake would keep the last one alone, and plan another scale than the one that was meant.
+
+    Parameters
+    ----------
+    words : the command line of Snakemake.
+    """
+    files, flags, inside = [], 0, False
+    for word in words:
+        flag, _, value = word.partition("=")
+        if word.startswith("-"):
+            inside = flag in ("--configfile", "--configfiles")
+            flags += inside
+            files += [value] if inside and value else []
+        elif inside and word.endswith((".yaml", ".yml", ".json")):
+            files.append(word)
+    if flags > 1:
+        raise WorkflowError(
+            f"--configfile: found it {flags} times, of which Snakemake reads the last alone; "
+            f"expected one, with all files behind it: --configfile {' '.join(files)}"
+        )
 
 
 def ancestry_digest(plan: Plan, job: str) -> Callable[[Wildcards], str]:

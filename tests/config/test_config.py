@@ -134,13 +134,26 @@ def test_all_problems_are_told_at_once():
     assert "base_training.epochs" in str(caught.value)
 
 
+HOW_TO_ADD_A_NETWORK = ["name of the zoo", "docs/networks.md", "timm or torchvision is one entry"]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
         ({"table5": {"k_test": [30]}}, ["table5.k_test", "30", "multiple of 8", "24 or 32"]),
         ({"table5": {"k_train": [4], "k_train_adapted": []}}, ["table5.k_train", "take 8"]),
-        ({"network": "resnet05q"}, ["network", "did you mean 'resnet"]),
-        ({"networks": {"senet145": {}}}, ["networks.senet145", "did you mean 'senet154'?"]),
+        (
+            {"network": "resnet05q"},
+            ["network: found 'resnet05q'", "did you mean 'resnet", *HOW_TO_ADD_A_NETWORK],
+        ),
+        (
+            {"network": "vgg16_bn"},
+            ["network: found 'vgg16_bn'", "known: resnet18", *HOW_TO_ADD_A_NETWORK],
+        ),
+        (
+            {"networks": {"senet145": {}}},
+            ["networks.senet145", "did you mean 'senet154'?", *HOW_TO_ADD_A_NETWORK],
+        ),
         (
             {"networks": {"senet154": {"weights": {"file": "/nowhere"}}}},
             ["networks.senet154.weights.file", "no file /nowhere"],
@@ -152,7 +165,7 @@ def test_all_problems_are_told_at_once():
         ({"pages": {"captions": {"table55": "x"}}}, ["pages.captions.table55", "table5"]),
         (
             {"base_training": {"samples_per_epoch": 8}},
-            ["base_training.samples_per_epoch", "at least one batch"],
+            ["base_training.samples_per_epoch: found 8", "at least one batch", "batch_size 10"],
         ),
     ],
 )
@@ -196,3 +209,88 @@ def test_configurations_are_laid_over_each_other(tmp_path):
     assert changed.base_training.epochs == 3
     assert changed.base_training.batch_size == default.base_training.batch_size
     assert changed.table5 == default.table5
+
+
+FEW = {"samples_per_epoch": None, "batch_size": 7201}  # pinhole has 7200 training images
+
+
+@pytest.mark.parametrize(
+    ("content", "where", "images"),
+    [
+        ({"base_training": FEW}, "base_training", "datasets.pinhole.rendered.train_images"),
+        (
+            {"networks": {"senet154": {"base_training": FEW}}},
+            "networks.senet154.base_training",
+            "datasets.pinhole.rendered.train_images",
+        ),
+        (
+            {"transfer": {"training": FEW}},
+            "transfer.training",
+            "datasets.cars-twin.rendered.train_images",
+        ),
+        (
+            {"weak_supervision": {"training": FEW | {"batch_size": 14401}}},
+            "weak_supervision.training",
+            "datasets.tags.rendered.train_images",
+        ),
+        (
+            {"weak_supervision": {"adaptation": FEW}},
+            "weak_supervision.adaptation",
+            "datasets.pinhole.rendered.train_images",
+        ),
+        ({"weak_supervision": {"adaptation": {"samples_per_epoch": 8}}}, "adaptation", "found 8"),
+    ],
+)
+def test_no_base_training_of_no_steps_is_planned(tmp_path, content, where, images):
+    over = tmp_path / "over.yaml"
+    over.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError) as caught:
+        plan_of(load(ROOT / "config.yaml", over))
+    for part in (f"{where}.samples_per_epoch", f"{where}.batch_size", images):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"twins": "true"}, {"twins": True}),
+        ({"seed": 3, "twins": False}, {"seed": 3, "twins": False}),
+        ({"base_training": {"epochs": "2"}}, {"base_training": {"epochs": 2}}),
+        (
+            {
+                "base_training": {
+                    "samples_per_epoch": "null",
+                    "augmentation": {"area": ["0.1", "1"]},
+                }
+            },
+            {"base_training": {"samples_per_epoch": None, "augmentation": {"area": [0.1, 1]}}},
+        ),
+        ({"table5": {"k_test": ["16", "32"]}}, {"table5": {"k_test": [16, 32]}}),
+        (
+            {"transfer": {"training": {"epochs": "2", "schedule": "step", "augmentation": {}}}},
+            {"transfer": {"training": {"epochs": 2, "schedule": "step", "augmentation": {}}}},
+        ),
+        (
+            {"networks": {"senet154": {"weights": "null", "fine_tuning": {"lr": "0.1"}}}},
+            {"networks": {"senet154": {"weights": None, "fine_tuning": {"lr": 0.1}}}},
+        ),
+        (
+            {"datasets": {"a": {"rendered": {"hues": ["red"], "val_images": "96"}}}},
+            {"datasets": {"a": {"rendered": {"hues": ["red"], "val_images": 96}}}},
+        ),
+        # Where a string is expected, it stays one.
+        ({"protocol": "true", "scale": "null"}, {"protocol": "true", "scale": "null"}),
+        ({"weak_supervision": {"dataset": "null"}}, {"weak_supervision": {"dataset": None}}),
+        ({"fine_tuning": {"layers": "cls+bn"}}, {"fine_tuning": {"layers": "cls+bn"}}),
+        # A wrong key is left for the schema, which tells it.
+        ({"base_training": {"epoch": "2"}}, {"base_training": {"epoch": 2}}),
+    ],
+)
+def test_values_of_the_command_line_get_the_types_of_the_schema(given, read):
+    """`given` is as Snakemake reads --config: below a key, every value is a string."""
+    assert config.typed(given) == read
+
+
+def test_a_value_of_the_command_line_that_is_no_yaml_is_told():
+    with pytest.raises(ConfigError, match=r"--config base_training: found \{epochs: 2, .* YAML"):
+        config.typed({"base_training": "{epochs: 2"})

@@ -59,6 +59,11 @@ def called(network: nn.Module, k: int) -> list[tuple[str, nn.Module, torch.Size]
 # --- names --------------------------------------------------------------------------------------
 
 
+def test_every_entry_names_layers_that_its_network_has(outlines):
+    for name, network in outlines.items():
+        zoo.check_layers(name, network)
+
+
 @pytest.mark.parametrize(
     ("name", "millions"),
     [

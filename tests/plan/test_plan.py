@@ -5,7 +5,7 @@ import re
 import pytest
 
 from fixres import paper
-from fixres.config import load, parse
+from fixres.config import load, merge, parse
 from fixres.models import zoo
 from fixres.paper.subjects import main_subject
 from fixres.plan import Accuracy, Page, grid, line, resolutions
@@ -86,3 +86,41 @@ def test_an_unknown_run_names_the_nearest():
     plan = paper.plan_of(load(ROOT / "config.yaml"))
     with pytest.raises(ValueError, match="nearest: results/runs/pinhole/resnet10q-k56"):
         plan.resolved("runs/pinhole/resnet10q-k57")
+
+
+OWN = {
+    "base_training": {"epochs": 3, "augmentation": {"jitter": 0.2}},
+    "fine_tuning": {"epochs": 5},
+}
+
+
+def test_settings_of_the_main_network_are_for_all_that_trains_it():
+    """networks.<network> alone: the same plan as with these settings for every network.
+
+    Compared are the jobs of the pages that show the main network alone.
+    """
+    names = ("section3_3", "table5", "table6", "table7", "table9")
+    pages = [page for page in paper.PAGES if page.__name__ in names]
+    plain = {"scale": "small"}
+    named = paper.plan_of(parse(merge(plain, {"networks": {"resnet10q": OWN}})), pages)
+    everywhere = paper.plan_of(parse(merge(plain, OWN)), pages)
+    assert named.jobs == everywhere.jobs
+    stages = {content["stage"] for content in named.jobs.values()}
+    assert {"train", "finetune", "time"} <= stages
+    assert named.jobs != paper.plan_of(parse(plain), pages).jobs
+
+
+def test_settings_of_another_network_are_not_for_the_main_one():
+    """What differs for a network that the main one stands for, or for a transfer, stays there."""
+    plain = load(ROOT / "config.yaml").model_dump()
+    own = {"fine_tuning": {"epochs": 5}}
+    plans = [
+        paper.plan_of(parse(merge(plain, {"networks": {name: own}}))).jobs
+        for name in ("resnet10q", "resnet50")
+    ]
+    before = paper.plan_of(parse(plain)).jobs
+    tuned = "runs/pinhole/resnet10q-k56/ft-k96-cls+bn-testda"
+    assert [jobs[tuned]["recipe"]["epochs"] for jobs in (before, *plans)] == [12, 5, 12]
+    transfers = [job for job in before if "-twin/" in job and "/ft-" in job]
+    assert transfers
+    assert all(jobs[job] == before[job] for jobs in plans for job in transfers)

@@ -10,6 +10,7 @@ import torch
 
 from bench import TRAIN, same
 from fixres.data import sampling
+from fixres.jobs import JobError
 from fixres.models import weights, zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import train
@@ -141,3 +142,44 @@ def test_an_init_that_is_not_given_is_told(bench):
         assert result.returncode == 1
         assert "init" in result.stderr
         assert "both or neither" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"samples_per_epoch": None, "batch_size": 128}, "found null: as many as there are images"),
+        ({"samples_per_epoch": 11}, "found 11"),
+    ],
+)
+def test_a_training_of_no_steps_leaves_no_weights(bench, changed, found):
+    config = TRAIN | {"recipe": TRAIN["recipe"] | changed}
+    result = fixres(*bench.command(config))
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    size = config["recipe"]["batch_size"]
+    parts = ("runs/tiny/net", "samples_per_epoch", found, f"batch_size {size}", "lists 96 training")
+    for part in (*parts, "manifest.npz", "smaller batch_size"):
+        assert part in result.stderr
+    assert not (bench.folder / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"classifier": "fcc"}, "classifier: found 'fcc'; nearest: fc"),
+        (
+            {"last_batch_norm": ("layer4.bn3",)},
+            "last_batch_norm: found 'layer4.bn3'; nearest: layer4.bn2, layer4.bn1",
+        ),
+        ({"cells": ("layer2", "layer3", "layer5")}, "cells: found 'layer5'; nearest: layer4"),
+    ],
+)
+def test_a_wrong_layer_in_the_zoo_is_told_before_the_training(bench, monkeypatch, wrong, expected):
+    monkeypatch.setitem(zoo.ZOO, "resnet10q", zoo.ZOO["resnet10q"]._replace(**wrong))
+    monkeypatch.setattr(train.sgd, "fit", lambda *_: pytest.fail("the training has begun"))
+    with pytest.raises(JobError) as caught:
+        train.main([str(word) for word in bench.command(TRAIN)[1:]])
+    message = str(caught.value)
+    for part in (expected, "ZOO['resnet10q']", "quarter-scale ResNet-10", "docs/networks.md"):
+        assert part in message
+    assert message.count("found") == 1

@@ -1,6 +1,7 @@
 """Bad configurations, failed jobs and interruptions of a whole workflow."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -63,6 +64,23 @@ def test_a_bad_config_stops_snakemake_with_one_message(tmp_path, content, expect
     assert result.returncode != 0
     assert expected in result.stdout
     assert "Traceback" not in result.stdout
+
+
+def test_values_of_the_command_line_are_read_like_those_of_a_file(tmp_path):
+    """One dry run takes them all; one with a wrong key has the message that a file would get."""
+    workflow = Workflow(tmp_path)
+    workflow.write(merged(base_training={"samples_per_epoch": 24}))
+    given = ["base_training={samples_per_epoch: null, epochs: 2}", "twins=true"]
+    lists = "table5={k_train: [16], k_train_adapted: [], k_test: [16]}"
+    text = workflow.run(*PAGES, "-n", "--config", *given, lists).stdout
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE))
+    assert (counts["train"], counts["evaluate"]) == ("1", "1")
+    assert "finetune" not in counts
+    wrong = workflow.run(*PAGES, "-n", "--config", "base_training={epochs: 1.5}", check=False)
+    assert wrong.returncode != 0
+    assert "config.yaml + --config" in wrong.stdout
+    assert "base_training.epochs: found 1.5 (float)" in wrong.stdout
+    assert "Traceback" not in wrong.stdout
 
 
 def test_a_failed_job_keeps_what_is_finished(done):

@@ -160,6 +160,20 @@ def test_two_protocols_stand_beside_each_other(imagenet):
     assert "results/runs/imagenet/resnet50-k224/" not in text
 
 
+@pytest.mark.parametrize("form", ["{flag} {file}", "{flag}={file}"])
+@pytest.mark.parametrize("flag", ["--configfile", "--configfiles"])
+def test_two_flags_for_files_are_an_error(imagenet, flag, form):
+    """Snakemake keeps the last alone: embedded networks would be planned as imagenet-fast."""
+    files = [str(ROOT / "configs" / name) for name in ("imagenet.yaml", "imagenet-fast.yaml")]
+    words = " ".join(form.format(flag=flag, file=file) for file in files).split(" ")
+    result = imagenet.run("results/table5.md", "-n", *words, check=False)
+    assert result.returncode != 0
+    assert f"expected one, with all files behind it: --configfile {' '.join(files)}" in (
+        " ".join(result.stdout.split())
+    )
+    assert "Traceback" not in result.stdout
+
+
 def test_a_missing_dataset_is_told_before_anything_runs(imagenet):
     imagenet.env |= {"IMAGENET": "/nowhere"}
     result = imagenet.run(

@@ -3,6 +3,7 @@
 `load` reads YAML files, lays them over each other and checks the result. `Config` is the result.
 """
 
+from fixres.config.command_line import typed
 from fixres.config.datasets import Pinhole
 from fixres.config.errors import ConfigError
 from fixres.config.fields import Section
@@ -25,4 +26,5 @@ __all__ = [
     "merge",
     "parse",
     "read_yaml",
+    "typed",
 ]

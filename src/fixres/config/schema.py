@@ -110,7 +110,9 @@ class Config(Section):
         "(docs/networks.md)",
     )
     networks: dict[Name, NetworkSettings] = Field(
-        {}, description="the paper's network -> the settings that differ for it"
+        {},
+        description="a network (the paper's, its twin, or `network`) -> the settings that differ "
+        "for it",
     )
     base_training: BaseTraining = BaseTraining()
     fine_tuning: FineTuning = FineTuning()

@@ -119,12 +119,14 @@ class Weights(Section):
 
 
 class NetworkSettings(Section):
-    """Settings of one network of the paper. Only the keys that differ."""
+    """Settings of one network. Only the keys that differ."""
 
     base_training: dict[str, Any] = Field({}, description="laid over base_training")
     fine_tuning: dict[str, Any] = Field({}, description="laid over fine_tuning")
     weights: Weights | None = Field(
-        None, description="in place of the source that the zoo has for the network"
+        None,
+        description="in place of the source that the zoo has for the network; base trainings of "
+        "`network` itself start from random weights all the same",
     )
 
 

@@ -5,8 +5,11 @@ networks are torchvision's and timm's own. Each names its twin: an embedded netw
 class. The twin stands for it where its weights, or the time to train it, are not at hand.
 """
 
+import difflib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
+
+from fixres.jobs import JobError
 
 if TYPE_CHECKING:
     import torch
@@ -322,6 +325,32 @@ def build(name: str, classes: int, seed: int) -> "torch.nn.Module":
         torch.manual_seed(seed)
         network = ZOO[name].build(classes)
     return network.to(memory_format=torch.channels_last)
+
+
+def check_layers(name: str, network: "torch.nn.Module") -> None:
+    """Raise JobError for each layer that the entry `name` names and the network does not have.
+
+    The layers are needed when the network is fine-tuned, which may be days of training later.
+    """
+    entry, layers = ZOO[name], [layer for layer, _ in network.named_modules() if layer]
+    named = {
+        "classifier": [entry.classifier],
+        "last_batch_norm": entry.last_batch_norm,
+        "cells": entry.cells,
+    }
+    wrong = [(key, n) for key, names in named.items() for n in names if n not in layers]
+    if wrong:
+        lines = (f"  {key}: found '{n}'; {_nearest(n, layers)}" for key, n in wrong)
+        raise JobError(
+            f"ZOO['{name}'] (models/zoo.py) names layers that {entry.title} does not have:\n"
+            + "\n".join(lines)
+            + "\n  correct the entry; docs/networks.md, Adding a network, says what each key means"
+        )
+
+
+def _nearest(name: str, layers: list[str]) -> str:
+    close = difflib.get_close_matches(name, layers, n=3, cutoff=0.5)
+    return f"nearest: {', '.join(close or layers[-3:])}"
 
 
 def outline(name: str, classes: int) -> "torch.nn.Module":

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from fixres.config import laid_over
 from fixres.models.zoo import ZOO
 from fixres.paper.subjects import subject
 from fixres.plan import Accuracy, Missing, Page, Plan, Reported, grid, line
@@ -39,7 +40,8 @@ def table3(plan: Plan) -> Page:
         run = plan.transfer(row.network, transfer.datasets[row.dataset])
         if column == BASELINE:
             return Accuracy(run, transfer.k_train)
-        settings = plan.fine_tuning(None, **{**transfer.fine_tuning, "layers": "cls+bn"})
+        over = transfer.fine_tuning | {"layers": "cls+bn"}
+        settings = laid_over(plan.config.fine_tuning, over, "transfer.fine_tuning")
         return Accuracy(plan.finetune(run, transfer.k_test, settings), transfer.k_test)
 
     rows = [

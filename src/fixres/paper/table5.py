@@ -12,7 +12,7 @@ ADAPTED_LAYERS = {
 
 def table5(plan: Plan) -> Page:
     """Declare the page: left half unadapted, right half fine-tuned at each k_test (§4.2)."""
-    settings, fine_tuning = plan.config.table5, plan.config.fine_tuning
+    settings, fine_tuning = plan.config.table5, plan.fine_tuning()
 
     def resolution(k: int, half: str = "") -> Line:
         """A line for one of the configuration's own resolutions, pixels."""

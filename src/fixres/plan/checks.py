@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from fixres.config import Config, ConfigError
+from fixres.config import BaseTraining, Config, ConfigError
 from fixres.models.released import RELEASED
 from fixres.models.zoo import ZOO, Network
 
@@ -17,27 +17,35 @@ def expanded(path: str) -> str:
 
 def check(config: Config) -> None:
     """Raise ConfigError with one line for each problem that can be seen in a configuration."""
-    problems = [*_names(config), *_training(config), *_files(config)]
+    problems = [*_names(config), *_files(config)]
     if problems:
         raise ConfigError("\n".join(problems))
 
 
 def _names(config: Config) -> Iterator[str]:
-    for key, names, known in (
-        ("networks", config.networks, ZOO),
-        ("released.files", config.released.files, RELEASED),
-    ):
-        yield from (f"{key}.{name}: {_unknown(name, known)}" for name in names if name not in known)
+    for name in config.networks:
+        if name not in ZOO:
+            yield f"networks.{name}: {_unknown_network(name)}"
+    for name in config.released.files:
+        if name not in RELEASED:
+            yield f"released.files.{name}: {_unknown(name, RELEASED)}"
     if config.network in ZOO:
         yield from _strides(config, ZOO[config.network])
     else:
-        yield f"network: {_unknown(config.network, ZOO)}"
+        yield f"network: {_unknown_network(config.network)}"
 
 
 def _unknown(name: str, known: dict) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
     return f"found '{name}'; {hint}"
+
+
+def _unknown_network(name: str) -> str:
+    return (
+        f"{_unknown(name, ZOO)}; expected a name of the zoo (docs/networks.md lists them, and says "
+        "how to add one: a network of timm or torchvision is one entry)"
+    )
 
 
 def _strides(config: Config, entry: Network) -> Iterator[str]:
@@ -53,15 +61,6 @@ def _strides(config: Config, entry: Network) -> Iterator[str]:
                 )
 
 
-def _training(config: Config) -> Iterator[str]:
-    training = config.base_training
-    if training.samples_per_epoch and training.samples_per_epoch < training.batch_size:
-        yield (
-            f"base_training.samples_per_epoch: found {training.samples_per_epoch}, expected at "
-            f"least one batch (base_training.batch_size {training.batch_size})"
-        )
-
-
 def _files(config: Config) -> Iterator[str]:
     """A line for each file that the configuration names and that is not there."""
     files = {f"released.files.{name}": file for name, file in config.released.files.items()}
@@ -71,3 +70,28 @@ def _files(config: Config) -> Iterator[str]:
     for key, file in files.items():
         if not Path(expanded(file)).is_file():
             yield f"{key}: no file {expanded(file)}"
+
+
+def check_epoch(config: Config, dataset: str, recipe: BaseTraining, where: str) -> None:
+    """Raise ConfigError for a base training whose epoch does not fill one batch.
+
+    It would take no step, and its result would be random weights. How many images a folder of the
+    user's has is not known here; the job checks again (stages/train.py).
+
+    Parameters
+    ----------
+    dataset : the entry of `datasets` that it trains on.
+    where : the key at which its settings stand, as "transfer.training".
+    """
+    rendered, size = config.datasets[dataset].rendered, recipe.batch_size
+    samples = recipe.samples_per_epoch or (rendered and rendered.train_images)
+    if not samples or samples >= size:
+        return
+    found = f"found {recipe.samples_per_epoch}"
+    if not recipe.samples_per_epoch:
+        key = f"datasets.{dataset}.rendered.train_images"
+        found = f"found null: as many as there are images, {samples} ({key})"
+    raise ConfigError(
+        f"{where}.samples_per_epoch: {found}; expected at least one batch "
+        f"({where}.batch_size {size}); give a smaller batch_size or more samples_per_epoch"
+    )

@@ -20,7 +20,7 @@ After -k<k_train> stands what is special: `-fixedcrop` (Appendix D), `-cutmix`, 
 from fixres.config import BaseTraining, Config, FineTuning, laid_over
 from fixres.models.released import RELEASED
 from fixres.models.zoo import ZOO
-from fixres.plan.checks import expanded
+from fixres.plan.checks import check_epoch, expanded
 from fixres.plan.registry import Jobs, Missing
 
 # fine_tuning.layers -> the parts of a network that train (models/adapt.py, §4.2).
@@ -48,13 +48,20 @@ class Runs(Jobs):
     def train(self, k_train: int) -> str:
         """Train the ResNet-50 of this scale from scratch at `k_train` pixels (§5)."""
         c = self.config
-        return self._train(c.network, k_train, c.dataset, c.base_training)
+        return self._train(c.network, k_train, c.dataset, *self._base_training())
 
     def train_on_fixed_crops(self, k_train: int) -> str:
         """Train it on random crops of a fixed size, without the random resize (Appendix D)."""
         c = self.config
         crop = "resize + random crop"
-        return self._train(c.network, k_train, c.dataset, c.base_training, crop=crop)
+        return self._train(c.network, k_train, c.dataset, *self._base_training(), crop=crop)
+
+    def _base_training(self) -> tuple[BaseTraining, str]:
+        """The settings to train the ResNet-50 of this scale with, and the key where they stand."""
+        own, where = self._own_settings("base_training"), "base_training"
+        if own:
+            where = f"networks.{self.config.network}.base_training"
+        return laid_over(self.config.base_training, own, where), where
 
     def obtain_published(self, name: str) -> str:
         """Obtain the network `name` as the literature publishes it.
@@ -68,19 +75,19 @@ class Runs(Jobs):
         """
         entry = ZOO[name]
         own = self._settings_of(name, "base_training")
-        where = f"networks.{name}.base_training"
+        where = f"networks.{name}.base_training" if own else "base_training"
         recipe = laid_over(self.config.base_training, own, where)
         if self.config.twins:
-            return self._train_twin(name, recipe)
+            return self._train_twin(name, recipe, where)
         source = self._weights_of(name)
         if source:
             return self._fetch(name, name, source)
         if entry.extra_data:
             key = f"networks.{name}.weights.file"
             raise Missing(f"weights of {entry.title}, which nobody distributes: give {key}")
-        return self._train(name, self.scaled(entry.native), self.config.dataset, recipe)
+        return self._train(name, self.scaled(entry.native), self.config.dataset, recipe, where)
 
-    def _train_twin(self, name: str, recipe: BaseTraining) -> str:
+    def _train_twin(self, name: str, recipe: BaseTraining, where: str) -> str:
         """Train the embedded network that stands for the paper's `name`.
 
         Where the paper's weights saw more than ImageNet, the twin first learns from noisy tags.
@@ -88,14 +95,16 @@ class Runs(Jobs):
         c, entry = self.config, ZOO[name]
         k_train, twin = self.scaled(entry.native), entry.twin or name
         if not entry.extra_data:
-            return self._train(twin, k_train, c.dataset, recipe)
+            return self._train(twin, k_train, c.dataset, recipe, where)
         weak = c.weak_supervision
         if not weak.dataset:
             raise Missing("images with noisy tags: give weak_supervision.dataset")
-        on_tags = laid_over(recipe, weak.training, "weak_supervision.training")
-        tagged = self._train(twin, k_train, weak.dataset, on_tags)
-        adaptation = laid_over(recipe, weak.adaptation, "weak_supervision.adaptation")
-        return self._train(twin, k_train, c.dataset, adaptation, init=tagged)
+        where = "weak_supervision.training"
+        on_tags = laid_over(recipe, weak.training, where)
+        tagged = self._train(twin, k_train, weak.dataset, on_tags, where)
+        where = "weak_supervision.adaptation"
+        adaptation = laid_over(recipe, weak.adaptation, where)
+        return self._train(twin, k_train, c.dataset, adaptation, where, init=tagged)
 
     def obtain_released(self, name: str) -> str:
         """Obtain the weights that the paper's authors released as `name` (models/released.py).
@@ -112,11 +121,11 @@ class Runs(Jobs):
 
     def transfer(self, name: str, dataset: str) -> str:
         """Train the published network `name` entirely on another dataset (§5.3, steps 1 and 2)."""
-        settings = self.config.transfer
-        recipe = laid_over(self.config.base_training, settings.training, "transfer.training")
+        settings, where = self.config.transfer, "transfer.training"
+        recipe = laid_over(self.config.base_training, settings.training, where)
         start = self.obtain_published(name)
         network = self.architecture(name)
-        return self._train(network, settings.k_train, dataset, recipe, init=start)
+        return self._train(network, settings.k_train, dataset, recipe, where, init=start)
 
     # --- adaptation to k_test --------------------------------------------------------------------
 
@@ -145,7 +154,7 @@ class Runs(Jobs):
         jitter = recipe.pop("jitter")
         augmentation: dict = {"name": name}
         if name == "train DA":
-            augmentation |= self.config.base_training.augmentation.model_dump()
+            augmentation |= self._train_da(self.jobs[run]["network"])
         elif name == "test DA2":
             augmentation |= {"jitter": jitter}
         statistics_only = recipe["batch_norm"] == "statistics"
@@ -163,11 +172,12 @@ class Runs(Jobs):
         )
 
     def fine_tuning(self, name: str | None = None, **over: object) -> FineTuning:
-        """The settings to fine-tune the network `name` with.
+        """The settings to fine-tune the network `name` with; None: the ResNet-50 of this scale.
 
         They are the configuration's, then what `networks.<name>` says, then `over`.
         """
-        own = self._settings_of(name, "fine_tuning") if name else {}
+        own = self._settings_of(name, "fine_tuning") if name else self._own_settings("fine_tuning")
+        name = name or self.config.network
         return laid_over(self.config.fine_tuning, own | over, f"networks.{name}.fine_tuning")
 
     # --- measurements ----------------------------------------------------------------------------
@@ -181,10 +191,12 @@ class Runs(Jobs):
         batch : images of a batch.
         """
         c = self.config
-        recipe = (c.fine_tuning if layers else c.base_training).model_dump(exclude={"augmentation"})
+        training, _ = self._base_training()
+        settings = self.fine_tuning() if layers else training
+        recipe = settings.model_dump(exclude={"augmentation"})
         augmentation = {"name": "test DA"}
         if not layers:
-            augmentation = {"name": "train DA", **c.base_training.augmentation.model_dump()}
+            augmentation = {"name": "train DA", **training.augmentation.model_dump()}
         tuned = f"-ft-{layers}" if layers else ""
         self._list_images(c.dataset)
         return self._add(
@@ -240,6 +252,21 @@ class Runs(Jobs):
                 settings |= getattr(self.config.networks[network], section)
         return settings
 
+    def _own_settings(self, section: str) -> dict:
+        """The keys that differ for the ResNet-50 of this scale, under its own name alone.
+
+        At the embedded scale it stands for several networks of the paper. What differs for one of
+        them (`networks.resnet50_cutmix`) is not for the others.
+        """
+        settings = self.config.networks.get(self.config.network)
+        return getattr(settings, section) if settings else {}
+
+    def _train_da(self, network: str) -> dict:
+        """The settings of train DA that `network` is fine-tuned with."""
+        own = network == self.config.network
+        training = self._base_training()[0] if own else self.config.base_training
+        return training.augmentation.model_dump()
+
     def _weights_of(self, name: str) -> dict | None:
         """The source of the weights of `name`: the configuration's, else the zoo's."""
         settings = self.config.networks.get(name)
@@ -258,9 +285,12 @@ class Runs(Jobs):
         k_train: int,
         dataset: str,
         settings: BaseTraining,
+        where: str,
         init: str | None = None,
         crop: str = "train DA",
     ) -> str:
+        """Add a base training. Its settings stand at the key `where` of the configuration."""
+        check_epoch(self.config, dataset, settings, where)
         self._list_images(dataset)
         recipe = settings.model_dump()
         lr_per_256, augmentation = recipe.pop("lr_per_256"), recipe.pop("augmentation")

@@ -24,6 +24,9 @@ def main(arguments: list[str]) -> None:
         what = f"the published weights of {entry.title}"
         jobs.log(f"licence: {what} are for non-commercial use only (CC BY-NC 4.0)")
 
+    network = zoo.outline(name, config["classes"])
+    zoo.check_layers(name, network)
+
     # --- fetch
     way_out = f"get the weights elsewhere and name the file in weights.{name}.file"
     try:
@@ -33,7 +36,6 @@ def main(arguments: list[str]) -> None:
             folder.rmdir()
 
     # --- check
-    network = zoo.outline(name, config["classes"])
     tensors = published.fitted(fetched, network)
 
     # --- keep

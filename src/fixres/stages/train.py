@@ -60,6 +60,7 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
     data = manifest.load(args.manifest)
     for line in manifest.summary(data):
         jobs.log(line)
+    steps_per_epoch = count_steps(config, data, args.manifest)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
     startup = time.process_time()
 
@@ -75,6 +76,7 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
 
     # The network.
     network = zoo.build(config["network"], len(data.classes), config["seed"])
+    zoo.check_layers(config["network"], network)
     key = [jobs.canonical(config), data.digest()]
     if args.init:
         weights.load_into(network, args.init, fresh=entry.classifier)
@@ -83,7 +85,6 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
     model = device.prepare(network)
 
     # The optimisation.
-    steps_per_epoch = epochs(config, data).steps
     how = sgd.Optimisation(recipe, steps_per_epoch, batch, device, ranks, config["seed"])
     checkpoints = Checkpoints(args.out.parent / "checkpoints", jobs.digest(*key))
     n = sum(p.numel() for p in network.parameters())
@@ -110,6 +111,20 @@ def epochs(config: dict, data: manifest.Manifest) -> sampling.Epochs:
     samples = recipe["samples_per_epoch"] or images
     repeats = recipe["repeated_augmentation"]
     return sampling.Epochs(config["seed"], images, samples, recipe["batch_size"], repeats)
+
+
+def count_steps(config: dict, data: manifest.Manifest, manifest_file: object) -> int:
+    """Whole batches of one epoch. Raises JobError where the samples do not fill one."""
+    drawing, recipe = epochs(config, data), config["recipe"]
+    if drawing.steps:
+        return drawing.steps
+    samples = recipe["samples_per_epoch"]
+    found = samples if samples else f"null: as many as there are images, {drawing.images}"
+    raise jobs.JobError(
+        f"{config['run']}: samples_per_epoch: found {found}; expected at least one batch "
+        f"(batch_size {drawing.batch_size}); {manifest_file} lists {drawing.images} training "
+        "images; give this training a smaller batch_size or more samples_per_epoch"
+    )
 
 
 def requests(

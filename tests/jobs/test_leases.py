@@ -106,17 +106,33 @@ def test_devices_are_known_by_their_uuids(monkeypatch):
         assert leases.available_devices() == expected
 
 
-def test_nvidia_smis_answer_is_read(tmp_path, monkeypatch):
+def pretend_nvidia_smi(script: str, folder, monkeypatch) -> None:
+    """Put a shell script first on the PATH, as nvidia-smi; undo what `machine` replaces."""
     monkeypatch.undo()
-    program = tmp_path / "nvidia-smi"
-    program.write_text(
-        "#!/bin/sh\n"
-        "test \"$*\" = '--query-gpu=index,uuid --format=csv,noheader' && "
-        "printf '0, GPU-a\\n1, GPU-b\\n'\n"
-    )
+    program = folder / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_nvidia_smis_answer_is_read(tmp_path, monkeypatch):
+    pretend_nvidia_smi(
+        "test \"$*\" = '--query-gpu=index,uuid --format=csv,noheader' && "
+        "printf '0, GPU-a\\n1, GPU-b\\n'",
+        tmp_path,
+        monkeypatch,
+    )
     assert leases._device_uuids() == {"0": "GPU-a", "1": "GPU-b"}
+
+
+@pytest.mark.parametrize("exit_code", [0, 6])
+def test_an_nvidia_smi_that_finds_no_device(tmp_path, monkeypatch, exit_code):
+    """It says so in a sentence. That is no device, and no reason to fail."""
+    answer = f"echo 'No devices were found'; exit {exit_code}"
+    pretend_nvidia_smi(answer, tmp_path, monkeypatch)
+    assert leases._device_uuids() == {}
+    assert leases.lease_devices(0, "auto") == []
 
 
 def test_a_machine_without_devices(tmp_path):

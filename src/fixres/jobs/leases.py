@@ -77,13 +77,18 @@ def available_devices() -> list[str]:
 
 
 def _device_uuids() -> dict[str, str]:
-    """Device number -> UUID, as nvidia-smi lists them. Empty where there is no nvidia-smi."""
+    """Device number -> UUID, as nvidia-smi lists them. Empty where there is no nvidia-smi.
+
+    Where it finds no device, nvidia-smi says so in a sentence, whatever its exit code. Such a line
+    is no device.
+    """
     if not shutil.which("nvidia-smi"):
         return {}
     query = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
     answer = subprocess.run(query, capture_output=True, text=True, check=False)
     lines = answer.stdout.splitlines() if answer.returncode == 0 else []
-    return dict(tuple(line.split(", ")) for line in lines)
+    found = (re.fullmatch(r"(\d+), (\S+)", line.strip()) for line in lines)
+    return {match[1]: match[2] for match in found if match}
 
 
 def _lock_devices(found: list[str], wanted: int) -> list[str]:

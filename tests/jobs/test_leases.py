@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -64,6 +65,24 @@ def test_two_jobs_never_hold_the_same_device(tmp_path):
     first.process.send_signal(signal.SIGKILL)  # a lock goes with its process, however it ends
     assert third.leased() in held
     second.end(), third.end()
+
+
+def test_the_log_says_how_long_a_job_waited(tmp_path):
+    """`seconds_waited` reads the line that `lease_devices` writes."""
+    first = Holder(tmp_path, 1, "7")
+    assert first.leased() == "7"
+    second = Holder(tmp_path, 1, "7")
+    assert second.waits()
+    time.sleep(1)
+    first.end()
+    assert second.leased() == "7"
+    logs = [tmp_path / "first.log", tmp_path / "second.log"]
+    logs[0].write_text("[    0.1 s] devices: 7\n[    9.0 s] training: waited 3.0 s\n")
+    logs[1].write_text("[    0.0 s] started\n" + second.process.stderr.readline())
+    second.end()
+    assert leases.seconds_waited(logs[0]) == 0
+    assert 0.9 < leases.seconds_waited(logs[1]) < 10
+    assert leases.seconds_waited(tmp_path / "no.log") == 0
 
 
 def test_a_job_that_wants_two_waits_for_both_and_holds_none_meanwhile(tmp_path):

@@ -12,6 +12,10 @@ import gc
 import importlib
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fixres.jobs.failures import Mark
 
 STAGES = {
     "render": ("fixres.stages.render", "render a pinhole set in the layout of a dataset"),
@@ -57,16 +61,19 @@ def main(arguments: list[str]) -> int:
         _print_unknown_stage(stage)
         return 2
     _set_library_threads(options)
-    run = _import_stage(stage)
     from fixres import jobs
-    from fixres.jobs import stopping
+    from fixres.jobs import failures, stopping
 
+    mark = failures.Mark(stage, options)
+    mark.remove()
     try:
+        run = _import_stage(stage)
         stopping.listen()
         with jobs.recording_inputs():
             run(options)
     except (Exception, KeyboardInterrupt, stopping.Stopped) as error:
-        return _report_end(stage, error)
+        return _report_end(stage, error, mark)
+    mark.remove()
     return 0
 
 
@@ -99,10 +106,11 @@ def _import_stage(stage: str):
     return run
 
 
-def _report_end(stage: str, error: BaseException) -> int:
+def _report_end(stage: str, error: BaseException, mark: "Mark") -> int:
     """Print how a stage ended, in one message, and return the exit code.
 
-    An error that a person cannot act on is a bug: it is raised again.
+    A failure leaves its mark, an interruption does not. An error that a person cannot act on is a
+    bug: it is raised again.
     """
     from fixres.config import ConfigError
     from fixres.jobs import JobError, stopping
@@ -115,6 +123,7 @@ def _report_end(stage: str, error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         _print_message(f"\n{stage} interrupted; the same command resumes it")
         return 130
+    mark.write(error)
     if isinstance(error, (JobError, ConfigError)):
         _print_message(f"\nerror in {stage}: {error}")
         return 1

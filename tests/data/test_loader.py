@@ -1,5 +1,8 @@
 """Both loaders cut exactly the RoCs of regions.py: as Pillow and torchvision, and as each other."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from fixres.data import batch_layout, loader, manifest, regions
+from fixres.data.validate import checksum_of
 from fixres.jobs import JobError
 
 dali = pytest.param(
@@ -180,14 +184,50 @@ def test_several_resolutions_share_one_decode(shapes, name):
 @pytest.mark.parametrize("name", LOADERS)
 @pytest.mark.parametrize("damage", ["gone", "cut short"])
 def test_a_file_damaged_after_the_manifest_is_named(tmp_path, shapes, name, damage):
-    import shutil
-
     shutil.copytree(shapes.folder, tmp_path / "set")
     data = manifest.build(tmp_path / "set")
     victim = tmp_path / "set" / "val" / "class 1" / "3é.jpg"
     victim.unlink() if damage == "gone" else victim.write_bytes(victim.read_bytes()[:60])
     with pytest.raises(JobError, match=r"3é\.jpg"):
         cut(data, [crops(data, regions.Augmentation("test DA"), 32)], name=name)
+
+
+@pytest.mark.parametrize("name", LOADERS)
+@pytest.mark.parametrize("batch", [0, 1])
+def test_only_a_file_that_cannot_be_decoded_is_named(tmp_path, shapes, name, batch):
+    """The manifest lists it as it is, so that nothing finds it before the decoder."""
+    data, victim = with_undecodable_file(shapes, tmp_path / "set", row=5 * batch)
+    da = regions.Augmentation("test DA")
+    requests = [[crops(data, da, 32, np.arange(i, i + 5))] for i in (0, 5)]
+    with pytest.raises(JobError) as raised:
+        cut(data, *requests, name=name)
+    assert str(raised.value).startswith(f"{victim}: cannot be decoded")
+    assert str(raised.value).count(str(tmp_path)) == 1
+
+
+@pytest.mark.skipif(loader.resolve("auto") != "dali", reason="DALI has no wheel here")
+def test_a_batch_that_dali_alone_cannot_load_is_named(shapes):
+    from fixres.data import dali_loader
+    from fixres.data.listed_files import ListedFiles
+
+    files = shapes.files(np.arange(3))
+    listed = ListedFiles(shapes)
+    text = str(dali_loader._unreadable([files], listed, RuntimeError("no such codec\nat 0x1")))
+    assert text.startswith("one of these 3 files cannot be loaded by DALI")
+    assert all(file in text for file in files)
+    assert "set hardware.loader to pillow" in text
+    assert text.endswith("DALI says: no such codec")
+
+
+def with_undecodable_file(shapes, folder, row: int) -> tuple[manifest.Manifest, str]:
+    """A copy of the images in which the file of one row is no image; and that file."""
+    shutil.copytree(shapes.folder, folder)
+    data = manifest.build(folder)
+    [victim] = data.files(np.array([row]))
+    content = b"\xff\xd8\xff\xe0 no image" * 10
+    Path(victim).write_bytes(content)
+    data.checksum[row] = checksum_of(content)
+    return data, victim
 
 
 def test_a_loader_that_is_not_installed_is_told(monkeypatch):

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -66,6 +67,24 @@ def test_two_jobs_never_hold_the_same_device(tmp_path):
     second.end(), third.end()
 
 
+def test_the_log_says_how_long_a_job_waited(tmp_path):
+    """`seconds_waited` reads the line that `lease_devices` writes."""
+    first = Holder(tmp_path, 1, "7")
+    assert first.leased() == "7"
+    second = Holder(tmp_path, 1, "7")
+    assert second.waits()
+    time.sleep(1)
+    first.end()
+    assert second.leased() == "7"
+    logs = [tmp_path / "first.log", tmp_path / "second.log"]
+    logs[0].write_text("[    0.1 s] devices: 7\n[    9.0 s] training: waited 3.0 s\n")
+    logs[1].write_text("[    0.0 s] started\n" + second.process.stderr.readline())
+    second.end()
+    assert leases.seconds_waited(logs[0]) == 0
+    assert 0.9 < leases.seconds_waited(logs[1]) < 10
+    assert leases.seconds_waited(tmp_path / "no.log") == 0
+
+
 def test_a_job_that_wants_two_waits_for_both_and_holds_none_meanwhile(tmp_path):
     one = Holder(tmp_path, 1, "0,1")
     assert one.leased() == "0"
@@ -106,17 +125,33 @@ def test_devices_are_known_by_their_uuids(monkeypatch):
         assert leases.available_devices() == expected
 
 
-def test_nvidia_smis_answer_is_read(tmp_path, monkeypatch):
+def pretend_nvidia_smi(script: str, folder, monkeypatch) -> None:
+    """Put a shell script first on the PATH, as nvidia-smi; undo what `machine` replaces."""
     monkeypatch.undo()
-    program = tmp_path / "nvidia-smi"
-    program.write_text(
-        "#!/bin/sh\n"
-        "test \"$*\" = '--query-gpu=index,uuid --format=csv,noheader' && "
-        "printf '0, GPU-a\\n1, GPU-b\\n'\n"
-    )
+    program = folder / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_nvidia_smis_answer_is_read(tmp_path, monkeypatch):
+    pretend_nvidia_smi(
+        "test \"$*\" = '--query-gpu=index,uuid --format=csv,noheader' && "
+        "printf '0, GPU-a\\n1, GPU-b\\n'",
+        tmp_path,
+        monkeypatch,
+    )
     assert leases._device_uuids() == {"0": "GPU-a", "1": "GPU-b"}
+
+
+@pytest.mark.parametrize("exit_code", [0, 6])
+def test_an_nvidia_smi_that_finds_no_device(tmp_path, monkeypatch, exit_code):
+    """It says so in a sentence. That is no device, and no reason to fail."""
+    answer = f"echo 'No devices were found'; exit {exit_code}"
+    pretend_nvidia_smi(answer, tmp_path, monkeypatch)
+    assert leases._device_uuids() == {}
+    assert leases.lease_devices(0, "auto") == []
 
 
 def test_a_machine_without_devices(tmp_path):

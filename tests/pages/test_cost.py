@@ -108,3 +108,59 @@ def test_every_page_is_in_the_plan():
         for jobs in content["pages"].values()
         for job in jobs
     } <= set(ZOO)
+
+
+def test_ten_crops_cost_ten_crops(papers_scale, tmp_path):
+    job = "runs/imagenet/resnet50-k224/evaluation"
+    plain = papers_scale["jobs"][job] | {"k_test": [224], "ten_crops": []}
+    one, both = (
+        costs.Costs(papers_scale | {"jobs": {job: plain | {"ten_crops": ten}}}, tmp_path)
+        for ten in ([], [224])
+    )
+    assert both.computation(job) == pytest.approx(11 * one.computation(job))
+    assert both.bytes(job) == 2 * one.bytes(job)
+    # A table of the paper has such cells.
+    assert any(content.get("ten_crops") for content in papers_scale["jobs"].values())
+
+
+def test_the_wait_for_a_device_is_not_measured(papers_scale, tmp_path):
+    """Two trainings took 100 s each; one of them waited 60 s of them."""
+    content = only(papers_scale, "table5")
+    rates = []
+    for seconds, line in ((40, "devices: GPU-a"), (100, "devices: GPU-a; waited 60.0 s")):
+        done = tmp_path / str(seconds) / "runs/imagenet/resnet50-k128"
+        done.mkdir(parents=True)
+        (done / "train.benchmark.tsv").write_text(f"s\th:m:s\n{seconds}\t0:00:01\n")
+        (done / "train.log").write_text(f"[    0.2 s] {line}\n[   99.0 s] training: 9/9\n")
+        rates.append(costs.Costs(content, tmp_path / str(seconds)).measured["train", "resnet50"])
+    assert rates[0] == pytest.approx(rates[1])
+
+
+@pytest.fixture
+def own_folder(tmp_path) -> dict:
+    """A plan on an image folder of one's own, with 3 and 2 images in each of two classes."""
+    for split, images in (("train", 3), ("val", 2)):
+        for name in ("cat", "dog"):
+            folder = tmp_path / "own" / split / name
+            folder.mkdir(parents=True)
+            for i in range(images):
+                (folder / f"{i}.JPG").touch()
+            (folder / "notes.txt").touch()
+    own = {"dataset": "mine", "datasets": {"mine": {"root": str(tmp_path / "own")}}}
+    return only(paper.plan_of(parse(own)).resolved("pages/plan"), "table5")
+
+
+def test_an_image_folder_is_counted_on_disk(own_folder, tmp_path):
+    """Before there is a manifest. It is not ImageNet."""
+    counter = costs.Costs(own_folder, tmp_path / "results")
+    assert counter.sizes == {"mine": (6, 4)}
+    assert "unknown" not in cost.page(own_folder, counter)
+
+
+def test_an_image_folder_that_cannot_be_counted_is_unknown(own_folder, tmp_path):
+    (tmp_path / "own").rename(tmp_path / "away")
+    counter = costs.Costs(own_folder, tmp_path / "results")
+    text = cost.page(own_folder, counter)
+    assert f"- Images of mine: unknown. {tmp_path / 'own'} has none below" in text
+    evaluation = next(job for job in own_folder["jobs"] if job.endswith("/evaluation"))
+    assert counter.computation(evaluation) == 0

@@ -13,8 +13,11 @@ import torch
 from fixres.data.batch_layout import Crops, Layout, count_slots, lay_out
 from fixres.data.listed_files import ListedFiles
 from fixres.data.manifest import Manifest
+from fixres.data.pillow_loader import decode
 from fixres.jobs import JobError
 from fixres.jobs.device import send
+
+SHOWN = 10  # files that a message names
 
 
 def dali_batches(
@@ -62,25 +65,44 @@ def dali_batches(
             except JobError:  # of `feed`; it is a RuntimeError, too
                 raise
             except RuntimeError as error:
-                _, layout = in_work[0]
-                raise _unreadable(manifest.files(layout.images), error) from None
+                batches = [manifest.files(layout.images) for _, layout in in_work]
+                raise _unreadable(batches, listed, error) from None
             request, layout = in_work.popleft()
             yield request, _crops_of(outputs, layout, device)
 
 
-def _unreadable(files: list[str], error: RuntimeError) -> JobError:
+def _unreadable(batches: list[list[str]], listed: ListedFiles, error: RuntimeError) -> JobError:
     """The error for a batch that DALI cannot load.
 
-    DALI names no file. So the message names the missing files, or, if none is missing, all files
-    of the batch.
+    DALI names no file. So Pillow decodes the files one by one, and the message says what is wrong
+    with each file that fails. If none fails, it names the files of the oldest batch.
+
+    Parameters
+    ----------
+    batches : the files of each batch in work, oldest first. The first that has a file that fails
+        is the last to be looked at.
+    error : what DALI has raised.
     """
-    bad = [file for file in files if not os.path.isfile(file)] or files
-    names = "\n  ".join(bad[:10])
-    return JobError(
-        f"one of these {len(bad)} files cannot be loaded; "
-        "they were whole when the manifest was built: restore them\n"
-        f"  {names}\nDALI says: {str(error).strip().splitlines()[0]}"
-    )
+    for files in batches:
+        lines = [problem for file in dict.fromkeys(files) if (problem := _problem(file, listed))]
+        if lines:
+            lines = lines[:SHOWN]
+            break
+    else:
+        files = batches[0]
+        lines = [f"one of these {len(files)} files cannot be loaded by DALI, and Pillow reads all:"]
+        lines += [f"  {file}" for file in files[:SHOWN]]
+        lines.append("set hardware.loader to pillow")
+    return JobError("\n".join([*lines, f"DALI says: {str(error).strip().splitlines()[0]}"]))
+
+
+def _problem(file: str, listed: ListedFiles) -> str | None:
+    """What Pillow finds wrong with a file; None: nothing."""
+    try:
+        decode(file, listed.read(file, checksum=0))
+    except JobError as error:
+        return str(error)
+    return None
 
 
 # --- the graph ----------------------------------------------------------------------------------

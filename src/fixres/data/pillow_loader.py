@@ -34,7 +34,7 @@ def pillow_batches(
     def cut_images(work: list[tuple], request: list[Crops], pixels: list[torch.Tensor]) -> None:
         arrays = [batch.numpy() for batch in pixels]
         for file, checksum, *crops in work:
-            image = _decode(file, listed.read(file, checksum))
+            image = decode(file, listed.read(file, checksum))
             _cut(image, crops, request, arrays)
 
     with ThreadPoolExecutor(threads) as pool:
@@ -64,7 +64,7 @@ def pillow_batches(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _decode(file: str, content: bytes) -> "PillowImage":
+def decode(file: str, content: bytes) -> "PillowImage":
     """An RGB image. Raises JobError that names the file."""
     from PIL import Image
 

@@ -24,6 +24,9 @@ VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 # The folder of the lock files. It belongs to the machine: TMPDIR may differ from job to job.
 LOCK_FOLDER = Path("/tmp")
 POLL_SECONDS = 0.5  # between two attempts to lock the devices
+# How a job logs that it waited (`seconds_waited`), behind the devices that it got.
+_WAITED = "; waited {:.1f} s"
+_WAITED_LINE = re.compile(r"devices: .*; waited (\d+\.\d) s$")
 
 _held_locks: list[int] = []  # file descriptors; they live as long as the process
 
@@ -77,13 +80,18 @@ def available_devices() -> list[str]:
 
 
 def _device_uuids() -> dict[str, str]:
-    """Device number -> UUID, as nvidia-smi lists them. Empty where there is no nvidia-smi."""
+    """Device number -> UUID, as nvidia-smi lists them. Empty where there is no nvidia-smi.
+
+    Where it finds no device, nvidia-smi says so in a sentence, whatever its exit code. Such a line
+    is no device.
+    """
     if not shutil.which("nvidia-smi"):
         return {}
     query = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
     answer = subprocess.run(query, capture_output=True, text=True, check=False)
     lines = answer.stdout.splitlines() if answer.returncode == 0 else []
-    return dict(tuple(line.split(", ")) for line in lines)
+    found = (re.fullmatch(r"(\d+), (\S+)", line.strip()) for line in lines)
+    return {match[1]: match[2] for match in found if match}
 
 
 def _lock_devices(found: list[str], wanted: int) -> list[str]:
@@ -91,7 +99,7 @@ def _lock_devices(found: list[str], wanted: int) -> list[str]:
 
     While it waits, the job holds no lock at all. So two jobs never wait for each other.
     """
-    waiting_logged = False
+    started, waited = time.perf_counter(), False
     while True:
         locked: dict[str, int] = {}
         for name in found:
@@ -104,14 +112,25 @@ def _lock_devices(found: list[str], wanted: int) -> list[str]:
             locked[name] = descriptor
             if len(locked) == wanted:
                 _held_locks.extend(locked.values())
-                log(f"devices: {', '.join(locked)}")
+                seconds = time.perf_counter() - started
+                log(f"devices: {', '.join(locked)}" + (_WAITED.format(seconds) if waited else ""))
                 return list(locked)
         for descriptor in locked.values():
             os.close(descriptor)
-        if not waiting_logged:
+        if not waited:
             log(f"devices: waiting for {wanted} of {', '.join(found)}; other jobs hold them")
-            waiting_logged = True
+            waited = True
         time.sleep(POLL_SECONDS)
+
+
+def seconds_waited(log_file: Path) -> float:
+    """How long the job that wrote a log waited for its devices. 0: not at all, or no such log."""
+    try:
+        with open(log_file, encoding="utf-8", errors="replace") as lines:
+            found = (_WAITED_LINE.search(line) for line in lines)
+            return next((float(match[1]) for match in found if match), 0.0)
+    except OSError:
+        return 0.0
 
 
 def _lock_file(name: str) -> Path:

@@ -77,6 +77,7 @@ def remarks(config: dict, costs: Costs) -> list[str]:
     """What the numbers rest on."""
     measured = [f"{stage} of {network}" for stage, network in sorted(costs.measured, key=str)]
     return [
+        *(unknown(config, name) for name, size in costs.sizes.items() if size is None),
         f"Rates measured by finished jobs: {', '.join(measured) or 'none yet'}.",
         f"All others are estimated from {costs.reference.about}, in proportion to the "
         "multiply-adds of network, resolution and images; a backward pass counts as two forward "
@@ -89,6 +90,15 @@ def remarks(config: dict, costs: Costs) -> list[str]:
         "checkpoints of twice its weights. Archives unpack to about their own size (ImageNet 2012: "
         "155 GB); rendered sets are small.",
     ]
+
+
+def unknown(config: dict, dataset: str) -> str:
+    """The remark on a dataset whose images cannot be counted yet."""
+    folder = config["datasets"][dataset]["folder"]
+    return (
+        f"Images of {dataset}: unknown. {folder} has none below train/ and val/ that can be "
+        "counted, so what its jobs do with them is not in these numbers."
+    )
 
 
 def hours(seconds: float) -> str:

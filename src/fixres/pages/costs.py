@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fixres.data import manifest, sources
+from fixres.data.regions import TEN
+from fixres.jobs.leases import seconds_waited
 from fixres.models import zoo
 from fixres.models.work import Work, parameters_of, work_of
+from fixres.plan.outputs import LOGS
 
 BYTES_PER_WEIGHT = 4
 BYTES_PER_PREDICTION = 100  # top 5, label and path of one image at one resolution
@@ -56,12 +59,17 @@ class Costs:
     ----------
     done : job -> seconds that it took.
     measured : (stage, network) -> multiply-adds a second.
+    sizes : dataset -> its training and validation images, of every dataset that a job reads. None:
+        nobody can tell yet; such images are not counted.
     """
 
     def __init__(self, config: dict, results: Path):
         self.config, self.results, self.jobs = config, results, config["jobs"]
+        read = {name.split("/")[1] for name in self.jobs}
         self.sizes = {
-            name: images_of(name, dataset, results) for name, dataset in config["datasets"].items()
+            name: images_of(name, dataset, results)
+            for name, dataset in config["datasets"].items()
+            if name in read
         }
         self.reference = EMBEDDED if config["twins"] else PAPER
         work = _work(self.reference.network, WHOLE, self.reference.k)
@@ -76,10 +84,12 @@ class Costs:
         stage = content["stage"]
         if stage not in ("train", "finetune", "match", "evaluate"):
             return 0.0
-        train, val = self.sizes[name.split("/")[1]]
+        train, val = self._images(name)
         network = content["network"]
         if stage == "evaluate":
-            return val * sum(_work(network, WHOLE, k).network for k in content["k_test"])
+            crops = [(k, 1) for k in content["k_test"]]
+            crops += [(k, TEN) for k in content["ten_crops"]]
+            return val * sum(n * _work(network, WHOLE, k).network for k, n in crops)
         if stage == "match":  # measured at both resolutions, then again with the map in place
             passes = (content["k_train"], content["k_test"], content["k_test"])
             images = min(content["images"] or train, train)
@@ -113,9 +123,13 @@ class Costs:
         if content["stage"] in ("train", "match", "finetune", "pretrained"):
             return BYTES_PER_WEIGHT * parameters_of(content["network"])
         if content["stage"] == "evaluate":
-            images = self.sizes[name.split("/")[1]][1]
-            return len(content["k_test"]) * images * BYTES_PER_PREDICTION
+            files = len(content["k_test"]) + len(content["ten_crops"])
+            return files * self._images(name)[1] * BYTES_PER_PREDICTION
         return 0.0
+
+    def _images(self, name: str) -> tuple[int, int]:
+        """Training and validation images of a job's dataset; none where nobody can tell."""
+        return self.sizes[name.split("/")[1]] or (0, 0)
 
     def _kind(self, name: str) -> tuple[str, str | None]:
         return self.jobs[name]["stage"], self.jobs[name].get("network")
@@ -126,29 +140,35 @@ class Costs:
         for name, seconds in self.done.items():
             spent[self._kind(name)] += seconds
             computed[self._kind(name)] += self.computation(name)
-        return {kind: computed[kind] / spent[kind] for kind in spent if computed[kind]}
+        return {k: computed[k] / spent[k] for k in spent if computed[k] and spent[k]}
 
     def _seconds_spent(self, name: str) -> float | None:
-        """Seconds on one device of a finished job, from Snakemake's benchmark."""
+        """Seconds on one device of a finished job.
+
+        They are those of Snakemake's benchmark, without the time that the job waited for a device.
+        """
         stage = self.jobs[name]["stage"]
         short = stage in ("evaluate", "render", "manifest")
         file = self.results / name / ("benchmark.tsv" if short else f"{stage}.benchmark.tsv")
         try:
             with open(file, newline="", encoding="utf-8") as f:
                 first = next(csv.DictReader(f, delimiter="\t"))
-            return float(first["s"]) * self.config["processes"]
+            seconds = float(first["s"])
         except (OSError, KeyError, ValueError, StopIteration):
             return None
+        waited = seconds_waited(self.results / name / LOGS[stage]) if stage in LOGS else 0.0
+        return max(seconds - waited, 0.0) * self.config["processes"]
 
 
 def _work(network: str, layers: tuple[str, ...], k: int) -> Work:
     return work_of(network, layers).at(k, zoo.ZOO[network].native)
 
 
-def images_of(name: str, dataset: dict, results: Path) -> tuple[int, int]:
+def images_of(name: str, dataset: dict, results: Path) -> tuple[int, int] | None:
     """Training and validation images of a dataset.
 
-    They are counted in its manifest, else as it will be rendered, else as published.
+    They are counted in its manifest, else as it will be rendered, else as published. Those of an
+    image folder are counted on disk. None: there are none that can be counted.
     """
     file = results / "data" / name / "manifest.npz"
     if file.is_file():
@@ -156,5 +176,9 @@ def images_of(name: str, dataset: dict, results: Path) -> tuple[int, int]:
         return len(data.rows("train")), len(data.rows("val"))
     if dataset["images"]:
         return tuple(dataset["images"])
+    if dataset["source"] == "imagefolder":
+        folder = Path(dataset["folder"])
+        train, val = (len(sources.images_below(folder, split)) for split in ("train", "val"))
+        return (train, val) if train and val else None
     published = sources.load(dataset["source"]).published or sources.load("imagenet").published
     return published[0], published[1]

@@ -48,5 +48,7 @@ def table4(plan: Plan) -> Page:
         notes=(
             "Two column heads are lost in the paper's text; its five columns are 64, 224, 288, 352 "
             "and 384 (the last equals Table 6's).",
+            "The paper contradicts itself at 288, classifier and batch-norm fine-tuned: 78.5 here, "
+            "78.6 in its Table 6. The same run is meant.",
         ),
     )

@@ -6,19 +6,23 @@ A job's id is its folder below results/. `plan/runs.py` lists the forms that an 
 from collections.abc import Iterable
 from pathlib import Path
 
-# For each stage: the log and the result that it leaves in its folder.
-LOG_AND_RESULT = {
-    "pretrained": ("pretrained.log", "weights.safetensors"),
-    "train": ("train.log", "weights.safetensors"),
-    "match": ("match.log", "weights.safetensors"),
-    "finetune": ("finetune.log", "weights.safetensors"),
-    "time": ("time.log", "metrics.json"),
-    "evaluate": ("log.txt", "metrics.json"),
+from fixres.jobs import failures
+
+# For each stage: the log that it leaves in its folder.
+LOGS = {
+    "pretrained": "pretrained.log",
+    "train": "train.log",
+    "match": "match.log",
+    "finetune": "finetune.log",
+    "time": "time.log",
+    "evaluate": "log.txt",
 }
 
 
 def failed(jobs: Iterable[tuple[str, str]], results: Path) -> Path | None:
-    """The log of the first job that was tried and left no result; None: there is no such job.
+    """The log of the first job that left the mark of a failure; None: there is no such job.
+
+    Nothing else is a failure: not a job that was interrupted, not a result that was deleted.
 
     Parameters
     ----------
@@ -26,10 +30,8 @@ def failed(jobs: Iterable[tuple[str, str]], results: Path) -> Path | None:
     results : the folder of all results.
     """
     for name, stage in jobs:
-        if stage in LOG_AND_RESULT:
-            log, result = (results / name / file for file in LOG_AND_RESULT[stage])
-            if log.is_file() and not result.is_file():
-                return log
+        if stage in LOGS and (results / name / failures.NAME).is_file():
+            return results / name / LOGS[stage]
     return None
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fixres.config import Config, ConfigError
 from fixres.jobs import canonical, digest
+from fixres.plan.checks import expanded
 from fixres.plan.outputs import failed, metrics_of, parent_of
 from fixres.plan.pages import Block, Page
 from fixres.plan.runs import Runs
@@ -100,7 +101,8 @@ class Plan(Runs):
         for name, dataset in self.config.datasets.items():
             rendered = dataset.rendered
             size = [rendered.train_images, rendered.val_images] if rendered else None
-            datasets[name] = {"source": dataset.source, "images": size}
+            folder = None if rendered else expanded(dataset.root)
+            datasets[name] = {"source": dataset.source, "images": size, "folder": folder}
         hardware = self.config.hardware
         return {
             "scale": self.config.scale,

@@ -49,6 +49,8 @@ rule tables:
         expand("results/{table}.{kind}", table=plan.tables, kind=["md", "csv", "html"]),
         "results/summary.md",
     localrule: True
+    message:
+        "All tables are there: results/summary.md"
 
 
 rule all:
@@ -57,3 +59,5 @@ rule all:
         rules.tables.input,
         expand("results/{figure}.{kind}", figure=plan.figures, kind=["svg", "png"]),
     localrule: True
+    message:
+        "All tables and figures are there: results/summary.md"

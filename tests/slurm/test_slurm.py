@@ -216,9 +216,14 @@ def test_all_smoke_tables_go_through_sbatch(cluster, smoke):
     ended = cluster.ended(folder)
     assert {job["JobId"] for job in ended} == submitted
     assert {job["JobState"] for job in ended} == {"COMPLETED"}
-    here = set(re.findall(r"^localrule (\w+):", text, re.MULTILINE))
-    assert here == {"all", "table", "figure", "summary", "cost"}
-    jobs = {rule: n for rule, n in counts.items() if rule not in {*here, "total"}}
+    # What shares a submission is indented; what has a submission of its own says so.
+    alone = dict(re.findall(r"^Job (\d+): (.*)$", text, re.MULTILINE))
+    here = alone.keys() - set(re.findall(r"^Job (\d+) has been submitted", text, re.MULTILINE))
+    pages = {"all", "table", "figure", "summary", "cost"}
+    assert len(here) == sum(counts[rule] for rule in pages)
+    page = re.compile(r"(Rendering|Drawing|Estimating the costs:) results/\S+$|All tables")
+    assert all(page.match(alone[job]) for job in here)
+    jobs = {rule: n for rule, n in counts.items() if rule not in {*pages, "total"}}
     assert set(jobs) == {"render", "manifest", "train", "match", "finetune", "evaluate", "time"}
     assert len(submitted) < 50 < 150 < sum(jobs.values())
     # Jobs that share a submission run there in turn, so it asks for no more processors than one of

@@ -116,17 +116,22 @@ def write_configurations(workflow: Workflow, plan: Plan) -> None:
 
 def announce(workflow: Workflow, plan: Plan) -> None:
     """Say how many jobs will run, and about how long they take; the progress display reads it."""
-    costs = Costs(plan.resolved("pages/plan"), Path("results"))
     to_run = list(workflow.dag.needrun_jobs())
-    names = [name for job in to_run if (name := _id_of(job))]
-    durations = {name: costs.duration(name) + START_UP for name in names if name in costs.jobs}
     cores = workflow.resource_settings.cores if workflow.local_exec else None
-    where = f"on {cores} core(s)" if cores else "on one device"
-    minutes = sum(durations.values()) / 60 / (cores or 1)
-    logger.info(
-        f"{len(to_run)} jobs, about {max(minutes, 1):.0f} min {where}",
-        extra={"fixres_durations": durations, "fixres_cores": cores},
-    )
+    try:
+        durations = expected_durations(plan, [name for job in to_run if (name := _id_of(job))])
+        minutes = max(sum(durations.values()) / 60 / (cores or 1), 1)
+        about = f"about {minutes:.0f} min on {f'{cores} core(s)' if cores else 'one device'}"
+    except Exception as error:  # an estimate stops no run; the job that it concerns says more
+        durations, about = {}, f"how long they take is not known ({error})"
+    extra = {"fixres_durations": durations, "fixres_cores": cores}
+    logger.info(f"{len(to_run)} jobs, {about}", extra=extra)
+
+
+def expected_durations(plan: Plan, names: list[str]) -> dict[str, float]:
+    """Seconds that each of these jobs is expected to take, of those that compute something."""
+    costs = Costs(plan.resolved("pages/plan"), Path("results"))
+    return {name: costs.duration(name) + START_UP for name in names if name in costs.jobs}
 
 
 def _id_of(job: Job) -> str | None:

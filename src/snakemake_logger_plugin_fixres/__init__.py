@@ -197,10 +197,11 @@ class Run:
         return left / max(speed, 1e-9)
 
     def status(self) -> str:
-        """One line: time, time left, what runs now."""
+        """One line: time, time left if it can be told, what runs now."""
         now = "; ".join(_short(job.message) for job in self.running.values())
         elapsed = _clock(time.monotonic() - self.began)
-        return f"{elapsed}, about {_clock(self.seconds_left())} left: {now or 'waiting'}"
+        left = f", about {_clock(self.seconds_left())} left" if self.durations else ""
+        return f"{elapsed}{left}: {now or 'waiting'}"
 
 
 class Screen:

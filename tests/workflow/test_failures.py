@@ -102,6 +102,16 @@ def test_a_failed_job_keeps_what_is_finished(done):
     }
 
 
+def test_a_damaged_manifest_is_told_by_the_job_that_reads_it(done):
+    """The estimate of the time reads it, too: it says that it knows nothing, and stops no run."""
+    (done.folder / "results/data/set/manifest.npz").write_bytes(b"damaged")
+    result = done.run(*PAGES, check=False)
+    assert result.returncode != 0
+    assert "how long they take is not known" in result.stdout
+    assert "error in train: results/data/set/manifest.npz: damaged manifest" in result.stdout
+    assert "Traceback" not in result.stdout
+
+
 def test_failed_cells_are_shown_only_when_asked_for(done):
     """With pages.allow_failed the page shows what is there, and run and log of what failed.
 

@@ -50,7 +50,7 @@ def table2(plan: Plan) -> Page:
     def measure(model: Model, _: None) -> Accuracy | Reported:
         if model.network is REPORTED:
             return Reported()
-        if model.network is TRAINED_HERE or not model.network:
+        if model.network == TRAINED_HERE:
             run = plan.train(plan.scaled(model.k_train))
         else:
             run = plan.obtain_published(model.network)

@@ -8,7 +8,6 @@ from fixres.plan.grid import (
     grid,
     line,
     resolutions,
-    text,
     ticks,
 )
 from fixres.plan.outputs import failed, manifest_of, metrics_of, parent_of, parent_weights
@@ -40,6 +39,5 @@ __all__ = [
     "parent_of",
     "parent_weights",
     "resolutions",
-    "text",
     "ticks",
 ]

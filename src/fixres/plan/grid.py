@@ -48,11 +48,6 @@ class Reported(NamedTuple):
     """The cell shows a number that the paper quotes from the literature."""
 
 
-def text(*texts: str) -> list[Label]:
-    """Labels that read alike at every scale."""
-    return [(t, t) for t in texts]
-
-
 def line(plan: Plan, key: str, *labels: str | int, value: Any = None, metric: str = "top1") -> Line:
     """A row or column with the paper's name `key`.
 

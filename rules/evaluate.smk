@@ -8,6 +8,7 @@ rule evaluate:
         weights="results/{run}/weights.safetensors",
     output:
         metrics="results/{run}/evaluation/metrics.json",
+        hits="results/{run}/evaluation/hits.npz",
     log:
         "results/{run}/evaluation/log.txt",
     benchmark:

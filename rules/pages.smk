@@ -3,10 +3,11 @@
 
 rule table:
     input:
-        metrics=lambda wildcards: fixres.workflow.metrics(plan, wildcards.table),
+        measurements=lambda wildcards: fixres.workflow.measurements(plan, wildcards.table),
     output:
         md="results/{table}.md",
         csv="results/{table}.csv",
+        trends="results/{table}.trends.csv",
         html=report(
             "results/{table}.html",
             category="Tables",
@@ -32,7 +33,7 @@ rule table:
 
 rule figure:
     input:
-        metrics=lambda wildcards: fixres.workflow.metrics(plan, wildcards.figure),
+        measurements=lambda wildcards: fixres.workflow.measurements(plan, wildcards.figure),
     output:
         svg=report(
             "results/{figure}.svg",
@@ -62,7 +63,7 @@ rule figure:
 # paper's.
 rule summary:
     input:
-        tables=expand("results/{table}.csv", table=plan.tables),
+        tables=expand("results/{table}.{kind}", table=plan.tables, kind=["csv", "trends.csv"]),
     output:
         md="results/summary.md",
         html=report(

@@ -140,7 +140,7 @@ def _id_of(job: Job) -> str | None:
     return str(Path(config).parent.relative_to("results")) if config else None
 
 
-def metrics(plan: Plan, page: str) -> list[str]:
+def measurements(plan: Plan, page: str) -> list[str]:
     """The files with the numbers of a page.
 
     Raises
@@ -148,7 +148,7 @@ def metrics(plan: Plan, page: str) -> list[str]:
     WorkflowError : weights or images that the page needs were not given.
     """
     try:
-        return plan.metrics(page)
+        return plan.measurements(page)
     except ConfigError as error:
         raise WorkflowError(str(error)) from None
 

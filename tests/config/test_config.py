@@ -254,7 +254,7 @@ def test_no_base_training_of_no_steps_is_planned(tmp_path, content, where, image
     ("given", "read"),
     [
         ({"twins": "true"}, {"twins": True}),
-        ({"seed": 3, "twins": False}, {"seed": 3, "twins": False}),
+        ({"seeds": [3], "twins": False}, {"seeds": [3], "twins": False}),
         ({"base_training": {"epochs": "2"}}, {"base_training": {"epochs": 2}}),
         (
             {

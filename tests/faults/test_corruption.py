@@ -123,18 +123,22 @@ def test_weights(copy_file, happened):
 def test_metrics(copy_file, tmp_path, happened):
     """As a page reads them."""
     run = "runs/pinhole-smoke/resnet10q-k32"
-    file = tmp_path / run / "evaluation/metrics.json"
-    file.parent.mkdir(parents=True)
-    shutil.copy(copy_file(f"{LARGE_BASE}/evaluation/metrics.json"), file)
-    cell = {"run": run, "plus": None, "row": "a", "column": "b"}
+    folder = tmp_path / run / "evaluation"
+    folder.mkdir(parents=True)
+    for name in ("metrics.json", "hits.npz"):
+        shutil.copy(copy_file(f"{LARGE_BASE}/evaluation/{name}"), folder / name)
+    cell = {"runs": [run], "plus": None, "row": "a", "column": "b"}
     page = {"title": "A page", "blocks": [{"cells": [[cell]]}]}
 
-    def read(_: Path) -> dict:
-        return table.read_metrics(page, tmp_path)
+    def read(_: Path) -> list:
+        measured = table.read(page, tmp_path)
+        arrays = {key: bits.tolist() for key, bits in measured.hits[run].right.items()}
+        return [measured.metrics, arrays, measured.hits[run].images.tolist()]
 
-    seen = damage_and_read(file, read, names(file), EVERYWHERE)
-    assert seen[REFUSED] > file.stat().st_size / 2
-    happened(DAMAGED, "metrics", seen.total(), described(seen, "refused by name"))
+    for file, where in ((folder / "metrics.json", EVERYWHERE), (folder / "hits.npz", PLACES)):
+        seen = damage_and_read(file, read, names(file), where)
+        assert seen[REFUSED] > seen.total() / 2
+        happened(DAMAGED, file.stem, seen.total(), described(seen, "refused by name"))
 
 
 def test_resolved_configuration(copy_file, happened):

@@ -71,7 +71,7 @@ def test_torchrun_evaluates_each_image_once(one, bench):
             command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120, check=False
         )
         assert result.returncode == 0, result.stderr
-    for file in ("metrics.json", "predictions/k24.npz", "predictions/k32.npz"):
+    for file in ("metrics.json", "hits.npz", "predictions/k24.npz", "predictions/k32.npz"):
         alone, shared = (bench.folder / name / file for name in ("alone", "shared"))
         assert alone.read_bytes() == shared.read_bytes()
 

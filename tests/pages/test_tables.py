@@ -5,7 +5,7 @@ import io
 import json
 import re
 
-import pandas as pd
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,9 +27,16 @@ def numbers_of(page: dict) -> dict:
     """Some distinct number for every cell."""
     cells = page_numbers.cells(page)
     return {
-        page_numbers.place(c): page_numbers.Number(40 + 0.713 * i, 0.123, c["paper"])
+        page_numbers.place(c): page_numbers.Number(
+            (ours := 40 + 0.713 * i), c["paper"], ours - 1.2, ours + 1.4, 5, fold_std=0.123
+        )
         for i, c in enumerate(cells)
     }
+
+
+def tidy(page: dict, numbers: dict) -> str:
+    """The CSV of a page."""
+    return page_numbers.csv(page_numbers.frame(page, numbers))
 
 
 def test_the_papers_table_5():
@@ -70,18 +77,20 @@ def test_the_default_page_is_the_papers():
 
 def test_the_csv_has_a_row_a_cell():
     numbers = numbers_of(PAGE)
-    rows = list(csv.DictReader(io.StringIO(page_numbers.tidy(PAGE, numbers))))
+    rows = list(csv.DictReader(io.StringIO(tidy(PAGE, numbers))))
     assert list(rows[0]) == page_numbers.COLUMNS
     assert len(rows) == 63
     for row in rows:
         number = numbers[page_numbers.place(row)]
         assert float(row["ours"]) == pytest.approx(number.ours, abs=5e-5)
         assert float(row["paper"]) == number.paper
+        assert float(row["high"]) - float(row["low"]) == pytest.approx(2.6, abs=1e-4)
+        assert (row["seeds"], row["fold_std"], row["time_std"]) == ("5", "0.1230", "")
         assert (row["table"], row["metric"], row["source"]) == ("table5", "top1", "measured")
 
 
 def test_the_markdown_shows_each_number_in_its_place():
-    text = markdown(PAGE, numbers_of(PAGE), ["A remark."])
+    text = markdown(PAGE, numbers_of(PAGE), set(), ["A remark."])
     assert text.startswith("# Table 5\n")
     assert text.endswith("\n\n- A remark.\n")
     assert "Measured at the embedded scale (quarter-scale ResNet-10 on pinhole)" in text
@@ -102,7 +111,7 @@ def test_the_markdown_shows_each_number_in_its_place():
                 number = numbers[page_numbers.place(declared)]
                 assert (
                     cell.replace("**", "").replace(f" {layout.TURNED}", "")
-                    == f"{number.ours:.1f} ({number.paper:.1f})"
+                    == f"{number.ours:.1f} ± 1.3 ({number.paper:.1f})"
                 )
         assert [sum("**" in row[column] for row in body) for column in range(1, len(head))] == [
             1
@@ -116,7 +125,7 @@ def test_the_best_is_what_is_printed_as_best(values):
             [{"row": str(i), "column": "a", "paper_row": "", "paper_column": ""}] for i in range(4)
         ]
     }
-    numbers = {(str(i), "a", "", ""): page_numbers.Number(v, 0, None) for i, v in enumerate(values)}
+    numbers = {(str(i), "a", "", ""): page_numbers.Number(v, None) for i, v in enumerate(values)}
     printed = [f"{v:.1f}" for v in values]
     highest = max(printed, key=float)
     assert page_numbers.best(block, numbers, 1) == {
@@ -134,11 +143,11 @@ def test_what_the_paper_did_not_print_stays_empty():
         }
     )
     page = paper.plan_of(wider).resolved("pages/table5")
-    text = markdown(page, numbers_of(page), [])
-    assert "| **40.0** |" in text.replace("  ", "")
+    text = markdown(page, numbers_of(page), set(), [])
+    assert "| **40.0** ± 1.3 |" in text.replace("  ", "")
     assert (
-        page_numbers.tidy(page, numbers_of(page)).splitlines()[1]
-        == "table5,64,56,256,224,top1,,40.0000,0.1230,measured"
+        tidy(page, numbers_of(page)).splitlines()[1]
+        == "table5,64,56,256,224,top1,,40.0000,38.8000,41.4000,5,0.1230,,measured"
     )
     figure.accuracy_over_resolution(
         page_numbers.frame(page, numbers_of(page)), {**page, "caption": "c"}
@@ -152,7 +161,7 @@ def test_markdown_is_escaped_where_it_would_be_read_as_such():
 
 def test_text_from_the_configuration_is_escaped():
     page = PAGE | {"caption": "<script>alert(1)</script> & more", "subject": ["a<b", "c"]}
-    text = webpage(page, numbers_of(PAGE), ["<script>"])
+    text = webpage(page, numbers_of(PAGE), set(), ["<script>"])
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
 
@@ -162,11 +171,12 @@ def test_text_from_the_configuration_is_escaped():
 )
 def test_missing_or_damaged_metrics_name_the_cell_and_the_file(tmp_path, content):
     file = tmp_path / "runs/pinhole/resnet10q-k16/evaluation/metrics.json"
-    for run in {cell["run"] for cell in page_numbers.cells(PAGE)} if content is not None else ():
+    for run in {run for cell in page_numbers.cells(PAGE) for run in page_numbers.runs_of(cell)}:
         (tmp_path / run / "evaluation").mkdir(parents=True)
-        (tmp_path / run / "evaluation" / "metrics.json").write_text(content)
+        if content is not None:
+            (tmp_path / run / "evaluation" / "metrics.json").write_text(content)
     with pytest.raises(JobError) as caught:
-        page_numbers.collect(PAGE, page_numbers.read_metrics(PAGE, tmp_path))
+        page_numbers.collect(PAGE, page_numbers.read(PAGE, tmp_path), {})
     for part in ("Table 5, row 16, column 16", str(file)):
         assert part in str(caught.value)
 
@@ -284,13 +294,13 @@ def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
     numbers = {
         page_numbers.place(c): page_numbers.Number(
             17.3 if c["source"] == "measured" else None,
-            0.1 if c["run"] else None,
             c["paper"],
-            c["paper_std"],
+            time_std=0.1 if c["runs"] else None,
+            paper_std=c["paper_std"],
         )
         for c in shown
     }
-    text, web = markdown(page, numbers, []), webpage(page, numbers, [])
+    text, web = markdown(page, numbers, set(), []), webpage(page, numbers, set(), [])
     for text_ in (text, web):
         assert text_.count("17.3") == sum(c["source"] == "measured" for c in shown)
         assert text_.count("missing [") == sum(c["source"] == "missing" for c in shown)
@@ -299,7 +309,7 @@ def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
         == web.count('class="reported"')
         == sum(c["source"] == "reported" for c in shown)
     )
-    rows = list(csv.DictReader(io.StringIO(page_numbers.tidy(page, numbers))))
+    rows = list(csv.DictReader(io.StringIO(tidy(page, numbers))))
     assert [row["source"] for row in rows] == [c["source"] for c in shown]
     assert all((row["ours"] == "") == (row["source"] != "measured") for row in rows)
     for reason in layout.missing(page):
@@ -307,72 +317,91 @@ def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
 
 
 def trends_of(
-    ours: list[float], paper: list[float], std: float = 0.1
+    ours: list[float], paper: list[float], noise: float = 0.1
 ) -> tuple[list[trends.Pair], set]:
-    """The trends of one row."""
-    rows = [
-        ("t", "r", str(i), "r", str(i), "top1", p, o, std, "measured")
-        for i, (p, o) in enumerate(zip(paper, ours, strict=True))
+    """The trends of one row: numbers that vary alone, normally, with deviation `noise`."""
+    row = [
+        {"row": "r", "column": str(i), "paper_row": "R", "paper_column": str(i)}
+        | {"metric": "top1", "paper": p}
+        for i, p in enumerate(paper)
     ]
-    frame = pd.DataFrame(rows, columns=page_numbers.COLUMNS)
-    return trends.pairs(frame), trends.turned_cells(frame)
+    at = [page_numbers.place(cell) for cell in row]
+    numbers = {a: page_numbers.Number(o, p) for a, o, p in zip(at, ours, paper, strict=True)}
+    rng = np.random.default_rng(0)
+    replicas = {a: o + noise * rng.normal(size=4000) for a, o in zip(at, ours, strict=True)}
+    pairs = trends.pairs({"blocks": [{"cells": [row]}]}, numbers, replicas)
+    return pairs, {int(cell[1]) for cell in trends.turned_cells(pairs)}
 
 
 def test_trends():
-    """By hand: pairs that the paper tells apart, another order beyond the noise, turned cells."""
-    assert [p.turned for p in trends_of([1, 2, 3], [50.0, 60.0, 70.0])[0]] == [False] * 3
+    """By hand: pairs that the paper tells apart, decided by the interval of our difference."""
+    verdicts = [p.verdict for p in trends_of([1, 2, 3], [50.0, 60.0, 70.0])[0]]
+    assert verdicts == [trends.SAME] * 3
     pairs, cells = trends_of([10, 30, 20], [50.0, 60.0, 70.0])
-    assert [(p.a, p.b) for p in pairs if p.turned] == [(1, 2)]
-    assert cells == set()  # one of two pairs is not most of them
+    assert [(p.a[1], p.b[1]) for p in pairs if p.verdict == trends.OTHER] == [("1", "2")]
+    assert cells == set()  # one of two is not most of them
     pairs, cells = trends_of([30, 10, 20, 25], [50.0, 60.0, 70.0, 80.0])
     assert cells == {0}
-    assert trends_of([10.0, 9.8], [50.0, 60.0])[0][0].turned is False  # 0.2 is less than 3 · 0.14
-    assert trends_of([10.0, 9.5], [50.0, 60.0])[0][0].turned is True
+    (pair,) = trends_of([10.0, 9.8], [50.0, 60.0])[0]
+    assert pair.verdict == trends.UNDECIDED  # 0.2 is less than 1.96 · 0.14
+    assert pair.low < pair.ours < pair.high
+    assert trends_of([10.0, 9.5], [50.0, 60.0])[0][0].verdict == trends.OTHER
     assert trends_of([10.0, 5.0], [50.0, 50.4])[0] == []  # the paper does not tell them apart
+    line = trends.frame([pair]).iloc[0]
+    assert (line["line"], line["from"], line["to"]) == ("row R", "0", "1")
+
+
+def test_a_cell_that_is_undecided_is_not_marked():
+    """One decided trend of three marks a cell; undecided ones count for nothing."""
+    pairs, cells = trends_of([50, 50.01, 50.02, 20], [50.0, 60.0, 70.0, 80.0])
+    assert sum(p.verdict == trends.UNDECIDED for p in pairs) == 3
+    assert cells == {0, 1, 2, 3}
+
+
+def summarised(folder, names: list[str]) -> str:
+    """The summary of some pages whose CSVs are in a folder."""
+    config = folder / "config.json"
+    config.write_text(json.dumps({"stage": "summary", "scale": "embedded", "tables": names}))
+    out = folder / "summary.md"
+    summary.main(["--config", str(config), "--results", str(folder), "--out", str(out)])
+    return out.read_text()
 
 
 def test_the_summary_counts_every_cell(tmp_path):
-    """From CSVs of two pages: counts by source, and the trends that differ, largest first.
+    """From CSVs of two pages: cells by source and trends by verdict; those that differ in order.
 
     A damaged CSV is named.
     """
     names = ["table5", "released"]
+    rng = np.random.default_rng(0)
     for name in names:
         page = paper.plan_of(load(ROOT / "config.yaml")).resolved(f"pages/{name}")
-        numbers = {
-            page_numbers.place(c): page_numbers.Number(
-                90 - c["paper"] if c["source"] == "measured" else None, 0.1, c["paper"]
-            )
-            for c in page_numbers.cells(page)
-        }
-        (tmp_path / f"{name}.csv").write_text(page_numbers.tidy(page, numbers))
-    config = tmp_path / "config.json"
-    config.write_text(json.dumps({"stage": "summary", "scale": "embedded", "tables": names}))
-    summary.main(
-        ["--config", str(config), "--results", str(tmp_path), "--out", str(tmp_path / "summary.md")]
+        at = {page_numbers.place(c): c for c in page_numbers.cells(page)}
+        ours = {a: 90 - c["paper"] for a, c in at.items() if c["source"] == "measured"}
+        numbers = {a: page_numbers.Number(ours.get(a), c["paper"]) for a, c in at.items()}
+        replicas = {a: value + rng.normal(size=4000) for a, value in ours.items()}
+        found = trends.frame(trends.pairs(page, numbers, replicas))
+        (tmp_path / f"{name}.csv").write_text(tidy(page, numbers))
+        (tmp_path / f"{name}.trends.csv").write_text(page_numbers.csv(found))
+        if name == "table5":
+            count = found["verdict"].value_counts()
+    text = summarised(tmp_path, names)
+    counted = rf"0 \| +{count[trends.OTHER]} \| +{count[trends.UNDECIDED]} \|"
+    assert re.search(rf"\[table5\]\(table5.md\) +\| +63 \| +63 \| +0 \| +0 \| +{counted}", text)
+    assert re.search(
+        r"\[released\]\(released.md\) +\| +24 \| +0 \| +0 \| +24 \| +0 \| +0 \| +0 \|", text
     )
-    text = (tmp_path / "summary.md").read_text()
-    assert re.search(r"\[table5\]\(table5.md\) +\| +63 \| +63 \| +0 \| +0 \| +0 of ", text)
-    assert re.search(r"\[released\]\(released.md\) +\| +24 \| +0 \| +0 \| +24 \| +– \|", text)
+    assert re.search(rf"all pages +\| +87 \| +63 \| +0 \| +24 \| +{counted}", text)
     shown = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in text.split("**The 12 largest")[1].splitlines()[4:]
     ]
     assert len(shown) == 12
-    assert shown[0][1:] == ["row 480", "64 → 384 adapted", "+69.3", "-69.3"]  # 9.7 and 79.0
+    assert shown[0][1:5] == ["row 480", "64 → 384 adapted", "+69.3", "-69.3"]  # 9.7 and 79.0
     assert all(float(line[3]) * float(line[4]) < 0 for line in shown)
     (tmp_path / "table5.csv").write_text("a,b\n1,2\n")
     with pytest.raises(JobError, match=r"table5.csv: found the columns a, b"):
-        summary.main(
-            [
-                "--config",
-                str(config),
-                "--results",
-                str(tmp_path),
-                "--out",
-                str(tmp_path / "summary.md"),
-            ]
-        )
+        summarised(tmp_path, names)
 
 
 def test_the_figure_draws_every_cell():

@@ -5,10 +5,10 @@ import re
 import pytest
 
 from fixres import paper
-from fixres.config import load, merge, parse
+from fixres.config import ConfigError, load, merge, parse
 from fixres.models import zoo
 from fixres.paper.subjects import main_subject
-from fixres.plan import Accuracy, Page, grid, line, resolutions
+from fixres.plan import Accuracy, Page, Runs, grid, line, resolutions
 from shared import ROOT
 
 RULES = {  # stage -> the wildcard that a rule of this stage matches its ids by
@@ -124,3 +124,56 @@ def test_settings_of_another_network_are_not_for_the_main_one():
     transfers = [job for job in before if "-twin/" in job and "/ft-" in job]
     assert transfers
     assert all(jobs[job] == before[job] for jobs in plans for job in transfers)
+
+
+def test_a_cell_has_a_run_for_each_seed(tmp_path):
+    """What is trained, or adapted from a network without a seed, has the seed in its name once.
+
+    Timings, published weights and the images are made once. Seed 0 is not named.
+    """
+    file = tmp_path / "cutmix.pth"
+    file.touch()
+    published = {"networks": {"resnet50_cutmix": {"weights": {"file": str(file)}}}, "twins": False}
+    config = load(ROOT / "config.yaml")
+    one = paper.plan_of(config)
+    two = paper.plan_of(config.model_copy(update={"seeds": [0, 1]}))
+    assert one.jobs.keys() < two.jobs.keys()
+    assert all(
+        two.jobs[job] == content
+        for job, content in one.jobs.items()
+        if not job.startswith("pages/")
+    )
+    for job in two.jobs.keys() - one.jobs.keys():
+        assert job.count("-s1") == 1, job
+        assert two.jobs[job].get("seed", 1) == 1
+        assert job.replace("-s1", "") in one.jobs
+    trained = {job for job, content in one.jobs.items() if "seed" in content}
+    assert {job.replace("-s1", "") for job in two.jobs.keys() - one.jobs.keys()} >= trained
+
+    runs = Runs(parse(published | {"seeds": [0, 1]}))
+    weights = runs.at_every_seed(lambda: runs.obtain_published("resnet50_cutmix"))
+    assert weights == ["runs/pinhole/resnet50_cutmix-pretrained"] * 2
+    tuned = runs.at_every_seed(lambda: runs.finetune(weights[0], 72, runs.fine_tuning()))
+    assert tuned == [f"{weights[0]}/ft-k72-cls+bn-testda{end}" for end in ("", "-s1")]
+    matched = runs.at_every_seed(lambda: runs.match(runs.train(56), 72, "frechet"))
+    base = "runs/pinhole/resnet10q-k56"
+    assert matched == [f"{base}/match-k72-frechet", f"{base}-s1/match-k72-frechet"]
+    for cell in (c for table in two.tables.values() for c in table.cells()):
+        expected = 0 if cell.source != "measured" else 2 if cell.k_test else 1
+        assert len(cell.runs) == expected
+        assert len(set(cell.runs)) == len(cell.runs)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"seeds": []}, "seeds"),
+        ({"seeds": [1, 1]}, "seeds: 1 stands there twice"),
+        ({"seeds": [-1]}, "seeds.0"),
+        ({"seed": 1}, "seeds"),
+        ({"protocol": "s2"}, "protocol: found 's2'"),
+    ],
+)
+def test_seeds_that_cannot_be(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(wrong)

@@ -48,11 +48,34 @@ def test_two_values_swapped_are_seen(done):
     assert {("train", f"{base}/weights.safetensors") for base in BASES} <= done.planned()
 
 
-def test_the_seed_changed(done):
-    """New trainings; the same images, which have a seed of their own."""
-    done.write(merged(seed=1))
-    trains = {("train", f"{base}/weights.safetensors") for base in BASES}
-    assert done.planned() == trains | finetunes(ADAPTED) | evaluates([*BASES, *ADAPTED]) | PAGE_JOBS
+def test_a_seed_added(done):
+    """Its trainings and what follows from them; the first seed's stay, and so do the images.
+
+    A page needs the numbers of both seeds. Taking the seed away renders the pages alone.
+    """
+    before = {p: p.stat().st_mtime_ns for p in (done.folder / "results/runs").rglob("*.npz")}
+    done.write(merged(seeds=[0, 1]))
+    bases = [f"{base}-s1" for base in BASES]
+    adapted = [run.replace(BASES[0], bases[0]) for run in ADAPTED]
+    trains = {("train", f"{base}/weights.safetensors") for base in bases}
+    assert done.planned() == trains | finetunes(adapted) | evaluates([*bases, *adapted]) | PAGE_JOBS
+    page = done.folder / "results/table5.md"
+    one_seed = page.read_text()
+    assert "(one seed: images only)" in one_seed
+    done.run(*PAGES)
+    assert before == {p: p.stat().st_mtime_ns for p in before}
+    assert "over the validation images and 2 seeds" in page.read_text()
+    done.write(SMALL)
+    assert done.planned() == PAGE_JOBS
+    done.run(*PAGES)
+    assert page.read_text() == one_seed
+
+
+def test_another_seed_has_runs_of_its_own(done):
+    """The images have a seed of their own, and stay."""
+    done.write(merged(seeds=[1]))
+    assert ("train", f"{BASES[0]}-s1/weights.safetensors") in done.planned()
+    assert not any(job.startswith("data/") for _, job in done.planned())
 
 
 def test_base_epochs_changed(done):

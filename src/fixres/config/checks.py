@@ -4,6 +4,7 @@ Each check yields one line for each problem. `reading.parse` reports all lines a
 """
 
 import difflib
+import re
 from collections.abc import Iterator
 
 from fixres.config.errors import ConfigError
@@ -15,10 +16,20 @@ from fixres.config.training import BaseTraining, Weights
 
 def contradictions(config: Config) -> Iterator[str]:
     """Yield one line for each problem of a configuration whose types are right."""
+    yield from _seeds(config)
     yield from _datasets(config)
     yield from _recipes(config)
     yield from _weights(config)
     yield from _table5(config)
+
+
+def _seeds(config: Config) -> Iterator[str]:
+    yield from _stands_twice("seeds", config.seeds)
+    if re.fullmatch(r"s\d+", config.protocol):
+        yield (
+            f"protocol: found '{config.protocol}', which the name of a run would show like a seed; "
+            "take another word"
+        )
 
 
 def _datasets(config: Config) -> Iterator[str]:
@@ -115,16 +126,19 @@ def _weights(config: Config) -> Iterator[str]:
 def _table5(config: Config) -> Iterator[str]:
     table5 = config.table5
     for name in ("k_train", "k_train_adapted", "k_test"):
-        values = getattr(table5, name)
-        twice = sorted({k for k in values if values.count(k) > 1})
-        if twice:
-            yield f"table5.{name}: {twice[0]} stands there twice"
+        yield from _stands_twice(f"table5.{name}", getattr(table5, name))
     extra = [k for k in table5.k_train_adapted if k not in table5.k_train]
     if extra:
         yield (
             f"table5.k_train_adapted: {extra} not in table5.k_train {table5.k_train}; "
             "add it there or remove it here"
         )
+
+
+def _stands_twice(key: str, values: list[int]) -> Iterator[str]:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        yield f"{key}: {twice[0]} stands there twice"
 
 
 def _ordered(key: str, pair: list) -> Iterator[str]:

@@ -84,7 +84,11 @@ class Config(Section):
     scale: Name = Field(
         "embedded", description="name of the scale, printed on every page beside the numbers"
     )
-    seed: int = Field(0, ge=0, description="every random number follows from it")
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
+        [0],
+        description="everything that is trained is trained once from each of these; a page shows "
+        "the mean. All random numbers of a run follow from its seed",
+    )
     resolution_divisor: Count = Field(
         4, description="the paper's resolution over the resolution that stands for it here"
     )
@@ -98,8 +102,8 @@ class Config(Section):
     )
     protocol: Annotated[str, Field(pattern=r"^[A-Za-z0-9]*$")] = Field(
         "",
-        description="name of these training settings; it ends the names of the runs, so that runs "
-        "of several protocols stand beside each other",
+        description="name of these training settings; it stands in the names of the runs, so that "
+        "runs of several protocols stand beside each other",
     )
     network: Name = Field(
         "resnet10q", description="the ResNet-50 of this scale: a name of fixres.models.zoo"

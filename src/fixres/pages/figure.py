@@ -14,7 +14,7 @@ import pandas as pd
 
 from fixres import jobs
 from fixres.pages.command import page_parser
-from fixres.pages.numbers import collect, frame, read_metrics
+from fixres.pages.numbers import collect, frame, read, resampled
 
 ADAPTED = " adapted"
 PANELS = {False: "without adaptation", True: "after adaptation"}
@@ -31,7 +31,8 @@ METADATA = {".svg": {"Date": None, "Creator": None}, ".png": {"Software": None}}
 def main(arguments: list[str]) -> None:
     args = page_parser("figure", __doc__).parse_args(arguments)
     config = jobs.read_config(args.config, "figure", args.ancestry_digest)
-    numbers = frame(config, collect(config, read_metrics(config, args.results)))
+    measured = read(config, args.results)
+    numbers = frame(config, collect(config, measured, resampled(config, measured)))
     mpl.rcParams.update(STYLE)
     figure = accuracy_over_resolution(numbers, config)
     for suffix, metadata in METADATA.items():
@@ -42,8 +43,9 @@ def main(arguments: list[str]) -> None:
 def accuracy_over_resolution(numbers: pd.DataFrame, config: dict) -> plt.Figure:
     """Figure 5: top-1 against the test resolution, a line for each train resolution.
 
-    Solid lines are ours, dotted ones the paper's. A ring marks k_test = k_train. Where our
-    resolutions stand for others of the paper, the upper axis shows the paper's.
+    Solid lines are ours, with their 95% intervals as bands; dotted ones the paper's. A ring marks
+    k_test = k_train. Where our resolutions stand for others of the paper, the upper axis shows the
+    paper's.
     """
     adapted = numbers["column"].str.endswith(ADAPTED)
     k_train = numbers["column"].str.removesuffix(ADAPTED).astype(int)
@@ -75,6 +77,8 @@ def _draw_lines(axis: plt.Axes, numbers: pd.DataFrame, colours: dict) -> None:
     for k_train, line in numbers.groupby("k_train"):
         line, colour = line.sort_values("row"), colours[k_train]
         axis.plot(line["row"], line["ours"], "-o", color=colour, ms=3, lw=1.5, label=f"{k_train}")
+        if line["low"].notna().all():
+            axis.fill_between(line["row"], line["low"], line["high"], color=colour, alpha=0.2, lw=0)
         axis.plot(line["row"], line["paper"], ":", color=colour, lw=1, alpha=0.8)
         native = line[line["row"] == k_train]
         axis.plot(native["row"], native["ours"], "o", color=colour, ms=9, mfc="none")

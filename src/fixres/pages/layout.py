@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from fixres.pages import trends
-from fixres.pages.numbers import Number, Place, best, cells, frame, place
+from fixres.pages.numbers import Number, Place, best, cells, place
 
 TURNED = "↕"  # marks a number whose trends differ from the paper's
 
@@ -17,11 +16,19 @@ class Shown(NamedTuple):
     paper: str  # the paper's number beside it, or ""
     title: str  # more about it
     turned: bool = False
+    half: str = ""  # half of the interval of ours, with ±
 
 
-def shower(page: dict, numbers: dict[Place, Number]) -> Callable[[dict | None], Shown]:
-    """A function that says how a cell of this page reads."""
-    reasons, other, decimals = missing(page), turned(page, numbers), page["decimals"]
+def shower(
+    page: dict, numbers: dict[Place, Number], turned: set[Place]
+) -> Callable[[dict | None], Shown]:
+    """A function that says how a cell of this page reads.
+
+    Parameters
+    ----------
+    turned : the places of the cells whose trends are not the paper's (`trends.turned_cells`).
+    """
+    reasons, decimals = missing(page), page["decimals"]
     bold: set[Place] = set()
     if page["bold"]:
         bold = bold.union(*(best(block, numbers, decimals) for block in page["blocks"]))
@@ -39,9 +46,12 @@ def shower(page: dict, numbers: dict[Place, Number]) -> Callable[[dict | None], 
         if number.ours is None:
             footnote = reasons.index(cell["note"]) + 1
             return Shown("missing", f"missing [{footnote}]", paper, cell["note"])
-        ours = amount(number.ours, metric, decimals, number.std)
-        spread = "" if number.std is None else f"± {number.std:.2f}"
-        return Shown("best" if at in bold else "", ours, paper, spread, at in other)
+        ours = amount(number.ours, metric, decimals, number.time_std)
+        half, title = "", ""
+        if number.low is not None:
+            half = f"± {number.half_width:.{decimals}f}"
+            title = f"95% interval {number.low:.{decimals}f} to {number.high:.{decimals}f}"
+        return Shown("best" if at in bold else "", ours, paper, title, at in turned, half)
 
     return shown
 
@@ -77,13 +87,7 @@ def rows(
     ]
 
 
-def turned(page: dict, numbers: dict[Place, Number]) -> set[Place]:
-    """The places of the cells most of whose trends are not the paper's."""
-    places = [place(cell) for cell in cells(page)]
-    return {places[i] for i in trends.turned_cells(frame(page, numbers))}
-
-
-def headline(page: dict, any_turned: bool = False) -> str:
+def headline(page: dict, numbers: dict[Place, Number], any_turned: bool = False) -> str:
     """At which scale the numbers were measured, and how a cell reads."""
     ours, theirs = page["subject"]
     parts = [f"Measured at the {page['scale']} scale ({ours}); the paper: {theirs}."]
@@ -92,10 +96,16 @@ def headline(page: dict, any_turned: bool = False) -> str:
     reading = "Each cell: ours, then the paper's in parentheses"
     bold = "; the best of ours in a column is bold" if page["bold"] else ""
     parts.append(f"{reading}{bold}.")
+    seeds = max((n.seeds for n in numbers.values() if n.low is not None), default=0)
+    if seeds:
+        covers = f"over the validation images and {seeds} seeds"
+        if seeds == 1:
+            covers = "over the validation images (one seed: images only)"
+        parts.append(f"±: half of the 95% interval {covers}.")
     if any_turned:
         parts.append(
-            f"{TURNED}: most of its differences within row and column go another way than the "
-            "paper's."
+            f"{TURNED}: of its differences within row and column that are decided, most go "
+            "another way than the paper's."
         )
     if any(cell["source"] == "reported" for cell in cells(page)):
         parts.append("In italics: what the paper reports, not measured by us.")

@@ -7,18 +7,22 @@ from fixres.pages import layout
 from fixres.pages.numbers import Number, Place
 
 
-def markdown(page: dict, numbers: dict[Place, Number], footnotes: list[str]) -> str:
+def markdown(
+    page: dict, numbers: dict[Place, Number], turned: set[Place], footnotes: list[str]
+) -> str:
     """The page, with one table a block.
 
     Parameters
     ----------
+    turned : the places of the cells whose trends are not the paper's.
     footnotes : what stands below the tables (`layout.notes`).
     """
-    shown = layout.shower(page, numbers)
+    shown = layout.shower(page, numbers, turned)
 
     def text(cell: dict | None) -> str:
         s = shown(cell)
         ours = {"best": f"**{s.ours}**", "reported": f"*{s.ours}*"}.get(s.kind, s.ours)
+        ours += f" {s.half}" if s.half else ""
         mark = f" {layout.TURNED}" if s.turned else ""
         return ours + mark + (f" ({s.paper})" if s.paper else "")
 
@@ -30,8 +34,8 @@ def markdown(page: dict, numbers: dict[Place, Number], footnotes: list[str]) -> 
         rows = layout.rows(block, text, lambda x: plain(layout.label(x)))
         return tabulate(rows, head, tablefmt="pipe", disable_numparse=True, colalign=align)
 
-    any_turned = bool(layout.turned(page, numbers))
-    parts = [f"# {page['title']}", page["caption"], layout.headline(page, any_turned)]
+    above = layout.headline(page, numbers, bool(turned))
+    parts = [f"# {page['title']}", page["caption"], above]
     for block in page["blocks"]:
         parts += [f"**{block['title']}**", table(block)]
     reasons = layout.missing(page)

@@ -1,14 +1,20 @@
 """The numbers of a page: what the runs measured, beside what the paper printed."""
 
+import contextlib
 import copy
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from fixres import jobs
-from fixres.plan import failed, metrics_of
+from fixres.data import hits
+from fixres.data.hits import Hits
+from fixres.pages import intervals
+from fixres.plan import failed, hits_of, metrics_of
 
 # The columns of a tidy CSV: one line a cell.
 COLUMNS = [
@@ -20,7 +26,11 @@ COLUMNS = [
     "metric",
     "paper",
     "ours",
-    "std",
+    "low",
+    "high",
+    "seeds",
+    "fold_std",
+    "time_std",
     "source",
 ]
 Place = tuple[str, str, str, str]  # row and column of a cell, ours and the paper's
@@ -29,10 +39,26 @@ Place = tuple[str, str, str, str]  # row and column of a cell, ours and the pape
 class Number(NamedTuple):
     """What a cell shows. None where there is no such number."""
 
-    ours: float | None
-    std: float | None  # fold standard deviation of ours
+    ours: float | None  # the mean over the seeds
     paper: float | None
-    paper_std: float | None = None
+    low: float | None = None  # the 95% interval of ours (intervals.py)
+    high: float | None = None
+    seeds: int = 0  # runs that ours is a mean of
+    fold_std: float | None = None  # of ours over ten folds, the mean over the seeds (§5)
+    time_std: float | None = None  # of a time over the batches
+    paper_std: float | None = None  # of the paper's time
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the interval."""
+        return None if self.low is None else (self.high - self.low) / 2
+
+
+class Measured(NamedTuple):
+    """What the runs of a page have left."""
+
+    metrics: dict[str, dict]  # run -> its metrics.json
+    hits: dict[str, Hits]  # run -> its hits.npz; a run that measures times has none
 
 
 def cells(page: dict) -> list[dict]:
@@ -52,39 +78,81 @@ def without_failed(page: dict, results: Path) -> dict:
     """
     page = copy.deepcopy(page)
     for cell in cells(page):
-        for run in (cell["run"], cell["plus"]):
+        for run in runs_of(cell):
             log = failed(page["may_have_failed"].get(run, []), results)
             if log:  # even if metrics of a former run are still there
                 note = f"{run} failed; see {log}"
-                cell |= {"run": None, "source": "missing", "note": note}
+                cell |= {"runs": [], "plus": None, "source": "missing", "note": note}
                 break
     return page
 
 
-def read_metrics(page: dict, results: Path) -> dict[str, dict]:
-    """Run -> its metrics.json, for every run that a page shows.
+def runs_of(cell: dict) -> list[str]:
+    """The runs whose results a cell shows, each once."""
+    return list(dict.fromkeys([*cell["runs"], *([cell["plus"]] if cell["plus"] else [])]))
+
+
+def read(page: dict, results: Path) -> Measured:
+    """What the runs of a page have left in `results`.
 
     Raises
     ------
     JobError : a file is missing or damaged. The message names the cell and the file.
     """
-    measured: dict[str, dict] = {}
-    for cell, run in [(c, run) for c in cells(page) for run in (c["run"], c["plus"])]:
-        if run is None or run in measured:
-            continue
-        file = results / metrics_of(run)
-        where = f"{_where(page, cell)}: {file}"
-        try:
-            measured[run] = {"file": str(file), **jobs.read_json(file)}
-        except OSError as error:
-            raise jobs.JobError(f"{where} cannot be read ({error.strerror})") from None
-        except ValueError as error:
-            way_out = "delete it and let Snakemake make it again"
-            raise jobs.JobError(f"{where} is damaged ({error}); {way_out}") from None
+    measured = Measured({}, {})
+    for cell, run in [(c, run) for c in cells(page) for run in runs_of(c)]:
+        if run not in measured.metrics:
+            file = results / metrics_of(run)
+            with _named(page, cell, file):
+                metrics = {"file": str(file), **jobs.read_json(file)}
+            measured.metrics[run] = metrics
+            if not run.startswith("timing/"):
+                file = results / hits_of(run)
+                with _named(page, cell, file):
+                    measured.hits[run] = hits.load(file, metrics.get("hits", ""))
     return measured
 
 
-def collect(page: dict, measured: dict[str, dict]) -> dict[Place, Number]:
+@contextlib.contextmanager
+def _named(page: dict, cell: dict, file: Path) -> Iterator[None]:
+    """Let an error of the block name the cell and the file."""
+    where = f"{_where(page, cell)}: {file}"
+    try:
+        yield
+    except OSError as error:
+        raise jobs.JobError(f"{where} cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        way_out = "delete it and let Snakemake make it again"
+        raise jobs.JobError(f"{where} is damaged ({error}); {way_out}") from None
+
+
+def resampled(page: dict, measured: Measured) -> dict[Place, np.ndarray]:
+    """The bootstrap replicas of every accuracy of a page, per cent (intervals.py).
+
+    Raises
+    ------
+    JobError : the hits of a run lack a resolution. The message names the cell and the file.
+    """
+    by_images: dict[str, dict[Place, np.ndarray]] = {}
+    for cell in cells(page):
+        if cell["runs"] and is_accuracy(cell["metric"]):
+            of_runs = [measured.hits[run] for run in cell["runs"]]
+            name = hits.name(cell["metric"], cell["k_test"])
+            with _damaged(page, cell, measured.metrics):
+                right = np.stack([h.right[name] for h in of_runs])
+            by_images.setdefault(of_runs[0].image_set, {})[place(cell)] = right
+    replicas: dict[Place, np.ndarray] = {}
+    for image_set, right in by_images.items():
+        replicas |= intervals.resample(right, image_set)
+    return replicas
+
+
+def is_accuracy(metric: str) -> bool:
+    """Whether a metric is a share of right images: top1, top5, top1_10crops."""
+    return metric.startswith(hits.KINDS)
+
+
+def collect(page: dict, measured: Measured, replicas: dict[Place, np.ndarray]) -> dict:
     """Place -> Number for every cell of a page.
 
     Raises
@@ -93,30 +161,45 @@ def collect(page: dict, measured: dict[str, dict]) -> dict[Place, Number]:
     """
     numbers = {}
     for cell in cells(page):
-        ours = std = None
-        if cell["run"] is not None:
-            try:
-                ours, std = _measured(cell, measured)
-            except (KeyError, TypeError) as error:
-                file = measured[cell["run"]]["file"]
-                raise jobs.JobError(
-                    f"{_where(page, cell)}: {file} is damaged or lacks {error}; delete it and let "
-                    "Snakemake make it again"
-                ) from None
-        numbers[place(cell)] = Number(ours, std, cell["paper"], cell["paper_std"])
+        number = Number(None, cell["paper"], paper_std=cell["paper_std"])
+        if cell["runs"]:
+            with _damaged(page, cell, measured.metrics):
+                number = number._replace(**_measured(cell, measured.metrics))
+        if place(cell) in replicas:
+            low, high = intervals.interval(replicas[place(cell)])
+            number = number._replace(low=low, high=high)
+        numbers[place(cell)] = number
     return numbers
 
 
-def _measured(cell: dict, measured: dict[str, dict]) -> tuple[float, float | None]:
-    """Our number of a cell, and its deviation."""
-    metrics, metric = measured[cell["run"]], cell["metric"]
+@contextlib.contextmanager
+def _damaged(page: dict, cell: dict, metrics: dict[str, dict]) -> Iterator[None]:
+    """Let a number that is missing in the block be an error that names the cell and the file."""
+    try:
+        yield
+    except (KeyError, TypeError) as error:
+        file = metrics[cell["runs"][0]]["file"]
+        raise jobs.JobError(
+            f"{_where(page, cell)}: {file} is damaged or lacks {error}; delete it and let "
+            "Snakemake make it again"
+        ) from None
+
+
+def _measured(cell: dict, metrics: dict[str, dict]) -> dict[str, float | int]:
+    """Our number of a cell, and what else its runs say of it."""
+    of_runs, metric = [metrics[run] for run in cell["runs"]], cell["metric"]
+    seeds = len(set(cell["runs"]))
     if metric == "parameters":
-        return metrics["parameters"] / 1e6, None
+        return {"ours": of_runs[0]["parameters"] / 1e6, "seeds": seeds}
     if cell["k_test"] is None:  # a time
-        ours = metrics[metric] + (measured[cell["plus"]][metric] if cell["plus"] else 0)
-        return ours, metrics.get(f"{metric}_std")
-    values = metrics["k_test"][str(cell["k_test"])]
-    return values[metric], values[f"{metric}_std"] if metric.startswith("top1") else None
+        more = metrics[cell["plus"]][metric] if cell["plus"] else 0
+        std = {"time_std": of_runs[0][f"{metric}_std"]} if metric.endswith("_ms") else {}
+        return {"ours": of_runs[0][metric] + more, "seeds": seeds, **std}
+    values = [m["k_test"][str(cell["k_test"])] for m in of_runs]
+    std = {}
+    if metric.startswith("top1"):
+        std = {"fold_std": float(np.mean([v[f"{metric}_std"] for v in values]))}
+    return {"ours": float(np.mean([v[metric] for v in values])), "seeds": seeds, **std}
 
 
 def _where(page: dict, cell: dict) -> str:
@@ -139,13 +222,13 @@ def frame(page: dict, numbers: dict[Place, Number]) -> pd.DataFrame:
     for cell in cells(page):
         number = numbers[place(cell)]
         line = {"table": page.get("name", ""), **{c: cell[c] for c in COLUMNS[1:6]}}
-        line |= {"paper": number.paper, "ours": number.ours, "std": number.std}
+        line |= {column: getattr(number, column) for column in COLUMNS[6:-1]}
         lines.append(line | {"source": cell["source"]})
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def tidy(page: dict, numbers: dict[Place, Number]) -> str:
-    """The tidy CSV, for further computation."""
+def csv(table: pd.DataFrame) -> str:
+    """A tidy CSV, for further computation."""
     out = io.StringIO()
-    frame(page, numbers).to_csv(out, index=False, float_format="%.4f", lineterminator="\n")
+    table.to_csv(out, index=False, float_format="%.4f", lineterminator="\n")
     return out.getvalue()

@@ -5,7 +5,6 @@
 """
 
 import html
-from collections.abc import Hashable
 from pathlib import Path
 
 import pandas as pd
@@ -17,74 +16,69 @@ from fixres.pages.command import page_parser
 from fixres.pages.numbers import COLUMNS
 
 SHOWN = 12  # trends that are listed one by one
-HEADS = ["page", "cells", "measured", "reported", "missing", "trends as the paper's"]
-TURNS = ["page", "where", "from → to", "the paper", "ours"]
+HEADS = ["page", "cells", "measured", "reported", "missing", *trends.VERDICTS]
+TURNS = ["page", "where", "from → to", "the paper", "ours", "95% interval"]
 
 
 def main(arguments: list[str]) -> None:
     args = page_parser("summary", __doc__).parse_args(arguments)
     config = jobs.read_config(args.config, "summary", args.ancestry_digest)
-    tables = {name: read(args.results / f"{name}.csv") for name in config["tables"]}
-    counts = [count(name, tables[name]) for name in config["tables"]]
-    differing = [line for name, table in tables.items() for line in turns(name, table)]
-    differing.sort(key=lambda line: -abs(float(line[3])) - abs(float(line[4])))
-    texts = {
-        ".md": markdown(config, counts, differing),
-        ".html": webpage(config, counts, differing),
-    }
+    counts, differing = [], []
+    for name in config["tables"]:
+        table = read(args.results / f"{name}.csv", COLUMNS)
+        found = read(args.results / f"{name}.trends.csv", trends.COLUMNS)
+        counts.append(count(name, table, found))
+        other = found[found["verdict"] == trends.OTHER]
+        differing += [(name, line) for _, line in other.iterrows()]
+    if len(counts) > 1:
+        counts.append(total(counts))
+    differing.sort(key=lambda one: -abs(one[1]["paper"]) - abs(one[1]["ours"]))
+    lines = [turn(*one) for one in differing]
+    texts = {".md": markdown(config, counts, lines), ".html": webpage(config, counts, lines)}
     for suffix, text in texts.items():
         with jobs.atomic(args.out.with_suffix(suffix)) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 
-def read(file: Path) -> pd.DataFrame:
-    """A table's tidy CSV. Raises JobError naming it."""
-    texts = dict.fromkeys(COLUMNS[:6], str)
-    missing = {"ours": "", "std": "", "paper": ""}
+def read(file: Path, columns: list[str]) -> pd.DataFrame:
+    """A CSV that a table has left. Raises JobError naming it."""
+    numbers = ["paper", "ours", "low", "high"]
+    texts = {column: str for column in columns if column not in numbers}
     try:
+        missing = dict.fromkeys(numbers, "")
         table = pd.read_csv(file, dtype=texts, keep_default_na=False, na_values=missing)
     except (OSError, ValueError) as error:
         way_out = "delete it and let Snakemake make it again"
         raise jobs.JobError(f"{file}: cannot be read ({error}); {way_out}") from None
-    if list(table.columns) != COLUMNS:
-        found, expected = ", ".join(table.columns), ", ".join(COLUMNS)
+    if list(table.columns) != columns:
+        found, expected = ", ".join(table.columns), ", ".join(columns)
         raise jobs.JobError(f"{file}: found the columns {found}, expected {expected}; delete it")
     return table
 
 
-def count(name: str, table: pd.DataFrame) -> list[str]:
-    """A line of the overview: cells by source, and how many of the paper's trends ours follow."""
-    sources = table["source"].value_counts()
-    by_source = [str(sources.get(s, 0)) for s in ("measured", "reported", "missing")]
-    compared = trends.pairs(table)
-    followed = sum(not pair.turned for pair in compared)
+def count(name: str, table: pd.DataFrame, found: pd.DataFrame) -> list[str]:
+    """A line of the overview: cells by source, and trends by verdict."""
+    sources, verdicts = table["source"].value_counts(), found["verdict"].value_counts()
+    by_source = [sources.get(source, 0) for source in HEADS[2:5]]
+    by_verdict = [verdicts.get(verdict, 0) for verdict in trends.VERDICTS]
+    return [name, *map(str, [len(table), *by_source, *by_verdict])]
+
+
+def total(counts: list[list[str]]) -> list[str]:
+    """The sums of some lines of the overview."""
+    columns = list(zip(*counts, strict=True))[1:]
+    return ["all pages", *(str(sum(map(int, column))) for column in columns)]
+
+
+def turn(page: str, line: pd.Series) -> list[str]:
+    """A line for a trend that goes the other way."""
     return [
-        name,
-        str(len(table)),
-        *by_source,
-        f"{followed} of {len(compared)}" if compared else "–",
-    ]
-
-
-def turns(name: str, table: pd.DataFrame) -> list[list[str]]:
-    """A line for each trend that differs, the largest differences first."""
-    found = sorted(
-        (p for p in trends.pairs(table) if p.turned), key=lambda p: -abs(p.ours) - abs(p.paper)
-    )
-    across = {"row": "paper_column", "column": "paper_row"}
-
-    def name_of(pair: trends.Pair, cell: Hashable) -> str:
-        return table.loc[cell, across[pair.line.split()[0]]]
-
-    return [
-        [
-            name,
-            p.line,
-            f"{name_of(p, p.a)} → {name_of(p, p.b)}",
-            f"{p.paper:+.1f}",
-            f"{p.ours:+.1f}",
-        ]
-        for p in found
+        page,
+        line["line"],
+        f"{line['from']} → {line['to']}",
+        f"{line['paper']:+.1f}",
+        f"{line['ours']:+.1f}",
+        f"{line['low']:+.1f} to {line['high']:+.1f}",
     ]
 
 
@@ -93,11 +87,12 @@ def texts(config: dict, differing: list[list[str]]) -> tuple[str, str]:
     above = (
         f"Every table of the paper at the {config['scale']} scale. A trend is the order of two "
         "numbers in one row or column that the paper tells apart by "
-        f"{trends.LEAST} points or more; ours is another where it goes the other way by more than "
-        f"{trends.SIGMAS:.0f} fold standard deviations."
+        f"{trends.LEAST} points or more. The 95% interval of our difference, over images and "
+        "seeds, decides whether ours goes the same way or the other way; an interval that holds 0 "
+        "leaves it undecided. Of many trends that are decided at 95%, a few are decided wrongly."
     )
     n = min(SHOWN, len(differing))
-    return above, f"The {n} largest of {len(differing)} trends that differ"
+    return above, f"The {n} largest of {len(differing)} trends that go the other way"
 
 
 def markdown(config: dict, counts: list[list[str]], differing: list[list[str]]) -> str:
@@ -108,7 +103,10 @@ def markdown(config: dict, counts: list[list[str]], differing: list[list[str]]) 
         return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=align)
 
     above, title = texts(config, differing)
-    linked = [[f"[{name}]({name}.md)", *rest] for name, *rest in counts]
+    linked = [
+        [f"[{name}]({name}.md)" if name in config["tables"] else name, *rest]
+        for name, *rest in counts
+    ]
     parts = ["# Summary", above, table(linked, HEADS, 1)]
     if differing:
         parts += [f"**{title}**", table(differing[:SHOWN], TURNS, 3)]

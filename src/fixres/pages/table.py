@@ -3,15 +3,16 @@
     python -m fixres table --config results/pages/table5/config.json --results results \\
         --out results/table5.md
 
-A cell names a run, a test resolution and a metric, so no table knows how a network is trained. The
-same input gives the same bytes.
+A cell names its runs, a test resolution and a metric, so no table knows how a network is trained.
+Beside the page lies <page>.trends.csv: how each difference of the paper's came out here. The same
+input gives the same bytes.
 """
 
 from fixres import jobs
-from fixres.pages import layout
+from fixres.pages import layout, trends
 from fixres.pages.command import page_parser
 from fixres.pages.markdown import markdown
-from fixres.pages.numbers import collect, read_metrics, tidy, without_failed
+from fixres.pages.numbers import collect, csv, frame, read, resampled, without_failed
 from fixres.pages.web import webpage
 
 
@@ -19,13 +20,17 @@ def main(arguments: list[str]) -> None:
     args = page_parser("table", __doc__).parse_args(arguments)
     config = jobs.read_config(args.config, "table", args.ancestry_digest)
     page = without_failed(config, args.results)
-    measured = read_metrics(page, args.results)
-    numbers = collect(page, measured)
-    footnotes = layout.notes(page, measured)
+    measured = read(page, args.results)
+    replicas = resampled(page, measured)
+    numbers = collect(page, measured, replicas)
+    found = trends.pairs(page, numbers, replicas)
+    turned = trends.turned_cells(found)
+    footnotes = layout.notes(page, measured.metrics)
     texts = {
-        ".md": markdown(page, numbers, footnotes),
-        ".csv": tidy(page, numbers),
-        ".html": webpage(page, numbers, footnotes),
+        ".md": markdown(page, numbers, turned, footnotes),
+        ".csv": csv(frame(page, numbers)),
+        ".html": webpage(page, numbers, turned, footnotes),
+        ".trends.csv": csv(trends.frame(found)),
     }
     for suffix, text in texts.items():
         with jobs.atomic(args.out.with_suffix(suffix)) as temporary:

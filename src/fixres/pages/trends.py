@@ -1,60 +1,85 @@
 """Where our numbers go another way than the paper's.
 
 A trend is the order of two numbers in one row or one column of a table, if the paper tells them
-apart by half a point or more. Our trend differs where ours go the other way by more than three fold
-standard deviations.
+apart by half a point or more. The 95% interval of our difference decides it (intervals.py): ours
+goes the same way as the paper's, or the other way. An interval that holds 0 decides nothing.
 """
 
 import itertools
-import math
 from collections import Counter
-from collections.abc import Hashable
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
+from fixres.pages import intervals
+from fixres.pages.numbers import Number, Place, cells, place
+
 LEAST = 0.5  # points: a difference of the paper's that counts; its fold deviation is 0.03
-SIGMAS = 3.0
+SAME, OTHER, UNDECIDED = VERDICTS = ("same way", "other way", "undecided")
+COLUMNS = ["line", "metric", "from", "to", "paper", "ours", "low", "high", "verdict"]
 
 
 class Pair(NamedTuple):
     """Two cells of one row or column that the paper tells apart."""
 
-    line: str  # "row 128" or "column 224"
-    a: Hashable  # the cells' index in the frame
-    b: Hashable
+    line: str  # "row 128" or "column 224", in the paper's names
+    metric: str
+    a: Place
+    b: Place
     paper: float  # b - a, points
     ours: float
-    turned: bool  # ours go the other way
+    low: float  # the 95% interval of ours
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """Whether ours goes the paper's way, the other way, or neither for sure."""
+        if self.low <= 0 <= self.high:
+            return UNDECIDED
+        return SAME if self.low * self.paper > 0 else OTHER
 
 
-def pairs(cells: pd.DataFrame) -> list[Pair]:
-    """Every trend of a table's tidy frame (`numbers.frame`, or its CSV)."""
-    is_accuracy = cells["metric"].isin(["top1", "top5"]) & (cells["source"] == "measured")
-    accuracy = cells[is_accuracy].dropna(subset=["paper", "ours"])
+def pairs(
+    page: dict, numbers: dict[Place, Number], replicas: dict[Place, np.ndarray]
+) -> list[Pair]:
+    """Every trend of a page, row by row, then column by column.
+
+    Parameters
+    ----------
+    replicas : of every accuracy that was measured (`numbers.resampled`).
+    """
+    compared = [c for c in cells(page) if c["metric"] in ("top1", "top5") and place(c) in replicas]
+    compared = [c for c in compared if c["paper"] is not None]
     found = []
-    for along in ("paper_row", "paper_column"):
-        for (line, _), group in accuracy.groupby([along, "metric"], sort=False):
-            for (i, a), (j, b) in itertools.combinations(group.iterrows(), 2):
-                paper, ours = b["paper"] - a["paper"], b["ours"] - a["ours"]
-                if abs(paper) < LEAST:
-                    continue
-                turned = ours * paper < 0 and abs(ours) > _noise(a["std"], b["std"])
-                name = f"{along.removeprefix('paper_')} {line}"
-                found.append(Pair(name, i, j, paper, ours, turned))
+    for along in ("row", "column"):
+        lines: dict[tuple[str, str], list[Place]] = {}
+        for cell in compared:
+            lines.setdefault((cell[f"paper_{along}"], cell["metric"]), []).append(place(cell))
+        for (line, metric), places in lines.items():
+            for a, b in itertools.combinations(places, 2):
+                paper = numbers[b].paper - numbers[a].paper
+                if abs(paper) >= LEAST:
+                    ours = numbers[b].ours - numbers[a].ours
+                    between = intervals.interval(replicas[b] - replicas[a])
+                    found.append(Pair(f"{along} {line}", metric, a, b, paper, ours, *between))
     return found
 
 
-def _noise(*stds: float) -> float:
-    """The difference that two numbers may have by chance, points."""
-    return SIGMAS * math.hypot(*(0 if math.isnan(std) else std for std in stds))
-
-
-def turned_cells(cells: pd.DataFrame) -> set[Hashable]:
-    """The cells most of whose trends differ: more than half of the pairs that they are in."""
-    compared, turned = Counter(), Counter()
-    for pair in pairs(cells):
+def turned_cells(found: list[Pair]) -> set[Place]:
+    """The cells of whose decided trends more go the other way than the paper's way."""
+    balance: Counter[Place] = Counter()
+    for pair in found:
         for cell in (pair.a, pair.b):
-            compared[cell] += 1
-            turned[cell] += pair.turned
-    return {cell for cell, n in compared.items() if 2 * turned[cell] > n}
+            balance[cell] += (pair.verdict == OTHER) - (pair.verdict == SAME)
+    return {cell for cell, surplus in balance.items() if surplus > 0}
+
+
+def frame(found: list[Pair]) -> pd.DataFrame:
+    """One line a trend; columns: `COLUMNS`. Cells have the paper's names."""
+    lines = []
+    for p in found:
+        across = 3 if p.line.startswith("row") else 2  # the paper's column, or its row
+        names = [p.line, p.metric, p.a[across], p.b[across]]
+        lines.append([*names, p.paper, p.ours, p.low, p.high, p.verdict])
+    return pd.DataFrame(lines, columns=COLUMNS)

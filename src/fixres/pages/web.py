@@ -13,19 +13,22 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 caption { text-align: left; font-weight: 600; padding-bottom: .4rem }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #dde3ea; white-space: nowrap }
 th.name, th.name ~ th.label { text-align: left } th.label { font-weight: 400 }
-thead th { border-bottom: 2px solid #1d2733 } .paper { color: #6b7885; font-size: .85em; font-weight: 400 } .best { font-weight: 700 }
+thead th { border-bottom: 2px solid #1d2733 } .paper, .half { color: #6b7885; font-size: .85em; font-weight: 400 } .best { font-weight: 700 }
 .reported { font-style: italic } .missing, .turned { color: #8a5a00 } ol, ul { color: #3c4957; font-size: .9em; padding-left: 1.2rem }
 """  # noqa: E501 (its bytes are part of every page)
 
 
-def webpage(page: dict, numbers: dict[Place, Number], footnotes: list[str]) -> str:
+def webpage(
+    page: dict, numbers: dict[Place, Number], turned: set[Place], footnotes: list[str]
+) -> str:
     """The page, with one table a block.
 
     Parameters
     ----------
+    turned : the places of the cells whose trends are not the paper's.
     footnotes : what stands below the tables (`layout.notes`).
     """
-    shown = layout.shower(page, numbers)
+    shown = layout.shower(page, numbers, turned)
 
     def text(cell: dict | None) -> str:
         s = shown(cell)
@@ -33,12 +36,13 @@ def webpage(page: dict, numbers: dict[Place, Number], footnotes: list[str]) -> s
         title = f' title="{html.escape(s.title)}"' if s.title else ""
         mark = f' <span class="turned">{layout.TURNED}</span>' if s.turned else ""
         paper = f' <span class="paper">({s.paper})</span>' if s.paper else ""
-        return f"<td{kind}{title}>{s.ours}{mark}{paper}</td>"
+        half = f' <span class="half">{s.half}</span>' if s.half else ""
+        return f"<td{kind}{title}>{s.ours}{half}{mark}{paper}</td>"
 
     tables = "\n".join(_table(block, layout.rows(block, text, _label)) for block in page["blocks"])
     reasons = [f"Missing: {reason}" for reason in layout.missing(page)]
     below = _list("ol", reasons) + _list("ul", footnotes)
-    above = [page["caption"], layout.headline(page, bool(layout.turned(page, numbers)))]
+    above = [page["caption"], layout.headline(page, numbers, bool(turned))]
     return document(page["title"], above, tables + "\n", below)
 
 

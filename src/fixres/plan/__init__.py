@@ -10,7 +10,7 @@ from fixres.plan.grid import (
     resolutions,
     ticks,
 )
-from fixres.plan.outputs import failed, manifest_of, metrics_of, parent_of, parent_weights
+from fixres.plan.outputs import failed, hits_of, manifest_of, metrics_of, parent_of, parent_weights
 from fixres.plan.pages import Block, Cell, Figure, Label, Page, Row
 from fixres.plan.plan import Plan
 from fixres.plan.registry import VERSIONS, Missing
@@ -33,6 +33,7 @@ __all__ = [
     "Time",
     "failed",
     "grid",
+    "hits_of",
     "line",
     "manifest_of",
     "metrics_of",

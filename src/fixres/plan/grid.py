@@ -79,7 +79,7 @@ def grid(
     columns: list[Line],
     cell: Callable[[Any, Any], Accuracy | Time | Reported | None],
 ) -> Block:
-    """Build a block of a page. Asking for a cell adds its runs to the plan.
+    """Build a block of a page. Asking for a cell adds its runs to the plan, one for each seed.
 
     Parameters
     ----------
@@ -104,19 +104,21 @@ def _cell(plan: Plan, page: str, row: Line, column: Line, cell: Callable) -> Cel
         *place,
         metric,
         paper,
-        None,
+        [],
         None,
         paper_std=printed.get((*place, "ms_std")) if is_time else None,
     )
     try:
-        asked = cell(row.value, column.value)
+        at_seeds = plan.at_every_seed(lambda: cell(row.value, column.value))
+        asked = at_seeds[0]
         if asked is None:
             return None
         if isinstance(asked, Reported):
             return empty._replace(source="reported")
-        if isinstance(asked, Time):
-            return empty._replace(run=asked.run, plus=asked.plus)
+        if isinstance(asked, Time):  # it follows from no seed
+            return empty._replace(runs=[asked.run], plus=asked.plus)
         evaluate = plan.evaluate_on_ten_crops if metric.endswith("_10crops") else plan.evaluate
-        return empty._replace(run=evaluate(asked.run, asked.k_test), k_test=asked.k_test)
+        runs = [evaluate(one.run, one.k_test) for one in at_seeds]
+        return empty._replace(runs=runs, k_test=asked.k_test)
     except Missing as missing:
         return empty._replace(source="missing", note=str(missing))

@@ -40,6 +40,11 @@ def metrics_of(run: str) -> str:
     return f"{run}/metrics.json" if run.startswith("timing/") else f"{run}/evaluation/metrics.json"
 
 
+def hits_of(run: str) -> str:
+    """The file that says which images a run was right about, below results/."""
+    return f"{run}/evaluation/hits.npz"
+
+
 def manifest_of(run: str) -> str:
     """The manifest of the images that a run sees. The second part of the id names the dataset."""
     return f"results/data/{run.split('/')[1]}/manifest.npz"

@@ -16,11 +16,13 @@ class Cell(NamedTuple):
     # top1, top5, top1_10crops (per cent), parameters (millions), forward_ms, backward_ms, hours
     metric: str
     paper: float | None  # what the paper printed here; None: it printed nothing
-    run: str | None  # the run that is measured; None: `note` says why there is none
+    # The runs that are measured, one a seed. A run that has no seed, such as published weights,
+    # stands there once for each. Empty: `note` says why there is none.
+    runs: list[str]
     k_test: int | None  # the test resolution that it is measured at, pixels
     source: str = "measured"  # or reported (the paper quotes it), or missing
     note: str = ""
-    plus: str | None = None  # another run, whose number is added
+    plus: str | None = None  # a run whose number is added
     paper_std: float | None = None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from fixres.config import Config, ConfigError
 from fixres.jobs import canonical, digest
 from fixres.plan.checks import expanded
-from fixres.plan.outputs import failed, metrics_of, parent_of
+from fixres.plan.outputs import failed, hits_of, metrics_of, parent_of
 from fixres.plan.pages import Block, Page
 from fixres.plan.runs import Runs
 
@@ -88,7 +88,7 @@ class Plan(Runs):
 
     def _jobs_by_run(self, page: Page) -> dict[str, list[list[str]]]:
         """Run -> [job, stage] of every job that its numbers need."""
-        runs = dict.fromkeys(run for cell in page.cells() for run in (cell.run, cell.plus) if run)
+        runs = dict.fromkeys(r for cell in page.cells() for r in (*cell.runs, cell.plus) if r)
         return {
             run: [[job, self.jobs[job]["stage"]] for job in sorted(self._needed(run))]
             for run in runs
@@ -164,8 +164,8 @@ class Plan(Runs):
 
     # --- what the rules ask ----------------------------------------------------------------------
 
-    def metrics(self, page: str) -> list[str]:
-        """The files whose numbers a table or figure shows.
+    def measurements(self, page: str) -> list[str]:
+        """The files whose numbers a table or figure shows, and those with the hits behind them.
 
         With pages.allow_failed, the files of runs that failed are left out.
 
@@ -187,7 +187,8 @@ class Plan(Runs):
             )
         jobs = self.resolved(f"pages/{page}").get("may_have_failed", {})
         runs = [run for run in runs if not failed(jobs.get(run, []), Path("results"))]
-        return [f"results/{metrics_of(run)}" for run in runs]
+        files = [hits_of(run) for run in runs if not run.startswith("timing/")]
+        return [f"results/{file}" for file in [*map(metrics_of, runs), *files]]
 
     def caption(self, name: str) -> str:
         """The caption of a table or figure."""
@@ -226,7 +227,7 @@ class Plan(Runs):
     def _runs_on(self, page: str) -> list[str]:
         """The runs that a page shows, in order of appearance."""
         cells = self._cells_on(page)
-        return list(dict.fromkeys(run for c in cells for run in (c["run"], c["plus"]) if run))
+        return list(dict.fromkeys(run for c in cells for run in (*c["runs"], c["plus"]) if run))
 
     def _cells_on(self, page: str) -> list[dict]:
         blocks = self.resolved(f"pages/{page}")["blocks"]

@@ -1,7 +1,9 @@
 """The jobs of a plan: id -> resolved configuration, and what names and sizes mean at its scale."""
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from fixres.config import Config, ConfigError
 from fixres.models.zoo import ZOO
@@ -18,12 +20,14 @@ VERSIONS = {
     "match": 1,
     "finetune": 2,
     "time": 1,
-    "evaluate": 2,
-    "table": 2,
-    "figure": 2,
-    "summary": 1,
+    "evaluate": 3,
+    "table": 3,
+    "figure": 3,
+    "summary": 2,
     "cost": 1,
 }
+
+Asked = TypeVar("Asked")
 
 
 class Missing(Exception):  # noqa: N818 (it is no error: a page shows the cell as missing)
@@ -36,12 +40,14 @@ class Jobs:
     Attributes
     ----------
     jobs : id -> resolved configuration.
+    seed : of the jobs that are asked for. `at_every_seed` sets it.
     absent : datasets that were asked for, and whose folder is not there.
     """
 
     def __init__(self, config: Config):
         check(config)
         self.config = config
+        self.seed = config.seeds[0]
         self.jobs: dict[str, dict] = {}
         self.absent: set[str] = set()
 
@@ -98,9 +104,29 @@ class Jobs:
         """A resolution of the paper as labels: this scale's, and the paper's."""
         return str(self.scaled(resolution)), str(resolution)
 
+    def at_every_seed(self, ask: Callable[[], Asked]) -> list[Asked]:
+        """What `ask` returns at each seed of the configuration, in their order."""
+        answers = []
+        for seed in self.config.seeds:
+            self.seed = seed
+            answers.append(ask())
+        self.seed = self.config.seeds[0]
+        return answers
+
     @property
     def _protocol(self) -> str:
         return f"-{self.config.protocol}" if self.config.protocol else ""
+
+    def _seed_name(self, made_of: str | None = None) -> str:
+        """What ends the id of a job that has a seed: `-s1` for seed 1, nothing for seed 0.
+
+        Parameters
+        ----------
+        made_of : the run that is adapted. Its folder holds the job's, so a seed that stands in its
+            name does not stand in the job's.
+        """
+        known = made_of is not None and "seed" in self.jobs[made_of]
+        return f"-s{self.seed}" if self.seed and not known else ""
 
     # --- what the rules ask ----------------------------------------------------------------------
 

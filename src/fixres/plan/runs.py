@@ -14,7 +14,8 @@ that shapes its result, and of nothing that is hardware. The dict becomes result
 | <run>/evaluation | measures its accuracy at every k_test that a page asks for |
 
 After -k<k_train> stands what is special: `-fixedcrop` (Appendix D), `-cutmix`, and
-`-from-<dataset>`: it starts from weights that were trained there.
+`-from-<dataset>`: it starts from weights that were trained there. Last stands the seed, unless it
+is 0: runs/pinhole/resnet10q-k56-s1. What is made of that run has the same seed, and lies below it.
 """
 
 from fixres.config import BaseTraining, Config, FineTuning, laid_over
@@ -138,8 +139,8 @@ class Runs(Jobs):
         """
         return self._add(
             "match",
-            f"{run}/match-k{k_test}-{model}",
-            seed=self.config.seed,
+            f"{run}/match-k{k_test}-{model}{self._seed_name(run)}",
+            seed=self.seed,
             network=self.jobs[run]["network"],
             k_train=self.jobs[run]["k_train"],
             k_test=k_test,
@@ -162,8 +163,8 @@ class Runs(Jobs):
         on = name.replace(" ", "").lower()
         return self._add(
             "finetune",
-            f"{run}/ft-k{k_test}-{what}-{on}{self._protocol}",
-            seed=self.config.seed,
+            f"{run}/ft-k{k_test}-{what}-{on}{self._protocol}{self._seed_name(run)}",
+            seed=self.seed,
             network=self.jobs[run]["network"],
             k_test=k_test,
             layers=LAYERS[layers],
@@ -303,8 +304,8 @@ class Runs(Jobs):
             special += f"-from-{init.split('/')[1]}"
         return self._add(
             "train",
-            f"runs/{dataset}/{network}-k{k_train}{special}{self._protocol}",
-            seed=self.config.seed,
+            f"runs/{dataset}/{network}-k{k_train}{special}{self._protocol}{self._seed_name()}",
+            seed=self.seed,
             network=network,
             k_train=k_train,
             recipe=recipe,

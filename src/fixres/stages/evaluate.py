@@ -5,6 +5,8 @@
         --weights results/runs/pinhole/resnet10q-k56/weights.safetensors \\
         --out results/runs/pinhole/resnet10q-k56/evaluation/metrics.json
 
+hits.npz beside the result says which images were classified correctly (data/hits.py).
+
 Each validation image is decoded once for all k_test.
 
 The predictions for every image are kept in predictions/k<k_test>.npz beside the result. Those of
@@ -23,7 +25,7 @@ import numpy as np
 import torch
 
 from fixres import jobs
-from fixres.data import manifest, regions, requests, sampling
+from fixres.data import hits, manifest, regions, requests, sampling
 from fixres.jobs import processes
 from fixres.jobs.device import open_device
 from fixres.jobs.ranks import Ranks
@@ -73,15 +75,19 @@ def evaluate(args: argparse.Namespace, ranks: Ranks) -> None:
     # One process writes.
     if not ranks.first:
         return
-    labels = data.label[rows]
+    labels, paths = data.label[rows], data.path[rows]
     for view, top in fresh.items():
         file = folder / f"{view.name}.npz"
-        save_predictions(file, key=keys[view], path=data.path[rows], label=labels, top=top)
+        save_predictions(file, key=keys[view], path=paths, label=labels, top=top)
+    predicted = {(view.k, view.suffix): (known | fresh)[view] for view in keys}
+    right = hits.of_predictions(paths, labels, predicted)
+    hits.save(args.out.parent / "hits.npz", right)
     result = {
         "run": config["run"],
         "images": len(rows),
         "folds": config["folds"],
         "k_test": metrics(list(keys), known | fresh, labels, config["folds"]),
+        "hits": right.digest,
         "parameters": sum(p.numel() for p in network.parameters()),
         "notes": list(getattr(data, "notes", ())),
     }
@@ -235,13 +241,13 @@ def accuracy(top: np.ndarray, labels: np.ndarray, folds: int) -> dict[str, float
     top : (n, t) predicted classes, best first.
     labels : (n,) true classes.
     """
-    hits = top == labels[:, None]
+    right = top == labels[:, None]
     order, _ = sampling.order(0, 0, len(labels), len(labels))
     fold = np.empty(len(labels), np.int64)
     fold[order] = np.arange(len(labels)) % folds
-    without = [hits[fold != i, 0].mean() for i in range(folds)]
+    without = [right[fold != i, 0].mean() for i in range(folds)]
     return {
-        "top1": 100 * float(hits[:, 0].mean()),
-        "top5": 100 * float(hits.any(axis=1).mean()),
+        "top1": 100 * float(right[:, 0].mean()),
+        "top5": 100 * float(right.any(axis=1).mean()),
         "top1_std": 100 * float(np.std(without)),
     }

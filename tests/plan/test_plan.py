@@ -124,3 +124,23 @@ def test_settings_of_another_network_are_not_for_the_main_one():
     transfers = [job for job in before if "-twin/" in job and "/ft-" in job]
     assert transfers
     assert all(jobs[job] == before[job] for jobs in plans for job in transfers)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ({"batch_size": 128}, "spread"),
+        ({"batch_size": 128, "repeats": "together"}, "together"),
+        # Nothing to spread: the run is the one that it was before there was a choice.
+        ({"batch_size": 128, "repeated_augmentation": 1}, None),
+        ({"batch_size": 128, "repeated_augmentation": 1, "repeats": "together"}, None),
+        ({"batch_size": 64}, None),
+        ({"batch_size": 128, "micro_batch": 256}, None),
+    ],
+)
+def test_where_copies_go_is_said_only_where_it_matters(recipe, expected):
+    plan = paper.plan_of(parse({"base_training": recipe}), [])
+    assert plan.train(56) == "runs/pinhole/resnet10q-k56"
+    assert plan.resolved("runs/pinhole/resnet10q-k56")["recipe"].get("repeats") == expected
+    timed = plan.resolved(plan.time(56, None, 64))
+    assert "repeats" not in timed["recipe"]

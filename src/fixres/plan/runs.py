@@ -193,7 +193,7 @@ class Runs(Jobs):
         c = self.config
         training, _ = self._base_training()
         settings = self.fine_tuning() if layers else training
-        recipe = settings.model_dump(exclude={"augmentation"})
+        recipe = settings.model_dump(exclude={"augmentation", "repeats"})
         augmentation = {"name": "test DA"}
         if not layers:
             augmentation = {"name": "train DA", **training.augmentation.model_dump()}
@@ -295,6 +295,8 @@ class Runs(Jobs):
         recipe = settings.model_dump()
         lr_per_256, augmentation = recipe.pop("lr_per_256"), recipe.pop("augmentation")
         recipe["lr"] = lr_per_256 * recipe["batch_size"] / 256
+        if recipe["repeated_augmentation"] == 1 or recipe["batch_size"] <= recipe["micro_batch"]:
+            del recipe["repeats"]  # it shapes nothing
         special = "-cutmix" if recipe["cutmix"] else ""
         if crop != "train DA":
             augmentation = {"jitter": augmentation["jitter"]}

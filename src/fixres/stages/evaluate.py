@@ -7,8 +7,9 @@
 
 Each validation image is decoded once for all k_test.
 
-The predictions for every image are kept in predictions/k<k_test>.npz beside the result. Those of
-ten crops an image are in k<k_test>_10crops.npz. A file that belongs to exactly these weights and
+The predictions for every image are kept in predictions/k<k_test>.npz beside the result (with the
+released test transform in predictions_released/). Those of ten crops an image are in
+k<k_test>_10crops.npz. A file that belongs to exactly these weights and
 images is not computed again. So a table that gets one more resolution costs only that one.
 """
 
@@ -53,7 +54,8 @@ def evaluate(args: argparse.Namespace, ranks: Ranks) -> None:
     model = device.prepare(network)
 
     # What is known already.
-    folder = args.out.parent / "predictions"
+    own = {"paper": "predictions", "released": "predictions_released"}  # of the test transform
+    folder = args.out.parent / own[config["test_resize"]]
     keys = prediction_keys(config, data, args.weights)
     known = ranks.broadcast(lambda: known_predictions(folder, keys))
     if known:

@@ -18,7 +18,7 @@ VERSIONS = {
     "match": 1,
     "finetune": 2,
     "time": 1,
-    "evaluate": 2,
+    "evaluate": 3,
     "table": 2,
     "figure": 2,
     "summary": 1,

@@ -5,7 +5,8 @@
         --weights results/runs/pinhole/resnet10q-k56/weights.safetensors \\
         --out results/runs/pinhole/resnet10q-k56/evaluation/metrics.json
 
-Each validation image is decoded once for all k_test.
+Each validation image is decoded once for all k_test. The classifier computes in float32, whatever
+the precision of the job: logits in bf16 tie.
 
 The predictions for every image are kept in predictions/k<k_test>.npz beside the result (with the
 released test transform in predictions_released/). Those of ten crops an image are in
@@ -29,6 +30,7 @@ from fixres.jobs import processes
 from fixres.jobs.device import open_device
 from fixres.jobs.ranks import Ranks
 from fixres.models import matching, zoo
+from fixres.models.float32 import compute_in_float32
 
 TOP = 5  # predicted classes that are kept for each image
 
@@ -51,6 +53,7 @@ def evaluate(args: argparse.Namespace, ranks: Ranks) -> None:
     entry = zoo.ZOO[config["network"]]
     network = matching.load(config["network"], len(data.classes), 0, args.weights)
     network.to(device.device).eval()
+    compute_in_float32(network, entry.classifier)
     model = device.prepare(network)
 
     # What is known already.

@@ -51,6 +51,45 @@ def test_the_released_transform_scales_the_height_and_pads_as_torchvision_does(h
     assert np.allclose([y0 * size / height, y1 * size / height], [y, y + k], atol=1e-6)
 
 
+@given(height=sides, width=sides, k=st.integers(1, 300), seed=st.integers(0, 2**32))
+@settings(max_examples=200, deadline=None)
+def test_the_released_transform_of_test_da2_is_that_of_test_da_moved_sideways(
+    height, width, k, seed
+):
+    """As high and as wide as the RoC of test DA, in the same place of the crop after the flip."""
+    image, h, w = np.array([0]), np.array([height]), np.array([width])
+    da, da2 = (
+        regions.views(regions.Augmentation(name, test_resize="released"), k, image, h, w, seed)
+        for name in ("test DA", "test DA2")
+    )
+    [[x0, y0, x1, y1]], [[left, top, right, bottom]] = da.box, da2.box
+    assert (top, bottom) == (y0, y1)
+    assert math.isclose(right - left, x1 - x0, abs_tol=1e-6)
+    assert -1e-6 <= left <= right <= width + 1e-6
+    picture = np.zeros(k, bool)
+    for views in (da, da2):
+        [[begin, _, end, _]], row = views.into, np.zeros(k, bool)
+        row[begin:end] = True
+        picture = row if views is da else picture
+        assert np.array_equal(row[::-1] if views.flip[0] else row, picture)
+
+
+def test_a_portrait_has_another_roc_under_the_released_transform():
+    """100×200 pixels at 56: the paper keeps the full width; the release scales 200 to 64."""
+    image, h, w = np.array([0]), np.array([200]), np.array([100])
+    for name in ("test DA", "test DA2"):
+        paper, released = (
+            regions.views(regions.Augmentation(name, test_resize=resize), 56, image, h, w)
+            for resize in ("paper", "released")
+        )
+        assert paper.into is None
+        [[x0, y0, x1, y1]] = paper.box
+        assert (x1 - x0, y1 - y0) == (100 * 56 / 64, 200 * 56 / 128)
+        [[x0, y0, x1, y1]] = released.box
+        assert (x0, x1, y1 - y0) == (0, 100, 200 * 56 / 64)
+        assert released.into[0, 2] - released.into[0, 0] == 32
+
+
 @given(height=sides, width=sides, seed=st.integers(0, 2**32))
 @settings(max_examples=300, deadline=None)
 def test_a_random_roc_lies_in_the_image_and_keeps_its_area_and_aspect(height, width, seed):

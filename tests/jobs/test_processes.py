@@ -24,7 +24,8 @@ from fixres.jobs.ranks import Ranks
 from shared import ENVIRONMENT, alive, children, fixres, machine_options
 
 SMALL = {"micro_batch": 3}  # four micro-batches of three images
-TRAINING = TRAIN | {"recipe": TRAIN["recipe"] | SMALL | {"cutmix": 0.5, "epochs": 6}}
+OWN = {"cutmix": 0.5, "epochs": 6, "repeats": "spread"}
+TRAINING = TRAIN | {"recipe": TRAIN["recipe"] | SMALL | OWN}
 FINETUNING = FINETUNE | {"recipe": FINETUNE["recipe"] | SMALL}
 
 

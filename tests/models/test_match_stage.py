@@ -119,6 +119,15 @@ def test_the_statistics_are_those_of_a_plain_loop(bench):
         np.testing.assert_allclose(found["sigma"], before.std((0, 2, 3)), atol=0.01)
 
 
+def test_the_test_transform_is_the_one_that_the_run_names(bench):
+    """The released transform cuts portraits otherwise, so the activations are others."""
+    paper, _ = matched(bench, "gaussian")
+    said, _ = matched(bench, "gaussian", test_resize="paper")
+    released, _ = matched(bench, "gaussian", test_resize="released")
+    assert said == paper
+    assert released["parameters"] != paper["parameters"]
+
+
 def test_two_processes_fit_the_bits_of_one(bench):
     _, one = matched(bench, "gaussian")
     _, two = matched(bench, "gaussian", "--processes", 2, "--threads", 2)

@@ -177,3 +177,87 @@ def test_a_cell_has_a_run_for_each_seed(tmp_path):
 def test_seeds_that_cannot_be(wrong, message):
     with pytest.raises(ConfigError, match=message):
         parse(wrong)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ({"batch_size": 128}, "spread"),
+        ({"batch_size": 128, "repeats": "together"}, "together"),
+        # Nothing to spread: the run is the one that it was before there was a choice.
+        ({"batch_size": 128, "repeated_augmentation": 1}, None),
+        ({"batch_size": 128, "repeated_augmentation": 1, "repeats": "together"}, None),
+        ({"batch_size": 64}, None),
+        ({"batch_size": 128, "micro_batch": 256}, None),
+    ],
+)
+def test_where_copies_go_is_said_only_where_it_matters(recipe, expected):
+    plan = paper.plan_of(parse({"base_training": recipe}), [])
+    assert plan.train(56) == "runs/pinhole/resnet10q-k56"
+    assert plan.resolved("runs/pinhole/resnet10q-k56")["recipe"].get("repeats") == expected
+    timed = plan.resolved(plan.time(56, None, 64))
+    assert "repeats" not in timed["recipe"]
+
+
+def with_test_resize(resize: str, **more: dict):
+    config = load(ROOT / "config.yaml").model_dump()
+    return paper.plan_of(parse(merge(config, {"evaluation": {"test_resize": resize}, **more})))
+
+
+def test_the_papers_test_transform_changes_no_job():
+    plan = with_test_resize("paper").jobs
+    assert plan == paper.plan_of(load(ROOT / "config.yaml")).jobs
+    jobs = {job: content for job, content in plan.items() if not job.startswith("pages/")}
+    with_key = {job for job, content in jobs.items() if "test_resize" in str(content)}
+    assert with_key == {job for job, content in jobs.items() if content["stage"] == "evaluate"}
+    assert not any("released" in job for job in jobs)
+
+
+def test_the_released_test_transform_holds_for_all_that_is_cut_as_at_test_time():
+    """Evaluated, matched and fine-tuned with one transform. No run shares a path with the paper's.
+
+    Trainings, and fine-tunings on train DA, are the same runs.
+    """
+    before, plan = (with_test_resize(resize) for resize in ("paper", "released"))
+    of_stage: dict[str, list[str]] = {}
+    for job, content in plan.jobs.items():
+        of_stage.setdefault(content["stage"], []).append(job)
+    for job in of_stage["evaluate"] + of_stage["match"]:
+        assert plan.jobs[job]["test_resize"] == "released"
+    assert of_stage["train"]
+    kinds = set()
+    for job in of_stage["finetune"]:
+        augmentation = plan.jobs[job]["augmentation"]
+        kinds.add(augmentation["name"])
+        assert augmentation.get("test_resize") == (
+            None if augmentation["name"] == "train DA" else "released"
+        )
+    assert kinds == {"train DA", "test DA", "test DA2"}
+    for job in before.jobs.keys() & plan.jobs.keys():
+        content = plan.jobs[job]
+        if content["stage"] == "evaluate":
+            content = content | {"test_resize": "paper"}
+        if not job.startswith("pages/"):
+            assert content == before.jobs[job]
+    tuned = "runs/pinhole/resnet10q-k56/ft-k96-cls+bn-testda"
+    assert tuned in before.jobs
+    assert f"{tuned}_released" in plan.jobs
+    wildcards = plan.wildcards()
+    assert re.fullmatch(wildcards["adapted"], f"{tuned}_released")
+    assert re.fullmatch(wildcards["run"], f"{tuned}_released")
+
+
+def test_pages_say_that_the_test_transform_is_the_released_one(tmp_path):
+    """On every page with accuracies; the authors' weights follow their own key, and say so."""
+    file = tmp_path / "weights.pth"
+    file.touch()
+    given = {"released": {"files": {"fixresnet50": str(file)}, "test_resize": "paper"}}
+    before, plan = (with_test_resize(resize, **given) for resize in ("paper", "released"))
+    own = "runs/pinhole/fixresnet50-pretrained/evaluation"
+    assert plan.jobs[own] == before.jobs[own]
+    assert plan.jobs[own]["test_resize"] == "paper"
+    for table in plan.tables:
+        notes, usual = (p.resolved(f"pages/{table}")["notes"] for p in (plan, before))
+        said = [note for note in notes if "evaluation.test_resize: released" in note]
+        assert len(said) == (table != "released"), table
+        assert [note for note in notes if note not in said] == list(usual)

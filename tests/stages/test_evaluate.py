@@ -33,9 +33,23 @@ def test_evaluation_keeps_what_it_knows(trained, bench):
     parameters = zoo.build("resnet10q", 24, 0).parameters()
     assert second["parameters"] == sum(p.numel() for p in parameters)
     assert second["notes"] == []
-    config = EVALUATE | {"k_test": [48], "test_resize": "released"}
-    released = alone.run(config, *start, out="metrics.json")
-    assert "predictions kept" not in released.stderr
+
+
+def test_each_test_transform_has_its_own_predictions(trained, bench):
+    """Portraits are cut otherwise, so some predictions differ. Those of the other are kept."""
+    start = ["--weights", trained.folder / "weights.safetensors", *PLAIN]
+    bench.run(EVALUATE, *start, out="metrics.json")
+    log = bench.run(EVALUATE | {"test_resize": "released"}, *start, out="metrics.json").stderr
+    assert "predictions kept" not in log
+    folders = ("predictions", "predictions_released")
+    paper, released = (np.load(bench.folder / folder / "k32.npz")["top"] for folder in folders)
+    assert not np.array_equal(paper, released)
+    data = manifest.load(bench.folder / "manifest.npz")
+    rows = data.rows("val")
+    wide = data.width[rows] >= data.height[rows]
+    assert np.array_equal(paper[wide], released[wide])
+    log = bench.run(EVALUATE, *start, out="metrics.json").stderr
+    assert "predictions kept: k_test 24, 32" in log
 
 
 def test_predictions_of_other_weights_or_damaged_ones_are_not_kept(trained, bench):

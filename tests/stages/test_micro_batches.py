@@ -1,6 +1,7 @@
 """A training step is cut into micro-batches, which any number of processes can share."""
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
@@ -41,11 +42,14 @@ def test_micro_batches_that_cannot_be_shared_are_told(recipe, processes, parts):
     seed=st.integers(0, 5),
     micro=st.sampled_from([2, 4, 8, 16]),
     repeats=st.integers(1, 3),
+    spread=st.booleans(),
     first=st.integers(0, 5),
 )
-def test_ranks_see_the_same_micro_batches_whatever_their_number(seed, micro, repeats, first):
+def test_ranks_see_the_same_micro_batches_whatever_their_number(
+    seed, micro, repeats, spread, first
+):
     """Two epochs of 40 images, batches of 16: the micro-batches of one process, dealt out."""
-    epochs = sampling.Epochs(seed, 40, 40 * repeats, 16, repeats)
+    epochs = sampling.Epochs(seed, 40, 40 * repeats, 16, repeats, spread)
 
     def micro_batches(rank, world):
         drawn = sampling.stream(epochs, first, 2 * epochs.steps, micro, rank, world)
@@ -66,6 +70,63 @@ def test_ranks_see_the_same_micro_batches_whatever_their_number(seed, micro, rep
     second = [(image, repeat) for epoch, image, repeat in alone if epoch == 1]
     pairs = [pair for batch in second for pair in zip(*batch, strict=True)]
     assert len(set(pairs)) == len(pairs)
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 5),
+    count=st.integers(1, 8),
+    micro=st.integers(1, 6),
+    repeats=st.integers(1, 4),
+    steps=st.integers(1, 5),
+    first=st.integers(0, 7),
+)
+def test_copies_are_spread_over_the_micro_batches(seed, count, micro, repeats, steps, first):
+    """The crops of a step are those of the stream, each once, wherever the training resumes.
+
+    The copies of an image go to as many micro-batches as there are: to all, or one to each.
+    """
+    size = count * micro
+    # More images than draws: each is drawn once an epoch. A rest of the epoch fills no batch.
+    samples = steps * size + size // 2
+    epochs = sampling.Epochs(seed, samples, samples, size, repeats, spread=True)
+    first = min(first, 2 * steps)
+    dealt = [
+        (epoch, list(zip(image.tolist(), repeat.tolist(), strict=True)))
+        for epoch, image, repeat in sampling.stream(epochs, first, 2 * steps, micro)
+    ]
+    assert len(dealt) == (2 * steps - first) * count
+    for step in range(first, 2 * steps):
+        parts = dealt[(step - first) * count :][:count]
+        assert {epoch for epoch, _ in parts} == {step // steps}
+        batches = [crops for _, crops in parts]
+        assert [len(crops) for crops in batches] == [micro] * count
+        image, repeat = sampling.order(seed, step // steps, samples, samples, repeats)
+        share = sampling.rank_slice(step % steps, size)
+        of_step = list(zip(image[share].tolist(), repeat[share].tolist(), strict=True))
+        assert sorted(crop for crops in batches for crop in crops) == sorted(of_step)
+        for drawn in {i for i, _ in of_step}:
+            copies = [sum(i == drawn for i, _ in crops) for crops in batches]
+            assert max(copies) - min(copies) <= 1
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 5),
+    micro=st.sampled_from([4, 8, 16]),
+    repeats=st.integers(1, 3),
+    spread=st.booleans(),
+)
+def test_together_and_a_single_micro_batch_are_pieces_of_the_stream(seed, micro, repeats, spread):
+    """One after another, the micro-batches are the stream in its order."""
+    spread = spread and micro == 16
+    epochs = sampling.Epochs(seed, 40, 100, 16, repeats, spread)
+    dealt = list(sampling.stream(epochs, 0, epochs.steps, micro))
+    image, repeat = sampling.order(seed, 0, 40, 100, repeats)
+    starts = range(0, 96 + 1, micro)
+    for (_, images, copies), (start, end) in zip(dealt, pairwise(starts), strict=True):
+        assert images.tolist() == image[start:end].tolist()
+        assert copies.tolist() == repeat[start:end].tolist()
 
 
 @settings(deadline=None)

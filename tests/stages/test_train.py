@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from bench import TRAIN, same
-from fixres.data import sampling
+from fixres.data import loader, pillow_loader, sampling
 from fixres.jobs import JobError
+from fixres.jobs.ranks import ALONE
 from fixres.models import weights, zoo
 from fixres.models.checkpoints import Checkpoints
-from fixres.stages import train
+from fixres.stages import sgd, train
 from shared import ENVIRONMENT, fixres
 
 
@@ -96,6 +97,40 @@ def test_training_with_resize_and_random_crop(bench, trained):
     assert not same(first, trained.read())
     bench.run(config, "--workers", 2)
     assert same(first, bench.read())
+
+
+def test_copies_in_several_micro_batches_are_decoded_once(tiny, monkeypatch):
+    """A step is four images in three crops each, in three micro-batches of four crops.
+
+    Spread: each micro-batch has all four images, and they are decoded for all three at once.
+    Together: each micro-batch has two images and decodes them. The crops are the same.
+    """
+    decoded, decode = [], pillow_loader.decode
+    monkeypatch.setattr(
+        pillow_loader, "decode", lambda file, content: decoded.append(file) or decode(file, content)
+    )
+
+    def cut(repeats: str) -> tuple[list, dict]:
+        """The images of each micro-batch, and the pixels of each crop of an epoch."""
+        decoded.clear()
+        recipe = TRAIN["recipe"] | {"epochs": 1, "micro_batch": 4, "repeats": repeats}
+        batch = sgd.batching(recipe, ALONE, "base_training")
+        wanted = train.requests(TRAIN | {"recipe": recipe}, tiny, 0, batch, ALONE)
+        images, pixels = [], {}
+        for (views, _), uint8 in train.dealt(loader.batches(tiny, wanted, "pillow"), batch.micro):
+            images.append(views.image.tolist())
+            for image, box, crop in zip(images[-1], views.box.tolist(), uint8, strict=True):
+                pixels[image, *box] = crop.numpy().tobytes()
+        return images, pixels
+
+    images, spread = cut("spread")
+    assert [len(set(batch)) for batch in images] == [4] * 8 * 3
+    assert len(decoded) == 8 * 4
+    images, together = cut("together")
+    assert [len(set(batch)) for batch in images] == [2] * 8 * 3
+    assert len(decoded) == 8 * 6
+    assert together == spread
+    assert len(spread) == 96
 
 
 def test_cutmix_mixes_pixels_and_labels_in_one_proportion():

@@ -52,6 +52,7 @@ def test_the_papers_scale_plans_completely_and_carries_its_protocol(imagenet):
         "momentum": 0.9,
         "nesterov": False,
         "repeated_augmentation": 3,
+        "repeats": "spread",
         "samples_per_epoch": 5005 * 512,
         "schedule": "step",
         "seed": None,

@@ -30,6 +30,13 @@ class Evaluation(Section):
     folds: int = Field(
         10, ge=2, description="folds of the standard deviation: each is left out in turn (§5)"
     )
+    test_resize: Literal["paper", "released"] = Field(
+        "paper",
+        description="the side of an image that the test transform scales to k_test_image. paper: "
+        "the shorter side (§5); released: the height, as in the released code. It holds wherever "
+        "crops are cut as at test time: evaluation, matching, fine-tuning with test DA or test "
+        "DA2. The authors' weights have a key of their own: released.test_resize",
+    )
 
 
 class Table5(Section):

@@ -51,6 +51,12 @@ class BaseTraining(Section):
     repeated_augmentation: Count = Field(
         3, description="RA: how often each drawn image appears in the batch stream"
     )
+    repeats: Literal["spread", "together"] = Field(
+        "spread",
+        description="micro-batches that the copies of an image go to (RA). spread: different ones, "
+        "as in the released code; together: the same one, as in MultiGrain (Berman et al., 2019). "
+        "Without RA, or with a single micro-batch, there is nothing to choose",
+    )
     micro_batch: Count = Field(
         64,
         description="images that batch-norm sees at once; a batch of B images consists of such "

@@ -40,7 +40,8 @@ class Augmentation(NamedTuple):
     area: tuple[float, float] = (0.08, 1.0)  # range of σ², §3.1.2
     aspect: tuple[float, float] = (3 / 4, 4 / 3)  # range of α, §3.1.2
     jitter: float = 0.0  # brightness, contrast and saturation: U(1 - jitter, 1 + jitter) each
-    test_resize: str = "paper"  # of test DA: "paper" or "released", see `resized_sizes`
+    # of test DA and test DA2: "paper" or "released", see `resized_sizes`
+    test_resize: str = "paper"
     crops: int = 1  # of test DA: 1 in the centre of the image, or TEN
 
     @property
@@ -197,8 +198,7 @@ def ten_crops(
     into = None
     if test_resize == "released":
         into = np.repeat(placed(heights, widths, k_test), TEN, axis=0)
-        x0, y0, x1, y1 = into[flip].T
-        into[flip] = np.stack([k_test - x1, y0, k_test - x0, y1], axis=1)
+        into = _mirrored(into, k_test, flip)
     return Views(
         image=np.repeat(images, TEN),
         box=np.stack(boxes, axis=1).reshape(-1, 4),
@@ -208,6 +208,12 @@ def ten_crops(
         cut=False,
         into=into,
     )
+
+
+def _mirrored(into: np.ndarray, k: int, flip: np.ndarray) -> np.ndarray:
+    """Where RoCs lie in crops that will be flipped, so that afterwards they lie at `into`."""
+    x0, y0, x1, y1 = into.T
+    return np.where(flip[:, None], np.stack([k - x1, y0, k - x0, y1], axis=1), into)
 
 
 # --- random RoCs --------------------------------------------------------------------------------
@@ -298,18 +304,20 @@ def views(
     seed, epoch, repeats : with the image, the coordinates of the random numbers (`sampling.py`);
         `repeats` is (n,), None means zeros.
     """
-    n, name = len(images), augmentation.name
+    n, name, test_resize = len(images), augmentation.name, augmentation.test_resize
     if name == "test DA" and augmentation.crops == TEN:
-        return ten_crops(images, heights, widths, k, augmentation.test_resize)
+        return ten_crops(images, heights, widths, k, test_resize)
+    into = None
+    if name in ("test DA", "test DA2") and test_resize == "released":
+        into = placed(heights, widths, k)
     if name == "test DA":
-        boxes = centre_boxes(heights, widths, k, test_resize=augmentation.test_resize)
-        into = placed(heights, widths, k) if augmentation.test_resize == "released" else None
+        boxes = centre_boxes(heights, widths, k, test_resize=test_resize)
         return Views(images, boxes, np.zeros(n, bool), None, None, cut=False, into=into)
     u = uniforms(seed, epoch, images, np.zeros(n, np.int64) if repeats is None else repeats)
     if name == "train DA":
         boxes = random_resized_boxes(heights, widths, u, augmentation)
     elif name == "test DA2":
-        boxes = centre_boxes(heights, widths, k, u[:, SHIFT])
+        boxes = centre_boxes(heights, widths, k, u[:, SHIFT], test_resize)
     elif name == "resize + random crop":
         boxes = random_crop_boxes(heights, widths, k, u)
     else:
@@ -321,7 +329,10 @@ def views(
     if augmentation.jitter:
         jitter = (1 + augmentation.jitter * (2 * u[:, JITTER : JITTER + 3] - 1)).astype(np.float32)
         jitter_order = (u[:, JITTER_ORDER] * 6).astype(np.int64)
-    return Views(images, boxes, u[:, FLIP] < 0.5, jitter, jitter_order, cut=name == "train DA")
+    flip = u[:, FLIP] < 0.5
+    if into is not None:
+        into = _mirrored(into, k, flip)  # the image is flipped before it is cut
+    return Views(images, boxes, flip, jitter, jitter_order, cut=name == "train DA", into=into)
 
 
 def expected_size_ratio(

@@ -115,6 +115,7 @@ class Epochs(NamedTuple):
     samples: int  # of one epoch; those that do not fill a batch are left out
     batch_size: int  # of the global batch, over all ranks
     repeats: int = 1  # how often a drawn image stands in a row (RA)
+    spread: bool = False  # whether the copies of an image go to different micro-batches
 
     @property
     def steps(self) -> int:
@@ -132,12 +133,13 @@ def stream(
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """The images of every micro-batch of one rank, from step `first` up to step `last`.
 
-    A rank gets a contiguous share of each global batch, in pieces of `micro_batch` images (None:
-    in one piece). Whatever the number of ranks, together they see the same micro-batches.
+    How a global batch is cut into micro-batches, `micro_batches` says. Whatever the number of
+    ranks, together they see the same ones, and each has an even share of them.
 
     Parameters
     ----------
     first, last : steps, counted over all epochs; `last` itself is not drawn.
+    micro_batch : crops of a micro-batch; None: as many as a rank's share of the batch.
     rank, world : which rank of how many.
 
     Yields
@@ -152,10 +154,36 @@ def stream(
         if epoch != current:
             image, repeat = order(epochs.seed, epoch, epochs.images, epochs.samples, epochs.repeats)
             current = epoch
-        share = rank_slice(within, epochs.batch_size, rank, world)
-        for start in range(share.start, share.stop, micro):
-            part = slice(start, min(start + micro, share.stop))
+        for part in micro_batches(epochs, within, micro, rank, world):
             yield epoch, image[part], repeat[part]
+
+
+def micro_batches(
+    epochs: Epochs, step: int, micro: int, rank: int = 0, world: int = 1
+) -> Iterator[slice]:
+    """The samples of the epoch that stand in each micro-batch of one rank at one step.
+
+    Contiguous (`spread` is False): each micro-batch is a piece of the stream, so that the copies
+    of an image stand together (MultiGrain; Berman et al., 2019). `spread`: the stream is dealt out
+    like cards, one crop to each micro-batch in turn. So the copies of an image, which stand in a
+    row, go to different micro-batches, if there are as many micro-batches as copies. In this way
+    the sampler of the authors' released code deals the stream out to its devices. A batch that is
+    one micro-batch is the same either way.
+
+    Parameters
+    ----------
+    step : within the epoch.
+    micro : crops of a micro-batch. With `spread` it must divide a rank's share of the batch.
+    """
+    share = rank_slice(step, epochs.batch_size, rank, world)
+    if not epochs.spread:
+        for start in range(share.start, share.stop, micro):
+            yield slice(start, min(start + micro, share.stop))
+        return
+    whole = rank_slice(step, epochs.batch_size)
+    each = (share.stop - share.start) // micro  # micro-batches of a rank
+    for number in range(rank * each, (rank + 1) * each):
+        yield slice(whole.start + number, whole.stop, each * world)
 
 
 def rank_slice(step: int, batch_size: int, rank: int = 0, world: int = 1) -> slice:

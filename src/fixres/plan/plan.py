@@ -15,6 +15,11 @@ from fixres.plan.outputs import failed, hits_of, metrics_of, parent_of
 from fixres.plan.pages import Block, Page
 from fixres.plan.runs import Runs
 
+RELEASED_TRANSFORM = (
+    "Test transform: the image's height scaled to k_test_image, as in the authors' released code "
+    "(evaluation.test_resize: released). By the paper's text it is the image's shorter side."
+)
+
 # (row, column, metric) -> number, of one page of the paper
 Printed = Mapping[tuple[str, str, str], float]
 
@@ -78,13 +83,22 @@ class Plan(Runs):
             name=page.name,
             caption=pages.captions.get(page.name, page.caption),
             decimals=pages.decimals,
-            notes=page.notes,
+            notes=page.notes + self._test_notes(page),
             bold=page.bold,
             may_have_failed=self._jobs_by_run(page) if pages.allow_failed else {},
         )
         if page.figure:
             caption = pages.captions.get(page.figure.name, page.figure.caption)
             self._add("figure", f"pages/{page.figure.name}", **common, caption=caption)
+
+    def _test_notes(self, page: Page) -> tuple[str, ...]:
+        """A note where the test transform of a page's accuracies is not the paper's.
+
+        For the authors' weights, their own page says it.
+        """
+        tested = [run for cell in page.cells() if cell.k_test for run in cell.runs]
+        other = self.config.evaluation.test_resize == "released"
+        return (RELEASED_TRANSFORM,) if other and not all(map(self.is_authors, tested)) else ()
 
     def _jobs_by_run(self, page: Page) -> dict[str, list[list[str]]]:
         """Run -> [job, stage] of every job that its numbers need."""

@@ -14,8 +14,10 @@ that shapes its result, and of nothing that is hardware. The dict becomes result
 | <run>/evaluation | measures its accuracy at every k_test that a page asks for |
 
 After -k<k_train> stands what is special: `-fixedcrop` (Appendix D), `-cutmix`, and
-`-from-<dataset>`: it starts from weights that were trained there. Last stands the seed, unless it
-is 0: runs/pinhole/resnet10q-k56-s1. What is made of that run has the same seed, and lies below it.
+`-from-<dataset>`: it starts from weights that were trained there. After a model or an augmentation
+stands `_released`, where the released test transform cut its crops (evaluation.test_resize). Last
+stands the seed, unless it is 0: runs/pinhole/resnet10q-k56-s1. What is made of that run has the
+same seed, and lies below it.
 """
 
 from fixres.config import BaseTraining, Config, FineTuning, laid_over
@@ -137,15 +139,17 @@ class Runs(Jobs):
         ----------
         model : "frechet" (Appendix A.1) or "gaussian" (Appendix A.2).
         """
+        mark, transform = self._test_transform()
         return self._add(
             "match",
-            f"{run}/match-k{k_test}-{model}{self._seed_name(run)}",
+            f"{run}/match-k{k_test}-{model}{mark}{self._seed_name(run)}",
             seed=self.seed,
             network=self.jobs[run]["network"],
             k_train=self.jobs[run]["k_train"],
             k_test=k_test,
             model=model,
             images=self.config.matching.images,
+            **transform,
         )
 
     def finetune(self, run: str, k_test: int, settings: FineTuning) -> str:
@@ -161,6 +165,9 @@ class Runs(Jobs):
         statistics_only = recipe["batch_norm"] == "statistics"
         what = layers.replace("bn", "bnstats") if statistics_only else layers
         on = name.replace(" ", "").lower()
+        if name != "train DA":
+            mark, transform = self._test_transform()
+            on, augmentation = on + mark, augmentation | transform
         return self._add(
             "finetune",
             f"{run}/ft-k{k_test}-{what}-{on}{self._protocol}{self._seed_name(run)}",
@@ -171,6 +178,15 @@ class Runs(Jobs):
             recipe=recipe,
             augmentation=augmentation,
         )
+
+    def _test_transform(self) -> tuple[str, dict]:
+        """What differs from the paper's test transform: in the id of a run, and in its settings.
+
+        The released code fine-tunes on crops that are cut as at test time. So does the suite:
+        what adapts a network to a k_test has the transform that it is tested with.
+        """
+        resize = self.config.evaluation.test_resize
+        return ("", {}) if resize == "paper" else (f"_{resize}", {"test_resize": resize})
 
     def fine_tuning(self, name: str | None = None, **over: object) -> FineTuning:
         """The settings to fine-tune the network `name` with; None: the ResNet-50 of this scale.
@@ -194,7 +210,7 @@ class Runs(Jobs):
         c = self.config
         training, _ = self._base_training()
         settings = self.fine_tuning() if layers else training
-        recipe = settings.model_dump(exclude={"augmentation"})
+        recipe = settings.model_dump(exclude={"augmentation", "repeats"})
         augmentation = {"name": "test DA"}
         if not layers:
             augmentation = {"name": "train DA", **training.augmentation.model_dump()}
@@ -230,18 +246,20 @@ class Runs(Jobs):
         """Add one job for each network that is measured, at all of its resolutions."""
         c = self.config
         for run, k_tests in self._k_tests.items():
-            content = self.jobs[run]
-            name = run.split("/")[2].removesuffix("-pretrained")
-            released = content["stage"] == "pretrained" and name in RELEASED
             self._add(
                 "evaluate",
                 f"{run}/evaluation",
-                network=content["network"],
+                network=self.jobs[run]["network"],
                 k_test=sorted(k_tests),
                 ten_crops=sorted(self._ten_crops.get(run, [])),
                 folds=c.evaluation.folds,
-                test_resize=c.released.test_resize if released else "paper",
+                test_resize=(c.released if self.is_authors(run) else c.evaluation).test_resize,
             )
+
+    def is_authors(self, run: str) -> bool:
+        """Whether a run is weights that the paper's authors released."""
+        name = run.split("/")[2].removesuffix("-pretrained")
+        return self.jobs[run]["stage"] == "pretrained" and name in RELEASED
 
     # --- settings of one network ------------------------------------------------------------------
 
@@ -296,6 +314,8 @@ class Runs(Jobs):
         recipe = settings.model_dump()
         lr_per_256, augmentation = recipe.pop("lr_per_256"), recipe.pop("augmentation")
         recipe["lr"] = lr_per_256 * recipe["batch_size"] / 256
+        if recipe["repeated_augmentation"] == 1 or recipe["batch_size"] <= recipe["micro_batch"]:
+            del recipe["repeats"]  # it shapes nothing
         special = "-cutmix" if recipe["cutmix"] else ""
         if crop != "train DA":
             augmentation = {"jitter": augmentation["jitter"]}

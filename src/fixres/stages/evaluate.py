@@ -7,10 +7,12 @@
 
 hits.npz beside the result says which images were classified correctly (data/hits.py).
 
-Each validation image is decoded once for all k_test.
+Each validation image is decoded once for all k_test. The classifier computes in float32, whatever
+the precision of the job: logits in bf16 tie.
 
-The predictions for every image are kept in predictions/k<k_test>.npz beside the result. Those of
-ten crops an image are in k<k_test>_10crops.npz. A file that belongs to exactly these weights and
+The predictions for every image are kept in predictions/k<k_test>.npz beside the result (with the
+released test transform in predictions_released/). Those of ten crops an image are in
+k<k_test>_10crops.npz. A file that belongs to exactly these weights and
 images is not computed again. So a table that gets one more resolution costs only that one.
 """
 
@@ -30,6 +32,7 @@ from fixres.jobs import processes
 from fixres.jobs.device import open_device
 from fixres.jobs.ranks import Ranks
 from fixres.models import matching, zoo
+from fixres.models.float32 import compute_in_float32
 
 TOP = 5  # predicted classes that are kept for each image
 
@@ -52,10 +55,12 @@ def evaluate(args: argparse.Namespace, ranks: Ranks) -> None:
     entry = zoo.ZOO[config["network"]]
     network = matching.load(config["network"], len(data.classes), 0, args.weights)
     network.to(device.device).eval()
+    compute_in_float32(network, entry.classifier)
     model = device.prepare(network)
 
     # What is known already.
-    folder = args.out.parent / "predictions"
+    own = {"paper": "predictions", "released": "predictions_released"}  # of the test transform
+    folder = args.out.parent / own[config["test_resize"]]
     keys = prediction_keys(config, data, args.weights)
     known = ranks.broadcast(lambda: known_predictions(folder, keys))
     if known:

@@ -67,14 +67,15 @@ def match(args: argparse.Namespace, ranks: Ranks) -> None:
     # Measure, fit the map, measure again.
     loading = (device, args.loader, args.workers, ranks)
     reader = requests.CropReader(data, rows, entry.mean, entry.std, *loading)
-    seen = measure(probe, reader, [k_train, k_test])
+    test_da = regions.Augmentation("test DA", test_resize=config.get("test_resize", "paper"))
+    seen = measure(probe, reader, test_da, [k_train, k_test])
     measured = {"k_train": seen[k_train], "k_test": seen[k_test]}
     fit = distributions.fit_gaussian if model == "gaussian" else distributions.fit_frechet
     fits = {name: fit(statistics) for name, statistics in measured.items()}
     scale, shift = distributions.affine(fits["k_train"], fits["k_test"])
     network.matching.scale = torch.as_tensor(scale).float().to(device.device)
     network.matching.shift = torch.as_tensor(shift).float().to(device.device)
-    measured["matched"] = measure(probe, reader, [k_test])[k_test]
+    measured["matched"] = measure(probe, reader, test_da, [k_test])[k_test]
 
     # One process writes.
     if not ranks.first:
@@ -115,6 +116,7 @@ def load_unmatched(config: dict, classes: int, file: Path) -> torch.nn.Module:
 def measure(
     probe: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
     reader: requests.CropReader,
+    test_da: regions.Augmentation,
     resolutions: list[int],
 ) -> dict[int, Statistics]:
     """The activations of the images under test DA, by resolution.
@@ -137,7 +139,7 @@ def measure(
     at = part.start
     bar = jobs.progress("activations", (part.stop - part.start) * len(resolutions), "crops")
     with bar, torch.no_grad(), reader.device.autocast():
-        for batch in reader.batches(part, regions.Augmentation("test DA"), resolutions):
+        for batch in reader.batches(part, test_da, resolutions):
             for k, x in zip(resolutions, batch, strict=True):
                 mapped, pooled = probe(x)
                 new = Moments.of(mapped)

@@ -14,9 +14,10 @@ says (`sgd.Step`).
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
@@ -67,7 +68,7 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
     def stream(first: int) -> sgd.Batches:
         wanted = requests(config, data, first, batch, ranks)
         cut = loader.batches(data, wanted, args.loader, ranks.portion(args.workers), device.device)
-        for i, ([crops], [pixels]) in enumerate(cut):
+        for i, (crops, pixels) in enumerate(dealt(cut, batch.micro)):
             x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
             labels = send(torch.from_numpy(data.label[crops.views.image]).long(), device.device)
             step, k = first + i // batch.per_process, config["k_train"]
@@ -91,8 +92,8 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
     jobs.log(
         f"{config['run']}: {entry.title}, {n:,} parameters, k_train {config['k_train']}; "
         f"{recipe['epochs']} epochs of {steps_per_epoch} batches of {recipe['batch_size']} "
-        f"({batch.count} × {batch.micro}), RA {recipe['repeated_augmentation']}, "
-        f"lr {recipe['lr']:.4g} ({recipe['schedule']})"
+        f"({batch.count} × {batch.micro}), RA {recipe['repeated_augmentation']}"
+        f"{' spread' if spread(recipe) else ''}, lr {recipe['lr']:.4g} ({recipe['schedule']})"
         + (f", from {config['init']}" if args.init else "")
     )
 
@@ -109,8 +110,16 @@ def epochs(config: dict, data: manifest.Manifest) -> sampling.Epochs:
     """How the training draws its images."""
     recipe, images = config["recipe"], len(data.rows("train"))
     samples = recipe["samples_per_epoch"] or images
-    repeats = recipe["repeated_augmentation"]
-    return sampling.Epochs(config["seed"], images, samples, recipe["batch_size"], repeats)
+    repeats, size = recipe["repeated_augmentation"], recipe["batch_size"]
+    return sampling.Epochs(config["seed"], images, samples, size, repeats, spread(recipe))
+
+
+def spread(recipe: dict) -> bool:
+    """Whether the copies of an image go to different micro-batches.
+
+    A recipe without the key has no copies, or a single micro-batch.
+    """
+    return recipe.get("repeats") == "spread"
 
 
 def count_steps(config: dict, data: manifest.Manifest, manifest_file: object) -> int:
@@ -133,16 +142,40 @@ def requests(
     """The crops of this process's micro-batches, from step `first` to the last (§3.1.2, §5).
 
     With the seed, the step alone settles the images, their RoCs, flips and jitter.
+
+    Yields
+    ------
+    The request of one micro-batch. Where the copies of an image go to different micro-batches, it
+    is the request of all of this process's micro-batches of a step, one after another: the loader
+    decodes an image once for all crops of a request.
     """
     rows, k, seed = data.rows("train"), config["k_train"], config["seed"]
     augmentation = regions.Augmentation(**config["augmentation"])
     drawing = epochs(config, data)
     last = config["recipe"]["epochs"] * drawing.steps
     drawn = sampling.stream(drawing, first, last, batch.micro, ranks.rank, ranks.size)
-    for epoch, image, repeat in drawn:
+    together = batch.per_process if drawing.spread else 1
+    for parts in zip(*[drawn] * together, strict=True):
+        [epoch, *_], images, copies = zip(*parts, strict=True)
+        image, repeat = np.concatenate(images), np.concatenate(copies)
         chosen = rows[image]
         h, w = data.height[chosen], data.width[chosen]
         yield [loader.Crops(regions.views(augmentation, k, chosen, h, w, seed, epoch, repeat), k)]
+
+
+def dealt(
+    cut: Iterable[tuple[list[loader.Crops], list[torch.Tensor]]], micro: int
+) -> Iterator[tuple[loader.Crops, torch.Tensor]]:
+    """The micro-batches of what the loader has cut: `micro` crops of each request at a time.
+
+    Yields
+    ------
+    The crops, and their pixels (micro, k, k, 3) uint8.
+    """
+    for [crops], [pixels] in cut:
+        for start in range(0, len(pixels), micro):
+            part = slice(start, start + micro)
+            yield loader.Crops(crops.views[part], crops.k), pixels[part]
 
 
 def cutmix(

@@ -1,0 +1,32 @@
+"""Logits in float32: a network is measured with its classifier outside autocast.
+
+bfloat16 has eight significant bits, so that of many classes two often share the largest logit. Who
+wins then is no property of the network. All other layers stay in the precision of the job.
+"""
+
+import torch
+from torch import nn
+
+
+def compute_in_float32(network: nn.Module, layer: str) -> None:
+    """Make one layer of a network compute in float32, also inside autocast; in place.
+
+    The layer stays what it is: type, parameters and their names. Only its `forward` is replaced.
+    Where the network computes in float32 anyway, no bit changes.
+
+    Parameters
+    ----------
+    layer : name of a layer with one input, as `classifier` of a zoo entry; with all layers in it.
+
+    Raises
+    ------
+    AttributeError : the network has no such layer (`zoo.check_layers` tells it better, before).
+    """
+    module = network.get_submodule(layer)
+    forward = module.forward
+
+    def in_float32(x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return forward(x.float())
+
+    module.forward = in_float32

@@ -46,6 +46,27 @@ def test_every_file_is_made_by_exactly_one_rule(over, tmp_path, monkeypatch):
     assert len(stages) >= 4
 
 
+def test_a_revision_of_a_network_reruns_its_jobs_alone(tmp_path, monkeypatch):
+    """PNASNet's padding changed: its fine-tunings and evaluations run again, no download does."""
+    monkeypatch.setenv("IMAGENET", str(tmp_path))
+    config = load(ROOT / "config.yaml", ROOT / "configs/imagenet.yaml")
+
+    def versions():
+        plan = paper.plan_of(config)
+        return {job: (content, plan.ancestry_digest(job)) for job, content in plan.jobs.items()}
+
+    now = versions()
+    pnasnet = zoo.ZOO["pnasnet5large"]
+    monkeypatch.setitem(zoo.ZOO, "pnasnet5large", pnasnet._replace(revision=pnasnet.revision + 1))
+    later = versions()
+    changed = {job for job in now if later[job] != now[job]}
+    pages = {"table", "summary", "cost"}
+    assert {now[job][0]["stage"] for job in changed} - pages == {"finetune", "evaluate"}
+    runs = {job for job in changed if job.startswith("runs/")}
+    assert {now[job][0]["network"] for job in runs} == {"pnasnet5large"}
+    assert "runs/imagenet/pnasnet5large-pretrained" in now.keys() - changed
+
+
 def test_names_need_no_edit_of_a_rule(monkeypatch):
     """A page called `ablation`, a network called `resnet26.x`, a dataset called `a-k3`."""
     monkeypatch.setitem(zoo.ZOO, "resnet26.x", zoo.ZOO["resnet10q"])

@@ -67,6 +67,27 @@ def test_a_revision_of_a_network_reruns_its_jobs_alone(tmp_path, monkeypatch):
     assert "runs/imagenet/pnasnet5large-pretrained" in now.keys() - changed
 
 
+def test_what_differs_on_one_augmentation_is_laid_over_the_networks_fine_tuning():
+    """The settings of senet154 and of its twin both count; a page's own come last."""
+    on = {"test DA2": {"epochs": 3, "lr": 0.3}, "train DA": {"epochs": 4}}
+    networks = {
+        "senet154": {"fine_tuning": {"epochs": 2, "batch_size": 20}, "fine_tuning_on": on},
+        "senet14q": {"fine_tuning_on": {"test DA2": {"lr": 0.4}}},
+    }
+    plan = paper.plan_of(load(ROOT / "config.yaml", extra={"networks": networks}))
+
+    def settings(name, **over):
+        found = plan.fine_tuning(name, **over)
+        return found.epochs, found.lr, found.batch_size
+
+    rate, epochs = plan.config.fine_tuning.lr, plan.config.fine_tuning.epochs
+    assert settings("senet154", augmentation="test DA") == (2, rate, 20)
+    assert settings("senet154", augmentation="test DA2") == (3, 0.4, 20)
+    assert settings("senet154", augmentation="train DA") == (4, rate, 20)
+    assert settings("senet154", augmentation="test DA2", epochs=9) == (9, 0.4, 20)
+    assert settings(None, augmentation="test DA2") == (epochs, rate, 64)
+
+
 def test_names_need_no_edit_of_a_rule(monkeypatch):
     """A page called `ablation`, a network called `resnet26.x`, a dataset called `a-k3`."""
     monkeypatch.setitem(zoo.ZOO, "resnet26.x", zoo.ZOO["resnet10q"])

@@ -37,7 +37,7 @@ class Network(NamedTuple):
     native : resolution that its published weights were trained at, pixels. Of a twin: a quarter
         of it.
     parameters : millions, for 1000 classes (Table 2); None where the paper gives none.
-    source : where its weights come from, as in `published.fetch`; None: nobody distributes them.
+    source : where its weights come from, as in `published.fetch`; None: no download is known.
     licence : of those weights.
     twin : the embedded network of the same class.
     extra_data : whether its weights saw more than ImageNet (Table 2, "Extra Training Data").
@@ -393,7 +393,7 @@ def _origin(network: Network) -> str:
     if network.source:
         kind, where = next(iter(network.source.items()))
         return f"{kind} `{where.rsplit('/', 1)[-1]}`"
-    return "trained here" if network.stride == 8 else "none distributed: train, or give a file"
+    return "trained here" if network.stride == 8 else "no download: give a file, or train"
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ STAGES = {
     "summary": ("fixres.pages.summary", "compare all tables with the paper's"),
     "cost": ("fixres.pages.cost", "estimate what each page would cost"),
     "figure": ("fixres.pages.figure", "draw a figure from a table's numbers"),
+    "relist": ("fixres.relist", "look again at your images, and list them anew if they changed"),
     "resolve": ("fixres.resolve", "print the resolved configuration of a job"),
     "schema": ("fixres.config.reading", "print the JSON schema of config.yaml"),
 }

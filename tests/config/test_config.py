@@ -89,6 +89,18 @@ def test_every_setting_has_an_effect():
             ["networks.senet154.fine_tuning.lrr", "did you mean 'lr'?"],
         ),
         (
+            {"networks": {"senet154": {"fine_tuning_on": {"test DA2": {"lrr": 1}}}}},
+            ["networks.senet154.fine_tuning_on.test DA2.lrr", "did you mean 'lr'?"],
+        ),
+        (
+            {"networks": {"senet154": {"fine_tuning_on": {"test DA 2": {"lr": 1.0}}}}},
+            ["networks.senet154.fine_tuning_on.test DA 2", "'train DA', 'test DA' or 'test DA2'"],
+        ),
+        (
+            {"networks": {"senet154": {"fine_tuning_on": {"test DA": {"augmentation": "x"}}}}},
+            ["networks.senet154.fine_tuning_on.test DA.augmentation", "remove this one"],
+        ),
+        (
             {"networks": {"senet154": {"base_training": {"lr_per_256": "1e-1"}}}},
             ["networks.senet154.base_training.lr_per_256", "write 0.1"],
         ),

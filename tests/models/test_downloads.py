@@ -144,4 +144,4 @@ def test_a_url_that_cannot_be_had(tmp_path, serve, content, kind, expected):
     with pytest.raises(JobError, match=expected) as error:
         fetch(tmp_path, {"url": url, "sha256": sha256})
     assert url in str(error.value)
-    assert kind == "no checksum" or f"weights.{NETWORK}.file" in str(error.value)
+    assert kind == "no checksum" or f"networks.{NETWORK}.weights.file" in str(error.value)

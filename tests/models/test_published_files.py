@@ -12,12 +12,13 @@ from bench import same
 from fetching import CLASSES, NETWORK, configuration, fetch
 from fixres.jobs import JobError
 from fixres.models import weights, zoo
+from fixres.stages import pretrained
 from shared import Harmful, fixres
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize("under", [None, "model", "state_dict"])
-@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".safetensors"])
+@pytest.mark.parametrize("suffix", [".pth", ".pth.tar", ".pt", ".bin", ".safetensors"])
 def test_files_of_every_form(tmp_path, state, prefix, under, suffix):
     file = tmp_path / f"gewichte ä{suffix}"
     content = {prefix + name: t for name, t in state.items()}
@@ -96,7 +97,7 @@ def damaged(state: dict[str, torch.Tensor], damage: str) -> object:
         ("empty", ["damaged"]),
         ("text", ["damaged, or not a PyTorch checkpoint"]),
         ("safetensors cut", ["damaged"]),
-        ("absent", ["no such file of weights", f"weights.{NETWORK}.file"]),
+        ("absent", ["no such file of weights", f"networks.{NETWORK}.weights.file"]),
         ("checksum", ["wrong checksum", "expected " + "0" * 64]),
     ],
 )
@@ -119,6 +120,20 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path, state, monkeypatch, dama
         assert part in str(error.value)
     assert not (tmp_path / "out" / "weights.safetensors").exists()
     assert not (tmp_path / "harm was done").exists()
+
+
+def test_the_key_of_a_released_file_is_named(tmp_path):
+    """The authors' weights are given under released.files, not under networks."""
+    config = {
+        "stage": "pretrained",
+        "run": "runs/imagenet/fixresnet50_v2-pretrained",
+        "network": "resnet50",
+        "source": {"file": "/nowhere.pth", "sha256": None},
+        "classes": 1000,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(JobError, match=r"the file in released\.files\.fixresnet50_v2$"):
+        pretrained.main(["--config", str(tmp_path / "config.json"), "--out", str(tmp_path / "w")])
 
 
 def test_the_harmful_file_is_harmful(tmp_path, monkeypatch):

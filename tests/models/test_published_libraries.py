@@ -28,7 +28,7 @@ def test_a_local_hub_folder(tmp_path, state):
     tensors, meta = fetch(tmp_path, {"hub": f"{folder}:net"})
     assert same(tensors, state)
     assert meta["sha256"] is None
-    with pytest.raises(JobError, match=r"other.*weights\.resnet10q\.file"):
+    with pytest.raises(JobError, match=r"other.*networks\.resnet10q\.weights\.file"):
         fetch(tmp_path, {"hub": f"{folder}:other"})
     with pytest.raises(JobError, match="expected owner/repository:entry"):
         fetch(tmp_path, {"hub": "net"})
@@ -69,7 +69,7 @@ def test_torchvision_and_timm_out_of_their_caches(tmp_path, resnet18):
     # And where timm has nothing and no connection.
     result = run(zoo.ZOO["resnet50"].source, "resnet50", "v.safetensors")
     assert result.returncode == 1
-    for part in ("timm resnet50.tv_in1k", "could not be fetched", "weights.resnet50.file"):
+    for part in ("timm resnet50.tv_in1k", "could not be fetched", "networks.resnet50.weights.file"):
         assert part in result.stderr
     assert "Traceback" not in result.stderr
 

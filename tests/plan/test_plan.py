@@ -46,6 +46,48 @@ def test_every_file_is_made_by_exactly_one_rule(over, tmp_path, monkeypatch):
     assert len(stages) >= 4
 
 
+def test_a_revision_of_a_network_reruns_its_jobs_alone(tmp_path, monkeypatch):
+    """PNASNet's padding changed: its fine-tunings and evaluations run again, no download does."""
+    monkeypatch.setenv("IMAGENET", str(tmp_path))
+    config = load(ROOT / "config.yaml", ROOT / "configs/imagenet.yaml")
+
+    def versions():
+        plan = paper.plan_of(config)
+        return {job: (content, plan.ancestry_digest(job)) for job, content in plan.jobs.items()}
+
+    now = versions()
+    pnasnet = zoo.ZOO["pnasnet5large"]
+    monkeypatch.setitem(zoo.ZOO, "pnasnet5large", pnasnet._replace(revision=pnasnet.revision + 1))
+    later = versions()
+    changed = {job for job in now if later[job] != now[job]}
+    pages = {"table", "summary", "cost"}
+    assert {now[job][0]["stage"] for job in changed} - pages == {"finetune", "evaluate"}
+    runs = {job for job in changed if job.startswith("runs/")}
+    assert {now[job][0]["network"] for job in runs} == {"pnasnet5large"}
+    assert "runs/imagenet/pnasnet5large-pretrained" in now.keys() - changed
+
+
+def test_what_differs_on_one_augmentation_is_laid_over_the_networks_fine_tuning():
+    """The settings of senet154 and of its twin both count; a page's own come last."""
+    on = {"test DA2": {"epochs": 3, "lr": 0.3}, "train DA": {"epochs": 4}}
+    networks = {
+        "senet154": {"fine_tuning": {"epochs": 2, "batch_size": 20}, "fine_tuning_on": on},
+        "senet14q": {"fine_tuning_on": {"test DA2": {"lr": 0.4}}},
+    }
+    plan = paper.plan_of(load(ROOT / "config.yaml", extra={"networks": networks}))
+
+    def settings(name, **over):
+        found = plan.fine_tuning(name, **over)
+        return found.epochs, found.lr, found.batch_size
+
+    rate, epochs = plan.config.fine_tuning.lr, plan.config.fine_tuning.epochs
+    assert settings("senet154", augmentation="test DA") == (2, rate, 20)
+    assert settings("senet154", augmentation="test DA2") == (3, 0.4, 20)
+    assert settings("senet154", augmentation="train DA") == (4, rate, 20)
+    assert settings("senet154", augmentation="test DA2", epochs=9) == (9, 0.4, 20)
+    assert settings(None, augmentation="test DA2") == (epochs, rate, 64)
+
+
 def test_names_need_no_edit_of_a_rule(monkeypatch):
     """A page called `ablation`, a network called `resnet26.x`, a dataset called `a-k3`."""
     monkeypatch.setitem(zoo.ZOO, "resnet26.x", zoo.ZOO["resnet10q"])

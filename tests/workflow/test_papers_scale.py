@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from fixres import config, paper
 from shared import ROOT, Workflow, textured
 
 
@@ -182,3 +183,63 @@ def test_a_missing_dataset_is_told_before_anything_runs(imagenet):
     )
     assert result.returncode != 0
     assert "datasets.imagenet.root is no folder: /nowhere" in result.stdout
+
+
+RELEASE = {  # run -> epochs, rate, images of a batch, and of them on one device
+    "resnet50-k224-release/ft-k384-cls+bnstats-testda": (56, 0.008, 512, 64),
+    "resnet50-k224-release/ft-k384-cls+bnstats-testda2": (31, 0.008, 512, 64),
+    "resnet50_cutmix-pretrained/ft-k320-cls+bnstats-testda2": (11, 0.008, 512, 64),
+    "resnext101_32x48d_wsl-pretrained/ft-k320-cls+bnstats-testda": (1, 0.004, 256, 8),
+    "resnext101_32x48d_wsl-pretrained/ft-k320-cls+bnstats-testda2": (11, 0.0004, 256, 8),
+    # What the release does not say, or says as §5 does.
+    "resnet50_cutmix-pretrained/ft-k320-cls+bnstats-testda": (60, 0.008, 512, 64),
+    "resnet50_billion_224-pretrained/ft-k320-cls+bnstats-testda2": (60, 0.008, 512, 64),
+    "pnasnet5large-pretrained/ft-k480-cls+bnstats+cells-testda": (1, 0.0008, 512, 64),
+}
+PAPER = {  # §5
+    "resnet50-k224/ft-k384-cls+bn-testda": (60, 0.008, 512, 64),
+    "resnet50-k224/ft-k384-cls+bn-testda2": (60, 0.008, 512, 64),
+    "resnext101_32x48d_wsl-pretrained/ft-k320-cls+bn-testda2": (60, 0.0008, 256, 64),
+}
+
+
+def schedules(*over, env, monkeypatch):
+    """run -> (epochs, rate, batch, micro-batch) of every fine-tuning; and all jobs."""
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    plan = paper.plan_of(config.load(ROOT / "config.yaml", ROOT / "configs/imagenet.yaml", *over))
+    keys = ("epochs", "lr", "batch_size", "micro_batch")
+    return {
+        job.removeprefix("runs/imagenet/"): tuple(content["recipe"][key] for key in keys)
+        for job, content in plan.jobs.items()
+        if content["stage"] == "finetune"
+    }, plan.jobs
+
+
+def test_the_schedules_of_the_release(imagenet, monkeypatch):
+    """Laid over imagenet.yaml, with CutMix's starting weights given by hand."""
+    given = imagenet.folder / "cutmix.yaml"
+    (imagenet.folder / "model_best.pth.tar").touch()
+    file = imagenet.folder / "model_best.pth.tar"
+    given.write_text(f'networks: {{resnet50_cutmix: {{weights: {{file: "{file}"}}}}}}')
+    env = {"IMAGENET": imagenet.env["IMAGENET"]}
+    over = ROOT / "configs/imagenet-release.yaml"
+    found, jobs = schedules(over, given, env=env, monkeypatch=monkeypatch)
+    assert {run: found[f"{run}-release"] for run in RELEASE} == RELEASE
+    assert all(run.endswith("-release") for run in found)
+    assert jobs["runs/imagenet/resnet50-k224-release"]["recipe"]["lr"] == pytest.approx(0.16)
+    assert jobs["runs/imagenet/resnet50_cutmix-pretrained"]["source"]["file"] == str(file)
+
+
+def test_what_section_5_says_stays_in_the_papers_configuration(imagenet, monkeypatch):
+    env = {"IMAGENET": imagenet.env["IMAGENET"]}
+    found, _ = schedules(env=env, monkeypatch=monkeypatch)
+    assert {run: found[run] for run in PAPER} == PAPER
+    text = imagenet.run(
+        "results/table8.md",
+        "-n",
+        "--configfile",
+        ROOT / "configs/imagenet.yaml",
+        ROOT / "configs/imagenet-release.yaml",
+    ).stdout
+    assert "resnet50-k224-release/ft-k384-cls+bnstats-testda2-release" in text

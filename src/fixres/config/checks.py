@@ -69,6 +69,8 @@ def _recipes(config: Config) -> Iterator[str]:
     """Every base training and fine-tuning must be valid once its changes are laid over it."""
     trainings = {"base_training": config.base_training}
     for where, base, over in _changes(config):
+        if ".fine_tuning_on." in where and "augmentation" in over:
+            yield f"{where}.augmentation: the key above names the augmentation; remove this one"
         try:
             changed = laid_over(base, over, where)
         except ConfigError as error:
@@ -97,6 +99,8 @@ def _changes(config: Config) -> Iterator[tuple[str, Section, dict]]:
     for name, network in config.networks.items():
         yield f"networks.{name}.base_training", training, network.base_training
         yield f"networks.{name}.fine_tuning", tuning, network.fine_tuning
+        for augmentation, over in network.fine_tuning_on.items():
+            yield f"networks.{name}.fine_tuning_on.{augmentation}", tuning, over
     yield "transfer.training", training, config.transfer.training
     yield "transfer.fine_tuning", tuning, config.transfer.fine_tuning
     yield "weak_supervision.training", training, config.weak_supervision.training

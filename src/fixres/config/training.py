@@ -129,6 +129,11 @@ class NetworkSettings(Section):
 
     base_training: dict[str, Any] = Field({}, description="laid over base_training")
     fine_tuning: dict[str, Any] = Field({}, description="laid over fine_tuning")
+    fine_tuning_on: dict[Literal["train DA", "test DA", "test DA2"], dict[str, Any]] = Field(
+        {},
+        description="augmentation -> what differs further when the network is fine-tuned on it; "
+        "laid over the network's fine_tuning",
+    )
     weights: Weights | None = Field(
         None,
         description="in place of the source that the zoo has for the network; base trainings of "

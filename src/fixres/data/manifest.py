@@ -71,11 +71,21 @@ class Manifest:
 
 
 def load(path: Path) -> Manifest:
-    """Read a manifest. Raises JobError that names the file where it is missing or damaged.
+    """Read the manifest that a job depends on.
+
+    Raises
+    ------
+    JobError : names the file where it is missing or damaged.
+    """
+    jobs.record_inputs(path)
+    return read(path)
+
+
+def read(path: Path) -> Manifest:
+    """Read a manifest that may change while the job runs. Else as `load`.
 
     The archive carries checksums, so damage is noticed.
     """
-    jobs.record_inputs(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
             columns = {name: archive[name] for name in COLUMNS}
@@ -251,6 +261,18 @@ def _notes(
         if differ:
             notes.append(f"{title}: {', '.join(differ)}.")
     return notes
+
+
+def counts(manifest: Manifest, name: str, when: str) -> str:
+    """The note that says on which images the numbers of a page were measured.
+
+    Parameters
+    ----------
+    name : of the dataset.
+    when : what is known of the images' time, as "listed on 2019-06-14".
+    """
+    train, val = (len(manifest.rows(split)) for split in SPLITS)
+    return f"{name}: {train:,} training and {val:,} validation images, {when}."
 
 
 # --- lines for the log --------------------------------------------------------------------------

@@ -99,9 +99,9 @@ def unpack(archive: Path, expected: str | None, work: Path, nested: bool = False
     fingerprint = f"{expected} {stat.st_size} {stat.st_mtime_ns}"
     work.mkdir(parents=True, exist_ok=True)
     if not note.is_file() or note.read_text() != fingerprint:
+        check(archive, expected)  # first: a damaged archive replaces nothing
         for old in (target, partial):
             shutil.rmtree(old, ignore_errors=True)
-        check(archive, expected)
         with atomic(note) as temporary:
             temporary.write_text(fingerprint)
     if target.is_dir():

@@ -37,10 +37,11 @@ class Network(NamedTuple):
     native : resolution that its published weights were trained at, pixels. Of a twin: a quarter
         of it.
     parameters : millions, for 1000 classes (Table 2); None where the paper gives none.
-    source : where its weights come from, as in `published.fetch`; None: nobody distributes them.
+    source : where its weights come from, as in `published.fetch`; None: no download is known.
     licence : of those weights.
     twin : the embedded network of the same class.
     extra_data : whether its weights saw more than ImageNet (Table 2, "Extra Training Data").
+    revision : raised when the code changes what the network computes: its jobs run again.
     """
 
     title: str
@@ -57,6 +58,7 @@ class Network(NamedTuple):
     licence: str | None = None
     twin: str | None = None
     extra_data: bool = False
+    revision: int = 0
 
 
 # --- how to build ------------------------------------------------------------------------------
@@ -77,11 +79,18 @@ def _torchvision(name: str) -> "Build":
     return build
 
 
-def _timm(name: str, **options: object) -> "Build":
+def _timm(name: str, padded_as_at: int | None = None, **options: object) -> "Build":
+    """A network of timm. With `padded_as_at`, it pads at every size as at that one, pixels."""
+
     def build(classes: int) -> "torch.nn.Module":
         import timm
 
-        return timm.create_model(name, num_classes=classes, **options)
+        network = timm.create_model(name, num_classes=classes, **options)
+        if padded_as_at:
+            from fixres.models.padding import fix_padding
+
+            fix_padding(network, padded_as_at)
+        return network
 
     return build
 
@@ -169,14 +178,15 @@ PNASNET = Network(
     classifier="last_linear",
     last_batch_norm=PNASNET_LAST,
     cells=("cell_9", "cell_10", "cell_11"),
-    # The dropout is that of the network's own paper and of the authors' release; timm's is 0.
-    build=_timm("pnasnet5large", drop_rate=0.5),
+    # As the authors ran it. timm's own has no dropout, and its padding changes with the size.
+    build=_timm("pnasnet5large", padded_as_at=331, drop_rate=0.5),
     **HALVES,
     native=331,
     parameters=86.1,
     source=_timm_weights("pnasnet5large.tf_in1k"),
     licence="Apache-2.0",
     twin="pnasnetq",
+    revision=1,
 )
 EFFICIENTNET = Network(
     title="EfficientNet-B7",
@@ -383,7 +393,7 @@ def _origin(network: Network) -> str:
     if network.source:
         kind, where = next(iter(network.source.items()))
         return f"{kind} `{where.rsplit('/', 1)[-1]}`"
-    return "trained here" if network.stride == 8 else "none distributed: train, or give a file"
+    return "trained here" if network.stride == 8 else "no download: give a file, or train"
 
 
 if __name__ == "__main__":

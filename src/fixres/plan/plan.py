@@ -136,7 +136,11 @@ class Plan(Runs):
 
     def _needed(self, run: str) -> set[str]:
         """The ids of all jobs that the numbers of a run need."""
-        wanted, todo = set(), [parent_of(metrics_of(run))]
+        return self.with_ancestors(parent_of(metrics_of(run)))
+
+    def with_ancestors(self, job: str) -> set[str]:
+        """The ids of a job and of all jobs that it needs."""
+        wanted, todo = set(), [job]
         while todo:
             job = todo.pop()
             if job not in wanted:

@@ -11,7 +11,8 @@ from fixres.plan.checks import check, expanded
 from fixres.plan.pages import Label
 
 # A change of the code that changes results is declared here. Raise the number of a stage: its jobs
-# run again, and all that depends on them.
+# run again, and all that depends on them. A change of one network alone is declared in its entry of
+# the zoo (`revision`).
 VERSIONS = {
     "render": 2,
     "manifest": 2,
@@ -28,6 +29,16 @@ VERSIONS = {
 }
 
 Asked = TypeVar("Asked")
+
+
+def _version(stage: str, network: object) -> int | str:
+    """The version of a job: of its stage, and of its network where that has a revision.
+
+    Published weights are the same for every revision: they are not fetched again.
+    """
+    entry = ZOO.get(network) if stage != "pretrained" else None
+    version = VERSIONS[stage]
+    return f"{version}.{entry.revision}" if entry and entry.revision else version
 
 
 class Missing(Exception):  # noqa: N818 (it is no error: a page shows the cell as missing)
@@ -53,7 +64,8 @@ class Jobs:
 
     def _add(self, stage: str, job: str, **content: object) -> str:
         """Add a job and return its id. Raises ConfigError where another job has that id."""
-        wanted = {"stage": stage, "version": VERSIONS[stage], "run": job, **content}
+        version = _version(stage, content.get("network"))
+        wanted = {"stage": stage, "version": version, "run": job, **content}
         if self.jobs.setdefault(job, wanted) != wanted:
             differ = ", ".join(key for key in wanted if self.jobs[job].get(key) != wanted[key])
             raise ConfigError(

@@ -20,7 +20,7 @@ stands the seed, unless it is 0: runs/pinhole/resnet10q-k56-s1. What is made of 
 same seed, and lies below it.
 """
 
-from fixres.config import BaseTraining, Config, FineTuning, laid_over
+from fixres.config import BaseTraining, Config, FineTuning, laid_over, merge
 from fixres.models.released import RELEASED
 from fixres.models.zoo import ZOO
 from fixres.plan.checks import check_epoch, expanded
@@ -191,11 +191,15 @@ class Runs(Jobs):
     def fine_tuning(self, name: str | None = None, **over: object) -> FineTuning:
         """The settings to fine-tune the network `name` with; None: the ResNet-50 of this scale.
 
-        They are the configuration's, then what `networks.<name>` says, then `over`.
+        They are the configuration's, then what `networks.<name>` says of the network, then what it
+        says of its fine-tuning on that augmentation, then `over`.
         """
-        own = self._settings_of(name, "fine_tuning") if name else self._own_settings("fine_tuning")
-        name = name or self.config.network
-        return laid_over(self.config.fine_tuning, own | over, f"networks.{name}.fine_tuning")
+        sections = ("fine_tuning", "fine_tuning_on")
+        own, on = (self._settings_of(name, s) if name else self._own_settings(s) for s in sections)
+        base = self.config.fine_tuning
+        augmentation = (own | over).get("augmentation", base.augmentation)
+        settings = own | on.get(augmentation, {}) | over
+        return laid_over(base, settings, f"networks.{name or self.config.network}.fine_tuning")
 
     # --- measurements ----------------------------------------------------------------------------
 
@@ -268,7 +272,7 @@ class Runs(Jobs):
         settings: dict = {}
         for network in dict.fromkeys((name, self.architecture(name))):
             if network in self.config.networks:
-                settings |= getattr(self.config.networks[network], section)
+                settings = merge(settings, getattr(self.config.networks[network], section))
         return settings
 
     def _own_settings(self, section: str) -> dict:

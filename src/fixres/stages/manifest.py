@@ -3,13 +3,16 @@
     python -m fixres manifest --config results/data/pinhole/manifest/config.json \
         --root results/data/pinhole/images --out results/data/pinhole/manifest.npz
 
-`report.md` beside the manifest lists everything remarkable.
+`report.md` beside the manifest lists everything remarkable. `files.npz` beside it keeps the names,
+sizes and dates of the files, for `python -m fixres relist`.
 """
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from fixres import jobs
-from fixres.data import manifest
+from fixres.data import inventory, manifest, sources
 
 
 def main(arguments: list[str]) -> None:
@@ -22,16 +25,45 @@ def main(arguments: list[str]) -> None:
     )
     args = p.parse_args(arguments)
     config = jobs.read_config(args.config, "manifest", args.ancestry_digest)
+    seen = look(config, args.root)
+    data = build(config, args.root, args.out, args.threads)
+    data.save(args.out)
+    inventory.save(args.out.with_name(inventory.NAME), seen, data.digest())
+
+
+def look(config: dict, root: Path) -> inventory.Inventory:
+    """What lies in the folder of a dataset. Look before `build`: then no later change is lost."""
+    return inventory.take(root, sources.load(config["source"]))
+
+
+def build(config: dict, root: Path, out: Path, threads: int) -> manifest.Manifest:
+    """The manifest of the images in `root`, with a note on how many there are, and since when.
+
+    Parameters
+    ----------
+    config : the resolved configuration of the job.
+    out : the manifest's place. The report and what is unpacked lie beside it.
+    threads : processes that decode images.
+
+    Raises
+    ------
+    JobError : as `manifest.build`.
+    """
+    out = out.absolute()
     data = manifest.build(
-        args.root,
+        root,
         config["source"],
-        work=args.out.parent / "unpacked",
+        work=out.parent / "unpacked",
         on_bad=config["on_bad"],
         checksums=config["checksums"],
-        processes=args.threads,
-        report=args.out.parent / "report.md",
-        key=f"datasets.{args.out.absolute().parent.name}.root",
+        processes=threads,
+        report=out.parent / "report.md",
+        key=f"datasets.{out.parent.name}.root",
     )
-    data.save(args.out)
+    # A rendered set is the same on every day.
+    rendered = (root / manifest.OBJECTS).is_file()
+    when = "rendered" if rendered else f"listed on {time.strftime('%Y-%m-%d')}"
+    data = replace(data, notes=(manifest.counts(data, out.parent.name, when), *data.notes))
     for line in (*manifest.summary(data), *data.notes):
         jobs.log(line)
+    return data

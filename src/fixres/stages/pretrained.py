@@ -11,6 +11,7 @@ a download that broke off.
 
 from fixres import jobs
 from fixres.models import published, weights, zoo
+from fixres.models.released import RELEASED
 
 
 def main(arguments: list[str]) -> None:
@@ -28,7 +29,9 @@ def main(arguments: list[str]) -> None:
     zoo.check_layers(name, network)
 
     # --- fetch
-    way_out = f"get the weights elsewhere and name the file in weights.{name}.file"
+    asked = config["run"].rpartition("/")[2].removesuffix("-pretrained")
+    key = f"released.files.{asked}" if asked in RELEASED else f"networks.{name}.weights.file"
+    way_out = f"get the weights elsewhere and name the file in {key}"
     try:
         fetched = published.fetch(source, folder, way_out)
     finally:

@@ -1,0 +1,113 @@
+"""Which files lay in a user's data folder when its images were listed: names, sizes and dates.
+
+A later look at the folder is compared with it, without reading an image (`fixres.relist`). It lies
+beside the manifest and names the manifest that it belongs to. It is no input of any job.
+"""
+
+import os
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fixres.data.sources import Source
+from fixres.jobs import atomic
+
+NAME = "files.npz"  # beside the manifest
+GONE = -1  # size and date of a link that points nowhere
+
+
+class Inventory(NamedTuple):
+    """The files that a listing looks at. Arrays have one row for each file, sorted by path."""
+
+    path: np.ndarray  # (n,) bytes, UTF-8, below the user's folder
+    size: np.ndarray  # (n,) int64, bytes
+    date: np.ndarray  # (n,) int64, time of modification, ns
+
+
+class Difference(NamedTuple):
+    """What differs between two inventories: sorted paths."""
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]  # of another size or date
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+
+def take(root: Path, source: Source) -> Inventory:
+    """The inventory of a user's folder: archives, lists, and all files of the image folders.
+
+    Files of other datasets in the same folder are passed over, and files whose name begins with a
+    point.
+    """
+    paths, sizes, dates = [], array("q"), array("q")
+    for file in _files(root, source):
+        paths.append(os.fsencode(os.path.relpath(file, root)))
+        try:
+            stat = os.stat(file)
+            sizes.append(stat.st_size)
+            dates.append(stat.st_mtime_ns)
+        except FileNotFoundError:
+            sizes.append(GONE)
+            dates.append(GONE)
+    path, rows = np.unique(np.array(paths, "S"), return_index=True)
+    return Inventory(path, np.array(sizes, np.int64)[rows], np.array(dates, np.int64)[rows])
+
+
+def _files(root: Path, source: Source) -> Iterator[str]:
+    """The files that the parts of a source may consist of: unpacked, or as archives."""
+    names = dict.fromkeys(
+        name for part in source.parts for name in (part.path, *part.also, part.archive) if name
+    )
+    for home in (root, *(root / home for home in source.homes)):
+        for place in (home / name for name in names):
+            if place.is_file():
+                yield str(place)
+            for folder, _, files in os.walk(place, followlinks=True):
+                yield from (os.path.join(folder, f) for f in files if not f.startswith("."))
+
+
+def compare(then: Inventory, now: Inventory) -> Difference:
+    """What was added, removed or changed between two looks at a folder."""
+    common, before, after = np.intersect1d(
+        then.path, now.path, assume_unique=True, return_indices=True
+    )
+    other = (then.size[before] != now.size[after]) | (then.date[before] != now.date[after])
+    return Difference(
+        added=_names(np.delete(now.path, after)),
+        removed=_names(np.delete(then.path, before)),
+        changed=_names(common[other]),
+    )
+
+
+def _names(paths: np.ndarray) -> list[str]:
+    return [os.fsdecode(path) for path in paths.tolist()]
+
+
+def save(file: Path, inventory: Inventory, manifest: str) -> None:
+    """Write an inventory.
+
+    Parameters
+    ----------
+    manifest : digest of the manifest that was made of these files.
+    """
+    with atomic(file) as temporary, open(temporary, "wb") as f:
+        np.savez(f, manifest=np.array(manifest), **inventory._asdict())
+
+
+def load(file: Path, manifest: str) -> Inventory | None:
+    """Read an inventory.
+
+    None where there is none, where it is damaged, or where it belongs to another manifest.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            if str(archive["manifest"]) != manifest:
+                return None
+            return Inventory(*(archive[name] for name in Inventory._fields))
+    except Exception:  # any exception: it depends on the byte that is broken
+        return None

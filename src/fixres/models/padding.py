@@ -1,0 +1,96 @@
+"""Padding that stays what it was at the size that a network was made for.
+
+TensorFlow's "same" padding depends on the size of the input: at an even size, a layer of stride 2
+pads one pixel less, and only behind. timm works it out anew in every forward pass. PyTorch's ports
+fix it instead. PNASNet's port (Cadene's `pretrainedmodels`), which the paper's authors ran, pads at
+every size as "same" does at 331 pixels. The two are the same function only at 331 pixels and at
+sizes where every layer happens to pad alike (395).
+"""
+
+import torch
+from timm.layers import Conv2dSame, register_notrace_module
+from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional as F  # noqa: N812
+
+Pads = tuple[int, int, int, int]  # pixels to the left, right, top and bottom
+
+
+@register_notrace_module  # a leaf of torch.fx, as timm's layers are (models/split.py)
+class PaddedConv2d(nn.Conv2d):
+    """A convolution that first pads its input with zeros, by `pads`."""
+
+    pads: Pads
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(F.pad(x, self.pads))
+
+
+@register_notrace_module
+class PaddedMaxPool2d(nn.MaxPool2d):
+    """A max-pool that first pads its input with minus infinity, by `pads`."""
+
+    pads: Pads
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(F.pad(x, self.pads, value=-torch.inf))
+
+
+FIXED = {Conv2dSame: PaddedConv2d, MaxPool2dSame: PaddedMaxPool2d}
+
+
+def fix_padding(network: nn.Module, k: int) -> nn.Module:
+    """Let each layer with "same" padding pad at every size as it does for images of k×k pixels.
+
+    The network is changed in place; its parameters and their names stay as they are. It then takes
+    only sizes at which its branches still meet. For PNASNet these are the multiples of 32 and,
+    for instance, 331.
+
+    Raises
+    ------
+    ValueError : a layer pads as "same" and is neither a convolution nor a max-pool.
+    """
+    layers = [m for m in network.modules() if isinstance(m, (*FIXED, AvgPool2dSame))]
+    for layer in layers:
+        if type(layer) not in FIXED:
+            raise ValueError(f"{type(layer).__name__}: its padding cannot be fixed")
+    for layer, pads in _pads_at(network, layers, k).items():
+        layer.__class__, layer.pads = FIXED[type(layer)], pads  # keeps parameters and mode
+    return network
+
+
+def _pads_at(network: nn.Module, layers: list[nn.Module], k: int) -> dict[nn.Module, Pads]:
+    """How the layers pad for images of k×k pixels, from a pass on the meta device."""
+    pads: dict[nn.Module, Pads] = {}
+
+    def record(layer: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        pads[layer] = _same(layer, *inputs[0].shape[-2:])
+
+    hooks = [layer.register_forward_pre_hook(record) for layer in layers]
+    modes = [(module, module.training) for module in network.modules()]
+    state = dict(network.named_parameters()) | dict(network.named_buffers())
+    shapes = {name: tensor.to("meta") for name, tensor in state.items()}
+    with torch.no_grad():
+        functional_call(network.eval(), shapes, torch.empty(1, 3, k, k, device="meta"))
+    for module, training in modes:
+        module.training = training
+    for hook in hooks:
+        hook.remove()
+    return pads
+
+
+def _same(layer: nn.Module, height: int, width: int) -> Pads:
+    """TensorFlow's "same" padding of a layer for an input of that size."""
+    (above, below), (left, right) = (
+        _one_side(size, layer.kernel_size[i], layer.stride[i], layer.dilation[i])
+        for i, size in enumerate((height, width))
+    )
+    return left, right, above, below
+
+
+def _one_side(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+    """Pixels before and behind: room for ceil(size / stride) windows, an odd pixel behind."""
+    windows = -(-size // stride)
+    whole = max((windows - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
+    return whole // 2, whole - whole // 2

@@ -1,0 +1,174 @@
+"""Look again at the folders of your images; list the images anew where something changed.
+
+    python -m fixres relist                                       # all datasets of config.yaml
+    python -m fixres relist imagenet --configfile configs/imagenet.yaml --threads 16
+    python -m fixres relist --look                                # only look
+
+Snakemake lists the images of a dataset once. It never sees that images were added to the folder or
+removed. This command compares the names, sizes and dates of the files with those from when they
+were listed. Where nothing differs, it does nothing.
+
+Where something differs, all images are checked and listed again. If they are the same after all
+(copied again, say), the manifest stays. If they are others, the new manifest takes the place of the
+old one, and the next snakemake command makes again what it asks for and depends on these images.
+Until then, all results stay as they are. If the check fails, the old manifest stays too.
+
+Exit code: 1 if a folder cannot be listed, else 0.
+"""
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from fixres import config, jobs, paper
+from fixres.data import inventory, manifest
+from fixres.jobs import JobError
+from fixres.jobs.quoting import visible
+from fixres.plan import Plan
+from fixres.plan.checks import expanded
+from fixres.stages import manifest as stage
+
+RESULTS = Path("results")
+LOCKS = Path(".snakemake/locks")  # Snakemake's own, while it runs
+SHOWN = 3  # names printed of many
+
+
+def main(arguments: list[str]) -> None:
+    args = _parser().parse_args(arguments)
+    # Snakemake lays its --configfile over config.yaml, too.
+    plan = paper.plan_of(config.load("config.yaml", *args.configfile))
+    known = plan.config.datasets
+    if unknown := [name for name in args.dataset if name not in known]:
+        raise JobError(f"no entry of datasets: {', '.join(unknown)}; known: {', '.join(known)}")
+    problems = []
+    for name in args.dataset or known:
+        try:
+            lines = [_relist(plan, name, args)] if not known[name].rendered else [RENDERED]
+        except JobError as error:
+            problems.append(name)
+            lines = [str(error), "the manifest stays as it was"]
+        print(f"{name}: " + "\n  ".join("\n".join(lines).splitlines()), flush=True)
+    if problems:
+        raise JobError(f"not listed again: {', '.join(problems)}; the reasons stand above")
+
+
+def _parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m fixres relist",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("dataset", nargs="*", help="entries of `datasets` (default: all)")
+    p.add_argument(
+        "--configfile",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="as Snakemake's: configuration files, laid over config.yaml",
+    )
+    p.add_argument("--look", action="store_true", help="only say what differs; change nothing")
+    p.add_argument(
+        "--force", action="store_true", help="list the images again even where nothing differs"
+    )
+    p.add_argument(
+        "--threads",
+        type=int,
+        default=os.cpu_count(),
+        help="processor threads that check images (default: all)",
+    )
+    return p
+
+
+RENDERED = "rendered by the suite; no folder to look at"
+
+
+def _relist(plan: Plan, name: str, args: argparse.Namespace) -> str:
+    """Look at one dataset, list it again where needed, and say what happened.
+
+    Raises
+    ------
+    JobError : its folder is gone, its images cannot be listed, or Snakemake is running.
+    """
+    file, job = RESULTS / "data" / name / "manifest.npz", f"data/{name}/manifest"
+    if not file.is_file():
+        return "not listed yet; the next snakemake command that needs it does that"
+    root = Path(expanded(plan.config.datasets[name].root))
+    if not root.is_dir():
+        raise JobError(f"datasets.{name}.root is no folder: {root}")
+    settings = jobs.read_config(RESULTS / job / "config.json", "manifest")
+    if settings != plan.jobs.get(job, settings):
+        return "its settings changed; the next snakemake command lists it again by itself"
+    old = manifest.read(file)  # no input of this job: it may be replaced below
+    kept = file.with_name(inventory.NAME)
+    now = stage.look(settings, root)
+    found = _found(inventory.load(kept, old.digest()), now)
+    if args.look or not (found or args.force):
+        return found or f"nothing changed ({len(now.path)} files)"
+    if LOCKS.is_dir() and any(LOCKS.iterdir()):
+        raise JobError(
+            f"{LOCKS.absolute()}: Snakemake runs in this folder; wait for its end. (If it was "
+            "killed: snakemake --unlock)"
+        )
+    new = stage.build(settings, root, file, args.threads)
+    same = new.digest() == old.digest()
+    if not same:
+        new.save(file)
+    elif new.folder != old.folder:  # the same images at another place: no result depends on that
+        date = file.stat().st_mtime_ns
+        replace(old, folder=new.folder).save(file)
+        os.utime(file, ns=(date, date))
+    inventory.save(kept, now, new.digest())
+    found = found or "no file of another name, size or date"
+    outcome = ["the same images as before: nothing runs again"] if same else _outcome(plan, name)
+    return "\n".join([found, *outcome])
+
+
+def _found(then: inventory.Inventory | None, now: inventory.Inventory) -> str:
+    """What differs from when the images were listed, in words; empty: nothing."""
+    if then is None:
+        return "how the files were when they were listed is not known"
+    difference = inventory.compare(then, now)._asdict()
+    return "; ".join(
+        f"{len(files):,} {what} ({_some(files)})" for what, files in difference.items() if files
+    )
+
+
+def _outcome(plan: Plan, name: str) -> list[str]:
+    """What a new manifest leads to."""
+    results = _results(plan, name)
+    lines = [f"other images than before: {RESULTS / 'data' / name / 'manifest.npz'} is new"]
+    if results:
+        kinds = Counter("weights" if r.endswith(".safetensors") else "numbers" for r in results)
+        what = " and ".join(f"{n} files of {kind}" for kind, n in sorted(kinds.items()))
+        lines.append(f"made from the former images: {what} ({_some(results)})")
+        lines.append("the next snakemake command makes those that it asks for again; to keep the")
+        lines.append("former ones, copy the folder results/ first")
+    return lines
+
+
+def _results(plan: Plan, name: str) -> list[str]:
+    """The results on disk that depend on the images of a dataset, as files below results/.
+
+    These are the runs of any configuration on this dataset, and the runs of this configuration that
+    start from one of them.
+    """
+    files = {
+        str(file.relative_to(RESULTS))
+        for folder in (RESULTS / "runs" / name, RESULTS / "timing" / name)
+        for kind in ("weights.safetensors", "metrics.json")
+        for file in folder.rglob(kind)
+        if not (kind == "weights.safetensors" and file.parent.name.endswith("-pretrained"))
+    }
+    for job in plan.jobs:
+        if f"data/{name}/manifest" in plan.with_ancestors(job):
+            known = (f"{job}/weights.safetensors", f"{job}/metrics.json")
+            files |= {file for file in known if (RESULTS / file).is_file()}
+    return sorted(files)
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(map(visible, names[:SHOWN])) + (", …" if len(names) > SHOWN else "")

@@ -29,5 +29,5 @@ def test_adding_a_table_is_one_declaration():
         f"{base}/ft-k56-cls+bn-testda"
     }
     page = after.resolved("pages/table10")
-    numbers = {place(c): Number(50.0, 0.1, None) for c in cells(page)}
-    assert markdown(page, numbers, []).count("50.0") == 9
+    numbers = {place(c): Number(50.0, None) for c in cells(page)}
+    assert markdown(page, numbers, set(), []).count("50.0") == 9

@@ -225,7 +225,7 @@ def test_the_schedules_of_the_release(imagenet, monkeypatch):
     env = {"IMAGENET": imagenet.env["IMAGENET"]}
     over = ROOT / "configs/imagenet-release.yaml"
     found, jobs = schedules(over, given, env=env, monkeypatch=monkeypatch)
-    assert {run: found[f"{run}-release"] for run in RELEASE} == RELEASE
+    assert {run: found[f"{run}_released-release"] for run in RELEASE} == RELEASE
     assert all(run.endswith("-release") for run in found)
     assert jobs["runs/imagenet/resnet50-k224-release"]["recipe"]["lr"] == pytest.approx(0.16)
     assert jobs["runs/imagenet/resnet50_cutmix-pretrained"]["source"]["file"] == str(file)
@@ -242,4 +242,4 @@ def test_what_section_5_says_stays_in_the_papers_configuration(imagenet, monkeyp
         ROOT / "configs/imagenet.yaml",
         ROOT / "configs/imagenet-release.yaml",
     ).stdout
-    assert "resnet50-k224-release/ft-k384-cls+bnstats-testda2-release" in text
+    assert "resnet50-k224-release/ft-k384-cls+bnstats-testda2_released-release" in text

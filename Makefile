@@ -1,5 +1,6 @@
 # make table5   set up, then the paper's central table (results/table5.md) and figure (results/figure5.svg)
 # make tables   set up, then every table of the paper (results/summary.md)
+# make docs     set up, then Table 5 with five seeds, and its numbers into README.md and docs/
 # make test     set up, then every check but the slow ones:
 # make test-faults   kills, full disks, damaged files, hostile input (docs/reliability.md)
 # make test-slurm    profiles/slurm on a SLURM of its own, as root on Debian (docs/cluster.md)
@@ -9,13 +10,17 @@ BIN := .venv/bin
 READY := .venv/.ready
 LOCK := envs/requirements.lock
 
-.PHONY: table5 tables test test-faults test-slurm bench lint lock setup
+.PHONY: table5 tables docs test test-faults test-slurm bench lint lock setup
 
 table5: setup
 	$(BIN)/snakemake results/table5.md results/figure5.svg --cores all
 
 tables: setup
 	$(BIN)/snakemake tables --cores all
+
+docs: setup
+	$(BIN)/snakemake results/table5.md results/figure5.svg --cores all --configfile configs/seeds.yaml
+	$(BIN)/python docs/build.py
 
 test: lint
 	$(BIN)/python -m pytest -n 2

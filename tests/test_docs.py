@@ -1,12 +1,19 @@
-"""The examples of docs/ do what the text says."""
+"""The examples of docs/ do what the text says, and its numbers are those of its CSVs."""
 
 import re
+import sys
+
+import pandas as pd
+import pytest
 
 from fixres import paper
 from fixres.config import load
 from fixres.pages.markdown import markdown
 from fixres.pages.numbers import Number, cells, place
 from shared import ROOT
+
+sys.path.append(str(ROOT / "docs"))
+import build
 
 
 def test_adding_a_table_is_one_declaration():
@@ -31,3 +38,39 @@ def test_adding_a_table_is_one_declaration():
     page = after.resolved("pages/table10")
     numbers = {place(c): Number(50.0, None) for c in cells(page)}
     assert markdown(page, numbers, set(), []).count("50.0") == 9
+
+
+PLACES = [
+    pytest.param(document, place, id=f"{document.name}-{place['page']}{place['trends'] or ''}")
+    for document in build.DOCUMENTS
+    for place in build.PLACE.finditer(build.read(document))
+]
+
+
+@pytest.mark.parametrize(("document", "place"), PLACES)
+def test_a_number_in_a_document_is_that_of_its_csv(document, place):
+    """Every cell, in order: our number, half of its interval, the paper's number."""
+    text = place[0]
+    if place["trends"]:
+        assert build.trends(place["page"]) in text
+        return
+    shown = [
+        tuple(number or "" for number in cell)
+        for line in text.splitlines()
+        if line.startswith("|") and "±" in line
+        for cell in re.findall(r"\**([\d.]+)\** ± ([\d.]+)(?: ↕)?(?: \(([\d.]+)\))?", line)
+    ]
+    rows = pd.read_csv(build.KEPT / f"{place['page']}.csv")
+    assert rows["seeds"].min() >= 5
+    assert shown == [
+        (f"{r.ours:.1f}", f"{(r.high - r.low) / 2:.1f}", f"{r.paper:.1f}")
+        for r in rows.itertuples()
+    ]
+
+
+def test_the_documents_show_table_5():
+    """In the README and on the page of its scale: the tables and how trends came out."""
+    shown = {
+        (document.name, bool(place["trends"])) for document, place in (p.values for p in PLACES)
+    }
+    assert shown >= {("README.md", False), ("embedded-scale.md", True)}

@@ -57,7 +57,8 @@ rule all:
     default_target: True
     input:
         rules.tables.input,
+        expand("results/{page}.{kind}", page=["claims", "text"], kind=["md", "csv", "html"]),
         expand("results/{figure}.{kind}", figure=plan.figures, kind=["svg", "png"]),
     localrule: True
     message:
-        "All tables and figures are there: results/summary.md"
+        "Tables, figures, claims: all are there. Read results/claims.md first"

@@ -6,7 +6,8 @@ A document has a place for them between two lines, and all between these lines i
     <!-- end -->
 
 The numbers come from results/. Their CSVs are copied to docs/results/. tests/test_docs.py compares
-every document with these CSVs, so that no table can be out of date.
+every document with these CSVs, so that no table can be out of date. What the paper's own tables say
+of its claims (docs/claims.md) needs no results.
 """
 
 import re
@@ -14,29 +15,43 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+from tabulate import tabulate
+
+from fixres import paper
+from fixres.config import load
+from fixres.pages import claims, decided
+from fixres.pages.quantities import Value
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "docs" / "results"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PLACE = re.compile(r"(<!-- (?P<page>[\w.]+)(?P<trends> trends)? -->\n).*?(<!-- end -->)", re.DOTALL)
+PLACE = re.compile(
+    r"(<!-- (?P<what>table\S+|papers)(?: (?P<how>\w+))? -->\n).*?(<!-- end -->)", re.S
+)
 
 
 def main() -> None:
     results = ROOT / "results"
-    pages = {match["page"] for text in map(read, DOCUMENTS) for match in PLACE.finditer(text)}
+    places = [place for document in DOCUMENTS for place in PLACE.finditer(read(document))]
     KEPT.mkdir(exist_ok=True)
-    for page in sorted(pages):
+    for page in {place["what"] for place in places} - {"papers"}:
         for kind in ("csv", "trends.csv"):
             shutil.copy(results / f"{page}.{kind}", KEPT / f"{page}.{kind}")
     shutil.copy(results / "figure5.svg", ROOT / "docs" / "figure5.svg")
-
-    def measured(place: re.Match) -> str:
-        page = place["page"]
-        text = trends(page) if place["trends"] else tables(read(results / f"{page}.md"))
-        return f"{place[1]}\n{text}\n\n{place[4]}"
-
     for document in DOCUMENTS:
-        document.write_text(PLACE.sub(measured, read(document)), encoding="utf-8")
+        document.write_text(PLACE.sub(filled, read(document)), encoding="utf-8")
+
+
+def filled(place: re.Match) -> str:
+    """A place with its numbers."""
+    what = place["what"]
+    if what == "papers":
+        text = papers_claims()
+    elif place["how"] == "trends":
+        text = trends(what)
+    else:
+        text = tables(read(ROOT / "results" / f"{what}.md"))
+    return f"{place[1]}\n{text}\n\n{place[4]}"
 
 
 def read(file: Path) -> str:
@@ -61,6 +76,21 @@ def trends(page: str) -> str:
         f"{same + other} are decided: {same} go the same way, {other} the other way. "
         f"{open_} are undecided."
     )
+
+
+def papers_claims() -> str:
+    """What the numbers that the paper prints say of its claims, as a table."""
+    config = paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/claims")
+    heads = ["claim", "where", "comparisons", "smallest", "the paper's tables"]
+    rows = []
+    for claim in config["claims"]:
+        found = decided.compared(
+            claim["above_0"], lambda key: Value(None, None, config["cells"][key]["paper"])
+        )
+        smallest = min(one.value.paper for one in found)
+        verdict = claims.OF_PAPER[decided.papers_verdict(found)]
+        rows.append([claim["sentence"], claim["where"], len(found), f"{smallest:+.1f}", verdict])
+    return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,68 @@ rule summary:
         " --results results --out {output.md:q} 2> {log:q}"
 
 
+# The claims of the paper, each decided by the intervals of the cells that it speaks of.
+rule claims:
+    input:
+        measurements=lambda wildcards: fixres.workflow.measurements(plan, "claims"),
+    output:
+        md="results/claims.md",
+        csv="results/claims.csv",
+        comparisons="results/claims.comparisons.csv",
+        html=report(
+            "results/claims.html",
+            category="Claims",
+            labels={"page": "Claims", "shows": "the claims of the paper, each with a verdict"},
+            caption="../report/claims.rst",
+        ),
+    log:
+        "results/pages/claims/log.txt",
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    params:
+        config="results/pages/claims/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/claims"),
+    message:
+        "Rendering results/claims.md"
+    shell:
+        "exec python -m fixres claims --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
+        " --results results --out {output.md:q} 2> {log:q}"
+
+
+# Numbers that the paper prints in its text.
+rule text:
+    input:
+        measurements=lambda wildcards: fixres.workflow.measurements(plan, "text"),
+    output:
+        md="results/text.md",
+        csv="results/text.csv",
+        html=report(
+            "results/text.html",
+            category="Claims",
+            labels={
+                "page": "Numbers in the text",
+                "shows": "what the text says, what its tables say, ours",
+            },
+            caption="../report/text.rst",
+        ),
+    log:
+        "results/pages/text/log.txt",
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    params:
+        config="results/pages/text/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/text"),
+    message:
+        "Rendering results/text.md"
+    shell:
+        "exec python -m fixres text --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
+        " --results results --out {output.md:q} 2> {log:q}"
+
+
 # What each page would cost: jobs, device hours, disk. Ask for it before anything expensive starts.
 rule cost:
     output:

@@ -29,6 +29,8 @@ STAGES = {
     "evaluate": ("fixres.stages.evaluate", "measure a network at one or several k_test"),
     "table": ("fixres.pages.table", "render a table from the measured numbers"),
     "summary": ("fixres.pages.summary", "compare all tables with the paper's"),
+    "claims": ("fixres.pages.claims", "decide the claims of the paper"),
+    "text": ("fixres.pages.text", "compute the numbers of the paper's text"),
     "cost": ("fixres.pages.cost", "estimate what each page would cost"),
     "figure": ("fixres.pages.figure", "draw a figure from a table's numbers"),
     "relist": ("fixres.relist", "look again at your images, and list them anew if they changed"),

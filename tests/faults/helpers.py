@@ -77,6 +77,7 @@ def results_of(workflow: Workflow) -> dict[str, bytes]:
     files = [
         *results.glob("runs/**/weights.safetensors"),
         *results.glob("runs/**/metrics.json"),
+        *results.glob("runs/**/hits.npz"),
         *(results / page for page in pages),
     ]
     return {str(file.relative_to(results)): file.read_bytes() for file in files}

@@ -54,6 +54,11 @@ MATCH = {
     "images": 120,
 }
 SUMMARY = {"version": 1, "scale": "smoke", "tables": ["table5"]}
+CLAIM = {"name": "a", "where": "§1", "sentence": "A is above 0.", "unit": "points"}
+CLAIM |= {"above_0": {}, "note": "weights"}
+NUMBER = {"name": "a", "where": "§1", "sentence": "a number", "unit": "%", "says": "1"}
+NUMBER |= {"number": None, "decimals": 1, "note": "weights"}
+NO_CELLS = {"version": 1, "scale": "smoke", "decimals": 1, "cells": {}, "may_have_failed": {}}
 PRETRAINED = {"version": 1, "network": "resnet10q", "classes": 24}
 STAGES = {
     "render": Stage(
@@ -70,8 +75,10 @@ STAGES = {
     "finetune": Stage(f"{ADAPTED}/config.json", (*IMAGES, *SMALL), "weights.safetensors"),
     "evaluate": Stage(f"{LARGE_BASE}/evaluation/config.json", (*IMAGES, *LARGE), "metrics.json"),
     "time": Stage({}, IMAGES, "metrics.json"),
-    "table": Stage("results/pages/table5/config.json", RESULTS, "table5.md", "table5.html"),
+    "table": Stage("results/pages/table5/config.json", RESULTS, "table5.md", "table5.trends.csv"),
     "summary": Stage(SUMMARY, RESULTS, "summary.md", "summary.html"),
+    "claims": Stage(NO_CELLS | {"claims": [CLAIM]}, RESULTS, "claims.md", "claims.comparisons.csv"),
+    "text": Stage(NO_CELLS | {"numbers": [NUMBER]}, RESULTS, "text.md", "text.html"),
     "cost": Stage({}, RESULTS, "plan.md"),
     "figure": Stage("results/pages/figure5/config.json", RESULTS, "figure5.svg", "figure5.png"),
 }

@@ -60,7 +60,7 @@ def test_a_revision_of_a_network_reruns_its_jobs_alone(tmp_path, monkeypatch):
     monkeypatch.setitem(zoo.ZOO, "pnasnet5large", pnasnet._replace(revision=pnasnet.revision + 1))
     later = versions()
     changed = {job for job in now if later[job] != now[job]}
-    pages = {"table", "summary", "cost"}
+    pages = {"table", "summary", "claims", "text", "cost"}
     assert {now[job][0]["stage"] for job in changed} - pages == {"finetune", "evaluate"}
     runs = {job for job in changed if job.startswith("runs/")}
     assert {now[job][0]["network"] for job in runs} == {"pnasnet5large"}

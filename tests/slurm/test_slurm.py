@@ -219,9 +219,11 @@ def test_all_smoke_tables_go_through_sbatch(cluster, smoke):
     # What shares a submission is indented; what has a submission of its own says so.
     alone = dict(re.findall(r"^Job (\d+): (.*)$", text, re.MULTILINE))
     here = alone.keys() - set(re.findall(r"^Job (\d+) has been submitted", text, re.MULTILINE))
-    pages = {"all", "table", "figure", "summary", "cost"}
+    pages = {"all", "table", "figure", "summary", "claims", "text", "cost"}
     assert len(here) == sum(counts[rule] for rule in pages)
-    page = re.compile(r"(Rendering|Drawing|Estimating the costs:) results/\S+$|All tables")
+    page = re.compile(
+        r"(Rendering|Drawing|Estimating the costs:) results/\S+$|Tables, figures, claims"
+    )
     assert all(page.match(alone[job]) for job in here)
     jobs = {rule: n for rule, n in counts.items() if rule not in {*pages, "total"}}
     assert set(jobs) == {"render", "manifest", "train", "match", "finetune", "evaluate", "time"}

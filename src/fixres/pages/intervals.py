@@ -95,8 +95,8 @@ def stretch(seeds: int) -> float:
     return float(np.sqrt(seeds / (seeds - 1)) * wider)
 
 
-def interval(replicas: np.ndarray) -> tuple[float, float]:
+def interval(replicas: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     """The interval that holds the middle 95% of the replicas."""
-    tail = (1 - LEVEL) / 2
+    tail = (1 - level) / 2
     low, high = np.quantile(replicas, [tail, 1 - tail])
     return float(low), float(high)

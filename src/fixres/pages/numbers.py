@@ -149,7 +149,7 @@ def resampled(page: dict, measured: Measured) -> dict[Place, np.ndarray]:
 
 def is_accuracy(metric: str) -> bool:
     """Whether a metric is a share of right images: top1, top5, top1_10crops."""
-    return metric.startswith(hits.KINDS)
+    return metric.startswith(hits.KINDS) and not metric.endswith("_std")
 
 
 def collect(page: dict, measured: Measured, replicas: dict[Place, np.ndarray]) -> dict:
@@ -197,7 +197,7 @@ def _measured(cell: dict, metrics: dict[str, dict]) -> dict[str, float | int]:
         return {"ours": of_runs[0][metric] + more, "seeds": seeds, **std}
     values = [m["k_test"][str(cell["k_test"])] for m in of_runs]
     std = {}
-    if metric.startswith("top1"):
+    if metric.startswith("top1") and is_accuracy(metric):
         std = {"fold_std": float(np.mean([v[f"{metric}_std"] for v in values]))}
     return {"ours": float(np.mean([v[metric] for v in values])), "seeds": seeds, **std}
 

@@ -14,6 +14,7 @@ caption { text-align: left; font-weight: 600; padding-bottom: .4rem }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #dde3ea; white-space: nowrap }
 th.name, th.name ~ th.label { text-align: left } th.label { font-weight: 400 }
 thead th { border-bottom: 2px solid #1d2733 } .paper, .half { color: #6b7885; font-size: .85em; font-weight: 400 } .best { font-weight: 700 }
+td.text, th.text { text-align: left; white-space: normal } .holds { color: #0b6b3a } .fails { color: #a3261b }
 .reported { font-style: italic } .missing, .turned { color: #8a5a00 } ol, ul { color: #3c4957; font-size: .9em; padding-left: 1.2rem }
 """  # noqa: E501 (its bytes are part of every page)
 

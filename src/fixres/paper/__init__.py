@@ -1,14 +1,19 @@
-"""What the paper consists of, as declarations only: one file for each table, reference/*.csv.
+"""What the paper consists of, as declarations only.
+
+Each table is one file. Its claims are in claims.py, the numbers of its text in quoted.py, and what
+it printed in reference/*.csv.
 
 To add a table, write a file like table5.py and name its function in `PAGES` (docs/tables.md).
-No rule and no stage changes.
+To add a claim, write a function into claims.py (docs/claims.md). No rule and no stage changes.
 """
 
 from collections.abc import Callable, Iterable
 
 from fixres.config import Config
 from fixres.paper.appendix_a1 import appendix_a1
+from fixres.paper.claims import CLAIMS
 from fixres.paper.printed import printed
+from fixres.paper.quoted import QUOTED
 from fixres.paper.released import released
 from fixres.paper.section3_3 import section3_3
 from fixres.paper.table1 import table1
@@ -40,7 +45,7 @@ PAGES = (
 
 def plan_of(config: Config, pages: Iterable[Callable[[Plan], Page]] = PAGES) -> Plan:
     """The plan of some pages, by default all, at one configuration."""
-    return Plan(config, pages, printed)
+    return Plan(config, pages, printed, CLAIMS, QUOTED)
 
 
-__all__ = ["PAGES", "plan_of", "printed"]
+__all__ = ["CLAIMS", "PAGES", "QUOTED", "plan_of", "printed"]

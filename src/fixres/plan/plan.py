@@ -5,14 +5,16 @@ files, each job its resolved configuration, and each page its layout.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fixres.config import Config, ConfigError
 from fixres.jobs import canonical, digest
 from fixres.plan.checks import expanded
 from fixres.plan.outputs import failed, hits_of, metrics_of, parent_of
-from fixres.plan.pages import Block, Page
+from fixres.plan.pages import Block, Cell, Page
+from fixres.plan.quantities import Cells, Claim, Quoted
+from fixres.plan.registry import Missing
 from fixres.plan.runs import Runs
 
 RELEASED_TRANSFORM = (
@@ -31,6 +33,8 @@ class Plan(Runs):
     ----------
     declarations : functions that each declare one page; declaring it adds its jobs.
     printed : page -> the numbers that the paper printed there.
+    claims : the sentences that the cells of these pages decide.
+    quoted : the numbers of the paper's text that they measure.
 
     Attributes
     ----------
@@ -43,6 +47,8 @@ class Plan(Runs):
         config: Config,
         declarations: Iterable[Callable[["Plan"], Page]],
         printed: Callable[[str], Printed],
+        claims: Sequence[Claim] = (),
+        quoted: Sequence[Quoted] = (),
     ):
         super().__init__(config)
         self.printed = printed
@@ -52,6 +58,8 @@ class Plan(Runs):
         self.add_evaluations()
         for page in self.tables.values():
             self._add_page(page)
+        self._add_claims(claims)
+        self._add_text(quoted)
         self._add("summary", "pages/summary", scale=config.scale, tables=list(self.tables))
         self._add("cost", "pages/plan", **self._costs())
 
@@ -85,7 +93,7 @@ class Plan(Runs):
             decimals=pages.decimals,
             notes=page.notes + self._test_notes(page),
             bold=page.bold,
-            may_have_failed=self._jobs_by_run(page) if pages.allow_failed else {},
+            may_have_failed=self._jobs_by_run(page.cells()),
         )
         if page.figure:
             caption = pages.captions.get(page.figure.name, page.figure.caption)
@@ -100,12 +108,46 @@ class Plan(Runs):
         other = self.config.evaluation.test_resize == "released"
         return (RELEASED_TRANSFORM,) if other and not all(map(self.is_authors, tested)) else ()
 
-    def _jobs_by_run(self, page: Page) -> dict[str, list[list[str]]]:
-        """Run -> [job, stage] of every job that its numbers need."""
-        runs = dict.fromkeys(r for cell in page.cells() for r in (*cell.runs, cell.plus) if r)
+    def _jobs_by_run(self, cells: Iterable[Cell]) -> dict[str, list[list[str]]]:
+        """Run -> [job, stage] of every job that its numbers need, where a job may have failed."""
+        if not self.config.pages.allow_failed:
+            return {}
+        runs = dict.fromkeys(run for cell in cells for run in (*cell.runs, cell.plus) if run)
         return {
             run: [[job, self.jobs[job]["stage"]] for job in sorted(self._needed(run))]
             for run in runs
+        }
+
+    def _add_claims(self, claims: Sequence[Claim]) -> None:
+        cells, shown = Cells(self.tables), []
+        for claim in claims:
+            above_0, note = _asked(claim.above_0, cells)
+            shown.append(claim._asdict() | {"above_0": above_0, "note": note})
+        self._add("claims", "pages/claims", claims=shown, **self._used(cells))
+
+    def _add_text(self, quoted: Sequence[Quoted]) -> None:
+        cells, shown = Cells(self.tables), []
+        for number in quoted:
+            asked, note = _asked(number.number, cells)
+            shown.append(number._asdict() | {"number": asked.get(""), "note": note})
+        self._add("text", "pages/text", numbers=shown, **self._used(cells))
+
+    def _used(self, cells: Cells) -> dict:
+        """What the pages of claims and numbers share: the cells that these are computed from."""
+        used = {
+            key: cell._replace(
+                row=f"{page} {cell.row}",
+                paper_row=f"{page} {cell.paper_row}",
+                metric=metric,
+                paper=cell.paper if metric == cell.metric else None,
+            )
+            for key, (page, cell, metric) in cells.used.items()
+        }
+        return {
+            "scale": self.config.scale,
+            "cells": {key: cell._asdict() for key, cell in used.items()},
+            "decimals": self.config.pages.decimals,
+            "may_have_failed": self._jobs_by_run(used.values()),
         }
 
     def _costs(self) -> dict:
@@ -165,7 +207,7 @@ class Plan(Runs):
     def _parents(self, job: str) -> list[str]:
         content = self.resolved(job)
         stage = content["stage"]
-        if stage in ("table", "figure"):
+        if stage in ("table", "figure", "claims", "text"):
             runs = self._runs_on(job.removeprefix("pages/"))
             return [parent_of(metrics_of(run)) for run in runs]
         if stage == "summary":
@@ -248,7 +290,10 @@ class Plan(Runs):
         return list(dict.fromkeys(run for c in cells for run in (*c["runs"], c["plus"]) if run))
 
     def _cells_on(self, page: str) -> list[dict]:
-        blocks = self.resolved(f"pages/{page}")["blocks"]
+        content = self.resolved(f"pages/{page}")
+        if "blocks" not in content:
+            return list(content["cells"].values())
+        blocks = content["blocks"]
         return [cell for block in blocks for line in block["cells"] for cell in line if cell]
 
 
@@ -257,6 +302,16 @@ def _block(block: Block) -> dict:
     rows = [row._asdict() for row in block.rows]
     cells = [[cell and cell._asdict() for cell in line] for line in block.cells]
     return block._asdict() | {"rows": rows, "cells": cells}
+
+
+def _asked(ask: Callable, cells: Cells) -> tuple[dict[str, list], str]:
+    """What a claim or a number asks of the cells: label -> node; and what is missing for it."""
+    try:
+        asked = ask(cells)
+    except Missing as missing:
+        return {}, str(missing)
+    asked = asked if isinstance(asked, dict) else {"": asked}
+    return {label: quantity.node for label, quantity in asked.items()}, ""
 
 
 def _any_of(names: Iterable[str]) -> str:

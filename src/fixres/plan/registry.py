@@ -25,6 +25,8 @@ VERSIONS = {
     "table": 3,
     "figure": 3,
     "summary": 2,
+    "claims": 1,
+    "text": 1,
     "cost": 1,
 }
 

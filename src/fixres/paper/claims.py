@@ -1,0 +1,202 @@
+"""The claims of the paper: sentences that numbers decide. One function a claim (docs/claims.md).
+
+Resolutions are the paper's. Each function returns what is above 0 if its claim holds.
+"""
+
+from collections.abc import Callable
+from math import log
+
+from fixres.plan.quantities import Cells, Claim, Quantity, largest, mean, slope
+
+CLAIMS: list[Claim] = []
+
+Decides = Callable[[Cells], Quantity | dict[str, Quantity]]
+
+
+def claim(name: str, where: str, sentence: str, unit: str = "points") -> Callable[[Decides], None]:
+    """Add a claim that the function below decides."""
+    return lambda above_0: CLAIMS.append(Claim(name, where, sentence, above_0, unit))
+
+
+def peak_above(column: dict[int, Quantity], k_train: int) -> Quantity:
+    """By how much the best k_test above k_train is better than the best of the others."""
+    above = [q for k, q in column.items() if k > k_train]
+    return largest(above) - largest([q for k, q in column.items() if k <= k_train])
+
+
+# --- §1 to §4: the discrepancy, and what repairs it -----------------------------------------------
+
+
+@claim("peak-above", "§3.3, §5", "A network is best tested above the resolution it was trained at.")
+def _(cells: Cells) -> dict[str, Quantity]:
+    k_train = [c for c in cells.columns("table5") if c.isdecimal()]
+    return {f"k_train {k}": peak_above(cells.column("table5", k), int(k)) for k in k_train}
+
+
+@claim("recover", "§4.1", "Trained at 128, a network is better tested at 224 than at 128.")
+def _(cells: Cells) -> Quantity:
+    return cells("table5", 224, "128") - cells("table5", 128, "128")
+
+
+@claim(
+    "low-beats-native",
+    "abstract, §1",
+    "Trained at 128 and fine-tuned at 224, a network beats one that was trained at 224.",
+)
+def _(cells: Cells) -> Quantity:
+    return cells("table5", 224, "128 adapted") - cells("table5", 224, "224")
+
+
+@claim(
+    "low-beats-native-2",
+    "§1",
+    "Trained at 160 and tested at 224 as it is, a network beats one that was trained at 224.",
+)
+def _(cells: Cells) -> Quantity:
+    return cells("table5", 224, "160") - cells("table5", 224, "224")
+
+
+# --- §5.1: ImageNet -------------------------------------------------------------------------------
+
+
+@claim("best-224", "§5.1", "Trained at 224 and fine-tuned, a network is best above 224.")
+def _(cells: Cells) -> Quantity:
+    return peak_above(cells.column("table5", "224 adapted"), 224)
+
+
+@claim(
+    "high-for-less",
+    "§5.1",
+    "Trained at 224 and fine-tuned at 384, a network beats one that was trained at 384.",
+)
+def _(cells: Cells) -> Quantity:
+    return cells("table5", 384, "224 adapted") - cells("table5", 384, "384")
+
+
+@claim("adapt-always", "Figure 5", "Fine-tuning gains wherever k_test is larger than k_train.")
+def _(cells: Cells) -> dict[str, Quantity]:
+    gains = {}
+    for column in cells.columns("table5"):
+        k_train, _, adapted = column.partition(" ")
+        if adapted:
+            before, after = cells.column("table5", k_train), cells.column("table5", column)
+            above = [k for k in after if k > int(k_train)]
+            gains |= {f"{k_train} at {k}": after[k] - before[k] for k in above}
+    return gains
+
+
+@claim(
+    "gap-grows",
+    "§5.1",
+    "The further k_test lies from k_train, the more the batch-norm adds to the classifier.",
+    unit="points for each factor e",
+)
+def _(cells: Cells) -> dict[str, Quantity]:
+    slopes = {}
+    for k_train in (128, 224):
+        classifier = cells.row("table6", f"{k_train} cls test DA")
+        with_bn = cells.row("table6", f"{k_train} cls+bn test DA")
+        added = {log(k / k_train): with_bn[k] - classifier[k] for k in with_bn if k >= k_train}
+        slopes[f"k_train {k_train}"] = slope(added)
+    return slopes
+
+
+@claim(
+    "da-order",
+    "§5.1",
+    "Above k_train, test DA is a better augmentation for fine-tuning than train DA, on average.",
+)
+def _(cells: Cells) -> Quantity:
+    better = []
+    for k_train in (128, 224):
+        for layers in ("cls", "cls+bn"):
+            way = f"{k_train} {layers}"
+            test, train = (cells.row("table6", f"{way} {da}") for da in ("test DA", "train DA"))
+            better += [test[k] - train[k] for k in test if k > k_train]
+    return mean(better)
+
+
+@claim("da2", "§5", "Test DA2 is slightly better than test DA, on average.")
+def _(cells: Cells) -> Quantity:
+    rows = cells.rows("table8")
+    return mean([cells("table8", r, "test DA2") - cells("table8", r, "test DA") for r in rows])
+
+
+@claim("cells-more", "§5.1", "For PNASNet at 480, the last cells add to classifier and batch-norm.")
+def _(cells: Cells) -> Quantity:
+    name = "PNASNet-5-Large cls+bn"
+    return cells("table1", f"{name}+cells", "480") - cells("table1", name, "480")
+
+
+# --- §5.2, §5.3: the state of the art, transfer ---------------------------------------------------
+
+
+@claim("rank-resnet", "§5.2", "Ours with CutMix is the best ResNet-50 without extra data.")
+def _(cells: Cells) -> dict[str, Quantity]:
+    others = [
+        row
+        for row in cells.rows("table2")
+        if row.startswith(("ResNet-50", "MultiGrain R50", "Our ResNet-50"))
+        and "Billion-scale" not in row
+    ]
+    return _ahead(cells, "Our ResNet-50 CutMix", others)
+
+
+@claim("rank-all", "§5.2", "Our ResNeXt-101 32x48d is the best of all.")
+def _(cells: Cells) -> dict[str, Quantity]:
+    return _ahead(cells, "Our ResNeXt-101 32x48d", cells.rows("table2"))
+
+
+def _ahead(cells: Cells, ours: str, others: list[str]) -> dict[str, Quantity]:
+    """By how much one row of Table 2 is better than others."""
+    column = "Top-1 (%)"
+    best = cells("table2", ours, column)
+    return {f"{row}": best - cells("table2", row, column) for row in others if row != ours}
+
+
+@claim("transfer-all", "§5.3", "The method gains on all five fine-grained datasets.")
+def _(cells: Cells) -> dict[str, Quantity]:
+    return {
+        name: cells("table3", name, "+our method") - cells("table3", name, "Baseline")
+        for name in cells.rows("table3")
+    }
+
+
+# --- §4.2, Appendices A and D ---------------------------------------------------------------------
+
+
+@claim("parametric", "§4.2, A.1", "Fréchet matching above k_train gains less than fine-tuning.")
+def _(cells: Cells) -> dict[str, Quantity]:
+    matched, tuned = (
+        cells.row("appendixA.1", "accuracy"),
+        cells.row("table6", "224 cls+bn test DA"),
+    )
+    return {f"at {k}": tuned[k] - matched[k] for k in matched if k > 224 and k in tuned}
+
+
+@claim("gaussian-small", "A.2", "Far below k_train, at 64, Gaussian matching gains.")
+def _(cells: Cells) -> Quantity:
+    return cells("table4", "adapted", "64") - cells("table4", "none", "64")
+
+
+@claim(
+    "bn-better",
+    "A.2",
+    "Fine-tuning classifier and batch-norm is better than matching and the classifier, on average.",
+)
+def _(cells: Cells) -> Quantity:
+    matched, tuned = (cells.row("table4", row) for row in ("adapted+cls", "cls+bn"))
+    return mean([tuned[k] - matched[k] for k in tuned if k != 224])
+
+
+@claim(
+    "rrc-cause",
+    "Appendix D",
+    "Trained without the random resized crop, a network gains less from a larger k_test.",
+)
+def _(cells: Cells) -> dict[str, Quantity]:
+    less = {}
+    for k in ("64", "128", "224"):
+        with_resize, without = cells.column("table5", k), cells.column("table9", k)
+        less[f"k_train {k}"] = peak_above(with_resize, int(k)) - peak_above(without, int(k))
+    return less

@@ -168,7 +168,6 @@ def test_settings_of_another_network_are_not_for_the_main_one():
     assert all(jobs[job] == before[job] for jobs in plans for job in transfers)
 
 
-<<<<<<< ours
 def test_a_cell_has_a_run_for_each_seed(tmp_path):
     """What is trained, or adapted from a network without a seed, has the seed in its name once.
 
@@ -304,7 +303,8 @@ def test_pages_say_that_the_test_transform_is_the_released_one(tmp_path):
         said = [note for note in notes if "evaluation.test_resize: released" in note]
         assert len(said) == (table != "released"), table
         assert [note for note in notes if note not in said] == list(usual)
-=======
+
+
 def test_more_data_costs_a_twin_no_training_time():
     """On the tags it sees at least the crops of a plain network, then adapts at a lower rate."""
     plan = paper.plan_of(load(ROOT / "config.yaml"))
@@ -320,4 +320,3 @@ def test_more_data_costs_a_twin_no_training_time():
         on_tags, _ = training(plan.jobs[run]["init"])
         assert on_tags >= crops, run
         assert training(run)[1] < rate, run
->>>>>>> theirs

@@ -33,6 +33,8 @@ def compute(node: Any, cell: Callable[[str], Value]) -> Value:
     if not isinstance(node, list):
         return Value(float(node), np.float64(node), float(node))
     operation, *operands = node
+    if not operands:  # of a column that this scale does not have
+        return Value(None, None, None)
     if operation == "cell":
         return cell(operands[0])
     if operation == "where largest":

@@ -11,7 +11,7 @@ import numpy as np
 
 from fixres import jobs
 
-KINDS = ("top1", "top5")
+KINDS = {"top1": 1, "top5": 5}  # metric -> predicted classes that one must be right of
 
 
 class Hits(NamedTuple):
@@ -50,8 +50,8 @@ def of_predictions(
     right = {}
     for (k_test, suffix), top in predicted.items():
         hits = top == labels[:, None]
-        for kind in KINDS:
-            right[name(kind + suffix, k_test)] = hits[:, : int(kind[3:])].any(axis=1)
+        for kind, classes in KINDS.items():
+            right[name(kind + suffix, k_test)] = hits[:, :classes].any(axis=1)
     return Hits(paths, right)
 
 

@@ -7,16 +7,13 @@ A claim says that something is above 0, such as a gain. It holds where the 95% i
 above 0, and fails where it lies below. Of several comparisons it says so of each.
 """
 
-import html
-
 import pandas as pd
-from tabulate import tabulate
 
 from fixres import jobs
-from fixres.jobs.quoting import plain
-from fixres.pages import decided, web
-from fixres.pages.command import page_parser
+from fixres.pages import decided, lists
+from fixres.pages.command import page_parser, write
 from fixres.pages.decided import VERDICTS, Compared
+from fixres.pages.lists import Table
 from fixres.pages.numbers import csv
 
 COLUMNS = ["claim", "where", "sentence", "unit", "paper", "paper_verdict", "ours", "low", "high"]
@@ -41,14 +38,12 @@ def main(arguments: list[str]) -> None:
     whole, each = frames(config["claims"], found)
     shown = page(config, whole, each, seeds)
     texts = {
-        ".md": markdown(*shown),
+        ".md": lists.markdown("Claims", *shown),
         ".csv": csv(whole),
-        ".html": webpage(*shown),
+        ".html": lists.webpage("Claims", *shown, marked=VERDICTS),
         ".comparisons.csv": csv(each),
     }
-    for suffix, text in texts.items():
-        with jobs.atomic(args.out.with_suffix(suffix)) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write(args.out, texts)
 
 
 def frames(
@@ -79,8 +74,6 @@ def frames(
 
 
 # --- how it reads --------------------------------------------------------------------------------
-
-Table = tuple[str, list[str], list[list[str]]]  # title, heads, rows
 
 
 def page(
@@ -113,13 +106,15 @@ def page(
 def above(config: dict, whole: pd.DataFrame, seeds: int) -> list[str]:
     """What stands above the tables: how a claim is decided, and how many are."""
     covers = f"over the validation images and {seeds} seeds"
+    caution = ""
     if seeds == 1:
-        covers = "over the validation images alone: with one seed, another may decide otherwise"
+        covers = "over the validation images alone"
+        caution = " These networks have one seed: with one seed, another may decide otherwise."
     how = (
         f"The claims of the paper at the {config['scale']} scale. Each says that a number is above "
         f"0. It holds if the 95% interval of ours, {covers}, lies above 0, and fails if it lies "
         "below; else it is undecided. A claim of several comparisons holds if each holds. It fails "
-        "if one fails at a level that allows for their number."
+        f"if one fails at a level that allows for their number.{caution}"
     )
     counts = whole["verdict"].value_counts()
     said = ", ".join(f"{counts.get(verdict, 0)} {_plural(verdict)}" for verdict in VERDICTS)
@@ -152,7 +147,8 @@ def _ours(line: tuple, decimals: int) -> str:
         return f"{_signed(line.ours, decimals)} ({between}) {line.unit}"
     counts = {v: getattr(line, f"comparisons_{v}") for v in VERDICTS}
     known = [f"{n} {_plural(verdict)}" for verdict, n in counts.items() if n]
-    return f"of {sum(counts.values())} comparisons, {', '.join(known)}" if known else "missing"
+    n = sum(counts.values())
+    return f"of {n} comparison{'s' * (n > 1)}, {', '.join(known)}" if known else "missing"
 
 
 def _signed(value: float | None, decimals: int) -> str:
@@ -163,28 +159,3 @@ def _between(line: tuple, decimals: int) -> str:
     if line.low is None or pd.isna(line.low):
         return "–"
     return f"{line.low:+.{decimals}f} to {line.high:+.{decimals}f}"
-
-
-def markdown(paragraphs: list[str], tables: list[Table], title: str = "Claims") -> str:
-    """The page for a terminal or a code host."""
-    parts = [f"# {title}", *paragraphs]
-    for name, heads, rows in tables:
-        quoted = [[plain(cell) for cell in row] for row in rows]
-        parts += [f"**{name}**", tabulate(quoted, heads, tablefmt="pipe", disable_numparse=True)]
-    return "\n\n".join(parts) + "\n"
-
-
-def webpage(paragraphs: list[str], tables: list[Table], title: str = "Claims") -> str:
-    """The page for a browser and for Snakemake's report."""
-    texts = []
-    for name, heads, rows in tables:
-        head = "".join(f'<th class="text">{html.escape(h)}</th>' for h in heads)
-        lines = [
-            "".join(
-                f'<td class="text{" " + cell if cell in VERDICTS else ""}">{html.escape(cell)}</td>'
-                for cell in row
-            )
-            for row in rows
-        ]
-        texts.append(web.table(name, head, lines) + "\n")
-    return web.document(title, paragraphs, "".join(texts))

@@ -11,7 +11,7 @@ from collections import Counter
 from tabulate import tabulate
 
 from fixres import jobs
-from fixres.pages.command import page_parser
+from fixres.pages.command import page_parser, write
 from fixres.pages.costs import GB, Costs
 
 LONGEST = 10  # jobs that are listed one by one
@@ -21,8 +21,7 @@ def main(arguments: list[str]) -> None:
     args = page_parser("cost", __doc__).parse_args(arguments)
     config = jobs.read_config(args.config, "cost", args.ancestry_digest)
     text = page(config, Costs(config, args.results))
-    with jobs.atomic(args.out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write(args.out, {args.out.suffix: text})
 
 
 def page(config: dict, costs: Costs) -> str:

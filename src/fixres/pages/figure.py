@@ -68,7 +68,7 @@ def accuracy_over_resolution(numbers: pd.DataFrame, config: dict) -> plt.Figure:
     lines = axes[0][0].get_legend_handles_labels()
     figure.legend(*lines, title="k_train", fontsize=8, frameon=False, loc="outside right center")
     ours, theirs = config["subject"]
-    about = f"{config['scale']} scale: {ours}; dotted: the paper's, {theirs}"
+    about = f"{config['scale']} scale: {ours}; bands: 95% intervals; dotted: the paper's, {theirs}"
     figure.suptitle(f"{config['caption']}\n{about}", fontsize=8)
     return figure
 

@@ -25,7 +25,6 @@ With one seed nothing is known about other seeds: the interval is that of a boot
 from collections.abc import Hashable, Mapping
 
 import numpy as np
-from scipy import stats
 
 REPLICAS = 4000
 LEVEL = 0.95
@@ -90,6 +89,8 @@ def _over_seeds(accuracies: np.ndarray) -> np.ndarray:
 
 def stretch(seeds: int) -> float:
     """By how much a plain bootstrap over so few seeds is too narrow: sqrt(S/(S - 1)) · t/z."""
+    from scipy import stats  # here: with one seed, a page does not wait for its import
+
     tail = (1 + LEVEL) / 2
     wider = stats.t.ppf(tail, seeds - 1) / stats.norm.ppf(tail)
     return float(np.sqrt(seeds / (seeds - 1)) * wider)

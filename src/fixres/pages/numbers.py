@@ -149,7 +149,7 @@ def resampled(page: dict, measured: Measured) -> dict[Place, np.ndarray]:
 
 def is_accuracy(metric: str) -> bool:
     """Whether a metric is a share of right images: top1, top5, top1_10crops."""
-    return metric.startswith(hits.KINDS) and not metric.endswith("_std")
+    return metric.startswith(tuple(hits.KINDS)) and not metric.endswith("_std")
 
 
 def collect(page: dict, measured: Measured, replicas: dict[Place, np.ndarray]) -> dict:

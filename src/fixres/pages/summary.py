@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from fixres import jobs
 from fixres.pages import trends, web
-from fixres.pages.command import page_parser
+from fixres.pages.command import page_parser, write
 from fixres.pages.numbers import COLUMNS
 
 SHOWN = 12  # trends that are listed one by one
@@ -35,9 +35,7 @@ def main(arguments: list[str]) -> None:
     differing.sort(key=lambda one: -abs(one[1]["paper"]) - abs(one[1]["ours"]))
     lines = [turn(*one) for one in differing]
     texts = {".md": markdown(config, counts, lines), ".html": webpage(config, counts, lines)}
-    for suffix, text in texts.items():
-        with jobs.atomic(args.out.with_suffix(suffix)) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write(args.out, texts)
 
 
 def read(file: Path, columns: list[str]) -> pd.DataFrame:

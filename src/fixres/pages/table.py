@@ -10,7 +10,7 @@ input gives the same bytes.
 
 from fixres import jobs
 from fixres.pages import layout, trends
-from fixres.pages.command import page_parser
+from fixres.pages.command import page_parser, write
 from fixres.pages.markdown import markdown
 from fixres.pages.numbers import collect, csv, frame, read, resampled, without_failed
 from fixres.pages.web import webpage
@@ -32,6 +32,4 @@ def main(arguments: list[str]) -> None:
         ".html": webpage(page, numbers, turned, footnotes),
         ".trends.csv": csv(trends.frame(found)),
     }
-    for suffix, text in texts.items():
-        with jobs.atomic(args.out.with_suffix(suffix)) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write(args.out, texts)

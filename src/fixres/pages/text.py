@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from fixres import jobs
-from fixres.pages import decided, intervals
-from fixres.pages.claims import markdown, webpage
-from fixres.pages.command import page_parser
+from fixres.pages import decided, intervals, lists
+from fixres.pages.command import page_parser, write
 from fixres.pages.numbers import csv
 from fixres.pages.quantities import compute
 
@@ -26,13 +25,11 @@ def main(arguments: list[str]) -> None:
     numbers = pd.DataFrame([line(n, cell) for n in config["numbers"]], columns=COLUMNS)
     shown = page(config, numbers, seeds)
     texts = {
-        ".md": markdown(*shown, title="Numbers in the text"),
+        ".md": lists.markdown("Numbers in the text", *shown),
         ".csv": csv(numbers),
-        ".html": webpage(*shown, title="Numbers in the text"),
+        ".html": lists.webpage("Numbers in the text", *shown),
     }
-    for suffix, text in texts.items():
-        with jobs.atomic(args.out.with_suffix(suffix)) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write(args.out, texts)
 
 
 def line(number: dict, cell: decided.Lookup) -> dict:
@@ -58,7 +55,7 @@ def _cells(node: object) -> list[str]:
     return list(dict.fromkeys(key for part in node for key in _cells(part)))
 
 
-def page(config: dict, numbers: pd.DataFrame, seeds: int) -> tuple[list[str], list]:
+def page(config: dict, numbers: pd.DataFrame, seeds: int) -> tuple[list[str], list[lists.Table]]:
     """The paragraph above the table, and the table."""
     decimals = {n["name"]: n["decimals"] for n in config["numbers"]}
     rows = []

@@ -66,11 +66,7 @@ def slope(points: dict[float, Quantity]) -> Quantity:
     """The slope of the straight line through (key, quantity), by least squares."""
     middle = sum(points) / len(points)
     spread = sum((x - middle) ** 2 for x in points)
-    return _sum([q * ((x - middle) / spread) for x, q in points.items()])
-
-
-def _sum(quantities: list[Quantity]) -> Quantity:
-    return mean(quantities) * len(quantities)
+    return mean([q * ((x - middle) / spread) for x, q in points.items()]) * len(points)
 
 
 class Claim(NamedTuple):

@@ -121,10 +121,12 @@ class Jobs:
     def at_every_seed(self, ask: Callable[[], Asked]) -> list[Asked]:
         """What `ask` returns at each seed of the configuration, in their order."""
         answers = []
-        for seed in self.config.seeds:
-            self.seed = seed
-            answers.append(ask())
-        self.seed = self.config.seeds[0]
+        try:
+            for seed in self.config.seeds:
+                self.seed = seed
+                answers.append(ask())
+        finally:
+            self.seed = self.config.seeds[0]
         return answers
 
     @property

@@ -10,10 +10,10 @@ hits.npz beside the result says which images were classified correctly (data/hit
 Each validation image is decoded once for all k_test. The classifier computes in float32, whatever
 the precision of the job: logits in bf16 tie.
 
-The predictions for every image are kept in predictions/k<k_test>.npz beside the result (with the
-released test transform in predictions_released/). Those of ten crops an image are in
-k<k_test>_10crops.npz. A file that belongs to exactly these weights and
-images is not computed again. So a table that gets one more resolution costs only that one.
+The predictions for every image are kept in predictions/k<k_test>.npz beside the result. Those of
+ten crops an image are in k<k_test>_10crops.npz. With the released test transform, both lie in
+predictions_released/. A file that belongs to exactly these weights and images is not computed
+again. So a table that gets one more resolution costs only that one.
 """
 
 import argparse

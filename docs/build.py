@@ -12,6 +12,7 @@ of its claims (docs/claims.md) needs no results.
 
 import re
 import shutil
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -71,11 +72,12 @@ def trends(page: str) -> str:
     same, other, open_ = (
         int(count.get(verdict, 0)) for verdict in ("same way", "other way", "undecided")
     )
-    return (
+    text = (
         f"Of {len(found)} differences that the paper tells apart by half a point or more, "
         f"{same + other} are decided: {same} go the same way, {other} the other way. "
         f"{open_} are undecided."
     )
+    return textwrap.fill(text, 100)
 
 
 def papers_claims() -> str:

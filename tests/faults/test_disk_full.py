@@ -128,9 +128,10 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def run_on_full_disk(stage: str, run: Workflow, work: Path, disk: Disk) -> Outcome:
     """Run a stage in peace, then with room for half of its files, then with room for all."""
-    peaceful = fixres(*command(stage, run, work, work / stage))
+    out = work / "in peace" / disk.folder.name  # a manifest says in which folder it lies
+    peaceful = fixres(*command(stage, run, work, out))
     assert peaceful.returncode == 0, peaceful.stderr
-    expected = files(work / stage)
+    expected = files(out)
     disk.fill(leave=sum(map(len, expected.values())) // 2)
     words = command(stage, run, work, disk.folder)
     full, left = fixres(*words), files(disk.folder)

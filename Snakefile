@@ -1,4 +1,4 @@
-# FixRes Suite: every table of the paper, Figure 5, §3.3 and A.1 are targets of this workflow.
+# FixRes Suite: every table, figure, number and claim of the paper is a target of this workflow.
 #
 #   snakemake results/table5.md --cores all
 #   snakemake results/table5.md --cores all --configfile configs/imagenet.yaml
@@ -58,7 +58,7 @@ rule all:
     input:
         rules.tables.input,
         expand("results/{page}.{kind}", page=["claims", "text"], kind=["md", "csv", "html"]),
-        expand("results/{figure}.{kind}", figure=plan.figures, kind=["svg", "png"]),
+        expand("results/{figure}.{kind}", figure=plan.figures, kind=["svg", "png", "csv"]),
     localrule: True
     message:
         "Tables, figures, claims: all are there. Read results/claims.md first"

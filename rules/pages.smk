@@ -42,6 +42,7 @@ rule figure:
             caption="../report/figure.rst",
         ),
         png="results/{figure}.png",
+        csv="results/{figure}.csv",
     log:
         "results/pages/{figure}/log.txt",
     localrule: True

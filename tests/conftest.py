@@ -1,5 +1,6 @@
 """Fixtures for all tests: images of many shapes, a tiny pinhole set, a trained network."""
 
+import hypothesis
 import pytest
 import torch
 
@@ -8,6 +9,9 @@ from fixres.data import manifest
 from fixres.data.rendered import twins
 from shared import SETTINGS, textured
 
+# A test is never timed: the machine may be busy.
+hypothesis.settings.register_profile("fixres", deadline=None)
+hypothesis.settings.load_profile("fixres")
 # For the networks of the tests themselves: more threads than cores wait for each other.
 torch.set_num_threads(1)
 

@@ -20,9 +20,7 @@ LOOK = SETTINGS | {
 }
 CLASSES = 6
 OFFICIAL = [name for name in sources.SOURCES if name != "imagefolder"]
-everything = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+everything = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Twin:

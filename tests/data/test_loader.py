@@ -153,7 +153,7 @@ def test_workers_and_prefetching_change_nothing(shapes):
     more=st.lists(st.integers(0, 9), min_size=1, max_size=12),
     k=st.just(16),
 )
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_any_batch_of_repeats_comes_back_in_its_order(shapes, name, images, more, k):
     """Each crop is as if it were cut alone.
 

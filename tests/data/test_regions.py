@@ -22,7 +22,7 @@ def resized_size(height: int, width: int, k: int) -> torch.Size:
 
 
 @given(height=sides, width=sides, k=st.integers(1, 500))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_test_transform_is_torchvisions_resize_and_centre_crop(height, width, k):
     """The box, scaled to the resized image, is what CenterCrop cuts from Resize's image."""
     h, w = resized_size(height, width, k)
@@ -33,7 +33,7 @@ def test_the_test_transform_is_torchvisions_resize_and_centre_crop(height, width
 
 
 @given(height=sides, width=sides, k=st.integers(1, 500))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_released_transform_scales_the_height_and_pads_as_torchvision_does(height, width, k):
     """The box against Resize((h, w')); its place against CenterCrop of ones, padded with zeros."""
     size = regions.test_image_size(k)
@@ -52,7 +52,7 @@ def test_the_released_transform_scales_the_height_and_pads_as_torchvision_does(h
 
 
 @given(height=sides, width=sides, k=st.integers(1, 300), seed=st.integers(0, 2**32))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_released_transform_of_test_da2_is_that_of_test_da_moved_sideways(
     height, width, k, seed
 ):
@@ -91,7 +91,7 @@ def test_a_portrait_has_another_roc_under_the_released_transform():
 
 
 @given(height=sides, width=sides, seed=st.integers(0, 2**32))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_random_roc_lies_in_the_image_and_keeps_its_area_and_aspect(height, width, seed):
     u = sampling.uniforms(seed, 0, np.array([5]), np.array([0]))
     x0, y0, x1, y1 = regions.random_resized_boxes(
@@ -147,7 +147,7 @@ def test_no_fitting_roc_falls_back_to_torchvisions_centre_crop(height, width):
 
 
 @given(height=st.integers(20, 600), width=st.integers(20, 600), k=st.integers(8, 300))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_da2_moves_the_crop_over_the_full_horizontal_margin_and_no_other(height, width, k):
     h, w = np.array([height]), np.array([width])
     left, centre, right = (
@@ -167,7 +167,7 @@ def test_da2_moves_the_crop_over_the_full_horizontal_margin_and_no_other(height,
     k=st.integers(1, 300),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_da2_flips_shifts_and_jitters_and_does_nothing_else(height, width, k, seed):
     """Each view is the crop of test DA, moved sideways by whole pixels of the resized image.
 
@@ -218,7 +218,7 @@ def test_random_positions_are_torchvisions(name, axes):
 
 
 @given(height=sides, width=sides, k=st.integers(1, 500), seed=st.integers(0, 2**32))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_resize_and_random_crop_is_a_whole_crop_of_torchvisions_resized_image(
     height, width, k, seed
 ):
@@ -240,7 +240,7 @@ def test_resize_and_random_crop_is_a_whole_crop_of_torchvisions_resized_image(
 
 
 @given(height=sides, width=sides, k=st.integers(1, 60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_ten_crops_are_torchvisions(height, width, k):
     """Which pixels of the resized image each crop shows, in TenCrop's order."""
     h, w = (int(s[0]) for s in regions.resized_sizes(np.array([height]), np.array([width]), k))
@@ -256,7 +256,7 @@ def test_ten_crops_are_torchvisions(height, width, k):
 
 
 @given(height=sides, width=sides, k=st.integers(1, 300))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_ten_crops_of_the_released_transform_mirror_each_other(height, width, k):
     """The last five are the first five of the mirror image, with their black bars.
 
@@ -299,7 +299,7 @@ def test_uniforms_are_uniform():
     samples=st.integers(1, 400),
     epoch=st.integers(0, 3),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_order_draws_without_replacement_and_repeats_in_a_row(n, repeats, samples, epoch):
     image, repeat = sampling.order(0, epoch, n, samples, repeats)
     assert len(image) == len(repeat) == samples
@@ -344,7 +344,7 @@ def test_expected_apparent_size_ratio():
 
 
 @given(seed=st.integers(0, 2**40), step=st.integers(0, 2**40), k=st.integers(1, 400))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_cutmix_boxes_lie_in_the_crop_and_their_share_is_counted(seed, step, k):
     mix = sampling.cutmix(seed, step, 1.0, k)
     assert mix == sampling.cutmix(seed, step, 1.0, k)

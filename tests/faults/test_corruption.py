@@ -132,8 +132,8 @@ def test_metrics(copy_file, tmp_path, happened):
 
     def read(_: Path) -> list:
         measured = table.read(page, tmp_path)
-        arrays = {key: bits.tolist() for key, bits in measured.hits[run].right.items()}
-        return [measured.metrics, arrays, measured.hits[run].images.tolist()]
+        arrays = {key: bits.tolist() for key, bits in measured.per_image[run].values.items()}
+        return [measured.metrics, arrays, measured.per_image[run].images.tolist()]
 
     for file, where in ((folder / "metrics.json", EVERYWHERE), (folder / "hits.npz", PLACES)):
         seen = damage_and_read(file, read, names(file), where)

@@ -101,7 +101,7 @@ def test_a_cache_that_fits_runs_the_trunk_once(papers_scale, tmp_path):
 def test_every_page_is_in_the_plan():
     plan = paper.plan_of(parse({}))
     content = plan.resolved("pages/plan")
-    assert list(content["pages"]) == list(plan.tables)
+    assert list(content["pages"]) == [*plan.tables, *plan.figures]
     assert all(job in content["jobs"] for jobs in content["pages"].values() for job in jobs)
     assert {
         content["jobs"][job].get("network", "resnet10q")

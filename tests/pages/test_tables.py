@@ -14,8 +14,9 @@ from fixres import paper
 from fixres.config import load
 from fixres.jobs import JobError
 from fixres.jobs.quoting import plain
-from fixres.pages import figure, layout, summary, trends
+from fixres.pages import layout, summary, trends
 from fixres.pages import numbers as page_numbers
+from fixres.pages.figures import accuracy
 from fixres.pages.markdown import markdown
 from fixres.pages.web import webpage
 from shared import ROOT
@@ -149,9 +150,7 @@ def test_what_the_paper_did_not_print_stays_empty():
         tidy(page, numbers_of(page)).splitlines()[1]
         == "table5,64,56,256,224,top1,,40.0000,38.8000,41.4000,5,0.1230,,measured"
     )
-    figure.accuracy_over_resolution(
-        page_numbers.frame(page, numbers_of(page)), {**page, "caption": "c"}
-    )
+    accuracy.accuracy_over_resolution(page_numbers.frame(page, numbers_of(page)), page)
 
 
 def test_markdown_is_escaped_where_it_would_be_read_as_such():
@@ -402,15 +401,3 @@ def test_the_summary_counts_every_cell(tmp_path):
     (tmp_path / "table5.csv").write_text("a,b\n1,2\n")
     with pytest.raises(JobError, match=r"table5.csv: found the columns a, b"):
         summarised(tmp_path, names)
-
-
-def test_the_figure_draws_every_cell():
-    page = PAGE | {"caption": "c"}
-    frame = page_numbers.frame(PAGE, numbers_of(PAGE))
-    left, right = [
-        axis for axis in figure.accuracy_over_resolution(frame, page).axes if axis.get_title()
-    ]
-    solid = [[line for line in axis.lines if line.get_linestyle() == "-"] for axis in (left, right)]
-    assert [len(lines) for lines in solid] == [5, 4]
-    drawn = {float(y) for lines in solid for line in lines for y in line.get_ydata()}
-    assert drawn == {number.ours for number in numbers_of(PAGE).values()}

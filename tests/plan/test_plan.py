@@ -109,7 +109,7 @@ def test_names_need_no_edit_of_a_rule(monkeypatch):
         return Page("ablation", "Ablation", "A page.", main_subject(plan), [block])
 
     config = {"network": "resnet26.x", "dataset": "a-k3", "datasets": {"a-k3": {"rendered": {}}}}
-    plan = paper.plan_of(parse(config), [ablation])
+    plan = paper.plan_of(parse(config), [ablation], [])
     wildcards = plan.wildcards()
     assert re.fullmatch(wildcards["table"], "ablation")
     assert not re.fullmatch(wildcards["table"], "table5")
@@ -144,12 +144,12 @@ def test_settings_of_the_main_network_are_for_all_that_trains_it():
     names = ("section3_3", "table5", "table6", "table7", "table9")
     pages = [page for page in paper.PAGES if page.__name__ in names]
     plain = {"scale": "small"}
-    named = paper.plan_of(parse(merge(plain, {"networks": {"resnet10q": OWN}})), pages)
-    everywhere = paper.plan_of(parse(merge(plain, OWN)), pages)
+    named = paper.plan_of(parse(merge(plain, {"networks": {"resnet10q": OWN}})), pages, [])
+    everywhere = paper.plan_of(parse(merge(plain, OWN)), pages, [])
     assert named.jobs == everywhere.jobs
     stages = {content["stage"] for content in named.jobs.values()}
     assert {"train", "finetune", "time"} <= stages
-    assert named.jobs != paper.plan_of(parse(plain), pages).jobs
+    assert named.jobs != paper.plan_of(parse(plain), pages, []).jobs
 
 
 def test_settings_of_another_network_are_not_for_the_main_one():
@@ -234,7 +234,7 @@ def test_seeds_that_cannot_be(wrong, message):
     ],
 )
 def test_where_copies_go_is_said_only_where_it_matters(recipe, expected):
-    plan = paper.plan_of(parse({"base_training": recipe}), [])
+    plan = paper.plan_of(parse({"base_training": recipe}), [], [])
     assert plan.train(56) == "runs/pinhole/resnet10q-k56"
     assert plan.resolved("runs/pinhole/resnet10q-k56")["recipe"].get("repeats") == expected
     timed = plan.resolved(plan.time(56, None, 64))

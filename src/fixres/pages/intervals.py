@@ -33,29 +33,42 @@ CHUNK = 2**24  # draws of images at a time
 Key = Hashable
 
 
-def resample(right: Mapping[Key, np.ndarray], image_set: str = "") -> dict[Key, np.ndarray]:
-    """The bootstrap replicas of some accuracies that were measured on the same images.
+def resample(values: Mapping[Key, np.ndarray], image_set: str = "") -> dict[Key, np.ndarray]:
+    """The bootstrap replicas of some means that were measured on the same images.
 
     Parameters
     ----------
-    right : (S, n) bool each: whether the run of a seed was right about an image.
+    values : (S, n) each: what the run of a seed found on an image, such as whether it was right;
+        or (S, n, b): b numbers on each image.
     image_set : a digest of which images these are. Other sets are drawn independently.
 
     Returns
     -------
-    (REPLICAS,) accuracies each, per cent.
+    (REPLICAS,) or (REPLICAS, b) means each; those of bool, such as accuracies, in per cent.
     """
-    if not right:
+    if not values:
         return {}
-    hits = np.stack(list(right.values()))
-    cells, seeds, n = hits.shape
-    by_image = _over_images(hits.reshape(-1, n), image_set).reshape(cells, seeds, REPLICAS)
-    replicas = by_image.mean(axis=1) + _over_seeds(hits.mean(axis=2))
-    return dict(zip(right, 100 * replicas, strict=True))
+    columns = {key: _columns(block) for key, block in values.items()}
+    together = np.concatenate(list(columns.values()))
+    cells, seeds, n = together.shape
+    by_image = _over_images(together.reshape(-1, n), image_set).reshape(cells, seeds, REPLICAS)
+    replicas = by_image.mean(axis=1) + _over_seeds(together.mean(axis=2, dtype=float))
+    out, at = {}, 0
+    for key, block in values.items():
+        width = len(columns[key])
+        mine, at = replicas[at : at + width].T, at + width
+        unit = 100 if block.dtype == bool else 1
+        out[key] = unit * (mine[:, 0] if block.ndim == 2 else mine)
+    return out
+
+
+def _columns(block: np.ndarray) -> np.ndarray:
+    """(S, n) or (S, n, b) as (b, S, n): each number of an image by itself."""
+    return block[None] if block.ndim == 2 else np.moveaxis(block, 2, 0)
 
 
 def _over_images(hits: np.ndarray, image_set: str) -> np.ndarray:
-    """(runs, REPLICAS) accuracies on images that are drawn anew. hits : (runs, n) bool.
+    """(runs, REPLICAS) means on images that are drawn anew. hits : (runs, n).
 
     The draws follow from `image_set` alone. Sums of hits are whole numbers, which float32 holds
     exactly up to 16 million: they are the same on every machine.

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from fixres import jobs
-from fixres.data import hits
-from fixres.data.hits import Hits
+from fixres.data import per_image
+from fixres.data.per_image import PerImage
 from fixres.pages import intervals
-from fixres.plan import failed, hits_of, metrics_of
+from fixres.plan import failed, metrics_of, per_image_of
 
 # The columns of a tidy CSV: one line a cell.
 COLUMNS = [
@@ -58,7 +58,7 @@ class Measured(NamedTuple):
     """What the runs of a page have left."""
 
     metrics: dict[str, dict]  # run -> its metrics.json
-    hits: dict[str, Hits]  # run -> its hits.npz; a run that measures times has none
+    per_image: dict[str, PerImage]  # run -> its hits.npz or samples.npz; a time has none
 
 
 def cells(page: dict) -> list[dict]:
@@ -106,10 +106,11 @@ def read(page: dict, results: Path) -> Measured:
             with _named(page, cell, file):
                 metrics = {"file": str(file), **jobs.read_json(file)}
             measured.metrics[run] = metrics
-            if not run.startswith("timing/"):
-                file = results / hits_of(run)
+            if per_image_of(run):
+                file = results / per_image_of(run)
+                digest = metrics.get("hits") or metrics.get("samples", "")
                 with _named(page, cell, file):
-                    measured.hits[run] = hits.load(file, metrics.get("hits", ""))
+                    measured.per_image[run] = per_image.load(file, digest)
     return measured
 
 
@@ -127,7 +128,9 @@ def _named(page: dict, cell: dict, file: Path) -> Iterator[None]:
 
 
 def resampled(page: dict, measured: Measured) -> dict[Place, np.ndarray]:
-    """The bootstrap replicas of every accuracy of a page, per cent (intervals.py).
+    """The bootstrap replicas of every number of a page that is a mean over images (intervals.py).
+
+    Accuracies are in per cent, other numbers as their job gives them.
 
     Raises
     ------
@@ -135,21 +138,21 @@ def resampled(page: dict, measured: Measured) -> dict[Place, np.ndarray]:
     """
     by_images: dict[str, dict[Place, np.ndarray]] = {}
     for cell in cells(page):
-        if cell["runs"] and is_accuracy(cell["metric"]):
-            of_runs = [measured.hits[run] for run in cell["runs"]]
-            name = hits.name(cell["metric"], cell["k_test"])
+        of_runs = [measured.per_image[run] for run in cell["runs"] if run in measured.per_image]
+        name = per_image.name(cell["metric"], cell["k_test"])
+        if of_runs and (is_accuracy(cell["metric"]) or name in of_runs[0].values):
             with _damaged(page, cell, measured.metrics):
-                right = np.stack([h.right[name] for h in of_runs])
-            by_images.setdefault(of_runs[0].image_set, {})[place(cell)] = right
+                values = np.stack([found.values[name] for found in of_runs])
+            by_images.setdefault(of_runs[0].image_set, {})[place(cell)] = values
     replicas: dict[Place, np.ndarray] = {}
-    for image_set, right in by_images.items():
-        replicas |= intervals.resample(right, image_set)
+    for image_set, values in by_images.items():
+        replicas |= intervals.resample(values, image_set)
     return replicas
 
 
 def is_accuracy(metric: str) -> bool:
     """Whether a metric is a share of right images: top1, top5, top1_10crops."""
-    return metric.startswith(tuple(hits.KINDS)) and not metric.endswith("_std")
+    return metric.startswith(tuple(per_image.KINDS)) and not metric.endswith("_std")
 
 
 def collect(page: dict, measured: Measured, replicas: dict[Place, np.ndarray]) -> dict:
@@ -165,7 +168,7 @@ def collect(page: dict, measured: Measured, replicas: dict[Place, np.ndarray]) -
         if cell["runs"]:
             with _damaged(page, cell, measured.metrics):
                 number = number._replace(**_measured(cell, measured.metrics))
-        if place(cell) in replicas:
+        if place(cell) in replicas and replicas[place(cell)].ndim == 1:
             low, high = intervals.interval(replicas[place(cell)])
             number = number._replace(low=low, high=high)
         numbers[place(cell)] = number
@@ -191,15 +194,21 @@ def _measured(cell: dict, metrics: dict[str, dict]) -> dict[str, float | int]:
     seeds = len(set(cell["runs"]))
     if metric == "parameters":
         return {"ours": of_runs[0]["parameters"] / 1e6, "seeds": seeds}
-    if cell["k_test"] is None:  # a time
+    if cell["k_test"] is None:
         more = metrics[cell["plus"]][metric] if cell["plus"] else 0
         std = {"time_std": of_runs[0][f"{metric}_std"]} if metric.endswith("_ms") else {}
-        return {"ours": of_runs[0][metric] + more, "seeds": seeds, **std}
+        return {"ours": _mean([m[metric] for m in of_runs]) + more, "seeds": seeds, **std}
     values = [m["k_test"][str(cell["k_test"])] for m in of_runs]
     std = {}
     if metric.startswith("top1") and is_accuracy(metric):
         std = {"fold_std": float(np.mean([v[f"{metric}_std"] for v in values]))}
-    return {"ours": float(np.mean([v[metric] for v in values])), "seeds": seeds, **std}
+    return {"ours": _mean([v[metric] for v in values]), "seeds": seeds, **std}
+
+
+def _mean(values: list) -> float | np.ndarray:
+    """The mean of the seeds' numbers; of lists of numbers, an array of means."""
+    mean = np.mean(values, axis=0)
+    return float(mean) if mean.ndim == 0 else mean
 
 
 def _where(page: dict, cell: dict) -> str:

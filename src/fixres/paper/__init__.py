@@ -1,9 +1,10 @@
 """What the paper consists of, as declarations only.
 
-Each table is one file. Its claims are in claims.py, the numbers of its text in quoted.py, and what
-it printed in reference/*.csv.
+Each table and each figure is one file. The claims are in claims.py, the numbers of the text in
+quoted.py, and what the paper printed in reference/*.csv.
 
 To add a table, write a file like table5.py and name its function in `PAGES` (docs/tables.md).
+To add a figure, write a file like figure5.py and name its function in `FIGURES`.
 To add a claim, write a function into claims.py (docs/claims.md). No rule and no stage changes.
 """
 
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterable
 from fixres.config import Config
 from fixres.paper.appendix_a1 import appendix_a1
 from fixres.paper.claims import CLAIMS
+from fixres.paper.figure5 import figure5
+from fixres.paper.figure8 import figure8
 from fixres.paper.printed import printed
 from fixres.paper.quoted import QUOTED
 from fixres.paper.released import released
@@ -25,7 +28,7 @@ from fixres.paper.table6 import table6
 from fixres.paper.table7 import table7
 from fixres.paper.table8 import table8
 from fixres.paper.table9 import table9
-from fixres.plan import Page, Plan
+from fixres.plan import Figure, Page, Plan
 
 PAGES = (
     table1,
@@ -41,11 +44,19 @@ PAGES = (
     appendix_a1,
     released,
 )
+FIGURES = (figure5, figure8)
 
 
-def plan_of(config: Config, pages: Iterable[Callable[[Plan], Page]] = PAGES) -> Plan:
-    """The plan of some pages, by default all, at one configuration."""
-    return Plan(config, pages, printed, CLAIMS, QUOTED)
+def plan_of(
+    config: Config,
+    pages: Iterable[Callable[[Plan], Page]] = PAGES,
+    figures: Iterable[Callable[[Plan], Figure]] = FIGURES,
+) -> Plan:
+    """The plan of some tables and figures, by default all, at one configuration.
+
+    A figure may draw the cells of a table, which must then be one of `pages`.
+    """
+    return Plan(config, pages, printed, CLAIMS, QUOTED, figures)
 
 
-__all__ = ["CLAIMS", "PAGES", "QUOTED", "plan_of", "printed"]
+__all__ = ["CLAIMS", "FIGURES", "PAGES", "QUOTED", "plan_of", "printed"]

@@ -1,7 +1,7 @@
-"""Table 5 and Figure 5: top-1 over k_train × k_test, without and with adaptation."""
+"""Table 5: top-1 over k_train × k_test, without and with adaptation."""
 
 from fixres.paper.subjects import main_subject
-from fixres.plan import Accuracy, Figure, Line, Page, Plan, grid
+from fixres.plan import Accuracy, Line, Page, Plan, grid
 
 ADAPTED_LAYERS = {
     "cls": "classifier",
@@ -50,11 +50,6 @@ def table5(plan: Plan) -> Page:
         "resolution.",
         main_subject(plan),
         blocks,
-        Figure(
-            "figure5",
-            "Top-1 accuracy according to the test resolution, without and with resolution "
-            "adaptation.",
-        ),
         notes=NOTES,
         bold="column",
     )

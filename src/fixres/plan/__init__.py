@@ -4,13 +4,21 @@ from fixres.plan.grid import (
     Accuracy,
     Line,
     Reported,
+    Sample,
     Time,
     grid,
     line,
     resolutions,
     ticks,
 )
-from fixres.plan.outputs import failed, hits_of, manifest_of, metrics_of, parent_of, parent_weights
+from fixres.plan.outputs import (
+    failed,
+    manifest_of,
+    metrics_of,
+    parent_of,
+    parent_weights,
+    per_image_of,
+)
 from fixres.plan.pages import Block, Cell, Figure, Label, Page, Row
 from fixres.plan.plan import Plan
 from fixres.plan.registry import VERSIONS, Missing
@@ -30,15 +38,16 @@ __all__ = [
     "Reported",
     "Row",
     "Runs",
+    "Sample",
     "Time",
     "failed",
     "grid",
-    "hits_of",
     "line",
     "manifest_of",
     "metrics_of",
     "parent_of",
     "parent_weights",
+    "per_image_of",
     "resolutions",
     "ticks",
 ]

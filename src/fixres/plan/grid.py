@@ -44,6 +44,13 @@ class Time(NamedTuple):
     plus: str | None = None
 
 
+class Sample(NamedTuple):
+    """The cell shows the mean over images of what a job found on them (plan/outputs.py)."""
+
+    run: str
+    k_test: int | None = None
+
+
 class Reported(NamedTuple):
     """The cell shows a number that the paper quotes from the literature."""
 
@@ -77,7 +84,7 @@ def grid(
     heads: list[str],
     rows: list[Line],
     columns: list[Line],
-    cell: Callable[[Any, Any], Accuracy | Time | Reported | None],
+    cell: Callable[[Any, Any], Accuracy | Time | Sample | Reported | None],
 ) -> Block:
     """Build a block of a page. Asking for a cell adds its runs to the plan, one for each seed.
 
@@ -117,6 +124,8 @@ def _cell(plan: Plan, page: str, row: Line, column: Line, cell: Callable) -> Cel
             return empty._replace(source="reported")
         if isinstance(asked, Time):  # it follows from no seed
             return empty._replace(runs=[asked.run], plus=asked.plus)
+        if isinstance(asked, Sample):
+            return empty._replace(runs=[one.run for one in at_seeds], k_test=asked.k_test)
         evaluate = plan.evaluate_on_ten_crops if metric.endswith("_10crops") else plan.evaluate
         runs = [evaluate(one.run, one.k_test) for one in at_seeds]
         return empty._replace(runs=runs, k_test=asked.k_test)

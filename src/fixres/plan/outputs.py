@@ -17,6 +17,9 @@ LOGS = {
     "time": "time.log",
     "evaluate": "log.txt",
 }
+# Jobs that measure something else than accuracy, by the first or the last part of their ids.
+TIMES = ("timing",)  # they leave metrics.json
+SAMPLES = ("sizes", "activations")  # they leave metrics.json and samples.npz
 
 
 def failed(jobs: Iterable[tuple[str, str]], results: Path) -> Path | None:
@@ -35,14 +38,30 @@ def failed(jobs: Iterable[tuple[str, str]], results: Path) -> Path | None:
     return None
 
 
+def measures(run: str) -> bool:
+    """Whether a job is itself a measurement. What a run is worth is measured by its evaluation."""
+    return any(part in (*TIMES, *SAMPLES) for part in _ends(run))
+
+
 def metrics_of(run: str) -> str:
     """The file with the numbers of a run, below results/."""
-    return f"{run}/metrics.json" if run.startswith("timing/") else f"{run}/evaluation/metrics.json"
+    return f"{run}/metrics.json" if measures(run) else f"{run}/evaluation/metrics.json"
 
 
-def hits_of(run: str) -> str:
-    """The file that says which images a run was right about, below results/."""
-    return f"{run}/evaluation/hits.npz"
+def per_image_of(run: str) -> str:
+    """The file with what a run's measurement found on each image, below results/; "": none.
+
+    An evaluation leaves its hits: which images the run was right about.
+    """
+    if not measures(run):
+        return f"{run}/evaluation/hits.npz"
+    return f"{run}/samples.npz" if any(part in SAMPLES for part in _ends(run)) else ""
+
+
+def _ends(run: str) -> tuple[str, str]:
+    """The first and the last part of an id."""
+    parts = run.split("/")
+    return parts[0], parts[-1]
 
 
 def manifest_of(run: str) -> str:

@@ -43,25 +43,39 @@ class Block(NamedTuple):
     cells: list[list[Cell | None]]  # row by row
 
 
+def cells_of(blocks: Iterable[Block]) -> Iterable[Cell]:
+    """All cells of some blocks, row by row."""
+    return (cell for block in blocks for line in block.cells for cell in line if cell)
+
+
 class Figure(NamedTuple):
-    """A figure that draws a table's cells."""
+    """A figure. It draws the cells of its blocks, and what lies in the files of some jobs."""
 
     name: str
+    title: str
     caption: str
+    subject: Label  # the networks and images of our numbers, and of the paper's
+    draw: str  # the module of pages/figures/ that draws it
+    blocks: list[Block] = []  # noqa: RUF012 (nothing changes it)
+    files: dict[str, tuple[str, str]] = {}  # noqa: RUF012  name -> a job, and a file of its folder
+    settings: dict = {}  # noqa: RUF012  what else the drawing is told
+
+    def cells(self) -> Iterable[Cell]:
+        """The cells that claims and numbers of the text may ask for."""
+        return cells_of(self.blocks)
 
 
 class Page(NamedTuple):
-    """A table, and the figure that draws the same cells."""
+    """A table."""
 
     name: str
     title: str
     caption: str
     subject: Label  # the networks and images of our numbers, and of the paper's
     blocks: list[Block]
-    figure: Figure | None = None
     notes: tuple[str, ...] = ()
     bold: str = ""  # "column": the best of our numbers in a column is bold
 
     def cells(self) -> Iterable[Cell]:
         """All cells, row by row."""
-        return (cell for block in self.blocks for line in block.cells for cell in line if cell)
+        return cells_of(self.blocks)

@@ -11,8 +11,8 @@ from pathlib import Path
 from fixres.config import Config, ConfigError
 from fixres.jobs import canonical, digest
 from fixres.plan.checks import expanded
-from fixres.plan.outputs import failed, hits_of, metrics_of, parent_of
-from fixres.plan.pages import Block, Cell, Page
+from fixres.plan.outputs import failed, metrics_of, parent_of, per_image_of
+from fixres.plan.pages import Block, Cell, Figure, Page
 from fixres.plan.quantities import Cells, Claim, Quoted
 from fixres.plan.registry import Missing
 from fixres.plan.runs import Runs
@@ -35,11 +35,13 @@ class Plan(Runs):
     printed : page -> the numbers that the paper printed there.
     claims : the sentences that the cells of these pages decide.
     quoted : the numbers of the paper's text that they measure.
+    figures : functions that each declare one figure. They may use the tables.
 
     Attributes
     ----------
     jobs : id -> resolved configuration.
     tables : name -> Page.
+    figures : name -> Figure.
     """
 
     def __init__(
@@ -49,24 +51,23 @@ class Plan(Runs):
         printed: Callable[[str], Printed],
         claims: Sequence[Claim] = (),
         quoted: Sequence[Quoted] = (),
+        figures: Iterable[Callable[["Plan"], Figure]] = (),
     ):
         super().__init__(config)
         self.printed = printed
         self._digests: dict[str, str] = {}
         self.tables = {page.name: page for page in (declare(self) for declare in declarations)}
+        self.figures = {figure.name: figure for figure in (declare(self) for declare in figures)}
         self._check_captions()
         self.add_evaluations()
         for page in self.tables.values():
-            self._add_page(page)
+            self._add_table(page)
+        for figure in self.figures.values():
+            self._add_figure(figure)
         self._add_claims(claims)
         self._add_text(quoted)
         self._add("summary", "pages/summary", scale=config.scale, tables=list(self.tables))
         self._add("cost", "pages/plan", **self._costs())
-
-    @property
-    def figures(self) -> list[str]:
-        """The names of the figures."""
-        return [page.figure.name for page in self.tables.values() if page.figure]
 
     # --- pages -----------------------------------------------------------------------------------
 
@@ -76,28 +77,37 @@ class Plan(Runs):
             if name not in known:
                 raise ConfigError(f"pages.captions.{name}: no such page; known: {', '.join(known)}")
 
-    def _add_page(self, page: Page) -> None:
-        pages = self.config.pages
-        common = {
-            "title": page.title,
-            "blocks": [_block(block) for block in page.blocks],
-            "scale": self.config.scale,
-            "subject": page.subject,
-        }
+    def _add_table(self, page: Page) -> None:
         self._add(
             "table",
             f"pages/{page.name}",
-            **common,
-            name=page.name,
-            caption=pages.captions.get(page.name, page.caption),
-            decimals=pages.decimals,
+            **self._common(page),
+            decimals=self.config.pages.decimals,
             notes=page.notes + self._test_notes(page),
             bold=page.bold,
-            may_have_failed=self._jobs_by_run(page.cells()),
         )
-        if page.figure:
-            caption = pages.captions.get(page.figure.name, page.figure.caption)
-            self._add("figure", f"pages/{page.figure.name}", **common, caption=caption)
+
+    def _add_figure(self, figure: Figure) -> None:
+        self._add(
+            "figure",
+            f"pages/{figure.name}",
+            **self._common(figure),
+            draw=figure.draw,
+            files={name: f"{job}/{file}" for name, (job, file) in figure.files.items()},
+            settings=figure.settings,
+        )
+
+    def _common(self, page: Page | Figure) -> dict:
+        """What the pages of tables and figures share."""
+        return {
+            "name": page.name,
+            "title": page.title,
+            "caption": self.config.pages.captions.get(page.name, page.caption),
+            "scale": self.config.scale,
+            "subject": page.subject,
+            "blocks": [_block(block) for block in page.blocks],
+            "may_have_failed": self._jobs_by_run(page.cells()),
+        }
 
     def _test_notes(self, page: Page) -> tuple[str, ...]:
         """A note where the test transform of a page's accuracies is not the paper's.
@@ -119,14 +129,14 @@ class Plan(Runs):
         }
 
     def _add_claims(self, claims: Sequence[Claim]) -> None:
-        cells, shown = Cells(self.tables), []
+        cells, shown = Cells(self.tables | self.figures), []
         for claim in claims:
             above_0, note = _asked(claim.above_0, cells)
             shown.append(claim._asdict() | {"above_0": above_0, "note": note})
         self._add("claims", "pages/claims", claims=shown, **self._used(cells))
 
     def _add_text(self, quoted: Sequence[Quoted]) -> None:
-        cells, shown = Cells(self.tables), []
+        cells, shown = Cells(self.tables | self.figures), []
         for number in quoted:
             asked, note = _asked(number.number, cells)
             shown.append(number._asdict() | {"number": asked.get(""), "note": note})
@@ -152,7 +162,7 @@ class Plan(Runs):
 
     def _costs(self) -> dict:
         """The jobs that each page needs, and how much each of them computes (results/plan.md)."""
-        needed = {name: sorted(self.needed(name)) for name in self.tables}
+        needed = {name: sorted(self.needed(name)) for name in (*self.tables, *self.figures)}
         datasets = {}
         for name, dataset in self.config.datasets.items():
             rendered = dataset.rendered
@@ -174,11 +184,17 @@ class Plan(Runs):
 
     def needed(self, page: str) -> set[str]:
         """The ids of all jobs that a page needs, without its own."""
-        return set().union(*(self._needed(run) for run in self._runs_on(page)))
+        return set().union(*map(self.with_ancestors, self._measuring(page)))
 
     def _needed(self, run: str) -> set[str]:
         """The ids of all jobs that the numbers of a run need."""
         return self.with_ancestors(parent_of(metrics_of(run)))
+
+    def _measuring(self, page: str) -> list[str]:
+        """The ids of the jobs whose files a page reads."""
+        of_cells = [parent_of(metrics_of(run)) for run in self._runs_on(page)]
+        figure = self.figures.get(page)
+        return of_cells + ([job for job, _ in figure.files.values()] if figure else [])
 
     def with_ancestors(self, job: str) -> set[str]:
         """The ids of a job and of all jobs that it needs."""
@@ -208,17 +224,16 @@ class Plan(Runs):
         content = self.resolved(job)
         stage = content["stage"]
         if stage in ("table", "figure", "claims", "text"):
-            runs = self._runs_on(job.removeprefix("pages/"))
-            return [parent_of(metrics_of(run)) for run in runs]
+            return self._measuring(job.removeprefix("pages/"))
         if stage == "summary":
             return [f"pages/{table}" for table in self.tables]
         if stage == "manifest":
             render = job.replace("/manifest", "/render")
             return [render] if render in self.jobs else []
-        if not job.startswith(("runs/", "timing/")):
+        if not job.startswith(("runs/", "timing/", "sizes/")):
             return []
         parents = [] if stage == "pretrained" else [f"data/{job.split('/')[1]}/manifest"]
-        if stage in ("evaluate", "finetune", "match"):
+        if stage in ("evaluate", "finetune", "match", "activations"):
             parents.append(parent_of(job))
         return parents + ([content["init"]] if content.get("init") else [])
 
@@ -247,8 +262,10 @@ class Plan(Runs):
             )
         jobs = self.resolved(f"pages/{page}").get("may_have_failed", {})
         runs = [run for run in runs if not failed(jobs.get(run, []), Path("results"))]
-        files = [hits_of(run) for run in runs if not run.startswith("timing/")]
-        return [f"results/{file}" for file in [*map(metrics_of, runs), *files]]
+        files = [*map(metrics_of, runs), *filter(None, map(per_image_of, runs))]
+        figure = self.figures.get(page)
+        files += [f"{job}/{file}" for job, file in figure.files.values()] if figure else []
+        return [f"results/{file}" for file in files]
 
     def caption(self, name: str) -> str:
         """The caption of a table or figure."""
@@ -256,10 +273,8 @@ class Plan(Runs):
 
     def report_labels(self, name: str) -> dict[str, str]:
         """How Snakemake's report lists a table or figure."""
-        number = re.search(r"\d", name)
-        figure = f"Figure {name[number.start() :]}" if number else name
-        page = self.tables.get(name)
-        return {"page": page.title if page else figure, "shows": self.caption(name)}
+        page = (self.tables | self.figures)[name]
+        return {"page": page.title, "shows": self.caption(name)}
 
     def wildcards(self) -> dict[str, str]:
         """What each wildcard of the rules may be, as regular expressions.

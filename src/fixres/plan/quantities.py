@@ -10,7 +10,7 @@ replicas, and from the numbers that the paper printed.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from fixres.plan.pages import Cell, Page
+from fixres.plan.pages import Cell, Figure, Page
 from fixres.plan.registry import Missing
 
 
@@ -119,7 +119,7 @@ class Cells:
     used : key -> (page, cell, metric) of every cell that a quantity has.
     """
 
-    def __init__(self, pages: Mapping[str, Page]):
+    def __init__(self, pages: Mapping[str, Page | Figure]):
         self.pages = pages
         self.used: dict[str, tuple[str, Cell, str]] = {}
 

@@ -23,7 +23,7 @@ VERSIONS = {
     "time": 1,
     "evaluate": 3,
     "table": 3,
-    "figure": 3,
+    "figure": 4,
     "summary": 2,
     "claims": 1,
     "text": 1,

@@ -5,7 +5,7 @@
         --weights results/runs/pinhole/resnet10q-k56/weights.safetensors \\
         --out results/runs/pinhole/resnet10q-k56/evaluation/metrics.json
 
-hits.npz beside the result says which images were classified correctly (data/hits.py).
+hits.npz beside the result says which images were classified correctly (data/per_image.py).
 
 Each validation image is decoded once for all k_test. The classifier computes in float32, whatever
 the precision of the job: logits in bf16 tie.
@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from fixres import jobs
-from fixres.data import hits, manifest, regions, requests, sampling
+from fixres.data import manifest, per_image, regions, requests, sampling
 from fixres.jobs import processes
 from fixres.jobs.device import open_device
 from fixres.jobs.ranks import Ranks
@@ -85,8 +85,8 @@ def evaluate(args: argparse.Namespace, ranks: Ranks) -> None:
         file = folder / f"{view.name}.npz"
         save_predictions(file, key=keys[view], path=paths, label=labels, top=top)
     predicted = {(view.k, view.suffix): (known | fresh)[view] for view in keys}
-    right = hits.of_predictions(paths, labels, predicted)
-    hits.save(args.out.parent / "hits.npz", right)
+    right = per_image.of_predictions(paths, labels, predicted)
+    per_image.save(args.out.parent / "hits.npz", right)
     result = {
         "run": config["run"],
         "images": len(rows),

@@ -1,0 +1,108 @@
+"""What a job found on each image: hits, that is, whether a run was right; or other numbers.
+
+One image under one seed is the unit of evidence (docs/statistics.md). A job that measures writes
+this file beside its metrics.json, and the pages compute their intervals from it. `evaluate` leaves
+hits.npz, other jobs leave samples.npz.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fixres import jobs
+
+KINDS = {"top1": 1, "top5": 5}  # metric -> predicted classes that one must be right of
+
+
+class PerImage(NamedTuple):
+    """Some values of each of n images.
+
+    Attributes
+    ----------
+    images : (n,) bytes: the path of each image in its dataset, UTF-8.
+    values : metric at k_test, as "top1 56" -> (n,) bool, or (n, …) numbers of another type than
+        uint8.
+    """
+
+    images: np.ndarray
+    values: dict[str, np.ndarray]
+
+    @property
+    def image_set(self) -> str:
+        """A digest of which images these are, in which order. Equal sets can be paired."""
+        return jobs.digest(b"\n".join(self.images.tolist()))
+
+    @property
+    def digest(self) -> str:
+        """A digest of all values. metrics.json has it too, as `hits` or `samples`."""
+        contents = (_packed(values).tobytes() for values in self.values.values())
+        return jobs.digest(self.image_set, *self.values, *contents)
+
+
+def name(metric: str, k_test: int | None) -> str:
+    """The name of a metric's values, such as "top1_10crops 56"; without k_test, the metric's."""
+    return metric if k_test is None else f"{metric} {k_test}"
+
+
+def of_predictions(
+    paths: np.ndarray, labels: np.ndarray, predicted: dict[tuple[int, str], np.ndarray]
+) -> PerImage:
+    """The hits of some predictions.
+
+    Parameters
+    ----------
+    paths : (n,) bytes, of the images. labels : (n,) their true classes.
+    predicted : (k_test, suffix of the metric, as "" or "_10crops") -> (n, t) classes, best first.
+    """
+    right = {}
+    for (k_test, suffix), top in predicted.items():
+        hits = top == labels[:, None]
+        for kind, classes in KINDS.items():
+            right[name(kind + suffix, k_test)] = hits[:, :classes].any(axis=1)
+    return PerImage(paths, right)
+
+
+def save(file: Path, found: PerImage) -> None:
+    """Write the values, compressed; of hits, eight images a byte."""
+    packed = {key: _packed(values) for key, values in found.values.items()}
+    with jobs.atomic(file) as temporary, open(temporary, "wb") as f:
+        np.savez_compressed(f, images=found.images, **packed)
+
+
+def load(file: Path, digest: str) -> PerImage:
+    """Read what `save` wrote.
+
+    Parameters
+    ----------
+    digest : of the values that are expected, from the metrics.json beside the file.
+
+    Raises
+    ------
+    OSError : the file cannot be read.
+    ValueError : the file is damaged, or holds other values.
+    """
+    jobs.record_inputs(file)
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            images = archive["images"]
+            packed = {key: archive[key] for key in archive.files if key != "images"}
+        found = PerImage(images, {key: _unpacked(x, len(images)) for key, x in packed.items()})
+        what = found.digest
+    except OSError:
+        raise
+    except Exception as error:  # any exception: it depends on the byte that is broken
+        raise ValueError(f"it cannot be read: {error}") from None
+    if what != digest:
+        raise ValueError("it does not belong to the metrics.json beside it")
+    return found
+
+
+def _packed(values: np.ndarray) -> np.ndarray:
+    """Eight hits a byte; numbers as they are."""
+    return np.packbits(values) if values.dtype == bool else values
+
+
+def _unpacked(values: np.ndarray, n: int) -> np.ndarray:
+    hits = values.dtype == np.uint8
+    return np.unpackbits(values, count=n).astype(bool) if hits else values

@@ -1,0 +1,75 @@
+"""The style of all figures: readable in print, in grey and for the colour-blind.
+
+Colours of resolutions run from dark (small) to light (large), so their order shows without hue.
+Ours is solid, with its 95% interval as a band; the paper's is dotted.
+"""
+
+from collections.abc import Iterable
+
+import matplotlib as mpl
+
+mpl.use("agg")
+import matplotlib.pyplot as plt
+
+RC = {
+    "svg.hashsalt": "fixres",
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+# No date and no version in the files: the same numbers give the same bytes.
+METADATA = {".svg": {"Date": None, "Creator": None}, ".png": {"Software": None}}
+# Two things that are set against each other, such as train DA and test DA (Okabe and Ito, 2008).
+PAIR = ("#0072B2", "#D55E00")
+GREY = "0.4"
+DPI = 160
+
+
+def colours(resolutions: Iterable[int]) -> dict[int, tuple]:
+    """A colour for each resolution, dark to light. The lightest yellow is left out."""
+    known = sorted(set(resolutions))
+    palette = mpl.colormaps["viridis"]
+    steps = max(len(known) - 1, 1)
+    return {k: palette(0.9 * i / steps) for i, k in enumerate(known)}
+
+
+def panels(count: int, height: float = 4.0, **options: object) -> tuple[plt.Figure, list[plt.Axes]]:
+    """A figure with some panels side by side."""
+    figure, axes = plt.subplots(
+        1, count, figsize=(4.9 * count, height), squeeze=False, layout="constrained", **options
+    )
+    return figure, list(axes[0])
+
+
+def papers_axis(axis: plt.Axes, stands_for: dict[int, int]) -> None:
+    """An upper axis with the resolutions of the paper, where ours are others.
+
+    Parameters
+    ----------
+    stands_for : our resolution -> the paper's.
+    """
+    if all(ours == paper for ours, paper in stands_for.items()):
+        return
+    upper = axis.secondary_xaxis("top")
+    upper.set_xticks(sorted(stands_for), [str(stands_for[k]) for k in sorted(stands_for)])
+    upper.tick_params(labelsize=7, colors=GREY)
+    upper.set_xlabel("the paper's resolution", color=GREY)
+
+
+def headline(figure: plt.Figure, config: dict, remark: str = "") -> None:
+    """What a figure shows, at which scale, and whose numbers are dotted.
+
+    Parameters
+    ----------
+    remark : how to read the figure, such as "bands: 95% intervals".
+    """
+    ours, theirs = config["subject"]
+    about = f"{config['scale']} scale: {ours}; the paper: {theirs}"
+    lines = [config["caption"], about, *([remark] if remark else [])]
+    figure.suptitle("\n".join(lines), fontsize=8)

@@ -1,0 +1,16 @@
+"""Figure 5: the accuracies of Table 5 over k_test."""
+
+from fixres.paper.subjects import main_subject
+from fixres.plan import Figure, Plan
+
+
+def figure5(plan: Plan) -> Figure:
+    """Declare the figure. It draws the cells of Table 5."""
+    return Figure(
+        "figure5",
+        "Figure 5",
+        "Top-1 accuracy according to the test resolution, without and with resolution adaptation.",
+        main_subject(plan),
+        "accuracy",
+        plan.tables["table5"].blocks,
+    )

@@ -153,6 +153,20 @@ def measurements(plan: Plan, page: str) -> list[str]:
         raise WorkflowError(str(error)) from None
 
 
+def report_inputs(plan: Plan) -> list[str]:
+    """The pages that the report shows."""
+    files = [f"{table}.{kind}" for table in plan.tables for kind in ("csv", "trends.csv")]
+    files += [f"{figure}.svg" for figure in plan.figures]
+    files += ["claims.csv", "claims.comparisons.csv", "text.csv"]
+    return [f"results/{file}" for file in files]
+
+
+def metrics(plan: Plan) -> list[str]:
+    """The files that say where the numbers of all tables come from, each once."""
+    files = (file for table in plan.tables for file in measurements(plan, table))
+    return list(dict.fromkeys(file for file in files if file.endswith("/metrics.json")))
+
+
 # --- inputs of the rules -------------------------------------------------------------------------
 
 

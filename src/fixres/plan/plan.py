@@ -15,6 +15,7 @@ from fixres.plan.outputs import failed, metrics_of, parent_of, per_image_of
 from fixres.plan.pages import Block, Cell, Figure, Page
 from fixres.plan.quantities import Cells, Claim, Quoted
 from fixres.plan.registry import Missing
+from fixres.plan.report import Section, contents
 from fixres.plan.runs import Runs
 
 RELEASED_TRANSFORM = (
@@ -36,6 +37,7 @@ class Plan(Runs):
     claims : the sentences that the cells of these pages decide.
     quoted : the numbers of the paper's text that they measure.
     figures : functions that each declare one figure. They may use the tables.
+    sections : what the report shows where, in the order of the paper.
 
     Attributes
     ----------
@@ -52,6 +54,7 @@ class Plan(Runs):
         claims: Sequence[Claim] = (),
         quoted: Sequence[Quoted] = (),
         figures: Iterable[Callable[["Plan"], Figure]] = (),
+        sections: Sequence[Section] = (),
     ):
         super().__init__(config)
         self.printed = printed
@@ -68,6 +71,7 @@ class Plan(Runs):
         self._add_text(quoted)
         self._add("summary", "pages/summary", scale=config.scale, tables=list(self.tables))
         self._add("cost", "pages/plan", **self._costs())
+        self._add("report", "pages/report", **contents(self, sections))
 
     # --- pages -----------------------------------------------------------------------------------
 
@@ -227,6 +231,8 @@ class Plan(Runs):
             return self._measuring(job.removeprefix("pages/"))
         if stage == "summary":
             return [f"pages/{table}" for table in self.tables]
+        if stage == "report":
+            return [f"pages/{page}" for page in (*self.tables, *self.figures, "claims", "text")]
         if stage == "manifest":
             render = job.replace("/manifest", "/render")
             return [render] if render in self.jobs else []

@@ -1,0 +1,104 @@
+"""The figures of the report: the SVG files, put into the page.
+
+Several SVGs in one page share its ids and its style sheet. So each gets ids of its own, and its
+style sheet is limited to itself.
+"""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+from fixres.jobs import JobError, record_inputs
+from fixres.pages.report.markup import Part, link, text
+from fixres.pages.report.reading import Contents
+
+HREF = ("href", "{http://www.w3.org/1999/xlink}href")
+FORBIDDEN = ("metadata", "script", "foreignObject")
+
+
+def first(contents: Contents, name: str) -> Part:
+    """The figure that the report begins with."""
+    return part(contents, name)._replace(anchor=f"first-{name}")
+
+
+def part(contents: Contents, name: str) -> Part:
+    """A figure with its caption. The one that stands first is only linked to."""
+    about = contents.config["figures"][name]
+    title, caption = about["title"], about["caption"]
+    return Part(name, title, caption, drawing(contents.results / f"{name}.svg", name, title))
+
+
+def above(contents: Contents, name: str) -> Part:
+    """In the place of the figure that stands first: a link to it."""
+    about = contents.config["figures"][name]
+    where = link(f"first-{name}", "at the beginning of this page")
+    return Part(name, about["title"], about["caption"], f"<p>It stands {where}.</p>")
+
+
+def drawing(file: Path, name: str, title: str) -> str:
+    """An SVG file as an element of the page, in a box of its own.
+
+    Raises
+    ------
+    JobError : the file cannot be read, or is no SVG.
+    """
+    record_inputs(file)
+    try:
+        root = ElementTree.fromstring(file.read_bytes())
+    except (OSError, ElementTree.ParseError) as error:
+        way_out = "delete it and let Snakemake make it again"
+        raise JobError(f"{file}: cannot be read as SVG ({error}); {way_out}") from None
+    if _local(root.tag) != "svg":
+        raise JobError(f"{file}: found the element {_local(root.tag)}, expected svg; delete it")
+    svg = f"{name}-svg"
+    _clean(root, name, svg)
+    root.attrib |= {"id": svg, "role": "img", "aria-label": title}
+    _fit(root)
+    drawn = ElementTree.tostring(root, encoding="unicode", method="html")
+    return (
+        f'<figure class="box" role="region" tabindex="0" aria-label="{text(title)}">{drawn}'
+        "</figure>"
+    )
+
+
+def _local(tag: str) -> str:
+    """A name without its namespace. HTML knows of none."""
+    return tag.rpartition("}")[2]
+
+
+def _clean(element: ElementTree.Element, name: str, svg: str) -> None:
+    """Take namespaces and outside links away; make ids unique."""
+    element.tag = _local(element.tag)
+    element.attrib = dict(_attributes(element, name))
+    if element.tag == "style":
+        rule = r"([^{}]+)(?=\{)"
+        element.text = re.sub(rule, lambda found: f"#{svg} {found[1].strip()}", element.text or "")
+    for child in list(element):
+        if not isinstance(child.tag, str) or _local(child.tag) in FORBIDDEN:
+            element.remove(child)
+        else:
+            _clean(child, name, svg)
+
+
+def _attributes(element: ElementTree.Element, name: str):
+    """The attributes of an element, as they may stand in the page."""
+    for key, value in element.attrib.items():
+        if key in HREF:
+            if value.startswith("#"):
+                yield "href", f"#{name}-{value[1:]}"
+            elif value.startswith("data:image/"):
+                yield "href", value
+            continue
+        if _local(key) != key or key.startswith("on"):
+            continue
+        if key == "id":
+            value = f"{name}-{value}"
+        yield key, re.sub(r"url\(#", f"url(#{name}-", value)
+
+
+def _fit(root: ElementTree.Element) -> None:
+    """Let style.css decide how wide the drawing is; its own size is the most."""
+    width, height = (root.attrib.pop(side, "") for side in ("width", "height"))
+    numbers = [re.match(r"[\d.]+", side) for side in (width, height)]
+    if "viewBox" not in root.attrib and all(numbers):
+        root.set("viewBox", f"0 0 {numbers[0][0]} {numbers[1][0]}")

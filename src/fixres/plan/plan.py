@@ -148,15 +148,7 @@ class Plan(Runs):
 
     def _used(self, cells: Cells) -> dict:
         """What the pages of claims and numbers share: the cells that these are computed from."""
-        used = {
-            key: cell._replace(
-                row=f"{page} {cell.row}",
-                paper_row=f"{page} {cell.paper_row}",
-                metric=metric,
-                paper=cell.paper if metric == cell.metric else None,
-            )
-            for key, (page, cell, metric) in cells.used.items()
-        }
+        used = {key: _placed(*found) for key, found in cells.used.items()}
         return {
             "scale": self.config.scale,
             "cells": {key: cell._asdict() for key, cell in used.items()},
@@ -323,6 +315,18 @@ def _block(block: Block) -> dict:
     rows = [row._asdict() for row in block.rows]
     cells = [[cell and cell._asdict() for cell in line] for line in block.cells]
     return block._asdict() | {"rows": rows, "cells": cells}
+
+
+def _placed(page: str, cell: Cell, metric: str) -> Cell:
+    """A cell that stands among cells of other pages, for one of its metrics, in a place of its own.
+
+    A number of the text may want the deviation of a cell whose accuracy another number wants.
+    """
+    placed = cell._replace(row=f"{page} {cell.row}", paper_row=f"{page} {cell.paper_row}")
+    if metric == cell.metric:
+        return placed
+    column, paper_column = f"{cell.column} {metric}", f"{cell.paper_column} {metric}"
+    return placed._replace(column=column, paper_column=paper_column, metric=metric, paper=None)
 
 
 def _asked(ask: Callable, cells: Cells) -> tuple[dict[str, list], str]:

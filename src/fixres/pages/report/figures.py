@@ -18,7 +18,8 @@ FORBIDDEN = ("metadata", "script", "foreignObject")
 
 def first(contents: Contents, name: str) -> Part:
     """The figure that the report begins with."""
-    return part(contents, name)._replace(anchor=f"first-{name}")
+    shown = part(contents, name)
+    return shown._replace(anchor=f"first-{name}", title=f"At a glance: {shown.title}")
 
 
 def part(contents: Contents, name: str) -> Part:

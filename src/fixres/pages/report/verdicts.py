@@ -11,6 +11,7 @@ from fixres.pages.report.markup import Part, link, text
 from fixres.pages.report.reading import Contents
 from fixres.pages.summary import read as read_csv
 
+RESOLUTIONS = "The claims name the paper's resolutions."
 COMPARED = ["compared", "the paper", "ours", "95% interval", "verdict"]
 
 
@@ -48,7 +49,7 @@ def _claims(contents: Contents) -> Part:
         _claim(contents, line, each[each["claim"] == line.claim], declared[line.claim])
         for line in whole.itertuples()
     )
-    body = f'<p class="how">{text(how)}</p>\n<ul class="claims">\n{items}\n</ul>'
+    body = f'<p class="how">{text(f"{how} {RESOLUTIONS}")}</p>\n<ul class="claims">\n{items}\n</ul>'
     return Part("claims", "The paper's claims", outcome, body)
 
 

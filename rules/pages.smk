@@ -155,7 +155,7 @@ rule text:
 rule report:
     input:
         pages=fixres.workflow.report_inputs(plan),
-        measurements=lambda wildcards: fixres.workflow.metrics(plan),
+        measurements=lambda wildcards: fixres.workflow.all_measurements(plan),
     output:
         html=report(
             "results/report.html",

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from fixres import jobs
-from fixres.data import hits
-from fixres.data.hits import Hits
+from fixres.data import per_image
+from fixres.data.per_image import PerImage
 from fixres.pages import claims, figure, table, text
-from fixres.plan import Plan, benchmark_of, hits_of, metrics_of
+from fixres.plan import Plan, benchmark_of, metrics_of, per_image_of
 
 IMAGES = 40
 LISTS = {"claims": claims, "text": text}
@@ -56,15 +56,15 @@ def _measure(results: Path, content: dict) -> None:
             top1 = rng.random(IMAGES) < 0.3 + k_test / 400
             kinds = {"top1": top1, "top5": top1 | (rng.random(IMAGES) < 0.5)}
             for kind, values in kinds.items():
-                right[hits.name(kind + suffix, k_test)] = values
+                right[per_image.name(kind + suffix, k_test)] = values
                 at[kind + suffix] = 100 * float(values.mean())
             at[f"top1{suffix}_std"] = 0.1
         measured[str(k_test)] = at
     paths = np.array([f"val/{i}.jpg".encode() for i in range(IMAGES)])
-    found = Hits(paths, right)
+    found = PerImage(paths, right)
     about = {"k_test": measured, "parameters": 4_900_000, "images": IMAGES, "notes": []}
     jobs.write_json(results / metrics_of(run), about | {"run": run, "hits": found.digest})
-    hits.save(results / hits_of(run), found)
+    per_image.save(results / per_image_of(run), found)
 
 
 def _time(results: Path, job: str) -> None:

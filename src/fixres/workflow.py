@@ -161,10 +161,10 @@ def report_inputs(plan: Plan) -> list[str]:
     return [f"results/{file}" for file in files]
 
 
-def metrics(plan: Plan) -> list[str]:
-    """The files that say where the numbers of all tables come from, each once."""
-    files = (file for table in plan.tables for file in measurements(plan, table))
-    return list(dict.fromkeys(file for file in files if file.endswith("/metrics.json")))
+def all_measurements(plan: Plan) -> list[str]:
+    """The files that say where the numbers of all tables and figures come from, each once."""
+    pages = (*plan.tables, *plan.figures)
+    return list(dict.fromkeys(file for page in pages for file in measurements(plan, page)))
 
 
 # --- inputs of the rules -------------------------------------------------------------------------

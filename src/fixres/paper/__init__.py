@@ -1,8 +1,7 @@
 """What the paper consists of, as declarations only.
 
 Each table and each figure is one file. The claims are in claims.py, the numbers of the text in
-quoted.py, what the paper printed in reference/*.csv, and its order in
-sections.py.
+quoted.py, what the paper printed in reference/*.csv, and its order in sections.py.
 
 To add a table, write a file like table5.py and name its function in `PAGES` (docs/tables.md).
 To add a figure, write a file like figure5.py and name its function in `FIGURES`.

@@ -37,31 +37,25 @@ def contents(plan: "Plan", sections: Sequence[Section]) -> dict:
     placed = {name for section in sections for name in section.pages}
     rest = REST._replace(pages=tuple(name for name in names if name not in placed))
     shown = [s._replace(pages=tuple(p for p in s.pages if p in names)) for s in (*sections, rest)]
-    figures = plan.figures
     return {
         "scale": plan.config.scale,
-        "first": METHOD if METHOD in figures else next(iter(figures), ""),
+        "first": METHOD if METHOD in plan.figures else next(iter(plan.figures), ""),
         "sections": [section._asdict() for section in shown if section.pages],
-        "figures": {name: _figure(plan, name) for name in figures},
-        "pages": {name: _digest(plan, name) for name in (*plan.tables, *LISTS)},
-        "jobs": _jobs(plan),
+        "pages": {name: _planned(plan, name) for name in (*names, *LISTS)},
+        "jobs": _jobs(plan, names),
         # All that shapes a result, so that a reader can make the same again.
         "configuration": plan.config.model_dump(exclude={"hardware"}),
     }
 
 
-def _figure(plan: "Plan", name: str) -> dict[str, str]:
-    return {"title": plan.report_labels(name)["page"], "caption": plan.caption(name)}
+def _planned(plan: "Plan", page: str) -> list[str]:
+    """The stage of a page, and the digest by which the report recognises its configuration."""
+    content = plan.resolved(f"pages/{page}")
+    return [content["stage"], digest(canonical(content))]
 
 
-def _digest(plan: "Plan", page: str) -> str:
-    """The digest of a page's resolved configuration, with which the report recognises it."""
-    return digest(canonical(plan.resolved(f"pages/{page}")))
-
-
-def _jobs(plan: "Plan") -> dict[str, list]:
+def _jobs(plan: "Plan", pages: Sequence[str]) -> dict[str, list]:
     """Job -> [stage, seed] of all jobs behind the pages. The seed is None where it has none."""
-    pages = [f"pages/{page}" for page in (*plan.tables, *plan.figures)]
-    jobs = set().union(*map(plan.with_ancestors, pages))
+    jobs = set().union(*(plan.with_ancestors(f"pages/{page}") for page in pages))
     jobs = sorted(job for job in jobs if not job.startswith("pages/"))
     return {job: [plan.jobs[job]["stage"], plan.jobs[job].get("seed")] for job in jobs}

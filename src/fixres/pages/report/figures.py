@@ -9,6 +9,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from fixres.jobs import JobError, record_inputs
+from fixres.pages.numbers import cells, runs_of
+from fixres.pages.report import markup
 from fixres.pages.report.markup import Part, link, text
 from fixres.pages.report.reading import Contents
 
@@ -23,17 +25,27 @@ def first(contents: Contents, name: str) -> Part:
 
 
 def part(contents: Contents, name: str) -> Part:
-    """A figure with its caption. The one that stands first is only linked to."""
-    about = contents.config["figures"][name]
-    title, caption = about["title"], about["caption"]
-    return Part(name, title, caption, drawing(contents.results / f"{name}.svg", name, title))
+    """A figure with its caption, and the runs that it draws."""
+    page = contents.figures[name]
+    shown = drawing(contents.results / f"{name}.svg", name, page["title"])
+    return Part(name, page["title"], page["caption"], shown + _origin(contents, name))
 
 
 def above(contents: Contents, name: str) -> Part:
     """In the place of the figure that stands first: a link to it."""
-    about = contents.config["figures"][name]
+    page = contents.figures[name]
     where = link(f"first-{name}", "at the beginning of this page")
-    return Part(name, about["title"], about["caption"], f"<p>It stands {where}.</p>")
+    return Part(name, page["title"], page["caption"], f"<p>It stands {where}.</p>")
+
+
+def _origin(contents: Contents, name: str) -> str:
+    """Behind a click: what a figure is drawn from, and the command that draws it again."""
+    page = contents.figures[name]
+    runs = dict.fromkeys(run for cell in cells(page) for run in runs_of(cell))
+    files = [*(contents.runs[run].file for run in runs), *page.get("files", {}).values()]
+    command = f"<pre>snakemake results/{text(name)}.svg</pre>"
+    drawn = markup.listed("ul", [f"results/{file}" for file in files])
+    return markup.folded("Where it comes from", f"{command}\n<p>It is drawn from:</p>{drawn}")
 
 
 def drawing(file: Path, name: str, title: str) -> str:

@@ -95,12 +95,12 @@ def duration(seconds: float) -> str:
 def _runs(contents: Contents) -> str:
     """Every run that a cell shows. The script takes the rows from here (script.js)."""
     rows = [
-        f'<tr id="run-{run.number}"><td><code>{text(name)}</code></td>'
+        f'<tr id="run-{run.number}" data-file="{text(run.file)}"><td><code>{text(name)}</code></td>'
         f"<td>{'–' if run.seed is None else run.seed}</td><td><code>{run.metrics}</code></td>"
-        f"<td><code>{run.hits or '–'}</code></td></tr>"
+        f"<td><code>{run.per_image or '–'}</code></td></tr>"
         for name, run in contents.runs.items()
     ]
-    heads = ("run", "seed", "digest of metrics.json", "digest of hits.npz")
+    heads = ("run", "seed", "digest of metrics.json", "digest of what it found on each image")
     head = "".join(f'<th scope="col">{h}</th>' for h in heads)
     table = (
         f'<table class="plain"><thead><tr>{head}</tr></thead>\n'

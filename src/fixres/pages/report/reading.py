@@ -13,6 +13,7 @@ from fixres import jobs
 from fixres.pages import layout, numbers, trends
 from fixres.pages.numbers import Number, Place, cells, place, runs_of
 from fixres.pages.summary import read as read_csv
+from fixres.plan import metrics_of
 
 
 class Sheet(NamedTuple):
@@ -29,9 +30,10 @@ class Run(NamedTuple):
     """What identifies the result of a run."""
 
     number: int  # in the list of all runs
+    file: str  # its metrics.json, below results/
     seed: int | None
     metrics: str  # digest of the content of its metrics.json
-    hits: str  # digest of its hits.npz; empty where it has none
+    per_image: str  # digest of what it found on each image; empty where it has no such file
 
 
 class Contents(NamedTuple):
@@ -40,8 +42,14 @@ class Contents(NamedTuple):
     config: dict  # of the report
     results: Path
     sheets: dict[str, Sheet]  # table -> what it shows
+    figures: dict[str, dict]  # figure -> its resolved configuration
     lists: dict[str, dict]  # claims, text -> their resolved configuration
     runs: dict[str, Run]  # every run that a cell shows, in order of its name
+
+    def title(self, name: str) -> str:
+        """The title of a table or figure."""
+        page = self.sheets[name].page if name in self.sheets else self.figures[name]
+        return page["title"]
 
 
 def read(config: dict, results: Path) -> Contents:
@@ -51,21 +59,22 @@ def read(config: dict, results: Path) -> Contents:
     ------
     JobError : a file is missing, damaged, or not of this plan. The message names it.
     """
-    sheets, lists, metrics = {}, {}, {}
-    for name, planned in config["pages"].items():
-        if name in ("claims", "text"):
-            lists[name] = configuration(results, name, name, planned)
+    contents, metrics = Contents(config, results, {}, {}, {}, {}), {}
+    for name, (stage, planned) in config["pages"].items():
+        page = configuration(results, name, stage, planned)
+        if "blocks" not in page:
+            contents.lists[name] = page
             continue
-        page = configuration(results, name, "table", planned)
         page = numbers.without_failed(page, results)
         measured = numbers.read(page, results)
-        sheets[name] = _sheet(name, page, measured, results)
         metrics |= measured.metrics
-    runs = {
-        run: _run(i, config["jobs"].get(run, ["", None])[1], metrics[run])
-        for i, run in enumerate(sorted(metrics))
-    }
-    return Contents(config, results, sheets, lists, runs)
+        if stage == "table":
+            contents.sheets[name] = _sheet(name, page, measured, results)
+        else:
+            contents.figures[name] = page
+    for i, run in enumerate(sorted(metrics)):
+        contents.runs[run] = _run(i, run, config["jobs"].get(run, ["", None])[1], metrics[run])
+    return contents
 
 
 def configuration(results: Path, name: str, stage: str, planned: str) -> dict:
@@ -124,9 +133,10 @@ def _turned(found: pd.DataFrame, places: list[Place]) -> set[Place]:
     return {at for at in places if balance[at[2:]] > 0}
 
 
-def _run(i: int, seed: int | None, metrics: dict) -> Run:
+def _run(i: int, run: str, seed: int | None, metrics: dict) -> Run:
     content = {key: value for key, value in metrics.items() if key != "file"}
-    return Run(i, seed, jobs.digest(jobs.canonical(content)), metrics.get("hits", ""))
+    per_image = metrics.get("hits") or metrics.get("samples", "")
+    return Run(i, metrics_of(run), seed, jobs.digest(jobs.canonical(content)), per_image)
 
 
 def runs_behind(contents: Contents, cell: dict) -> list[int]:

@@ -57,10 +57,11 @@ function numbers(what, ours, low, high, paper) {
 
 // A run as a description: its name, then its seed and digests, from the list of all runs.
 function described(run) {
-  const [name, seed, metrics, hits] = [...document.getElementById(`run-${run}`).cells].map((c) => c.textContent);
-  const facts = [seed === "–" ? "no seed" : `seed ${seed}`, `metrics.json ${metrics}`];
-  if (hits !== "–") facts.push(`hits.npz ${hits}`);
-  return { name, parts: [element("dt", "", element("code", name)), element("dd", facts.join(" · "))] };
+  const row = document.getElementById(`run-${run}`);
+  const [name, seed, metrics, perImage] = [...row.cells].map((c) => c.textContent);
+  const facts = [seed === "–" ? "no seed" : `seed ${seed}`, `digest of metrics.json ${metrics}`];
+  if (perImage !== "–") facts.push(`of what it found on each image ${perImage}`);
+  return { file: row.dataset.file, parts: [element("dt", "", element("code", name)), element("dd", facts.join(" · "))] };
 }
 
 function show(number) {
@@ -74,7 +75,7 @@ function show(number) {
     const seeds = new Set(runs).size;
     const mean = seeds > 1 && kTest !== null ? `, the mean of ${seeds} runs` : "";
     const at = kTest === null ? "Measured on:" : `Measured at k_test ${kTest} px${mean}:`;
-    const files = found.map(({ name }) => `results/${name}/${name.startsWith("timing/") ? "" : "evaluation/"}metrics.json`);
+    const files = found.map(({ file }) => `results/${file}`);
     body.append(
       element("p", at), element("dl", "", ...found.flatMap(({ parts }) => parts)),
       element("p", "The same again, from the configuration at the end of this page:"),

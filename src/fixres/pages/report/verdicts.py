@@ -91,7 +91,7 @@ def _cells(contents: Contents, config: dict, nodes: list) -> str:
         page, row, column, _ = key.split(" | ")
         by_page.setdefault(page, []).append(f"row {row}, column {column}")
     lines = [
-        f"<li>{link(page, contents.sheets[page].page['title'])}: {text('; '.join(places))}</li>"
+        f"<li>{link(page, contents.title(page))}: {text('; '.join(places))}</li>"
         for page, places in by_page.items()
     ]
     runs = {run for key in keys for run in runs_of(config["cells"][key])}

@@ -80,6 +80,7 @@ function show(number) {
       element("p", at), element("dl", "", ...found.flatMap(({ parts }) => parts)),
       element("p", "The same again, from the configuration at the end of this page:"),
       element("pre", `snakemake ${files.join(" ")}`),
+      element("p", `Suite: ${document.getElementById("suite").textContent}`),
     );
   }
   document.getElementById("cell").showModal();

@@ -17,13 +17,13 @@ READING = (
     "difference in its place"
 )
 METRICS = {
-    "top1": "top-1 accuracy (%)",
-    "top5": "top-5 accuracy (%)",
-    "top1_10crops": "top-1 accuracy over ten crops an image (%)",
-    "parameters": "parameters (millions)",
-    "forward_ms": "forward pass (ms a batch)",
-    "backward_ms": "backward pass (ms a batch)",
-    "hours": "time (hours)",
+    "top1": "Top-1 accuracy (%)",
+    "top5": "Top-5 accuracy (%)",
+    "top1_10crops": "Top-1 accuracy over ten crops an image (%)",
+    "parameters": "Parameters (millions)",
+    "forward_ms": "Forward pass (ms a batch)",
+    "backward_ms": "Backward pass (ms a batch)",
+    "hours": "Time (hours)",
 }
 NONE = "–"
 

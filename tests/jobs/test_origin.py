@@ -37,7 +37,7 @@ def test_the_commit_and_whether_the_code_was_changed(suite):
 
 
 def test_another_repository_around_the_suite_is_not_its_own(suite):
-    """As where the suite was unpacked, without its history, in a folder of somebody's repository."""
+    """As where the suite was unpacked without its history, inside somebody's repository."""
     (suite / "vendor").mkdir()
     assert origin.commit(suite / "vendor") == origin.NO_COMMIT
     assert origin.commit(suite / "nowhere") == origin.NO_COMMIT
@@ -52,7 +52,7 @@ def test_versions_are_those_of_the_packages():
     found = origin.versions()
     assert found["torch"] == metadata.version("torch")
     assert found["Snakemake"] == metadata.version("snakemake")
-    assert list(found)[0] == "Python"
+    assert next(iter(found)) == "Python"
 
 
 def test_the_processor_of_the_first_core(tmp_path):

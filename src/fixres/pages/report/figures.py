@@ -84,8 +84,7 @@ def _clean(element: ElementTree.Element, name: str, svg: str) -> None:
     element.tag = _local(element.tag)
     element.attrib = dict(_attributes(element, name))
     if element.tag == "style":
-        rule = r"([^{}]+)(?=\{)"
-        element.text = re.sub(rule, lambda found: f"#{svg} {found[1].strip()}", element.text or "")
+        element.text = re.sub(r"[^{},]+(?=[^{}]*\{)", rf"#{svg} \g<0>", element.text or "")
     for child in list(element):
         if not isinstance(child.tag, str) or _local(child.tag) in FORBIDDEN:
             element.remove(child)

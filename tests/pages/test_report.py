@@ -264,6 +264,7 @@ def test_a_drawing_in_the_page_is_of_the_page_alone(tmp_path):
     rules = re.sub(r"\s+", " ", drawn)
     assert "#figure9-svg *{stroke: red}#figure9-svg .a,#figure9-svg .b {fill: blue}" in rules
     assert 'viewBox="0 0 70.5 28"' in drawn
+    assert 'style="--own: 70.5pt"' in drawn
     assert found.names["clippath"] == found.names["use"] == 1
     file.write_text("<html/>")
     with pytest.raises(JobError, match="found the element html, expected svg"):

@@ -171,7 +171,9 @@ def test_every_text_can_be_read(fresh, scheme):
 def test_on_paper_the_papers_numbers_stand_beside_ours(fresh):
     """As the switch cannot be used there; also from a dark screen it is printed on white."""
     assert "(" not in visible(fresh, "table5")[0]
+    fresh.size(1030, 700)  # A4 across, less its margins
     fresh.media("print", "dark")
+    assert fresh.run("document.documentElement.scrollWidth") <= 1030
     line = PLAN.tables["table5"].blocks[0].cells[0][0]
     assert fresh.run("getComputedStyle(document.querySelector('.bar')).display") == "none"
     assert f"{line.paper:.1f}" in visible(fresh, "table5")[0]

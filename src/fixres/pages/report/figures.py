@@ -109,8 +109,10 @@ def _attributes(element: ElementTree.Element, name: str):
 
 
 def _fit(root: ElementTree.Element) -> None:
-    """Let style.css decide how wide the drawing is; its own size is the most."""
-    width, height = (root.attrib.pop(side, "") for side in ("width", "height"))
-    numbers = [re.match(r"[\d.]+", side) for side in (width, height)]
+    """Let style.css decide how wide the drawing is; it is told the drawing's own width."""
+    sides = [root.attrib.pop(side, "") for side in ("width", "height")]
+    numbers = [re.match(r"[\d.]+", side) for side in sides]
     if "viewBox" not in root.attrib and all(numbers):
         root.set("viewBox", f"0 0 {numbers[0][0]} {numbers[1][0]}")
+    own = sides[0] if re.fullmatch(r"[\d.]+(pt|px|in|cm|mm)", sides[0]) else "48rem"
+    root.set("style", f"--own: {own}")

@@ -70,11 +70,12 @@ def _claim(contents: Contents, line: tuple, each: pd.DataFrame, declared: dict) 
     ]
     below = markup.table(f"Comparisons in {line.unit}", COMPARED, rows, False) if rows else ""
     below += _cells(contents, config, list(declared["above_0"].values()))
-    ours = claims.ours(line, decimals)
+    missing = f"Missing: {line.note}"
+    ours = missing if line.note else f"Ours: {claims.ours(line, decimals)}"
     return (
         f'<li id="claim-{text(line.claim)}">{_verdict(line.verdict)}<div>'
         f"<p>{text(line.sentence)} <small>{text(line.where)}</small></p>"
-        f'<p class="numbers">Ours: {text(ours)}. The paper’s tables {text(claims.paper(line))}.</p>'
+        f'<p class="numbers">{text(ours)}. The paper’s tables {text(claims.paper(line))}.</p>'
         f"{below and markup.folded('What it rests on', below)}</div></li>"
     )
 

@@ -59,6 +59,7 @@ rule all:
         rules.tables.input,
         expand("results/{page}.{kind}", page=["claims", "text"], kind=["md", "csv", "html"]),
         expand("results/{figure}.{kind}", figure=plan.figures, kind=["svg", "png", "csv"]),
+        "results/report.html",
     localrule: True
     message:
-        "Tables, figures, claims: all are there. Read results/claims.md first"
+        "Tables, figures, claims: all are there. Open results/report.html"

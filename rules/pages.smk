@@ -151,6 +151,34 @@ rule text:
         " --results results --out {output.md:q} 2> {log:q}"
 
 
+# Everything on one page, in one file without outside links: to send to a colleague.
+rule report:
+    input:
+        pages=fixres.workflow.report_inputs(plan),
+        measurements=lambda wildcards: fixres.workflow.all_measurements(plan),
+    output:
+        html=report(
+            "results/report.html",
+            category="Report",
+            labels={"page": "Report", "shows": "everything on one page, to send to a colleague"},
+            caption="../report/report.rst",
+        ),
+    log:
+        "results/pages/report/log.txt",
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    params:
+        config="results/pages/report/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/report"),
+    message:
+        "Rendering results/report.html"
+    shell:
+        "exec python -m fixres report --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
+        " --results results --out {output.html:q} 2> {log:q}"
+
+
 # What each page would cost: jobs, device hours, disk. Ask for it before anything expensive starts.
 rule cost:
     output:

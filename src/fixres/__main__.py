@@ -33,6 +33,7 @@ STAGES = {
     "text": ("fixres.pages.text", "compute the numbers of the paper's text"),
     "cost": ("fixres.pages.cost", "estimate what each page would cost"),
     "figure": ("fixres.pages.figure", "draw a figure from a table's numbers"),
+    "report": ("fixres.pages.report", "put all pages into one file to send to a colleague"),
     "relist": ("fixres.relist", "look again at your images, and list them anew if they changed"),
     "resolve": ("fixres.resolve", "print the resolved configuration of a job"),
     "schema": ("fixres.config.reading", "print the JSON schema of config.yaml"),

@@ -153,6 +153,20 @@ def measurements(plan: Plan, page: str) -> list[str]:
         raise WorkflowError(str(error)) from None
 
 
+def report_inputs(plan: Plan) -> list[str]:
+    """The pages that the report shows."""
+    files = [f"{table}.{kind}" for table in plan.tables for kind in ("csv", "trends.csv")]
+    files += [f"{figure}.svg" for figure in plan.figures]
+    files += ["claims.csv", "claims.comparisons.csv", "text.csv"]
+    return [f"results/{file}" for file in files]
+
+
+def all_measurements(plan: Plan) -> list[str]:
+    """The files that say where the numbers of all tables and figures come from, each once."""
+    pages = (*plan.tables, *plan.figures)
+    return list(dict.fromkeys(file for page in pages for file in measurements(plan, page)))
+
+
 # --- inputs of the rules -------------------------------------------------------------------------
 
 

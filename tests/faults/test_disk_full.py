@@ -58,6 +58,10 @@ CLAIM = {"name": "a", "where": "§1", "sentence": "A is above 0.", "unit": "poin
 CLAIM |= {"above_0": {}, "note": "weights"}
 NUMBER = {"name": "a", "where": "§1", "sentence": "a number", "unit": "%", "says": "1"}
 NUMBER |= {"number": None, "decimals": 1, "note": "weights"}
+REPORT = {"version": 1, "scale": "smoke", "first": "figure5", "jobs": {}}
+REPORT |= {"configuration": {"twins": True}}
+REPORT |= {"pages": {"table5": ["table", ""], "figure5": ["figure", ""]}}
+REPORT |= {"sections": [{"title": "5.1", "about": "A", "pages": ["figure5", "table5"]}]}
 NO_CELLS = {"version": 1, "scale": "smoke", "decimals": 1, "cells": {}, "may_have_failed": {}}
 PRETRAINED = {"version": 1, "network": "resnet10q", "classes": 24}
 STAGES = {
@@ -80,6 +84,7 @@ STAGES = {
     "claims": Stage(NO_CELLS | {"claims": [CLAIM]}, RESULTS, "claims.md", "claims.comparisons.csv"),
     "text": Stage(NO_CELLS | {"numbers": [NUMBER]}, RESULTS, "text.md", "text.html"),
     "cost": Stage({}, RESULTS, "plan.md"),
+    "report": Stage(REPORT, RESULTS, "report.html"),
     "figure": Stage("results/pages/figure5/config.json", RESULTS, "figure5.svg", "figure5.png"),
 }
 

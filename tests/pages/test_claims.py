@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fixres import paper
 from fixres.config import load, merge, parse
 from fixres.pages import claims, decided, text
+from fixres.pages.numbers import place
 from fixres.pages.quantities import Value, compute
 from fixres.plan.quantities import Quantity, largest, mean, slope, smallest, where_largest
 from shared import ROOT
@@ -156,6 +157,13 @@ def test_every_claim_is_decided_or_says_what_is_missing(over, tmp_path, monkeypa
         assert bool(claim["above_0"]) != bool(claim["note"]), claim["name"]
     needed = set(plan.measurements("claims")) | set(plan.measurements("text"))
     assert needed <= {file for table in plan.tables for file in plan.measurements(table)}
+
+
+@pytest.mark.parametrize("page", ["claims", "text"])
+def test_every_cell_of_a_list_has_a_place_of_its_own(page):
+    """The deviation over ten folds is another number than the accuracy of the same cell."""
+    cells = PLAN.resolved(f"pages/{page}")["cells"]
+    assert len({place(cell) for cell in cells.values()}) == len(cells)
 
 
 def test_a_resolution_that_is_not_there_is_named():

@@ -219,7 +219,7 @@ def test_all_smoke_tables_go_through_sbatch(cluster, smoke):
     # What shares a submission is indented; what has a submission of its own says so.
     alone = dict(re.findall(r"^Job (\d+): (.*)$", text, re.MULTILINE))
     here = alone.keys() - set(re.findall(r"^Job (\d+) has been submitted", text, re.MULTILINE))
-    pages = {"all", "table", "figure", "summary", "claims", "text", "cost"}
+    pages = {"all", "table", "figure", "summary", "claims", "text", "cost", "report"}
     assert len(here) == sum(counts[rule] for rule in pages)
     page = re.compile(
         r"(Rendering|Drawing|Estimating the costs:) results/\S+$|Tables, figures, claims"

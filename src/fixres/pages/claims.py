@@ -82,7 +82,7 @@ def page(
     """The paragraphs above the tables, and the tables."""
     decimals = config["decimals"]
     claims = [
-        [line.sentence, line.where, _paper(line), _ours(line, decimals), line.verdict]
+        [line.sentence, line.where, paper(line), ours(line, decimals), line.verdict]
         for line in whole.itertuples()
     ]
     several = each[each["compared"] != ""]
@@ -90,9 +90,9 @@ def page(
         [
             line.claim,
             line.compared,
-            _signed(line.paper, 1),
-            _signed(line.ours, decimals),
-            _between(line, decimals),
+            signed(line.paper, 1),
+            signed(line.ours, decimals),
+            between(line, decimals),
             line.verdict,
         ]
         for line in several.itertuples()
@@ -132,30 +132,32 @@ def _plural(verdict: str) -> str:
     return {"holds": "hold", "fails": "fail"}.get(verdict, verdict)
 
 
-def _paper(line: tuple) -> str:
-    number = _signed(line.paper, 1)
+def paper(line: tuple) -> str:
+    """What the paper's own tables say of a claim, with its number where it has one alone."""
+    number = signed(line.paper, 1)
     words = OF_PAPER[line.paper_verdict]
     return f"{words}: {number}" if number != "–" else words
 
 
-def _ours(line: tuple, decimals: int) -> str:
+def ours(line: tuple, decimals: int) -> str:
     """Our number with its interval, or how many comparisons came out how."""
     if line.note:
         return f"missing: {line.note}"
     if not pd.isna(line.ours):
-        between = _between(line, decimals)
-        return f"{_signed(line.ours, decimals)} ({between}) {line.unit}"
+        return f"{signed(line.ours, decimals)} ({between(line, decimals)}) {line.unit}"
     counts = {v: getattr(line, f"comparisons_{v}") for v in VERDICTS}
     known = [f"{n} {_plural(verdict)}" for verdict, n in counts.items() if n]
     n = sum(counts.values())
     return f"of {n} comparison{'s' * (n > 1)}, {', '.join(known)}" if known else "missing"
 
 
-def _signed(value: float | None, decimals: int) -> str:
+def signed(value: float | None, decimals: int) -> str:
+    """A number with its sign, or a dash."""
     return "–" if value is None or pd.isna(value) else f"{value:+.{decimals}f}"
 
 
-def _between(line: tuple, decimals: int) -> str:
+def between(line: tuple, decimals: int) -> str:
+    """The interval of ours, or a dash."""
     if line.low is None or pd.isna(line.low):
         return "–"
     return f"{line.low:+.{decimals}f} to {line.high:+.{decimals}f}"

@@ -15,7 +15,7 @@ from fixres.data.regions import TEN
 from fixres.jobs.leases import seconds_waited
 from fixres.models import zoo
 from fixres.models.work import Work, parameters_of, work_of
-from fixres.plan.outputs import LOGS
+from fixres.plan.outputs import LOGS, benchmark_of
 
 BYTES_PER_WEIGHT = 4
 BYTES_PER_PREDICTION = 100  # top 5, label and path of one image at one resolution
@@ -148,8 +148,7 @@ class Costs:
         They are those of Snakemake's benchmark, without the time that the job waited for a device.
         """
         stage = self.jobs[name]["stage"]
-        short = stage in ("evaluate", "render", "manifest")
-        file = self.results / name / ("benchmark.tsv" if short else f"{stage}.benchmark.tsv")
+        file = self.results / benchmark_of(name, stage)
         try:
             with open(file, newline="", encoding="utf-8") as f:
                 first = next(csv.DictReader(f, delimiter="\t"))

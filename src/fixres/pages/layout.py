@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from fixres.pages.numbers import Number, Place, best, cells, place
 
+READING = "Each cell: ours, then the paper's in parentheses"
 TURNED = "↕"  # marks a number whose trends differ from the paper's
 
 
@@ -87,13 +88,14 @@ def rows(
     ]
 
 
-def headline(page: dict, numbers: dict[Place, Number], any_turned: bool = False) -> str:
+def headline(
+    page: dict, numbers: dict[Place, Number], any_turned: bool = False, reading: str = READING
+) -> str:
     """At which scale the numbers were measured, and how a cell reads."""
     ours, theirs = page["subject"]
     parts = [f"Measured at the {page['scale']} scale ({ours}); the paper: {theirs}."]
     if any(mine != paper for mine, paper in _labels(page)):
         parts.append("A resolution is followed by the paper's that it stands for, in parentheses.")
-    reading = "Each cell: ours, then the paper's in parentheses"
     bold = "; the best of ours in a column is bold" if page["bold"] else ""
     parts.append(f"{reading}{bold}.")
     seeds = max((n.seeds for n in numbers.values() if n.low is not None), default=0)

@@ -40,19 +40,19 @@ def line(number: dict, cell: decided.Lookup) -> dict:
         return found
     value = compute(number["number"], cell)
     found |= {"tables": value.paper, "ours": value.ours}
-    found["cells"] = "; ".join(_cells(number["number"]))
+    found["cells"] = "; ".join(cell_keys(number["number"]))
     if value.ours is not None and value.replicas is not None:
         found["low"], found["high"] = intervals.interval(np.asarray(value.replicas))
     return found
 
 
-def _cells(node: object) -> list[str]:
-    """The keys of the cells of a quantity, each once."""
-    if not isinstance(node, list):
+def cell_keys(node: object) -> list[str]:
+    """The keys of the cells of a quantity, or of several in a list; each once."""
+    if not isinstance(node, list) or not node:
         return []
     if node[0] == "cell":
         return [node[1]]
-    return list(dict.fromkeys(key for part in node for key in _cells(part)))
+    return list(dict.fromkeys(key for part in node for key in cell_keys(part)))
 
 
 def page(config: dict, numbers: pd.DataFrame, seeds: int) -> tuple[list[str], list[lists.Table]]:

@@ -1,7 +1,7 @@
 """What the paper consists of, as declarations only.
 
 Each table and each figure is one file. The claims are in claims.py, the numbers of the text in
-quoted.py, and what the paper printed in reference/*.csv.
+quoted.py, what the paper printed in reference/*.csv, and its order in sections.py.
 
 To add a table, write a file like table5.py and name its function in `PAGES` (docs/tables.md).
 To add a figure, write a file like figure5.py and name its function in `FIGURES`.
@@ -19,6 +19,7 @@ from fixres.paper.printed import printed
 from fixres.paper.quoted import QUOTED
 from fixres.paper.released import released
 from fixres.paper.section3_3 import section3_3
+from fixres.paper.sections import SECTIONS
 from fixres.paper.table1 import table1
 from fixres.paper.table2 import table2
 from fixres.paper.table3 import table3
@@ -56,7 +57,7 @@ def plan_of(
 
     A figure may draw the cells of a table, which must then be one of `pages`.
     """
-    return Plan(config, pages, printed, CLAIMS, QUOTED, figures)
+    return Plan(config, pages, printed, CLAIMS, QUOTED, figures, SECTIONS)
 
 
-__all__ = ["CLAIMS", "FIGURES", "PAGES", "QUOTED", "plan_of", "printed"]
+__all__ = ["CLAIMS", "FIGURES", "PAGES", "QUOTED", "SECTIONS", "plan_of", "printed"]

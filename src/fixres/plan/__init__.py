@@ -12,6 +12,7 @@ from fixres.plan.grid import (
     ticks,
 )
 from fixres.plan.outputs import (
+    benchmark_of,
     failed,
     manifest_of,
     metrics_of,
@@ -22,6 +23,7 @@ from fixres.plan.outputs import (
 from fixres.plan.pages import Block, Cell, Figure, Label, Page, Row
 from fixres.plan.plan import Plan
 from fixres.plan.registry import VERSIONS, Missing
+from fixres.plan.report import Section
 from fixres.plan.runs import Runs
 
 __all__ = [
@@ -39,7 +41,9 @@ __all__ = [
     "Row",
     "Runs",
     "Sample",
+    "Section",
     "Time",
+    "benchmark_of",
     "failed",
     "grid",
     "line",

@@ -22,6 +22,15 @@ TIMES = ("timing",)  # they leave metrics.json
 SAMPLES = ("sizes", "activations")  # they leave metrics.json and samples.npz
 
 
+# Stages whose job has a folder of its own, in which `stage` need not stand in the file's name.
+ALONE = ("evaluate", "render", "manifest")
+
+
+def benchmark_of(job: str, stage: str) -> str:
+    """The file in which Snakemake leaves the time of a job, below results/."""
+    return f"{job}/benchmark.tsv" if stage in ALONE else f"{job}/{stage}.benchmark.tsv"
+
+
 def failed(jobs: Iterable[tuple[str, str]], results: Path) -> Path | None:
     """The log of the first job that left the mark of a failure; None: there is no such job.
 

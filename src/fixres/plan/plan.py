@@ -15,6 +15,7 @@ from fixres.plan.outputs import failed, metrics_of, parent_of, per_image_of
 from fixres.plan.pages import Block, Cell, Figure, Page
 from fixres.plan.quantities import Cells, Claim, Quoted
 from fixres.plan.registry import Missing
+from fixres.plan.report import Section, contents
 from fixres.plan.runs import Runs
 
 RELEASED_TRANSFORM = (
@@ -36,6 +37,7 @@ class Plan(Runs):
     claims : the sentences that the cells of these pages decide.
     quoted : the numbers of the paper's text that they measure.
     figures : functions that each declare one figure. They may use the tables.
+    sections : what the report shows where, in the order of the paper.
 
     Attributes
     ----------
@@ -52,6 +54,7 @@ class Plan(Runs):
         claims: Sequence[Claim] = (),
         quoted: Sequence[Quoted] = (),
         figures: Iterable[Callable[["Plan"], Figure]] = (),
+        sections: Sequence[Section] = (),
     ):
         super().__init__(config)
         self.printed = printed
@@ -68,6 +71,7 @@ class Plan(Runs):
         self._add_text(quoted)
         self._add("summary", "pages/summary", scale=config.scale, tables=list(self.tables))
         self._add("cost", "pages/plan", **self._costs())
+        self._add("report", "pages/report", **contents(self, sections))
 
     # --- pages -----------------------------------------------------------------------------------
 
@@ -144,15 +148,7 @@ class Plan(Runs):
 
     def _used(self, cells: Cells) -> dict:
         """What the pages of claims and numbers share: the cells that these are computed from."""
-        used = {
-            key: cell._replace(
-                row=f"{page} {cell.row}",
-                paper_row=f"{page} {cell.paper_row}",
-                metric=metric,
-                paper=cell.paper if metric == cell.metric else None,
-            )
-            for key, (page, cell, metric) in cells.used.items()
-        }
+        used = {key: _placed(*found) for key, found in cells.used.items()}
         return {
             "scale": self.config.scale,
             "cells": {key: cell._asdict() for key, cell in used.items()},
@@ -227,6 +223,8 @@ class Plan(Runs):
             return self._measuring(job.removeprefix("pages/"))
         if stage == "summary":
             return [f"pages/{table}" for table in self.tables]
+        if stage == "report":
+            return [f"pages/{page}" for page in (*self.tables, *self.figures, "claims", "text")]
         if stage == "manifest":
             render = job.replace("/manifest", "/render")
             return [render] if render in self.jobs else []
@@ -317,6 +315,18 @@ def _block(block: Block) -> dict:
     rows = [row._asdict() for row in block.rows]
     cells = [[cell and cell._asdict() for cell in line] for line in block.cells]
     return block._asdict() | {"rows": rows, "cells": cells}
+
+
+def _placed(page: str, cell: Cell, metric: str) -> Cell:
+    """A cell that stands among cells of other pages, for one of its metrics, in a place of its own.
+
+    A number of the text may want the deviation of a cell whose accuracy another number wants.
+    """
+    placed = cell._replace(row=f"{page} {cell.row}", paper_row=f"{page} {cell.paper_row}")
+    if metric == cell.metric:
+        return placed
+    column, paper_column = f"{cell.column} {metric}", f"{cell.paper_column} {metric}"
+    return placed._replace(column=column, paper_column=paper_column, metric=metric, paper=None)
 
 
 def _asked(ask: Callable, cells: Cells) -> tuple[dict[str, list], str]:

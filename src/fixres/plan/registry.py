@@ -28,6 +28,7 @@ VERSIONS = {
     "claims": 1,
     "text": 1,
     "cost": 1,
+    "report": 1,
 }
 
 Asked = TypeVar("Asked")

@@ -1,0 +1,81 @@
+"""Where a page was made: commit, versions, processor. No date, so that the same gives the same.
+
+Nothing here imports what it asks about: the versions come from the packages' own records.
+"""
+
+import os
+import platform
+import re
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+SUITE = Path(__file__).resolve().parents[3]
+CODE = ("Snakefile", "rules", "src")  # a change of these is a change of the suite
+PACKAGES = {  # as it is shown -> its name; that of DALI ends with the version of CUDA
+    "torch": r"torch",
+    "torchvision": r"torchvision",
+    "timm": r"timm",
+    "DALI": r"nvidia-dali-cuda\d+",
+    "Pillow": r"pillow",
+    "Pillow-SIMD": r"pillow-simd",
+    "Snakemake": r"snakemake",
+}
+NO_COMMIT = "unknown: the suite lies in no git repository of its own"
+CPUINFO = Path("/proc/cpuinfo")
+GPUS = Path("/proc/driver/nvidia/gpus")
+
+
+def commit(suite: Path = SUITE) -> str:
+    """The commit of a suite, and whether its code has changes that are not committed."""
+    top, found = (_git(suite, "rev-parse", what) for what in ("--show-toplevel", "HEAD"))
+    if not top or not found or Path(top).resolve() != suite.resolve():
+        return NO_COMMIT
+    changed = _git(suite, "status", "--porcelain", "--", *CODE)
+    return f"{found} with changes" if changed else found
+
+
+def _git(folder: Path, *words: str) -> str:
+    """What git says. Empty where it says nothing, fails, or is not there."""
+    command = ["git", "-C", str(folder), *words]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return result.stdout.strip() if result.returncode == 0 else ""
+
+
+def versions() -> dict[str, str]:
+    """Name -> version of Python, and of the packages that compute or load, where they are here."""
+    installed = {d.name.lower(): d.version for d in metadata.distributions() if d.name}
+    found = {"Python": platform.python_version()}
+    for shown, name in PACKAGES.items():
+        here = [version for one, version in installed.items() if re.fullmatch(name, one)]
+        found |= {shown: here[0]} if here else {}
+    return found
+
+
+def processor(cpuinfo: Path = CPUINFO) -> str:
+    """The processor's name, and how many of its cores this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    about = _first(cpuinfo)
+    name = about.get("model name") or platform.processor() or platform.machine()
+    if "cpu family" in about:  # a virtual machine may give a name that says little
+        name += f", family {about['cpu family']} model {about.get('model', '?')}"
+    return f"{name}, {cores} core{'s' * (cores != 1)}"
+
+
+def accelerators(folder: Path = GPUS) -> list[str]:
+    """The names of the NVIDIA GPUs that the driver lists."""
+    found = [_first(file) for file in sorted(folder.glob("*/information"))]
+    return [about["Model"] for about in found if "Model" in about]
+
+
+def _first(file: Path) -> dict[str, str]:
+    """The first value of each key in a file of lines `key: value`; nothing without the file."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in reversed(text.splitlines()))
+    return {key.strip(): value.strip() for key, _, value in pairs}

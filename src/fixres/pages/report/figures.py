@@ -1,0 +1,118 @@
+"""The figures of the report: the SVG files, put into the page.
+
+Several SVGs in one page share its ids and its style sheet. So each gets ids of its own, and its
+style sheet is limited to itself.
+"""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+from fixres.jobs import JobError, record_inputs
+from fixres.pages.numbers import cells, runs_of
+from fixres.pages.report import markup
+from fixres.pages.report.markup import Part, link, text
+from fixres.pages.report.reading import Contents
+
+HREF = ("href", "{http://www.w3.org/1999/xlink}href")
+FORBIDDEN = ("metadata", "script", "foreignObject")
+
+
+def first(contents: Contents, name: str) -> Part:
+    """The figure that the report begins with."""
+    shown = part(contents, name)
+    return shown._replace(anchor=f"first-{name}", title=f"At a glance: {shown.title}")
+
+
+def part(contents: Contents, name: str) -> Part:
+    """A figure with its caption, and the runs that it draws."""
+    page = contents.figures[name]
+    shown = drawing(contents.results / f"{name}.svg", name, page["title"])
+    return Part(name, page["title"], page["caption"], shown + _origin(contents, name))
+
+
+def above(contents: Contents, name: str) -> Part:
+    """In the place of the figure that stands first: a link to it."""
+    page = contents.figures[name]
+    where = link(f"first-{name}", "at the beginning of this page")
+    return Part(name, page["title"], page["caption"], f"<p>It stands {where}.</p>")
+
+
+def _origin(contents: Contents, name: str) -> str:
+    """Behind a click: what a figure is drawn from, and the command that draws it again."""
+    page = contents.figures[name]
+    runs = dict.fromkeys(run for cell in cells(page) for run in runs_of(cell))
+    files = [*(contents.runs[run].file for run in runs), *page.get("files", {}).values()]
+    command = f"<pre>snakemake results/{text(name)}.svg</pre>"
+    drawn = markup.listed("ul", [f"results/{file}" for file in files])
+    return markup.folded("Where it comes from", f"{command}\n<p>It is drawn from:</p>{drawn}")
+
+
+def drawing(file: Path, name: str, title: str) -> str:
+    """An SVG file as an element of the page, in a box of its own.
+
+    Raises
+    ------
+    JobError : the file cannot be read, or is no SVG.
+    """
+    record_inputs(file)
+    try:
+        root = ElementTree.fromstring(file.read_bytes())
+    except (OSError, ElementTree.ParseError) as error:
+        way_out = "delete it and let Snakemake make it again"
+        raise JobError(f"{file}: cannot be read as SVG ({error}); {way_out}") from None
+    if _local(root.tag) != "svg":
+        raise JobError(f"{file}: found the element {_local(root.tag)}, expected svg; delete it")
+    svg = f"{name}-svg"
+    _clean(root, name, svg)
+    root.attrib |= {"id": svg, "role": "img", "aria-label": title}
+    _fit(root)
+    drawn = ElementTree.tostring(root, encoding="unicode", method="html")
+    return (
+        f'<figure class="box" role="region" tabindex="0" aria-label="{text(title)}">{drawn}'
+        "</figure>"
+    )
+
+
+def _local(tag: str) -> str:
+    """A name without its namespace. HTML knows of none."""
+    return tag.rpartition("}")[2]
+
+
+def _clean(element: ElementTree.Element, name: str, svg: str) -> None:
+    """Take namespaces and outside links away; make ids unique."""
+    element.tag = _local(element.tag)
+    element.attrib = dict(_attributes(element, name))
+    if element.tag == "style":
+        element.text = re.sub(r"[^{},]+(?=[^{}]*\{)", rf"#{svg} \g<0>", element.text or "")
+    for child in list(element):
+        if not isinstance(child.tag, str) or _local(child.tag) in FORBIDDEN:
+            element.remove(child)
+        else:
+            _clean(child, name, svg)
+
+
+def _attributes(element: ElementTree.Element, name: str):
+    """The attributes of an element, as they may stand in the page."""
+    for key, value in element.attrib.items():
+        if key in HREF:
+            if value.startswith("#"):
+                yield "href", f"#{name}-{value[1:]}"
+            elif value.startswith("data:image/"):
+                yield "href", value
+            continue
+        if _local(key) != key or key.startswith("on"):
+            continue
+        if key == "id":
+            value = f"{name}-{value}"
+        yield key, re.sub(r"url\(#", f"url(#{name}-", value)
+
+
+def _fit(root: ElementTree.Element) -> None:
+    """Let style.css decide how wide the drawing is; it is told the drawing's own width."""
+    sides = [root.attrib.pop(side, "") for side in ("width", "height")]
+    numbers = [re.match(r"[\d.]+", side) for side in sides]
+    if "viewBox" not in root.attrib and all(numbers):
+        root.set("viewBox", f"0 0 {numbers[0][0]} {numbers[1][0]}")
+    own = sides[0] if re.fullmatch(r"[\d.]+(pt|px|in|cm|mm)", sides[0]) else "48rem"
+    root.set("style", f"--own: {own}")

@@ -1,0 +1,85 @@
+"""The order of the paper: which table and which figure belongs to which section.
+
+The report (results/report.html) follows it. A name that a plan does not have is passed over; a page
+of a plan that stands nowhere here comes last.
+"""
+
+from fixres.plan import Section
+
+SECTIONS = (
+    Section(
+        "1 Introduction",
+        "The crops that a network is trained on show objects larger than the crops that it is "
+        "tested on. Either a smaller resolution in training or a larger one in testing makes the "
+        "objects alike again.",
+        ("figure1",),
+    ),
+    Section(
+        "3.1 Scale and apparent object size",
+        "How large a part of the image a crop shows, in training and in testing.",
+        ("figure2",),
+    ),
+    Section(
+        "3.2 Scale and activation statistics",
+        "At another resolution than in training, the activations of a network are distributed "
+        "differently.",
+        ("figure3",),
+    ),
+    Section(
+        "3.3 Larger test crops result in better accuracy",
+        "A network is best tested at a resolution above the one that it was trained at.",
+        ("section3.3",),
+    ),
+    Section(
+        "4.2 Adjusting the statistics before spatial pooling",
+        "Fine-tuning the last layers at the test resolution brings the statistics back.",
+        ("figure4",),
+    ),
+    Section(
+        "5.1 Results",
+        "Training at one resolution, testing at another, with and without fine-tuning the last "
+        "layers; then the same for larger networks.",
+        ("figure5", "table1"),
+    ),
+    Section(
+        "5.2 Beyond the current state of the art",
+        "The method beside the networks of the literature.",
+        ("table2",),
+    ),
+    Section(
+        "5.3 Transfer learning tasks",
+        "The method on fine-grained datasets.",
+        ("table3",),
+    ),
+    Section(
+        "A.1 Parametric Fréchet model after average-pooling",
+        "Adapting the activations by a formula, without any training.",
+        ("figure6", "appendixA.1"),
+    ),
+    Section(
+        "A.2 Gaussian model before the last ReLU activation",
+        "Another formula, alone and together with fine-tuning.",
+        ("table4",),
+    ),
+    Section(
+        "B Border and round-off effects",
+        "Accuracy as the test resolution grows pixel by pixel.",
+        ("figure7",),
+    ),
+    Section(
+        "C Additional result tables",
+        "The numbers behind Figure 5, what each part of the fine-tuning gives, what it costs in "
+        "time, and two ways to prepare its images.",
+        ("table5", "table6", "table7", "table8"),
+    ),
+    Section(
+        "D Impact of the random resized crop",
+        "The same networks, trained on crops of a fixed size.",
+        ("figure8", "table9"),
+    ),
+    Section(
+        "The authors' released weights",
+        "Not in the paper: the weights that its authors published later, measured here.",
+        ("released",),
+    ),
+)

@@ -119,12 +119,16 @@ def above(config: dict, whole: pd.DataFrame, seeds: int) -> list[str]:
     counts = whole["verdict"].value_counts()
     said = ", ".join(f"{counts.get(verdict, 0)} {_plural(verdict)}" for verdict in VERDICTS)
     tables = whole["paper_verdict"].value_counts()
-    shown = ", ".join(
-        f"{words} for {tables[verdict]}" for verdict, words in OF_PAPER.items() if verdict in tables
-    )
+    plural = {
+        "holds": "hold",
+        "fails": "fail",
+        "undecided": "tie",
+        "missing": "have no number there",
+    }
+    shown = ", ".join(f"{tables[v]} {words}" for v, words in plural.items() if v in tables)
     return [
         how,
-        f"Of {len(whole)} claims: {said}. The numbers that the paper's own tables print {shown}.",
+        f"Of {len(whole)} claims: {said}. By the numbers that the paper's own tables print: {shown}.",
     ]
 
 

@@ -25,7 +25,7 @@ VERSIONS = {
     "table": 3,
     "figure": 4,
     "summary": 2,
-    "claims": 1,
+    "claims": 2,
     "text": 1,
     "cost": 1,
     "report": 1,

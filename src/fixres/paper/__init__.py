@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from fixres.config import Config
 from fixres.paper.appendix_a1 import appendix_a1
 from fixres.paper.claims import CLAIMS
+from fixres.paper.curves import curves
 from fixres.paper.figure5 import figure5
 from fixres.paper.figure8 import figure8
 from fixres.paper.printed import printed
@@ -44,7 +45,7 @@ PAGES = (
     appendix_a1,
     released,
 )
-FIGURES = (figure5, figure8)
+FIGURES = (figure5, figure8, curves)
 
 
 def plan_of(

@@ -59,6 +59,7 @@ class Figure(NamedTuple):
     blocks: list[Block] = []  # noqa: RUF012 (nothing changes it)
     files: dict[str, tuple[str, str]] = {}  # noqa: RUF012  name -> a job, and a file of its folder
     settings: dict = {}  # noqa: RUF012  what else the drawing is told
+    missing: tuple[str, ...] = ()  # what was not given, so that a job of `files` is not there
 
     def cells(self) -> Iterable[Cell]:
         """The cells that claims and numbers of the text may ask for."""

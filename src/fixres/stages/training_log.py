@@ -104,7 +104,7 @@ class TrainingLog:
             self.events.close()
 
 
-def open_events(folder: Path):  # noqa: ANN201 (naming the type would import the package)
+def open_events(folder: Path):
     """A writer of an event file in an empty folder.
 
     The rows of a resumed training are written again, so that each stands there once.

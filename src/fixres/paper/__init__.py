@@ -16,10 +16,13 @@ from fixres.paper.claims import CLAIMS
 from fixres.paper.curves import curves
 from fixres.paper.figure5 import figure5
 from fixres.paper.figure8 import figure8
+from fixres.paper.memory import memory
 from fixres.paper.printed import printed
 from fixres.paper.quoted import QUOTED
 from fixres.paper.released import released
+from fixres.paper.section1 import section1
 from fixres.paper.section3_3 import section3_3
+from fixres.paper.section5 import section5
 from fixres.paper.table1 import table1
 from fixres.paper.table2 import table2
 from fixres.paper.table3 import table3
@@ -41,7 +44,10 @@ PAGES = (
     table7,
     table8,
     table9,
+    section1,
     section3_3,
+    section5,
+    memory,
     appendix_a1,
     released,
 )

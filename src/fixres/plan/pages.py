@@ -13,7 +13,8 @@ class Cell(NamedTuple):
     column: str
     paper_row: str  # the paper's name of this row (paper/reference/*.csv)
     paper_column: str
-    # top1, top5, top1_10crops (per cent), parameters (millions), forward_ms, backward_ms, hours
+    # top1, top5, top1_10crops (per cent), parameters (millions), forward_ms, backward_ms, hours,
+    # megabytes
     metric: str
     paper: float | None  # what the paper printed here; None: it printed nothing
     # The runs that are measured, one a seed. A run that has no seed, such as published weights,

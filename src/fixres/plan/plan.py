@@ -15,7 +15,7 @@ from fixres.plan.outputs import failed, metrics_of, parent_of, per_image_of
 from fixres.plan.pages import Block, Cell, Figure, Page
 from fixres.plan.quantities import Cells, Claim, Quoted
 from fixres.plan.registry import Missing
-from fixres.plan.runs import Runs
+from fixres.plan.steps import Steps
 
 RELEASED_TRANSFORM = (
     "Test transform: the image's height scaled to k_test_image, as in the authors' released code "
@@ -26,7 +26,7 @@ RELEASED_TRANSFORM = (
 Printed = Mapping[tuple[str, str, str], float]
 
 
-class Plan(Runs):
+class Plan(Steps):
     """Everything that one configuration asks for.
 
     Parameters
@@ -236,7 +236,7 @@ class Plan(Runs):
         if stage == "manifest":
             render = job.replace("/manifest", "/render")
             return [render] if render in self.jobs else []
-        if not job.startswith(("runs/", "timing/", "sizes/")):
+        if not job.startswith(("runs/", "timing/", "memory/", "sizes/")):
             return []
         parents = [] if stage == "pretrained" else [f"data/{job.split('/')[1]}/manifest"]
         if stage in ("evaluate", "finetune", "match", "activations"):
@@ -306,6 +306,7 @@ class Plan(Runs):
             "adapted": rf"(?:{base}|{matched})/ft-{one}",
             "run": rf"{base}(?:/match-{one})?(?:/ft-{one})?",
             "timed": rf"timing/{one}/{one}",
+            "weighed": rf"memory/{one}/{one}",
             "table": _any_of(self.tables),
             "figure": _any_of(self.figures),
         }

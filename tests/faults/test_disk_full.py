@@ -77,6 +77,7 @@ STAGES = {
     ),
     "evaluate": Stage(f"{LARGE_BASE}/evaluation/config.json", (*IMAGES, *LARGE), "metrics.json"),
     "time": Stage({}, IMAGES, "metrics.json"),
+    "memory": Stage({}, IMAGES, "metrics.json"),
     "table": Stage("results/pages/table5/config.json", RESULTS, "table5.md", "table5.trends.csv"),
     "summary": Stage(SUMMARY, RESULTS, "summary.md", "summary.html"),
     "claims": Stage(NO_CELLS | {"claims": [CLAIM]}, RESULTS, "claims.md", "claims.comparisons.csv"),

@@ -16,7 +16,8 @@ on them.
 """
 
 import argparse
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -71,7 +72,8 @@ def measure(args: argparse.Namespace, ranks: Ranks) -> None:
     if device.device.type == "cuda":
         peak, how_measured = peak_on_gpu(take, device.device), "torch's allocator"
     else:
-        held = [*network.parameters(), *network.buffers(), *filter(None.__ne__, state.momenta)]
+        momenta = [t for t in state.momenta if t is not None]
+        held = [*network.parameters(), *network.buffers(), *momenta]
         before = sum(t.untyped_storage().nbytes() for t in (*held, x, labels))
         peak, how_measured = before + peak_on_cpu(take), "torch's profiler"
     jobs.log(f"peak: {peak / MEGA:.1f} MB, a batch of {batch.micro}")
@@ -81,7 +83,9 @@ def measure(args: argparse.Namespace, ranks: Ranks) -> None:
     jobs.write_json(args.out, about | {"megabytes": peak / MEGA})
 
 
-def what_trains(config: dict, network: nn.Module, device: Device):
+def what_trains(
+    config: dict, network: nn.Module, device: Device
+) -> tuple[Callable[..., torch.Tensor], nn.Module]:
     """A function from crops to logits, and the layers that train: all, or the last `layers`."""
     if not config["layers"]:
         return device.prepare(network.train()), network
@@ -97,7 +101,7 @@ def what_trains(config: dict, network: nn.Module, device: Device):
     return whole, nn.ModuleList(adaptation.trained)
 
 
-def peak_on_gpu(take, device: torch.device) -> int:
+def peak_on_gpu(take: Callable[[], None], device: torch.device) -> int:
     """Peak bytes of `take()` on a GPU, with all that is there already."""
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
@@ -106,8 +110,9 @@ def peak_on_gpu(take, device: torch.device) -> int:
     return torch.cuda.max_memory_allocated(device)
 
 
-def peak_on_cpu(take) -> int:
+def peak_on_cpu(take: Callable[[], None]) -> int:
     """Peak bytes that `take()` adds to those that are there already, on a CPU."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would write into the job's log
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         take()

@@ -19,7 +19,7 @@ rule memory:
         config="results/{weighed}/config.json",
         ancestry_digest=fixres.workflow.ancestry_digest(plan, "{weighed}"),
     message:
-        "Measuring the memory of {wildcards.weighed}"
+        "Peak memory: {wildcards.weighed}"
     shell:
         "exec python -m fixres memory --config {params.config:q}"
         " --ancestry-digest {params.ancestry_digest}"

@@ -24,7 +24,7 @@ def section5(plan: Plan) -> Page:
         main_subject(plan),
         [grid(plan, "section5", title, heads, rows, columns, measure)],
         notes=(
-            "The paper's RA 1 is the default ResNet-50 of PyTorch, which others trained. Both of ours "
-            "have the schedule of base_training.",
+            "The paper's RA 1 is the default ResNet-50 of PyTorch, which others trained. Both of "
+            "ours have the schedule of base_training.",
         ),
     )

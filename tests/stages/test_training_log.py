@@ -11,7 +11,6 @@ from fixres.jobs.device import Device
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd, training_log
 from fixres.stages.training_log import TrainingLog
-from shared import without_speed
 
 STEPS, PER_EPOCH, BATCH = 24, 8, 12  # of the recipe of the tests
 
@@ -23,7 +22,7 @@ def rows_of(folder) -> list[dict[str, float]]:
 
 def test_a_row_has_the_mean_of_its_steps(tmp_path):
     """2,500 steps in rows of three, and a last row of one. Losses are the numbers of the steps."""
-    log = TrainingLog(2500, 100, 8, None)
+    log = TrainingLog(2500, 100, 8)
     log.since = 0.0
     for step in range(2500):
         log.add(step, 0.1 / (step + 1), float(step), finished=0.5 * (step + 1))
@@ -40,7 +39,7 @@ def test_a_row_has_the_mean_of_its_steps(tmp_path):
 
 @pytest.mark.parametrize(("steps", "rows"), [(1, 1), (999, 999), (1001, 501), (450_000, 1000)])
 def test_a_log_has_at_most_a_thousand_rows(steps, rows):
-    log = TrainingLog(steps, steps, 8, None)
+    log = TrainingLog(steps, steps, 8)
     for step in range(steps):
         log.add(step, 0.1, 1.0, finished=1e9)
     assert len(log.rows) == rows
@@ -49,10 +48,10 @@ def test_a_log_has_at_most_a_thousand_rows(steps, rows):
 
 def test_a_log_goes_on_from_a_checkpoint():
     """Within a row, too: its mean is that of all its steps. The time away is not counted."""
-    whole, parts = TrainingLog(3000, 10, 8, None), TrainingLog(3000, 10, 8, None)
+    whole, parts = TrainingLog(3000, 10, 8), TrainingLog(3000, 10, 8)
     for step in range(3000):
         if step == 1234:  # one step after a row
-            after = TrainingLog(3000, 10, 8, None)
+            after = TrainingLog(3000, 10, 8)
             after.restore(parts.tensors())
             parts, after.since = after, step * 0.5
         for log in (whole, parts):
@@ -112,7 +111,7 @@ def events_in(folder) -> dict[str, list[tuple[int, float]]]:
 
 def test_event_files_hold_the_rows_of_the_log(trained, bench):
     """Each row once, after a resumption, too. The weights are those of a training without them."""
-    log = sgd.TrainingLog(STEPS, PER_EPOCH, BATCH, bench.folder / "tensorboard")
+    log = TrainingLog(STEPS, PER_EPOCH, BATCH, training_log.open_events(bench.folder, True))
     log.add(0, 9.0, 9.0, finished=0.0)  # of a former run
     log.events.close()
     bench.run(TRAIN, "--tensorboard", 1)
@@ -124,22 +123,24 @@ def test_event_files_hold_the_rows_of_the_log(trained, bench):
         digits = 0.051 if name == "images_per_s" else 1e-6  # as the CSV rounds
         expected = [row[name] for row in rows]
         assert [value for _, value in events] == pytest.approx(expected, rel=1e-4, abs=digits)
-    again = TrainingLog(STEPS, PER_EPOCH, BATCH, bench.folder / "tensorboard")
+    again = TrainingLog(STEPS, PER_EPOCH, BATCH, training_log.open_events(bench.folder, True))
     half = torch.tensor([list(row.values()) for row in rows[:9]], dtype=torch.float64)
     again.restore({"log.rows": half})
     again.events.close()
     resumed = events_in(bench.folder / "tensorboard")
     assert [step for step, _ in resumed["loss"]] == list(range(1, 10))
+    # A training without event files leaves none of another training.
+    assert training_log.open_events(bench.folder, False) is None
+    assert not (bench.folder / "tensorboard").exists()
 
 
 def test_event_files_are_written_on_demand_alone(trained):
     assert not (trained.folder / "tensorboard").exists()
-    assert without_speed(b"a,b\n1,2") == b"a\n1"
 
 
 def test_a_missing_package_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     with pytest.raises(JobError) as caught:
-        training_log.open_events(tmp_path)
+        training_log.open_events(tmp_path, True)
     for part in ("hardware.tensorboard", "found true", "make setup", "requirements.lock"):
         assert part in str(caught.value)

@@ -30,7 +30,7 @@ from fixres.models import matching, weights, zoo
 from fixres.models.adapt import Adaptation, adapt_last_layers
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
-from fixres.stages.training_log import EVENTS, NAME
+from fixres.stages.training_log import NAME
 
 Activations = tuple[torch.Tensor, ...]  # of a batch of images: what the head reads from the trunk
 Wanted = Iterable[tuple[np.ndarray, int]]  # batches: (rows of the manifest, epoch)
@@ -105,7 +105,7 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
     key = jobs.digest(jobs.canonical(config), data.digest(), jobs.file_digest(args.weights))
     checkpoints = Checkpoints(args.out.parent / "checkpoints", key)
     how = sgd.Optimisation(recipe, steps_per_epoch, batch, device, ranks, config["seed"])
-    log = how.log(args.out.parent / EVENTS if args.tensorboard else None)
+    log = how.log(args.out.parent, bool(args.tensorboard))
     sgd.fit(head, trained, stream, how, checkpoints, args.checkpoint_seconds, log)
 
     # --- result

@@ -31,7 +31,7 @@ from fixres.jobs import JobError, progress, stopping
 from fixres.jobs.device import Device
 from fixres.jobs.ranks import ALONE, Ranks
 from fixres.models.checkpoints import Checkpoints
-from fixres.stages.training_log import TrainingLog
+from fixres.stages.training_log import TrainingLog, open_events
 
 LOSS_MEMORY = 0.98  # weight of the past in the running loss of the log
 CHECKED = 20  # steps between two looks at the loss
@@ -69,9 +69,15 @@ class Optimisation:
         """Steps of the whole training."""
         return self.recipe["epochs"] * self.steps_per_epoch
 
-    def log(self, events: Path | None = None) -> TrainingLog:
-        """An empty log of this training. `events` as in TrainingLog; process 0 alone has some."""
-        events = events if self.ranks.first else None
+    def log(self, folder: Path | None = None, tensorboard: bool = False) -> TrainingLog:
+        """An empty log of this training.
+
+        Parameters
+        ----------
+        folder : of its results; None: it has none.
+        tensorboard : whether the first process also writes event files there.
+        """
+        events = open_events(folder, tensorboard) if folder and self.ranks.first else None
         return TrainingLog(self.steps, self.steps_per_epoch, self.recipe["batch_size"], events)
 
 

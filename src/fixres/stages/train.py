@@ -29,7 +29,7 @@ from fixres.jobs.ranks import Ranks
 from fixres.models import weights, zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
-from fixres.stages.training_log import EVENTS, NAME
+from fixres.stages.training_log import NAME
 
 
 def main(arguments: list[str]) -> None:
@@ -94,7 +94,7 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
     )
 
     # The loop; then one process writes.
-    log = how.log(args.out.parent / EVENTS if args.tensorboard else None)
+    log = how.log(args.out.parent, bool(args.tensorboard))
     sgd.fit(model, network, stream, how, checkpoints, args.checkpoint_seconds, log)
     if ranks.first:
         about = {"run": config["run"], "classes": list(data.classes)}

@@ -16,12 +16,15 @@ with the same rows: a checkpoint holds those so far (`TrainingLog.tensors`).
 import shutil
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
 from fixres import jobs
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 NAME = "log.csv"
 EVENTS = "tensorboard"  # folder of the event files, beside the weights
@@ -46,16 +49,22 @@ class TrainingLog:
     ----------
     steps, steps_per_epoch : of the whole training.
     batch_size : images of a step.
-    events : folder for TensorBoard's event files; None: there are none.
+    events : gets each row, too; None: there are no event files.
     """
 
-    def __init__(self, steps: int, steps_per_epoch: int, batch_size: int, events: Path | None):
+    def __init__(
+        self,
+        steps: int,
+        steps_per_epoch: int,
+        batch_size: int,
+        events: "SummaryWriter | None" = None,
+    ):
         self.steps, self.steps_per_epoch, self.batch_size = steps, steps_per_epoch, batch_size
         self.every = max(1, -(-steps // ROWS))  # steps of a row
         self.rows: list[Row] = []
         self.losses: list[float] = []  # since the last row
         self.since, self.timed = time.monotonic(), 0  # steps since then
-        self.events = open_events(events) if events else None
+        self.events = events
 
     def add(self, step: int, rate: float, loss: float, finished: float) -> None:
         """Add a step.
@@ -104,15 +113,24 @@ class TrainingLog:
             self.events.close()
 
 
-def open_events(folder: Path):
-    """A writer of an event file in an empty folder.
+def open_events(folder: Path, wanted: bool) -> "SummaryWriter | None":
+    """A writer of an event file in an empty folder; None where none is wanted.
 
-    The rows of a resumed training are written again, so that each stands there once.
+    What a former training left there is removed: it may be another one's. The rows of a resumed
+    training are written again, so that each stands there once.
+
+    Parameters
+    ----------
+    folder : of the training's results.
 
     Raises
     ------
     JobError : the package tensorboard is not installed.
     """
+    events = folder / EVENTS
+    shutil.rmtree(events, ignore_errors=True)
+    if not wanted:
+        return None
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -120,5 +138,4 @@ def open_events(folder: Path):
             "hardware.tensorboard: found true, but the package tensorboard is not installed; "
             "`make setup` installs what envs/requirements.lock lists; else set it to false"
         ) from None
-    shutil.rmtree(folder, ignore_errors=True)
-    return SummaryWriter(folder, flush_secs=10)
+    return SummaryWriter(events, flush_secs=10)

@@ -14,6 +14,7 @@ from fixres.pages.figures import style
 from fixres.pages.numbers import Measured
 from fixres.plan import failed
 
+STEPS = 10  # a schedule of at most so many rates is one of steps
 COLUMNS = ["k_train", "paper_k_train", "run", "step", "epoch", "rate", "loss"]
 
 
@@ -41,11 +42,17 @@ def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, p
     above.set_ylabel("training loss (nats)")
     above.set_ylim(bottom=0)
     below.set(xlabel="epochs", ylabel="learning rate")
-    below.set_ylim(bottom=0)
+    if logs["rate"].nunique() <= STEPS:  # of a step schedule the late steps are tiny
+        below.set_yscale("log")
+    else:
+        below.set_ylim(bottom=0)
     title = "k_train" if (logs["k_train"] == logs["paper_k_train"]).all() else "k_train (paper's)"
     lines = above.get_legend_handles_labels()
     figure.legend(*lines, title=title, loc="outside right center")
-    style.headline(figure, config, "thin: every row of the log; thick: mean over half an epoch")
+    several = logs["run"].nunique() > logs["k_train"].nunique()
+    seeds = " and over the seeds" if several else ""
+    reading = f"thin: every row of the log; thick: mean over half an epoch{seeds}"
+    style.headline(figure, config, reading)
     return figure, logs
 
 

@@ -9,6 +9,7 @@ rule finetune:
         weights=lambda wildcards: fixres.plan.parent_weights(wildcards.adapted),
     output:
         weights="results/{adapted}/weights.safetensors",
+        curve="results/{adapted}/log.csv",
     log:
         "results/{adapted}/finetune.log",
     benchmark:
@@ -20,6 +21,7 @@ rule finetune:
     resources:
         **fixres.workflow.stage_resources(plan, "finetune"),
         checkpoint_seconds=int(hardware.checkpoint_seconds),
+        tensorboard=int(hardware.tensorboard),
         cache_mb=int(1000 * hardware.cache_gb),
     params:
         config="results/{adapted}/config.json",
@@ -32,4 +34,5 @@ rule finetune:
         " --manifest {input.manifest:q} --weights {input.weights:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --keep-checkpoint"
+        " --tensorboard {resources.tensorboard}"
         " --cache-mb {resources.cache_mb} --out {output.weights:q} 2> {log:q}"

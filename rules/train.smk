@@ -33,6 +33,7 @@ rule train:
         init=lambda wildcards: fixres.workflow.init(plan, wildcards.trained),
     output:
         weights="results/{trained}/weights.safetensors",
+        curve="results/{trained}/log.csv",
     log:
         "results/{trained}/train.log",
     benchmark:
@@ -45,6 +46,7 @@ rule train:
     resources:
         **fixres.workflow.stage_resources(plan, "train"),
         checkpoint_seconds=int(hardware.checkpoint_seconds),
+        tensorboard=int(hardware.tensorboard),
     params:
         config="results/{trained}/config.json",
         ancestry_digest=fixres.workflow.ancestry_digest(plan, "{trained}"),
@@ -56,4 +58,5 @@ rule train:
         " --ancestry-digest {params.ancestry_digest}"
         " --manifest {input.manifest:q} {params.init} {input.init:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
-        " --checkpoint-seconds {resources.checkpoint_seconds} --out {output.weights:q} 2> {log:q}"
+        " --checkpoint-seconds {resources.checkpoint_seconds}"
+        " --tensorboard {resources.tensorboard} --out {output.weights:q} 2> {log:q}"

@@ -26,6 +26,7 @@ STAGES = {
     "match": ("fixres.stages.match", "match a network's activations at one k_test"),
     "finetune": ("fixres.stages.finetune", "adapt a network's last layers to one k_test"),
     "time": ("fixres.stages.timing", "time a network's forward and backward passes"),
+    "memory": ("fixres.stages.memory", "measure the peak memory of a step"),
     "evaluate": ("fixres.stages.evaluate", "measure a network at one or several k_test"),
     "table": ("fixres.pages.table", "render a table from the measured numbers"),
     "summary": ("fixres.pages.summary", "compare all tables with the paper's"),

@@ -18,7 +18,7 @@ import pytest
 
 from fixres import config, paper
 from fixres.plan import Plan
-from shared import ROOT, Workflow
+from shared import ROOT, Workflow, without_speed
 
 DATA = "results/data/pinhole-smoke"
 SMALL_BASE, LARGE_BASE = (f"results/runs/pinhole-smoke/resnet10q-k{k}" for k in (16, 32))
@@ -68,7 +68,7 @@ def unfinished_copy(workflow: Workflow, folder: Path) -> Workflow:
 
 
 def results_of(workflow: Workflow) -> dict[str, bytes]:
-    """Path -> content of every weight, metric and page.
+    """Path -> content of every weight, metric, page, and log of a training (without its speed).
 
     The manifest is left out: it also holds the folder of its images, which differs between copies.
     """
@@ -80,7 +80,9 @@ def results_of(workflow: Workflow) -> dict[str, bytes]:
         *results.glob("runs/**/hits.npz"),
         *(results / page for page in pages),
     ]
-    return {str(file.relative_to(results)): file.read_bytes() for file in files}
+    found = {str(file.relative_to(results)): file.read_bytes() for file in files}
+    logs = results.glob("runs/**/log.csv")
+    return found | {str(log.relative_to(results)): without_speed(log.read_bytes()) for log in logs}
 
 
 def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:

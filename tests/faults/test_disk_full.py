@@ -27,7 +27,7 @@ from faults.helpers import (
 )
 from fixres.jobs import failures
 from fixres.models import weights
-from shared import ENVIRONMENT, Workflow, fixres
+from shared import ENVIRONMENT, Workflow, fixres, without_speed
 
 NO_SPACE = "No space left on device"
 IMAGES = ("--manifest", f"{DATA}/manifest.npz", "--threads", 1)
@@ -74,11 +74,14 @@ STAGES = {
         "manifest.npz",
     ),
     "pretrained": Stage(PRETRAINED, (), "weights.safetensors"),
-    "train": Stage(f"{SMALL_BASE}/config.json", IMAGES, "weights.safetensors"),
+    "train": Stage(f"{SMALL_BASE}/config.json", IMAGES, "weights.safetensors", "log.csv"),
     "match": Stage(MATCH, (*IMAGES, *SMALL), "weights.safetensors"),
-    "finetune": Stage(f"{ADAPTED}/config.json", (*IMAGES, *SMALL), "weights.safetensors"),
+    "finetune": Stage(
+        f"{ADAPTED}/config.json", (*IMAGES, *SMALL), "weights.safetensors", "log.csv"
+    ),
     "evaluate": Stage(f"{LARGE_BASE}/evaluation/config.json", (*IMAGES, *LARGE), "metrics.json"),
     "time": Stage({}, IMAGES, "metrics.json"),
+    "memory": Stage({}, IMAGES, "metrics.json"),
     "table": Stage("results/pages/table5/config.json", RESULTS, "table5.md", "table5.trends.csv"),
     "summary": Stage(SUMMARY, RESULTS, "summary.md", "summary.html"),
     "claims": Stage(NO_CELLS | {"claims": [CLAIM]}, RESULTS, "claims.md", "claims.comparisons.csv"),
@@ -123,9 +126,14 @@ def configured(stage: str, run: Workflow) -> dict:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Path -> content of all files in a folder, without the filler of a disk."""
+    """Path -> content of all files in a folder, without the filler of a disk.
+
+    The log of a training is without its speed.
+    """
     return {
-        str(p.relative_to(folder)): p.read_bytes()
+        str(p.relative_to(folder)): without_speed(p.read_bytes())
+        if p.name == "log.csv"
+        else p.read_bytes()
         for p in sorted(folder.rglob("*"))
         if p.is_file() and p.name != "filler"
     }

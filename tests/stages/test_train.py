@@ -15,13 +15,15 @@ from fixres.jobs.ranks import ALONE
 from fixres.models import weights, zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd, train
-from shared import ENVIRONMENT, fixres
+from shared import ENVIRONMENT, fixres, without_speed
 
 
 def test_a_trainer_killed_again_and_again_ends_with_the_same_bits(bench):
     """kill -9 at three moments. The last run finishes and leaves no checkpoint."""
     longer, kills = TRAIN | {"recipe": TRAIN["recipe"] | {"epochs": 12}}, 0
     bench.run(longer, out="undisturbed.safetensors")
+    rows = without_speed((bench.folder / "log.csv").read_bytes())
+    (bench.folder / "log.csv").unlink()
     for wait in (0.0, 0.1, 0.25):
         arguments = map(str, bench.command(longer, "--checkpoint-seconds", 0))
         command = [sys.executable, "-m", "fixres", *arguments]
@@ -39,6 +41,7 @@ def test_a_trainer_killed_again_and_again_ends_with_the_same_bits(bench):
     log = bench.run(longer, "--checkpoint-seconds", 0).stderr
     assert "resuming after step" in log
     assert same(bench.read(), bench.read("undisturbed.safetensors"))
+    assert without_speed((bench.folder / "log.csv").read_bytes()) == rows
     assert not (bench.folder / "checkpoints").exists()
 
 

@@ -122,6 +122,7 @@ def test_hardware_comments_and_key_order_rerun_nothing(done):
         "loader": "pillow",
         "cache_gb": 0.001,
         "precision": "fp32",
+        "tensorboard": True,
     }
     done.write(merged(hardware=hardware))
     assert done.planned() == set()

@@ -82,3 +82,8 @@ class Hardware(Section):
     checkpoint_seconds: NotNegative = Field(
         20.0, description="time from one checkpoint of a running job to the next, seconds"
     )
+    tensorboard: bool = Field(
+        False,
+        description="true: a training that starts, or goes on, also writes event files for "
+        "TensorBoard, results/<run>/tensorboard/",
+    )

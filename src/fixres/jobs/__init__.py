@@ -5,7 +5,7 @@ orderly end of a job. The names that most jobs use can be had from here: `jobs.l
 `jobs.JobError` … None of them imports torch.
 """
 
-from fixres.jobs.command import device_options, parser, read_config
+from fixres.jobs.command import device_options, parser, read_config, training_options
 from fixres.jobs.digests import canonical, digest
 from fixres.jobs.errors import JobError
 from fixres.jobs.files import (
@@ -37,5 +37,6 @@ __all__ = [
     "read_json",
     "record_inputs",
     "recording_inputs",
+    "training_options",
     "write_json",
 ]

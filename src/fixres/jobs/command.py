@@ -59,6 +59,24 @@ def device_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return p
 
 
+def training_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Add the options of the jobs that train. None changes a result."""
+    p.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=60.0,
+        help="save the state this often (default: 60)",
+    )
+    p.add_argument(
+        "--tensorboard",
+        type=int,
+        choices=(0, 1),
+        default=0,
+        help="1: also write TensorBoard's event files, beside the result (default: 0)",
+    )
+    return p
+
+
 def _computing_options(p: argparse.ArgumentParser) -> None:
     """How images are loaded and the network computes."""
     p.add_argument(

@@ -28,6 +28,7 @@ OF_PAPER = {
     "undecided": "show a tie",
     "missing": "print nothing",
 }
+BY_PAPER = {"holds": "hold", "fails": "fail", "undecided": "tie", "missing": "have no number"}
 
 
 def main(arguments: list[str]) -> None:
@@ -119,17 +120,9 @@ def above(config: dict, whole: pd.DataFrame, seeds: int) -> list[str]:
     counts = whole["verdict"].value_counts()
     said = ", ".join(f"{counts.get(verdict, 0)} {_plural(verdict)}" for verdict in VERDICTS)
     tables = whole["paper_verdict"].value_counts()
-    plural = {
-        "holds": "hold",
-        "fails": "fail",
-        "undecided": "tie",
-        "missing": "have no number there",
-    }
-    shown = ", ".join(f"{tables[v]} {words}" for v, words in plural.items() if v in tables)
-    return [
-        how,
-        f"Of {len(whole)} claims: {said}. By the numbers that the paper's own tables print: {shown}.",
-    ]
+    shown = ", ".join(f"{tables[v]} {words}" for v, words in BY_PAPER.items() if v in tables)
+    theirs = f"By the numbers that the paper's own tables print: {shown}."
+    return [how, f"Of {len(whole)} claims: {said}. {theirs}"]
 
 
 def _plural(verdict: str) -> str:

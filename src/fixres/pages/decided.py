@@ -10,6 +10,9 @@ from fixres.pages import intervals
 from fixres.pages.numbers import collect, place, read, resampled, without_failed
 from fixres.pages.quantities import Value, compute
 
+# Metrics that no image, no seed and no clock changes. Their replicas are the number itself: the
+# interval has no width, and the sign decides. A time is not among them.
+EXACT = ("megabytes", "parameters")
 NOTHING = Value(None, None, None)
 Lookup = Callable[[str], Value]  # key of a cell -> its value
 HOLDS, FAILS, UNDECIDED, MISSING = VERDICTS = ("holds", "fails", "undecided", "missing")
@@ -25,7 +28,10 @@ class Compared(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """The interval lies above 0, below 0, or holds 0; or there is none."""
+        """The interval lies above 0, below 0, or holds 0; or there is none.
+
+        That of an exact number is the number.
+        """
         if self.low is None:
             return MISSING
         return HOLDS if self.low > 0 else FAILS if self.high < 0 else UNDECIDED
@@ -48,8 +54,11 @@ def cells_of(config: dict, results: Path) -> tuple[Lookup, int]:
     numbers = collect(page, measured, replicas)
 
     def cell(key: str) -> Value:
-        at = place(config["cells"][key])
-        return Value(numbers[at].ours, replicas.get(at), numbers[at].paper)
+        at, metric = place(config["cells"][key]), config["cells"][key]["metric"]
+        ours, varied = numbers[at].ours, replicas.get(at)
+        if varied is None and ours is not None and metric in EXACT:
+            varied = np.float64(ours)  # like a number that is written in the quantity
+        return Value(ours, varied, numbers[at].paper)
 
     return cell, max((number.seeds for number in numbers.values()), default=0)
 

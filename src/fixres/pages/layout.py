@@ -60,13 +60,15 @@ def shower(
 def amount(value: float, metric: str, decimals: int, std: float | None = None) -> str:
     """A number as it is printed, in the unit of its metric.
 
-    The units are per cent, millions of parameters, hours (or seconds), and milliseconds with their
-    deviation.
+    The units are per cent, millions of parameters, hours (or seconds), megabytes, and milliseconds
+    with their deviation.
     """
     if metric == "hours":
         return f"{value:.{decimals}f}" if value >= 0.1 else f"{3600 * value:.{decimals}f} s"
     if metric.endswith("_ms"):
         return f"{value:.1f} ± {std:.1f}"
+    if metric == "megabytes":
+        return f"{value:,.{0 if value >= 100 else 1}f}"
     if metric == "parameters":
         return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}M"
     return f"{value:.{decimals}f}"

@@ -13,12 +13,16 @@ from collections.abc import Callable, Iterable
 from fixres.config import Config
 from fixres.paper.appendix_a1 import appendix_a1
 from fixres.paper.claims import CLAIMS
+from fixres.paper.curves import curves
 from fixres.paper.figure5 import figure5
 from fixres.paper.figure8 import figure8
+from fixres.paper.memory import memory
 from fixres.paper.printed import printed
 from fixres.paper.quoted import QUOTED
 from fixres.paper.released import released
+from fixres.paper.section1 import section1
 from fixres.paper.section3_3 import section3_3
+from fixres.paper.section5 import section5
 from fixres.paper.sections import SECTIONS
 from fixres.paper.table1 import table1
 from fixres.paper.table2 import table2
@@ -41,11 +45,14 @@ PAGES = (
     table7,
     table8,
     table9,
+    section1,
     section3_3,
+    section5,
+    memory,
     appendix_a1,
     released,
 )
-FIGURES = (figure5, figure8)
+FIGURES = (figure5, figure8, curves)
 
 
 def plan_of(

@@ -4,6 +4,7 @@ Resolutions are the paper's. Each function returns what is above 0 if its claim 
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from math import log
 
 from fixres.plan.quantities import Cells, Claim, Quantity, largest, mean, slope
@@ -54,6 +55,22 @@ def _(cells: Cells) -> Quantity:
 )
 def _(cells: Cells) -> Quantity:
     return cells("table5", 224, "160") - cells("table5", 224, "224")
+
+
+@claim(
+    "memory",
+    "§1, Table 7",
+    "A lower resolution saves memory, and fine-tuning needs less than training.",
+    unit="MB",
+)
+def _(cells: Cells) -> dict[str, Quantity]:
+    more, k = {}, list(map(int, cells.rows("memory")))
+    for step in ("training", "fine-tuning"):
+        for low, high in pairwise(k):
+            gap = cells("memory", high, step) - cells("memory", low, step)
+            more[f"{step}: {high} over {low}"] = gap
+    gaps = {f: cells("memory", f, "training") - cells("memory", f, "fine-tuning") for f in k}
+    return more | {f"at {f}: training over fine-tuning": gap for f, gap in gaps.items()}
 
 
 # --- §5.1: ImageNet -------------------------------------------------------------------------------

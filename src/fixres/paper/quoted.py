@@ -50,6 +50,23 @@ PNASNET, BEST = "PNASNet-5-Large", "ResNeXt-101 32x48d"
 TIMES, PX = "times", "px"
 
 QUOTED = [
+    Quoted(
+        "third-time",
+        "§1",
+        "evaluation: time of the forward pass at 224 over that at 112",
+        "threefold",
+        lambda cells: (
+            cells("section1", "224", "evaluation") / cells("section1", "112", "evaluation")
+        ),
+        TIMES,
+    ),
+    Quoted(
+        "ra",
+        "§5.1",
+        "gain of k_train 224 by repeated augmentation, on the same number of crops",
+        "76.2 to 77.0",
+        _difference("section5", ("RA 3", "224"), ("RA 1", "224")),
+    ),
     Quoted("folds", "§5", "standard deviation over ten folds", "0.03", _fold_deviation, decimals=2),
     Quoted(
         "peak-gain",

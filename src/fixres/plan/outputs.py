@@ -15,10 +15,11 @@ LOGS = {
     "match": "match.log",
     "finetune": "finetune.log",
     "time": "time.log",
+    "memory": "memory.log",
     "evaluate": "log.txt",
 }
 # Jobs that measure something else than accuracy, by the first or the last part of their ids.
-TIMES = ("timing",)  # they leave metrics.json
+TIMES = ("timing", "memory")  # they leave metrics.json
 SAMPLES = ("sizes", "activations")  # they leave metrics.json and samples.npz
 
 

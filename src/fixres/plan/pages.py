@@ -13,7 +13,8 @@ class Cell(NamedTuple):
     column: str
     paper_row: str  # the paper's name of this row (paper/reference/*.csv)
     paper_column: str
-    # top1, top5, top1_10crops (per cent), parameters (millions), forward_ms, backward_ms, hours
+    # top1, top5, top1_10crops (per cent), parameters (millions), forward_ms, backward_ms, hours,
+    # megabytes
     metric: str
     paper: float | None  # what the paper printed here; None: it printed nothing
     # The runs that are measured, one a seed. A run that has no seed, such as published weights,
@@ -59,6 +60,7 @@ class Figure(NamedTuple):
     blocks: list[Block] = []  # noqa: RUF012 (nothing changes it)
     files: dict[str, tuple[str, str]] = {}  # noqa: RUF012  name -> a job, and a file of its folder
     settings: dict = {}  # noqa: RUF012  what else the drawing is told
+    missing: tuple[str, ...] = ()  # what was not given, so that a job of `files` is not there
 
     def cells(self) -> Iterable[Cell]:
         """The cells that claims and numbers of the text may ask for."""

@@ -16,7 +16,7 @@ from fixres.plan.pages import Block, Cell, Figure, Page
 from fixres.plan.quantities import Cells, Claim, Quoted
 from fixres.plan.registry import Missing
 from fixres.plan.report import Section, contents
-from fixres.plan.runs import Runs
+from fixres.plan.steps import Steps
 
 RELEASED_TRANSFORM = (
     "Test transform: the image's height scaled to k_test_image, as in the authors' released code "
@@ -27,7 +27,7 @@ RELEASED_TRANSFORM = (
 Printed = Mapping[tuple[str, str, str], float]
 
 
-class Plan(Runs):
+class Plan(Steps):
     """Everything that one configuration asks for.
 
     Parameters
@@ -92,10 +92,15 @@ class Plan(Runs):
         )
 
     def _add_figure(self, figure: Figure) -> None:
+        common = self._common(figure)
+        if self.config.pages.allow_failed:
+            of_files = (job for job, _ in figure.files.values())
+            stages = {job: self._stages(self.with_ancestors(job)) for job in of_files}
+            common["may_have_failed"] = stages | common["may_have_failed"]
         self._add(
             "figure",
             f"pages/{figure.name}",
-            **self._common(figure),
+            **common,
             draw=figure.draw,
             files={name: f"{job}/{file}" for name, (job, file) in figure.files.items()},
             settings=figure.settings,
@@ -127,10 +132,11 @@ class Plan(Runs):
         if not self.config.pages.allow_failed:
             return {}
         runs = dict.fromkeys(run for cell in cells for run in (*cell.runs, cell.plus) if run)
-        return {
-            run: [[job, self.jobs[job]["stage"]] for job in sorted(self._needed(run))]
-            for run in runs
-        }
+        return {run: self._stages(self._needed(run)) for run in runs}
+
+    def _stages(self, jobs: Iterable[str]) -> list[list[str]]:
+        """[job, stage] of each."""
+        return [[job, self.jobs[job]["stage"]] for job in sorted(jobs)]
 
     def _add_claims(self, claims: Sequence[Claim]) -> None:
         cells, shown = Cells(self.tables | self.figures), []
@@ -228,7 +234,7 @@ class Plan(Runs):
         if stage == "manifest":
             render = job.replace("/manifest", "/render")
             return [render] if render in self.jobs else []
-        if not job.startswith(("runs/", "timing/", "sizes/")):
+        if not job.startswith(("runs/", "timing/", "memory/", "sizes/")):
             return []
         parents = [] if stage == "pretrained" else [f"data/{job.split('/')[1]}/manifest"]
         if stage in ("evaluate", "finetune", "match", "activations"):
@@ -247,9 +253,11 @@ class Plan(Runs):
         ConfigError : weights or images that the page needs were not given, and pages.allow_missing
             does not ask to show such cells as missing.
         """
-        runs = self._runs_on(page)
+        runs, figure = self._runs_on(page), self.figures.get(page)
+        files = list(figure.files.values()) if figure else []
         missing = [cell["note"] for cell in self._cells_on(page) if cell["source"] == "missing"]
-        nothing = not runs and self.config.dataset in self.absent
+        missing += figure.missing if figure else []
+        nothing = not runs and not files and self.config.dataset in self.absent
         if missing and (nothing or not self.config.pages.allow_missing):
             way_out = "give it"
             if not nothing:
@@ -259,11 +267,14 @@ class Plan(Runs):
                 "\n".join([*lines, *(f"  {note}" for note in dict.fromkeys(missing))])
             )
         jobs = self.resolved(f"pages/{page}").get("may_have_failed", {})
-        runs = [run for run in runs if not failed(jobs.get(run, []), Path("results"))]
-        files = [*map(metrics_of, runs), *filter(None, map(per_image_of, runs))]
-        figure = self.figures.get(page)
-        files += [f"{job}/{file}" for job, file in figure.files.values()] if figure else []
-        return [f"results/{file}" for file in files]
+
+        def there(job: str) -> bool:
+            return not failed(jobs.get(job, []), Path("results"))
+
+        runs = list(filter(there, runs))
+        wanted = [*map(metrics_of, runs), *filter(None, map(per_image_of, runs))]
+        wanted += [f"{job}/{file}" for job, file in files if there(job)]
+        return [f"results/{file}" for file in wanted]
 
     def caption(self, name: str) -> str:
         """The caption of a table or figure."""
@@ -293,6 +304,7 @@ class Plan(Runs):
             "adapted": rf"(?:{base}|{matched})/ft-{one}",
             "run": rf"{base}(?:/match-{one})?(?:/ft-{one})?",
             "timed": rf"timing/{one}/{one}",
+            "weighed": rf"memory/{one}/{one}",
             "table": _any_of(self.tables),
             "figure": _any_of(self.figures),
         }

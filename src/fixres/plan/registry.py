@@ -21,6 +21,7 @@ VERSIONS = {
     "match": 1,
     "finetune": 2,
     "time": 1,
+    "memory": 1,
     "evaluate": 3,
     "table": 3,
     "figure": 4,

@@ -10,11 +10,14 @@ that shapes its result, and of nothing that is hardware. The dict becomes result
 | runs/<dataset>/<network>-pretrained | fetches and checks published weights |
 | <run>/match-k<k_test>-<model> | distribution matching of that network |
 | <run>/ft-k<k_test>-<layers>-<augmentation> | fine-tuning of that network |
-| timing/<dataset>/<network>-k<k>, …-ft-<layers> | times its passes (Table 7) |
+| timing/<dataset>/<network>-k<k>, …-ft-<layers> | times its passes (Table 7; plan/steps.py) |
+| timing/<dataset>/<network>-k<k>-eval | times its forward pass in eval mode (§1) |
+| memory/<dataset>/<network>-k<k>, …-ft-<layers> | measures the peak memory of a step (§1) |
 | <run>/evaluation | measures its accuracy at every k_test that a page asks for |
 
-After -k<k_train> stands what is special: `-fixedcrop` (Appendix D), `-cutmix`, and
-`-from-<dataset>`: it starts from weights that were trained there. After a model or an augmentation
+After -k<k_train> stands what is special: `-fixedcrop` (Appendix D), `-ra1` or `-ra3` (another
+number of copies than the configuration's), `-cutmix`, and `-from-<dataset>`: it starts from weights
+that were trained there. After a model or an augmentation
 stands `_released`, where the released test transform cut its crops (evaluation.test_resize). Last
 stands the seed, unless it is 0: runs/pinhole/resnet10q-k56-s1. What is made of that run has the
 same seed, and lies below it.
@@ -32,6 +35,9 @@ LAYERS = {
     "cls+bn": ["batch-norm", "classifier"],
     "cls+bn+cells": ["cells", "batch-norm", "classifier"],
 }
+
+
+FIXED_CROP = "-fixedcrop"  # Appendix D: no random resize
 
 
 class Runs(Jobs):
@@ -56,8 +62,17 @@ class Runs(Jobs):
     def train_on_fixed_crops(self, k_train: int) -> str:
         """Train it on random crops of a fixed size, without the random resize (Appendix D)."""
         c = self.config
-        crop = "resize + random crop"
-        return self._train(c.network, k_train, c.dataset, *self._base_training(), crop=crop)
+        special = FIXED_CROP
+        return self._train(c.network, k_train, c.dataset, *self._base_training(), special=special)
+
+    def train_with_copies(self, k_train: int, copies: int) -> str:
+        """Train it with each image `copies` times in the stream (RA, §5), on as many crops."""
+        settings, where = self._base_training()
+        if settings.repeated_augmentation == copies:
+            return self.train(k_train)
+        c, key = self.config, "repeated_augmentation"
+        changed = laid_over(settings, {key: copies}, where)
+        return self._train(c.network, k_train, c.dataset, changed, where, special=f"-ra{copies}")
 
     def _base_training(self) -> tuple[BaseTraining, str]:
         """The settings to train the ResNet-50 of this scale with, and the key where they stand."""
@@ -203,34 +218,6 @@ class Runs(Jobs):
 
     # --- measurements ----------------------------------------------------------------------------
 
-    def time(self, k: int, layers: str | None, batch: int) -> str:
-        """Time the passes of the ResNet-50 of this scale at `k` pixels (Table 7).
-
-        Parameters
-        ----------
-        layers : the layers that fine-tuning trains, a key of `LAYERS`; None: base training.
-        batch : images of a batch.
-        """
-        c = self.config
-        training, _ = self._base_training()
-        settings = self.fine_tuning() if layers else training
-        recipe = settings.model_dump(exclude={"augmentation", "repeats"})
-        augmentation = {"name": "test DA"}
-        if not layers:
-            augmentation = {"name": "train DA", **training.augmentation.model_dump()}
-        tuned = f"-ft-{layers}" if layers else ""
-        self._list_images(c.dataset)
-        return self._add(
-            "time",
-            f"timing/{c.dataset}/{c.network}-k{k}{tuned}{self._protocol}",
-            recipe=recipe,
-            augmentation=augmentation,
-            network=c.network,
-            k=k,
-            layers=LAYERS[layers] if layers else [],
-            batch=batch,
-        )
-
     def evaluate(self, run: str, k_test: int) -> str:
         """Measure the accuracy of `run` at `k_test` pixels. Raises Missing without its images."""
         self._list_images(run.split("/")[1])
@@ -310,9 +297,15 @@ class Runs(Jobs):
         settings: BaseTraining,
         where: str,
         init: str | None = None,
-        crop: str = "train DA",
+        special: str = "",
     ) -> str:
-        """Add a base training. Its settings stand at the key `where` of the configuration."""
+        """Add a base training. Its settings stand at the key `where` of the configuration.
+
+        Parameters
+        ----------
+        special : what sets it apart, as its id says it: FIXED_CROP changes its crops; another word
+            stands for what `settings` say.
+        """
         check_epoch(self.config, dataset, settings, where)
         self._list_images(dataset)
         recipe = settings.model_dump()
@@ -320,10 +313,10 @@ class Runs(Jobs):
         recipe["lr"] = lr_per_256 * recipe["batch_size"] / 256
         if recipe["repeated_augmentation"] == 1 or recipe["batch_size"] <= recipe["micro_batch"]:
             del recipe["repeats"]  # it shapes nothing
-        special = "-cutmix" if recipe["cutmix"] else ""
-        if crop != "train DA":
-            augmentation = {"jitter": augmentation["jitter"]}
-            special = f"-fixedcrop{special}"
+        crop = "train DA"
+        if special == FIXED_CROP:
+            crop, augmentation = "resize + random crop", {"jitter": augmentation["jitter"]}
+        special += "-cutmix" if recipe["cutmix"] else ""
         if init:
             special += f"-from-{init.split('/')[1]}"
         return self._add(

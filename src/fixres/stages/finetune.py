@@ -30,6 +30,7 @@ from fixres.models import matching, weights, zoo
 from fixres.models.adapt import Adaptation, adapt_last_layers
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
+from fixres.stages.training_log import NAME
 
 Activations = tuple[torch.Tensor, ...]  # of a batch of images: what the head reads from the trunk
 Wanted = Iterable[tuple[np.ndarray, int]]  # batches: (rows of the manifest, epoch)
@@ -38,12 +39,7 @@ RunTrunk = Callable[[Wanted], Iterator[tuple[np.ndarray, Activations]]]  # yield
 
 def main(arguments: list[str]) -> None:
     p = jobs.device_options(jobs.parser("finetune", __doc__, "manifest", "weights", "out"))
-    p.add_argument(
-        "--checkpoint-seconds",
-        type=float,
-        default=60.0,
-        help="save the state this often (default: 60)",
-    )
+    jobs.training_options(p)
     p.add_argument(
         "--keep-checkpoint",
         action="store_true",
@@ -109,12 +105,14 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
     key = jobs.digest(jobs.canonical(config), data.digest(), jobs.file_digest(args.weights))
     checkpoints = Checkpoints(args.out.parent / "checkpoints", key)
     how = sgd.Optimisation(recipe, steps_per_epoch, batch, device, ranks, config["seed"])
-    sgd.fit(head, trained, stream, how, checkpoints, args.checkpoint_seconds)
+    log = how.log(args.out.parent, bool(args.tensorboard))
+    sgd.fit(head, trained, stream, how, checkpoints, args.checkpoint_seconds, log)
 
     # --- result
     if ranks.first:
         about = {"run": config["run"], "classes": list(data.classes), **matching.about(network)}
         weights.save(args.out, network.state_dict(), about)
+        log.write(args.out.parent / NAME)
         if args.keep_checkpoint:
             checkpoints.keep(1)
         else:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -30,6 +31,7 @@ from fixres.jobs import JobError, progress, stopping
 from fixres.jobs.device import Device
 from fixres.jobs.ranks import ALONE, Ranks
 from fixres.models.checkpoints import Checkpoints
+from fixres.stages.training_log import TrainingLog, open_events
 
 LOSS_MEMORY = 0.98  # weight of the past in the running loss of the log
 CHECKED = 20  # steps between two looks at the loss
@@ -66,6 +68,17 @@ class Optimisation:
     def steps(self) -> int:
         """Steps of the whole training."""
         return self.recipe["epochs"] * self.steps_per_epoch
+
+    def log(self, folder: Path | None = None, tensorboard: bool = False) -> TrainingLog:
+        """An empty log of this training.
+
+        Parameters
+        ----------
+        folder : of its results; None: it has none.
+        tensorboard : whether the first process also writes event files there.
+        """
+        events = open_events(folder, tensorboard) if folder and self.ranks.first else None
+        return TrainingLog(self.steps, self.steps_per_epoch, self.recipe["batch_size"], events)
 
 
 def batching(recipe: dict, ranks: Ranks, section: str) -> Batch:
@@ -132,6 +145,7 @@ def fit(
     how: Optimisation,
     checkpoints: Checkpoints,
     checkpoint_seconds: float,
+    log: TrainingLog | None = None,
 ) -> None:
     """Train `trained`, in place, from the newest checkpoint to the last step.
 
@@ -144,6 +158,7 @@ def fit(
         process from that step on, `how.batch.per_process` a step. Targets are class numbers (n,),
         or distributions over the classes (n, classes).
     checkpoint_seconds : time from one checkpoint to the next. The last step always leaves one.
+    log : gets the rows of the training.
 
     Raises
     ------
@@ -151,11 +166,11 @@ def fit(
     Stopped : a signal asked for the end. A checkpoint of the last finished step was written.
     """
     recipe, ranks, size = how.recipe, how.ranks, how.recipe["batch_size"]
-    state = State(trained)
+    state = State(trained, log or how.log())
     first = state.restore(ranks.broadcast(checkpoints.latest))
     batches = iter(stream(first))
     take_step = Step(model, state, how)
-    stop_signal, losses, saved = StopSignal(), Losses(checkpoints), time.monotonic()
+    stop_signal, losses, saved = StopSignal(), Losses(checkpoints, state.log), time.monotonic()
 
     bar = progress("training", how.steps * size, "images", first * size)
     with stopping.deferred(), bar:
@@ -286,10 +301,10 @@ def _overwrite(tensors: list[torch.Tensor], values: list[torch.Tensor]) -> None:
 
 
 class State:
-    """All that training changes: the trained layers, and the momentum of each parameter."""
+    """All that training changes: the trained layers, the momentum of each parameter, the log."""
 
-    def __init__(self, trained: nn.Module):
-        self.trained = trained
+    def __init__(self, trained: nn.Module, log: TrainingLog):
+        self.trained, self.log = trained, log
         self.parameters = [p for p in trained.parameters() if p.requires_grad]
         self.momenta: list[torch.Tensor | None] = [None] * len(self.parameters)
 
@@ -297,7 +312,7 @@ class State:
         """The content of a checkpoint."""
         state = {f"model.{name}": tensor for name, tensor in self.trained.state_dict().items()}
         momenta = {f"momentum.{i}": t for i, t in enumerate(self.momenta) if t is not None}
-        return state | momenta
+        return state | momenta | self.log.tensors()
 
     def restore(self, found: tuple[int, dict[str, torch.Tensor]] | None) -> int:
         """Load a checkpoint, if one was found; returns the first step that is left to do."""
@@ -310,6 +325,7 @@ class State:
         for i, p in enumerate(self.parameters):
             if f"momentum.{i}" in tensors:
                 self.momenta[i] = torch.empty_like(p).copy_(tensors[f"momentum.{i}"])
+        self.log.restore(tensors)
         return step
 
 
@@ -326,24 +342,27 @@ class Losses:
     """The running loss, and every step's own loss since the last look.
 
     To read a loss means to wait for the GPU. So the losses are read together, every few steps.
+    Then they go to the log.
     """
 
-    def __init__(self, checkpoints: Checkpoints):
-        self.checkpoints, self.mean = checkpoints, None
-        self.unseen: list[tuple[int, float, torch.Tensor]] = []  # (step, rate, loss)
+    def __init__(self, checkpoints: Checkpoints, log: TrainingLog):
+        self.checkpoints, self.log, self.mean = checkpoints, log, None
+        # (step, rate, loss, when the step was finished)
+        self.unseen: list[tuple[int, float, torch.Tensor, float]] = []
 
     def add(self, step: int, rate: float, loss: torch.Tensor) -> None:
         first = self.mean is None
         self.mean = loss if first else LOSS_MEMORY * self.mean + (1 - LOSS_MEMORY) * loss
-        self.unseen.append((step, rate, loss))
+        self.unseen.append((step, rate, loss, time.monotonic()))
 
     def check(self) -> float:
         """The running loss. Raises JobError with the first step whose loss is not finite."""
         if self.unseen:
-            values = torch.stack([loss for _, _, loss in self.unseen]).tolist()
-            for (step, rate, _), value in zip(self.unseen, values, strict=True):
+            values = torch.stack([loss for _, _, loss, _ in self.unseen]).tolist()
+            for (step, rate, _, finished), value in zip(self.unseen, values, strict=True):
                 if not math.isfinite(value):
                     raise _diverged(f"the loss is {value}", step, rate, self.checkpoints)
+                self.log.add(step, rate, value, finished)
             self.unseen.clear()
         return self.mean.item()
 

@@ -11,6 +11,9 @@ The weights are random: they cost what trained ones cost. Batches lie on the dev
 (decoding and cutting) is timed by itself, on training images. The backward pass ends with the
 gradients; the optimiser's step is not counted. The total time is that of the job's whole schedule
 at these speeds, on one device. Time it on an otherwise idle machine.
+
+Evaluation (a configuration with `passes: [forward]`): the forward pass in eval mode, without
+gradients. It has no schedule.
 """
 
 import argparse
@@ -54,24 +57,25 @@ def measure(args: argparse.Namespace, ranks: Ranks) -> None:
 
     # --- times
     batches, loading = load(config, data, device, args.loader, args.workers)
-    times: dict[str, list[float]] = {"forward": [], "backward": []}
+    times: dict[str, list[float]] = {p: [] for p in config.get("passes", ["forward", "backward"])}
     for x, labels in itertools.islice(itertools.cycle(batches), WARM_UP + BATCHES):
         started = clock(device)
         loss = loss_of(x, labels)
         between = clock(device)
-        torch.autograd.grad(loss, parameters)
-        ended = clock(device)
         times["forward"].append(1000 * (between - started))
-        times["backward"].append(1000 * (ended - between))
+        if "backward" in times:
+            torch.autograd.grad(loss, parameters)
+            times["backward"].append(1000 * (clock(device) - between))
 
     # --- result
     counted = {name: t[WARM_UP:] for name, t in times.items()}
     metrics = {"loading_ms": loading}
     metrics |= {f"{name}_ms": statistics.fmean(t) for name, t in counted.items()}
     metrics |= {f"{name}_ms_std": statistics.stdev(t) for name, t in counted.items()}
-    batches_of_schedule = count_crops(config, data) / config["batch"]
-    per_batch = metrics["forward_ms"] + metrics["backward_ms"]
-    metrics["hours"] = batches_of_schedule * per_batch / 3.6e6
+    if "backward" in times:
+        batches_of_schedule = count_crops(config, data) / config["batch"]
+        per_batch = metrics["forward_ms"] + metrics["backward_ms"]
+        metrics["hours"] = batches_of_schedule * per_batch / 3.6e6
     for name in times:
         spread = f"{metrics[f'{name}_ms']:.2f} ± {metrics[f'{name}_ms_std']:.2f} ms"
         jobs.log(f"{name}: {spread} a batch of {config['batch']}")
@@ -84,7 +88,19 @@ def measure(args: argparse.Namespace, ranks: Ranks) -> None:
 def forward_pass(
     config: dict, network: nn.Module, device: Device
 ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """A function from a batch to its loss: of base training, or of fine-tuning `layers`."""
+    """A function from a batch to its loss: of base training, or of fine-tuning `layers`.
+
+    In evaluation there is no loss: the function returns the logits.
+    """
+    if "passes" in config:
+        evaluated = device.prepare(network.eval())
+
+        def evaluation(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad(), device.autocast():
+                return evaluated(x)
+
+        return evaluation
+
     if not config["layers"]:
         model = device.prepare(network.train())
 

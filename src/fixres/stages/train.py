@@ -5,7 +5,7 @@
         --out results/runs/pinhole/resnet10q-k56/weights.safetensors
 
 SGD with momentum on train DA crops. The network starts from random weights, or with --init from
-given weights with a fresh classifier.
+given weights with a fresh classifier. Beside the weights, log.csv has the loss over the steps.
 
 While the job runs, a checkpoint stands beside the result. The same command again resumes from it
 and ends with the same bits (on a CPU). With --processes the global batch stays as the configuration
@@ -29,16 +29,12 @@ from fixres.jobs.ranks import Ranks
 from fixres.models import weights, zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
+from fixres.stages.training_log import NAME
 
 
 def main(arguments: list[str]) -> None:
     p = jobs.device_options(jobs.parser("train", __doc__, "manifest", "out"))
-    p.add_argument(
-        "--checkpoint-seconds",
-        type=float,
-        default=60.0,
-        help="save the state this often (default: 60)",
-    )
+    jobs.training_options(p)
     p.add_argument(
         "--init",
         type=Path,
@@ -98,10 +94,12 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
     )
 
     # The loop; then one process writes.
-    sgd.fit(model, network, stream, how, checkpoints, args.checkpoint_seconds)
+    log = how.log(args.out.parent, bool(args.tensorboard))
+    sgd.fit(model, network, stream, how, checkpoints, args.checkpoint_seconds, log)
     if ranks.first:
         about = {"run": config["run"], "classes": list(data.classes)}
         weights.save(args.out, network.state_dict(), about)
+        log.write(args.out.parent / NAME)
         checkpoints.clear()
     jobs.log_times(startup)
 

@@ -1,0 +1,28 @@
+"""Learning curves: the loss of the base trainings of Table 5, which the paper does not print."""
+
+from fixres.paper.subjects import main_subject
+from fixres.plan import Figure, Missing, Plan
+
+
+def curves(plan: Plan) -> Figure:
+    """Declare the figure. It draws what the trainings left in their logs."""
+    files, trainings, missing = {}, {}, {}
+    for k_train in plan.config.table5.k_train:
+        try:
+            runs = plan.at_every_seed(lambda k=k_train: plan.train(k))
+        except Missing as reason:
+            missing[str(reason)] = None
+            continue
+        files |= {run: (run, "log.csv") for run in runs}
+        papers = k_train * plan.config.resolution_divisor
+        trainings |= {run: {"k_train": k_train, "papers": papers} for run in runs}
+    return Figure(
+        "curves",
+        "Learning curves",
+        "Training loss and learning rate over the epochs, for the base trainings of Table 5.",
+        main_subject(plan),
+        "curves",
+        files=files,
+        settings={"trainings": trainings},
+        missing=tuple(missing),
+    )

@@ -1,0 +1,125 @@
+"""Memory: the peak of one step of training, or of fine-tuning, of one batch (§1).
+
+    python -m fixres memory --config results/memory/pinhole/resnet10q-k56/config.json \\
+        --manifest results/data/pinhole/manifest.npz \\
+        --out results/memory/pinhole/resnet10q-k56/metrics.json
+
+A step is a forward pass, a backward pass and an update with momentum (`sgd.Step`), on a batch that
+lies on the device. Base training goes through the whole network. In fine-tuning the trunk computes
+without gradients, as if no activations were cached, and the head trains.
+
+On a GPU the peak is the allocator's (torch.cuda.max_memory_allocated). On a CPU torch's profiler
+records every block that torch takes and gives back in the step; the peak is that of their sum, plus
+what was there before: parameters, buffers, momenta and the batch. What libraries keep outside of
+torch's allocator is not in it. The weights are random, and the pixels too: the peak does not depend
+on them.
+"""
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+
+from fixres import jobs
+from fixres.data import manifest
+from fixres.jobs import processes
+from fixres.jobs.device import Device, open_device
+from fixres.jobs.ranks import Ranks
+from fixres.models import zoo
+from fixres.models.adapt import adapt_last_layers
+from fixres.stages import sgd
+from fixres.stages.timing import hardware
+
+WARM_UP = 3  # steps before the one that is measured: momenta are there, algorithms are chosen
+MEGA = 1e6
+
+
+def main(arguments: list[str]) -> None:
+    p = jobs.device_options(jobs.parser("memory", __doc__, "manifest", "out"))
+    processes.run(measure, p.parse_args(arguments), ["memory", *arguments])
+
+
+def measure(args: argparse.Namespace, ranks: Ranks) -> None:
+    config = jobs.read_config(args.config, "memory", args.ancestry_digest)
+    classes = len(manifest.load(args.manifest).classes)
+    device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
+    network = zoo.build(config["network"], classes, 0).to(device.device)
+
+    # --- the step
+    model, trained = what_trains(config, network, device)
+    recipe = {"label_smoothing": 0.0, "weight_decay": 1e-4, "nesterov": False} | config["recipe"]
+    batch = sgd.Batch(config["batch"], 1, 1)
+    how = sgd.Optimisation(recipe | {"batch_size": batch.micro, "epochs": 1}, 1, batch, device)
+    state = sgd.State(trained, how.log())
+    step = sgd.Step(model, state, how)
+    x = torch.rand(batch.micro, 3, config["k"], config["k"], device=device.device)
+    x = x.contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(batch.micro, device=device.device) % classes
+
+    def batches() -> Iterator[tuple[tuple[torch.Tensor, ...], torch.Tensor]]:
+        while True:
+            yield (x,), labels
+
+    def take() -> None:
+        step(0, 1e-3, batches())
+
+    for _ in range(WARM_UP):
+        take()
+
+    # --- its peak
+    if device.device.type == "cuda":
+        peak, how_measured = peak_on_gpu(take, device.device), "torch's allocator"
+    else:
+        momenta = [t for t in state.momenta if t is not None]
+        held = [*network.parameters(), *network.buffers(), *momenta]
+        before = sum(t.untyped_storage().nbytes() for t in (*held, x, labels))
+        peak, how_measured = before + peak_on_cpu(take), "torch's profiler"
+    jobs.log(f"peak: {peak / MEGA:.1f} MB, a batch of {batch.micro}")
+    where = f"{hardware(device, args.threads)}, {device.precision}"
+    note = f"Memory: counted by {how_measured} on {where}."
+    about = {"run": config["run"], "batch": batch.micro, "notes": [note]}
+    jobs.write_json(args.out, about | {"megabytes": peak / MEGA})
+
+
+def what_trains(
+    config: dict, network: nn.Module, device: Device
+) -> tuple[Callable[..., torch.Tensor], nn.Module]:
+    """A function from crops to logits, and the layers that train: all, or the last `layers`."""
+    if not config["layers"]:
+        return device.prepare(network.train()), network
+    entry, batch_norm = zoo.ZOO[config["network"]], config["recipe"]["batch_norm"]
+    adaptation = adapt_last_layers(network, entry, config["layers"], config["k"], batch_norm)
+    trunk, head = device.prepare(adaptation.trunk), device.prepare(adaptation.head)
+
+    def whole(x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            activations = trunk(x)
+        return head(*activations)
+
+    return whole, nn.ModuleList(adaptation.trained)
+
+
+def peak_on_gpu(take: Callable[[], None], device: torch.device) -> int:
+    """Peak bytes of `take()` on a GPU, with all that is there already."""
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    take()
+    torch.cuda.synchronize(device)
+    return torch.cuda.max_memory_allocated(device)
+
+
+def peak_on_cpu(take: Callable[[], None]) -> int:
+    """Peak bytes that `take()` adds to those that are there already, on a CPU."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would write into the job's log
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        take()
+    events = profile.profiler.kineto_results.events()
+    blocks = [event for event in events if event.name() == "[memory]"]
+    held = peak = 0
+    for block in sorted(blocks, key=lambda event: event.start_ns()):
+        held += block.nbytes()
+        peak = max(peak, held)
+    return peak

@@ -1,0 +1,141 @@
+"""What a training leaves of its course: log.csv beside its weights, and TensorBoard's event files.
+
+A row holds the steps since the row before:
+
+| column | |
+|---|---|
+| step, epoch | steps done, and the same in epochs |
+| rate | learning rate of the last of these steps |
+| loss | mean over these steps |
+| images_per_s | images of a second; the first row counts the start of the loader, too |
+
+All but the last column follow from the configuration. A training that was killed and resumed ends
+with the same rows: a checkpoint holds those so far (`TrainingLog.tensors`).
+"""
+
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from fixres import jobs
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+NAME = "log.csv"
+EVENTS = "tensorboard"  # folder of the event files, beside the weights
+ROWS = 1000  # rows of a training of at least as many steps, at most
+FORMATS = {"step": "d", "epoch": ".4f", "rate": ".6g", "loss": ".6f", "images_per_s": ".1f"}
+
+
+class Row(NamedTuple):
+    """A row of log.csv."""
+
+    step: int
+    epoch: float
+    rate: float
+    loss: float
+    images_per_s: float
+
+
+class TrainingLog:
+    """The rows of one training, so far.
+
+    Parameters
+    ----------
+    steps, steps_per_epoch : of the whole training.
+    batch_size : images of a step.
+    events : gets each row, too; None: there are no event files.
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        steps_per_epoch: int,
+        batch_size: int,
+        events: "SummaryWriter | None" = None,
+    ):
+        self.steps, self.steps_per_epoch, self.batch_size = steps, steps_per_epoch, batch_size
+        self.every = max(1, -(-steps // ROWS))  # steps of a row
+        self.rows: list[Row] = []
+        self.losses: list[float] = []  # since the last row
+        self.since, self.timed = time.monotonic(), 0  # steps since then
+        self.events = events
+
+    def add(self, step: int, rate: float, loss: float, finished: float) -> None:
+        """Add a step.
+
+        Parameters
+        ----------
+        step : counted from 0.
+        finished : when it was finished, in seconds of time.monotonic().
+        """
+        self.losses.append(loss)
+        self.timed += 1
+        done = step + 1
+        if done % self.every and done != self.steps:
+            return
+        speed = self.timed * self.batch_size / max(finished - self.since, 1e-9)
+        loss = float(np.mean(self.losses))
+        self._append(Row(done, done / self.steps_per_epoch, rate, loss, speed))
+        self.losses, self.since, self.timed = [], finished, 0
+
+    def _append(self, row: Row) -> None:
+        self.rows.append(row)
+        if self.events:
+            for name in Row._fields[1:]:
+                self.events.add_scalar(name, getattr(row, name), row.step)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What a checkpoint holds of the log."""
+        rows = torch.tensor(self.rows, dtype=torch.float64).reshape(-1, len(Row._fields))
+        return {"log.rows": rows, "log.losses": torch.tensor(self.losses, dtype=torch.float64)}
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Go on from a checkpoint. One of a former version has no rows; then they begin here."""
+        for step, *rest in tensors.get("log.rows", torch.empty(0)).tolist():
+            self._append(Row(int(step), *rest))
+        self.losses = tensors.get("log.losses", torch.empty(0)).tolist()
+
+    def write(self, file: Path) -> None:
+        """Write the rows, and close the event file."""
+        lines = [",".join(FORMATS)]
+        for row in self.rows:
+            parts = zip(row, FORMATS.values(), strict=True)
+            lines.append(",".join(format(value, how) for value, how in parts))
+        with jobs.atomic(file) as temporary:
+            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if self.events:
+            self.events.close()
+
+
+def open_events(folder: Path, wanted: bool) -> "SummaryWriter | None":
+    """A writer of an event file in an empty folder; None where none is wanted.
+
+    What a former training left there is removed: it may be another one's. The rows of a resumed
+    training are written again, so that each stands there once.
+
+    Parameters
+    ----------
+    folder : of the training's results.
+
+    Raises
+    ------
+    JobError : the package tensorboard is not installed.
+    """
+    events = folder / EVENTS
+    shutil.rmtree(events, ignore_errors=True)
+    if not wanted:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise jobs.JobError(
+            "hardware.tensorboard: found true, but the package tensorboard is not installed; "
+            "`make setup` installs what envs/requirements.lock lists; else set it to false"
+        ) from None
+    return SummaryWriter(events, flush_secs=10)

@@ -29,6 +29,7 @@ include: "rules/train.smk"
 include: "rules/match.smk"
 include: "rules/finetune.smk"
 include: "rules/evaluate.smk"
+include: "rules/activations.smk"
 include: "rules/timing.smk"
 include: "rules/pages.smk"
 

@@ -11,12 +11,17 @@ To add a claim, write a function into claims.py (docs/claims.md). No rule and no
 from collections.abc import Callable, Iterable
 
 from fixres.config import Config
+from fixres.paper import claims_activations  # noqa: F401  (it adds to CLAIMS)
 from fixres.paper.appendix_a1 import appendix_a1
 from fixres.paper.claims import CLAIMS
+from fixres.paper.figure3 import figure3
+from fixres.paper.figure4 import figure4
 from fixres.paper.figure5 import figure5
+from fixres.paper.figure6 import figure6
 from fixres.paper.figure8 import figure8
 from fixres.paper.printed import printed
 from fixres.paper.quoted import QUOTED
+from fixres.paper.quoted_activations import OF_ACTIVATIONS
 from fixres.paper.released import released
 from fixres.paper.section3_3 import section3_3
 from fixres.paper.table1 import table1
@@ -44,7 +49,7 @@ PAGES = (
     appendix_a1,
     released,
 )
-FIGURES = (figure5, figure8)
+FIGURES = (figure3, figure4, figure5, figure6, figure8)
 
 
 def plan_of(
@@ -56,7 +61,7 @@ def plan_of(
 
     A figure may draw the cells of a table, which must then be one of `pages`.
     """
-    return Plan(config, pages, printed, CLAIMS, QUOTED, figures)
+    return Plan(config, pages, printed, CLAIMS, [*QUOTED, *OF_ACTIVATIONS], figures)
 
 
 __all__ = ["CLAIMS", "FIGURES", "PAGES", "QUOTED", "plan_of", "printed"]

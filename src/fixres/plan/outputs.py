@@ -16,6 +16,7 @@ LOGS = {
     "finetune": "finetune.log",
     "time": "time.log",
     "evaluate": "log.txt",
+    "activations": "log.txt",
 }
 # Jobs that measure something else than accuracy, by the first or the last part of their ids.
 TIMES = ("timing",)  # they leave metrics.json

@@ -22,6 +22,7 @@ VERSIONS = {
     "finetune": 2,
     "time": 1,
     "evaluate": 3,
+    "activations": 1,
     "table": 3,
     "figure": 4,
     "summary": 2,

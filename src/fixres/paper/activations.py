@@ -1,10 +1,9 @@
-"""What Figures 3, 4 and 6 share: the ResNet-50 trained at 224, and its activations at some k_test."""
+"""What Figures 3, 4 and 6 share: the ResNet-50 trained at 224, measured at some k_test."""
 
 from fixres.paper.printed import printed
 from fixres.plan import Line, Plan, Sample, line
 
 K_TRAIN, K_TEST = 224, [64, 128, 224, 448]
-CAPTIONED = "the ResNet-50 that was trained at 224"
 
 
 def of_base(plan: Plan, k_test: int) -> Sample:

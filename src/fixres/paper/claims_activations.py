@@ -25,16 +25,12 @@ def _(cells: Cells) -> dict[str, Quantity]:
     }
 
 
-@claim(
-    "sparse", "§3.2", "At 64, pooled activations are more sparse and more spread out than at 224."
-)
+@claim("sparse", "§3.2", "At 64, pooled activations are sparser and more spread out than at 224.")
 def _(cells: Cells) -> dict[str, Quantity]:
     return _less_at(cells, K_TRAIN, 64)
 
 
-@claim(
-    "dense", "§3.2", "At 448, pooled activations are less sparse and less spread out than at 224."
-)
+@claim("dense", "§3.2", "At 448, pooled activations are less sparse and spread out than at 224.")
 def _(cells: Cells) -> dict[str, Quantity]:
     return _less_at(cells, 448, K_TRAIN)
 
@@ -65,8 +61,8 @@ def _(cells: Cells) -> dict[str, Quantity]:
 @claim(
     "gauss-drift",
     "A.2",
-    "Before the last ReLU, the higher the test resolution, the nearer are the channels' means to 0, "
-    "and the smaller are their variances.",
+    "Before the last ReLU, the higher the test resolution, the nearer are the channels' means to "
+    "0, and the smaller are their variances.",
     unit="% for each factor e",
 )
 def _(cells: Cells) -> dict[str, Quantity]:

@@ -20,7 +20,7 @@ NUMBERS = {  # column -> metric (stages/activations.py, `MEASURED`)
 
 
 def figure6(plan: Plan) -> Figure:
-    """Declare the figure. It draws the fits; the moments before the last ReLU are for the claims."""
+    """Declare the figure. It draws the fits; the moments before the ReLU are for the claims."""
     columns = [number(plan, name, metric) for name, metric in NUMBERS.items()]
     title, heads = "Activations after the average pooling", ["Test resolution"]
     rows = resolutions(plan, K_TEST)

@@ -62,6 +62,18 @@ def papers_axis(axis: plt.Axes, stands_for: dict[int, int]) -> None:
     upper.set_xlabel("the paper's resolution", color=GREY)
 
 
+def resolution(cell: dict) -> str:
+    """The test resolution of a cell's row, for a legend: "56", or "56 (224)" with the paper's."""
+    ours, paper = cell["row"], cell["paper_row"]
+    return ours if ours == paper else f"{ours} ({paper})"
+
+
+def resolution_title(config: dict) -> str:
+    """The title of such a legend."""
+    rows = [row["key"] for block in config["blocks"] for row in block["rows"]]
+    return "k_test" if all(ours == paper for ours, paper in rows) else "k_test (the paper's)"
+
+
 def headline(figure: plt.Figure, config: dict, remark: str = "") -> None:
     """What a figure shows, at which scale, and whose numbers are dotted.
 

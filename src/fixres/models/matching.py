@@ -224,10 +224,12 @@ def _without_dead_code(network: nn.Module, graph: "fx.Graph") -> "fx.GraphModule
 
 
 def _traced(network: nn.Module) -> tuple["fx.Graph", dict[str, nn.Module]]:
-    """The graph of a network in eval mode, and its layers by name."""
+    """The graph of a network in eval mode, where a map is one node; and its layers by name."""
     from fixres.models.split import Tracer
 
-    return Tracer().trace(network.eval()), dict(network.named_modules())
+    tracer = Tracer()
+    tracer.leaves += (Affine,)
+    return tracer.trace(network.eval()), dict(network.named_modules())
 
 
 def _pooling_of(graph: "fx.Graph", modules: dict[str, nn.Module], who: str) -> "fx.Node":

@@ -11,9 +11,8 @@ import torch
 from fixres.models import distributions
 
 OCTAVE = 8  # bins of each power of two
-SMALLEST, LARGEST, LOWEST = 2.0**-6, 2.0**5, -1.0
-_POSITIVE = SMALLEST * 2 ** (np.arange(11 * OCTAVE + 1) / OCTAVE)
-_NEGATIVE = -_POSITIVE[::2][_POSITIVE[::2] <= -LOWEST][::-1]
+_POSITIVE = 2.0 ** np.arange(-6, 5, 1 / OCTAVE)  # no ResNet's activations are larger
+_NEGATIVE = -(2.0 ** np.arange(0, -6, -2 / OCTAVE))  # of networks without a ReLU, or matched ones
 # 0 has a bin of its own: from 0 to the least number that float32 holds in full precision.
 EDGES = np.array([*_NEGATIVE, 0.0, np.finfo(np.float32).tiny, *_POSITIVE])
 BINS = len(EDGES) + 1  # bin i holds EDGES[i - 1] <= value < EDGES[i]; the first and last are open
@@ -62,6 +61,7 @@ def xi_by_image(counts: np.ndarray, law: tuple[float, float, float]) -> np.ndarr
     # weight of each bin, and by what it adds to the measured CDF above.
     weighted = share * slopes
     above = np.cumsum(weighted[:, ::-1], axis=1)[:, ::-1]
-    shift = (others / others.sum(axis=1).mean() - share) @ (residual * slopes - above).T
+    number = others.sum(axis=1, keepdims=True)
+    shift = (others - number * share) / number.mean() @ (residual * slopes - above).T
     moved = -shift @ np.linalg.pinv(weighted @ slopes.T)
     return law[2] + moved[:, 2]

@@ -30,9 +30,9 @@ def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, p
         k, gap = int(curve.cell["row"]), of_row["gap"]
         label = f"{style.resolution(curve.cell)}: {gap:.1f} (ξ free: {of_row['free_gap']:.1f})"
         left.plot(curve.x, curve.ours, color=colours[k], lw=2, label=style.resolution(curve.cell))
-        left.plot(curve.x, laws["fit"], "--", color="black", lw=0.8)
+        left.plot(curve.x, laws["fit"], "--", color=colours[k], lw=1.2)
         right.plot(curve.x, curve.ours - laws["fit"], color=colours[k], lw=1.5, label=label)
-    left.plot([], [], "--", color="black", lw=0.8, label="fitted, ξ = 0.3")
+    left.plot([], [], "--", color=style.GREY, lw=1.2, label="fitted, ξ = 0.3")
     left.set(title="measured and fitted", ylabel="activations up to this value (%)", ylim=(0, 101))
     right.set(title="measured less fitted", ylabel="points")
     right.axhline(0, color=style.GREY, lw=0.8)
@@ -41,8 +41,8 @@ def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, p
         axis.set(xlim=(0, end), xlabel="activation after the average pooling, other than 0")
     left.legend(title=style.resolution_title(config), loc="lower right")
     low, high = right.get_ylim()
-    right.set_ylim(low, high + 0.6 * (high - low))  # room for the legend
-    right.legend(title="largest gap (points)", loc="upper right")
+    right.set_ylim(low, high + 0.5 * (high - low))  # room for the legend
+    right.legend(title=f"{style.resolution_title(config)}: largest gap", loc="upper right")
     style.headline(figure, config)
     return figure, pd.concat(lines, ignore_index=True) if lines else pd.DataFrame()
 

@@ -17,7 +17,7 @@ from fixres.pages.figures import style
 from fixres.pages.numbers import Measured, Number, cells, collect, place, resampled
 from fixres.pages.quantities import cdf
 
-SHOWN = 0.99  # of the widest distribution: the x-axis ends there
+SHOWN = 0.97  # of the widest distribution: the x-axis ends there
 
 
 class Curve(NamedTuple):
@@ -56,7 +56,7 @@ def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, p
         draw_papers(axes[0], config, measured, colours)
     for axis in axes:
         axis.legend(title=style.resolution_title(config), loc="lower right")
-    style.headline(figure, config, "at 0: the share of zeros; bands: 95% intervals")
+    style.headline(figure, config, "dots: the share of zeros; bands: 95% intervals")
     return figure, frame(found)
 
 
@@ -88,6 +88,7 @@ def draw_curve(axis: plt.Axes, curve: Curve, colours: dict, k_train: int) -> Non
     k = int(curve.cell["row"])
     label = style.resolution(curve.cell) + (" = k_train" if k == k_train else "")
     axis.plot(curve.x, curve.ours, color=colours[k], lw=1.5, label=label)
+    axis.plot(0, curve.ours[0], "o", color=colours[k], ms=4, clip_on=False)
     axis.fill_between(curve.x, curve.low, curve.high, color=colours[k], alpha=0.2, lw=0)
 
 

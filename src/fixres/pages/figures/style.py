@@ -4,6 +4,7 @@ Colours of resolutions run from dark (small) to light (large), so their order sh
 Ours is solid, with its 95% interval as a band; the paper's is dotted.
 """
 
+import textwrap
 from collections.abc import Iterable
 
 import matplotlib as mpl
@@ -84,4 +85,5 @@ def headline(figure: plt.Figure, config: dict, remark: str = "") -> None:
     ours, theirs = config["subject"]
     about = f"{config['scale']} scale: {ours}; the paper: {theirs}"
     lines = [config["caption"], about, *([remark] if remark else [])]
-    figure.suptitle("\n".join(lines), fontsize=8)
+    width = int(13 * figure.get_figwidth())  # letters of this size
+    figure.suptitle("\n".join(textwrap.fill(line, width) for line in lines), fontsize=8)

@@ -61,8 +61,8 @@ def _(cells: Cells) -> dict[str, Quantity]:
 @claim(
     "gauss-drift",
     "A.2",
-    "Before the last ReLU, the higher the test resolution, the nearer are the channels' means to "
-    "0, and the smaller are their variances.",
+    "Before the last ReLU, the higher the test resolution, the nearer are channel means to 0, and "
+    "the smaller are channel variances.",
     unit="% for each factor e",
 )
 def _(cells: Cells) -> dict[str, Quantity]:

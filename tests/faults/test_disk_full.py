@@ -74,6 +74,7 @@ STAGES = {
     "match": Stage(MATCH, (*IMAGES, *SMALL), "weights.safetensors"),
     "finetune": Stage(f"{ADAPTED}/config.json", (*IMAGES, *SMALL), "weights.safetensors"),
     "evaluate": Stage(f"{LARGE_BASE}/evaluation/config.json", (*IMAGES, *LARGE), "metrics.json"),
+    "activations": Stage({}, (*IMAGES, *LARGE), "metrics.json"),
     "time": Stage({}, IMAGES, "metrics.json"),
     "table": Stage("results/pages/table5/config.json", RESULTS, "table5.md", "table5.trends.csv"),
     "summary": Stage(SUMMARY, RESULTS, "summary.md", "summary.html"),

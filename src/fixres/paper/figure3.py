@@ -29,5 +29,5 @@ def figure3(plan: Plan) -> Figure:
         main_subject(plan),
         "pooled_activations",
         [grid(plan, "figure3", title, heads, resolutions(plan, K_TEST), columns, measure)],
-        settings={"panels": {"distribution": ""}, "k_train": plan.scaled(K_TRAIN)},
+        settings={"panels": [["distribution", ""]], "k_train": plan.scaled(K_TRAIN)},
     )

@@ -23,7 +23,7 @@ def figure4(plan: Plan) -> Figure:
         "pooled_activations",
         [grid(plan, "figure4", title, heads, resolutions(plan, K_TEST), columns, measure)],
         settings={
-            "panels": {"before": "before fine-tuning", "after": "after fine-tuning"},
+            "panels": [["before", "before fine-tuning"], ["after", "after fine-tuning"]],
             "k_train": plan.scaled(K_TRAIN),
         },
     )

@@ -37,12 +37,15 @@ def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, p
     found = list(curves(config, measured, numbers, replicas))
     panels, k_train = config["settings"]["panels"], config["settings"]["k_train"]
     figure, axes = style.panels(len(panels), sharey=True)
+    if len(panels) == 1:
+        figure.set_size_inches(6.5, 4.3)
     colours = style.colours(int(curve.cell["row"]) for curve in found)
-    first, native = next(iter(panels)), None
+    (first, _), *_ = panels
+    native = None
     for curve in found:
         if (curve.cell["column"], int(curve.cell["row"])) == (first, k_train):
             native = curve
-    for axis, (column, title) in zip(axes, panels.items(), strict=True):
+    for axis, (column, title) in zip(axes, panels, strict=True):
         for curve in (c for c in found if c.cell["column"] == column):
             draw_curve(axis, curve, colours, k_train)
         if native and column != first:
@@ -88,7 +91,7 @@ def draw_curve(axis: plt.Axes, curve: Curve, colours: dict, k_train: int) -> Non
     k = int(curve.cell["row"])
     label = style.resolution(curve.cell) + (" = k_train" if k == k_train else "")
     axis.plot(curve.x, curve.ours, color=colours[k], lw=1.5, label=label)
-    axis.plot(0, curve.ours[0], "o", color=colours[k], ms=4, clip_on=False)
+    axis.plot(0, curve.ours[0], "o", color=colours[k], ms=4, clip_on=False, zorder=3)
     axis.fill_between(curve.x, curve.low, curve.high, color=colours[k], alpha=0.2, lw=0)
 
 
@@ -103,7 +106,8 @@ def draw_papers(axis: plt.Axes, config: dict, measured: Measured, colours: dict)
             continue
         share = cell["paper"] if cell["metric"] == "zeros" else 100 - cell["paper"]
         colour, label = colours.get(int(cell["row"]), style.GREY), "" if shown else "the paper's"
-        axis.plot([at], [share], "D", mec=colour, mfc="white", ms=5, label=label, clip_on=False)
+        diamond = {"mec": colour, "mfc": "white", "ms": 5, "clip_on": False, "zorder": 4}
+        axis.plot([at], [share], "D", ls="", label=label, **diamond)
         shown = True
     if bound is not None:
         axis.axvline(bound, color=style.GREY, ls=":", lw=1)

@@ -54,7 +54,8 @@ def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, p
         axis.set(title=title, xlabel="activation after the average pooling")
     axes[0].set(ylabel="activations up to this value (%)", ylim=(0, 101))
     for axis in axes:
-        axis.set_xlim(0, max((end(curve) for curve in found), default=1))
+        first_x = min((curve.x[0] for curve in found), default=0)
+        axis.set_xlim(min(first_x, 0), max((end(curve) for curve in found), default=1))
     if len(panels) == 1:
         draw_papers(axes[0], config, measured, colours)
     for axis in axes:
@@ -91,7 +92,8 @@ def draw_curve(axis: plt.Axes, curve: Curve, colours: dict, k_train: int) -> Non
     k = int(curve.cell["row"])
     label = style.resolution(curve.cell) + (" = k_train" if k == k_train else "")
     axis.plot(curve.x, curve.ours, color=colours[k], lw=1.5, label=label)
-    axis.plot(0, curve.ours[0], "o", color=colours[k], ms=4, clip_on=False, zorder=3)
+    zeros = curve.ours[np.searchsorted(curve.x, 0, side="right")]
+    axis.plot(0, zeros, "o", color=colours[k], ms=4, clip_on=False, zorder=3)
     axis.fill_between(curve.x, curve.low, curve.high, color=colours[k], alpha=0.2, lw=0)
 
 

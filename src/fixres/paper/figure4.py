@@ -17,8 +17,8 @@ def figure4(plan: Plan) -> Figure:
     return Figure(
         "figure4",
         "Figure 4",
-        "CDF of the activations after the average pooling, before and after fine-tuning classifier "
-        f"and last batch-norm at the test resolution; trained at {plan.scaled(K_TRAIN)}.",
+        "CDF of the activations after the average pooling, before and after fine-tuning at the "
+        f"test resolution; trained at {plan.scaled(K_TRAIN)}.",
         main_subject(plan),
         "pooled_activations",
         [grid(plan, "figure4", title, heads, resolutions(plan, K_TEST), columns, measure)],

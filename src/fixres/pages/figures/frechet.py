@@ -34,7 +34,7 @@ def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, p
         right.plot(curve.x, curve.ours - laws["fit"], color=colours[k], lw=1.5, label=label)
     left.plot([], [], "--", color=style.GREY, lw=1.2, label="fitted, ξ = 0.3")
     left.set(title="measured and fitted", ylabel="activations up to this value (%)", ylim=(0, 101))
-    right.set(title="measured less fitted", ylabel="points")
+    right.set(title="measured less fitted, ξ = 0.3", ylabel="points")
     right.axhline(0, color=style.GREY, lw=0.8)
     end = max((pooled_activations.end(curve) for curve in found), default=1)
     for axis in (left, right):

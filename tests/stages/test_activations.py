@@ -130,6 +130,20 @@ def test_two_processes_measure_what_one_does(done, bench):
     assert again[0] == done[0]
 
 
+def test_both_loaders_show_the_network_the_same(done, bench):
+    """DALI and Pillow differ by a grey level at most, so activations differ a little."""
+    pytest.importorskip("nvidia.dali")
+    metrics, samples, _ = measured(bench, "--loader", "dali")
+    for k, pillows in done[0]["k_test"].items():
+        found = metrics["k_test"][k]
+        for name in ("zeros", "above", "negative"):
+            assert found[name] == pytest.approx(pillows[name], abs=0.3)
+        for name in ("channel_mean", "channel_variance", "mu", "sigma"):
+            assert found[name] == pytest.approx(pillows[name], rel=0.02)
+        one, other = (x[f"pooled {k}"].sum(0, dtype=float).cumsum() for x in (samples, done[1]))
+        assert np.abs(one - other).max() / one[-1] < 0.01
+
+
 def test_the_paper_has_a_bound_and_a_run_its_transform(done, bench):
     metrics, _, _ = measured(bench, bound=2.0, test_resize="released", k_train=None)
     assert metrics["bound"] == 2.0

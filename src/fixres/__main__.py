@@ -28,6 +28,7 @@ STAGES = {
     "time": ("fixres.stages.timing", "time a network's forward and backward passes"),
     "memory": ("fixres.stages.memory", "measure the peak memory of a step"),
     "evaluate": ("fixres.stages.evaluate", "measure a network at one or several k_test"),
+    "activations": ("fixres.stages.activations", "measure a network's activations at some k_test"),
     "table": ("fixres.pages.table", "render a table from the measured numbers"),
     "summary": ("fixres.pages.summary", "compare all tables with the paper's"),
     "claims": ("fixres.pages.claims", "decide the claims of the paper"),

@@ -80,6 +80,7 @@ STAGES = {
         f"{ADAPTED}/config.json", (*IMAGES, *SMALL), "weights.safetensors", "log.csv"
     ),
     "evaluate": Stage(f"{LARGE_BASE}/evaluation/config.json", (*IMAGES, *LARGE), "metrics.json"),
+    "activations": Stage({}, (*IMAGES, *LARGE), "metrics.json"),
     "time": Stage({}, IMAGES, "metrics.json"),
     "memory": Stage({}, IMAGES, "metrics.json"),
     "table": Stage("results/pages/table5/config.json", RESULTS, "table5.md", "table5.trends.csv"),

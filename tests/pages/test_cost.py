@@ -164,3 +164,22 @@ def test_an_image_folder_that_cannot_be_counted_is_unknown(own_folder, tmp_path)
     assert f"- Images of mine: unknown. {tmp_path / 'own'} has none below" in text
     evaluation = next(job for job in own_folder["jobs"] if job.endswith("/evaluation"))
     assert counter.computation(evaluation) == 0
+
+
+def test_activations_cost_two_passes_over_the_validation_images(tmp_path):
+    """From the images of config.yaml, and from the time that such a job has left."""
+    content = paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/plan")
+    job = "runs/pinhole/resnet10q-k56/activations"
+    assert content["jobs"][job]["k_test"] == [16, 32, 56, 112]
+    whole = work.work_of("resnet10q", ("classifier",))
+    passes = sum(whole.at(k, 56).network for k in (16, 32, 56, 112))
+    expected = 2 * 2400 * passes
+    counted = costs.Costs(content, tmp_path)
+    assert counted.computation(job) == pytest.approx(expected)
+    assert counted.bytes(job) > 0
+    file = tmp_path / job / "benchmark.tsv"
+    file.parent.mkdir(parents=True)
+    file.write_text("s\n8.0\n")
+    counted = costs.Costs(content, tmp_path)
+    assert counted.done[job] == 8.0
+    assert counted.measured["activations", "resnet10q"] == pytest.approx(expected / 8)

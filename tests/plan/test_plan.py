@@ -46,8 +46,10 @@ def test_every_file_is_made_by_exactly_one_rule(over, tmp_path, monkeypatch):
             file = "metrics.json" if content["stage"] in MEASURING else "weights.safetensors"
             assert matching(wildcards, f"results/{job}/{file}") == [RULES[content["stage"]]], job
             stages.add(content["stage"])
-        elif content["stage"] == "evaluate":
-            assert re.fullmatch(wildcards["run"], job.removesuffix("/evaluation"))
+        elif content["stage"] in ("evaluate", "activations"):
+            run, _, measured = job.rpartition("/")
+            assert re.fullmatch(wildcards["run"], run)
+            assert measured in ("evaluation", "activations")
     assert len(stages) >= 4
 
 
@@ -258,7 +260,8 @@ def test_the_papers_test_transform_changes_no_job():
     assert plan == paper.plan_of(load(ROOT / "config.yaml")).jobs
     jobs = {job: content for job, content in plan.items() if not job.startswith("pages/")}
     with_key = {job for job, content in jobs.items() if "test_resize" in str(content)}
-    assert with_key == {job for job, content in jobs.items() if content["stage"] == "evaluate"}
+    measuring = ("evaluate", "activations")
+    assert with_key == {job for job, content in jobs.items() if content["stage"] in measuring}
     assert not any("released" in job for job in jobs)
 
 
@@ -271,7 +274,7 @@ def test_the_released_test_transform_holds_for_all_that_is_cut_as_at_test_time()
     of_stage: dict[str, list[str]] = {}
     for job, content in plan.jobs.items():
         of_stage.setdefault(content["stage"], []).append(job)
-    for job in of_stage["evaluate"] + of_stage["match"]:
+    for job in of_stage["evaluate"] + of_stage["match"] + of_stage["activations"]:
         assert plan.jobs[job]["test_resize"] == "released"
     assert of_stage["train"]
     kinds = set()
@@ -284,7 +287,7 @@ def test_the_released_test_transform_holds_for_all_that_is_cut_as_at_test_time()
     assert kinds == {"train DA", "test DA", "test DA2"}
     for job in before.jobs.keys() & plan.jobs.keys():
         content = plan.jobs[job]
-        if content["stage"] == "evaluate":
+        if content["stage"] in ("evaluate", "activations"):
             content = content | {"test_resize": "paper"}
         if not job.startswith("pages/"):
             assert content == before.jobs[job]
@@ -328,3 +331,43 @@ def test_more_data_costs_a_twin_no_training_time():
         on_tags, _ = training(plan.jobs[run]["init"])
         assert on_tags >= crops, run
         assert training(run)[1] < rate, run
+
+
+def test_the_figures_of_activations_train_nothing():
+    """The network of Table 5 and its fine-tunings are there; a seed more is measured, too."""
+    config = load(ROOT / "config.yaml")
+    others = [f for f in paper.FIGURES if f.__name__ not in ("figure3", "figure4", "figure6")]
+    before, plan = paper.plan_of(config, figures=others), paper.plan_of(config)
+    base = "runs/pinhole/resnet10q-k56"
+    runs = [base, *(f"{base}/ft-k{k}-cls+bn-testda" for k in (16, 32, 56, 112))]
+    new = {job for job in plan.jobs.keys() - before.jobs.keys() if not job.startswith("pages/")}
+    assert new == {f"{run}/activations" for run in runs}
+    assert (
+        plan.needed("figure6")
+        == plan.needed("figure3")
+        == plan.with_ancestors(f"{base}/activations")
+    )
+    assert new <= plan.needed("figure4")
+    job = plan.resolved(f"{base}/activations")
+    assert (job["k_train"], job["k_test"]) == (56, [16, 32, 56, 112])
+    assert (job["bound"], job["share"]) == (None, 1.2)
+    two = paper.plan_of(config.model_copy(update={"seeds": [0, 1]}))
+    assert {job for job in two.jobs if job.endswith("/activations")} == new | {
+        f"{run}/activations".replace("k56", "k56-s1", 1) for run in runs
+    }
+
+
+def test_the_papers_network_has_the_papers_bound(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGENET", str(tmp_path))
+    plan = paper.plan_of(load(ROOT / "config.yaml", ROOT / "configs/imagenet.yaml"))
+    job = plan.resolved("runs/imagenet/resnet50-k224/activations")
+    assert job["bound"] == 2.0
+    assert "share" not in job
+
+
+def test_a_caption_of_a_figure_changes_that_figure_alone():
+    config = load(ROOT / "config.yaml").model_dump()
+    edited = merge(config, {"pages": {"captions": {"figure3": "CDFs."}}})
+    before, after = (paper.plan_of(parse(c)) for c in (config, edited))
+    changed = {j for j in before.jobs if before.ancestry_digest(j) != after.ancestry_digest(j)}
+    assert changed == {"pages/figure3"}

@@ -226,7 +226,8 @@ def test_all_smoke_tables_go_through_sbatch(cluster, smoke):
     )
     assert all(page.match(alone[job]) for job in here)
     jobs = {rule: n for rule, n in counts.items() if rule not in {*pages, "total"}}
-    assert set(jobs) == {"render", "manifest", "train", "match", "finetune", "evaluate", "time"}
+    measured = {"evaluate", "activations", "time"}
+    assert set(jobs) == {"render", "manifest", "train", "match", "finetune", *measured}
     assert len(submitted) < 50 < 150 < sum(jobs.values())
     # Jobs that share a submission run there in turn, so it asks for no more processors than one of
     # them. `render` and `time` want the whole node.

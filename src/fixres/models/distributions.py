@@ -2,8 +2,8 @@
 
 - Measure: `Moments` of every channel, and a `histogram` of all activations. Both are merged batch
   by batch, so memory does not grow with the number of images.
-- Fit: `fit_gaussian` (A.2) and `fit_frechet` (A.1) give μ and σ; `affine` is the map from one fit
-  to another.
+- Fit: `fit_gaussian` (A.2) and `fit_frechet` (A.1) give μ and σ, `fit_frechet_with_xi` also ξ;
+  `affine` is the map from one fit to another.
 - Compare: `distance`, `curves` and `describe`.
 
 The place of the map in a network is in `matching.py`.
@@ -121,35 +121,66 @@ def fit_frechet(seen: Statistics) -> Fitted:
     ------
     JobError : fewer than two different activations.
     """
-    counts = without_zeros(seen.pooled)
-    filled = np.flatnonzero(counts)
-    if len(filled) < 2:
+    mu, sigma = _fit_frechet(seen.pooled, [])
+    return np.array(mu), np.array(sigma)
+
+
+def fit_frechet_with_xi(pooled: np.ndarray) -> tuple[float, float, float]:
+    """μ, σ and ξ of the same distribution, with ξ free.
+
+    The paper keeps ξ at 0.3, and calls it a positive constant. The fit may find any number: below
+    0, the distribution has an upper end, and at 0 it is Gumbel's.
+
+    Parameters
+    ----------
+    pooled : a histogram of pooled activations.
+    """
+    mu, sigma, xi = _fit_frechet(pooled, [XI])
+    return float(mu), float(sigma), float(xi)
+
+
+def _fit_frechet(pooled: np.ndarray, xi: list[float]) -> list[float]:
+    """μ and σ, and ξ if there is a value of ξ to start from."""
+    x, share, cdf = steps(pooled)
+    if len(x) < 2:
         raise JobError(
-            f"matching 'frechet': found {len(filled)} distinct activations after the pooling, "
+            f"Fréchet distribution: found {len(x)} distinct activations after the pooling, "
             "expected a distribution"
         )
-    x, share = upper_edges(filled), counts[filled] / counts.sum()
-    cdf = np.cumsum(share)
 
     # Start from the μ and σ that give the measured quartiles.
     low, high = (x[np.searchsorted(cdf, p)] for p in (0.25, 0.75))
     standard = [((-np.log(p)) ** -XI - 1) / XI for p in (0.25, 0.75)]  # quartiles for μ = 0, σ = 1
     spread = (high - low or abs(high)) / (standard[1] - standard[0])
-    start = np.array([low / spread - standard[0], 0.0])
+    start = np.array([low / spread - standard[0], 0.0, *xi])
 
     def residuals(p: np.ndarray) -> np.ndarray:
-        return np.sqrt(share) * (frechet(x, p[0] * spread, np.exp(p[1]) * spread) - cdf)
+        law = (p[0] * spread, np.exp(p[1]) * spread, *p[2:])
+        return np.sqrt(share) * (frechet(x, *law) - cdf)
 
-    mu, log_sigma = least_squares(residuals, start, xtol=1e-12, ftol=1e-12, gtol=1e-12).x
-    return np.array(mu * spread), np.array(np.exp(log_sigma) * spread)
+    found = least_squares(residuals, start, xtol=1e-12, ftol=1e-12, gtol=1e-12).x
+    return [found[0] * spread, np.exp(found[1]) * spread, *found[2:]]
 
 
-def frechet(x: np.ndarray, mu: float, sigma: float) -> np.ndarray:
+def steps(pooled: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The measured CDF of the activations other than 0: where it steps, by how much, and to what.
+
+    Parameters
+    ----------
+    pooled : a histogram of pooled activations.
+    """
+    counts = without_zeros(pooled)
+    filled = np.flatnonzero(counts)
+    share = counts[filled] / counts.sum()
+    return upper_edges(filled), share, np.cumsum(share)
+
+
+def frechet(x: np.ndarray, mu: float, sigma: float, xi: float = XI) -> np.ndarray:
     """The CDF of the Fréchet distribution: exp(-(1 + ξ/σ · (x - μ))^(-1/ξ)) (A.1).
 
-    It is 0 below the range in which the formula is defined.
+    It is 0 below the range in which the formula is defined; for a negative ξ, it is 1 above.
     """
-    return np.exp(-(np.maximum(1 + XI / sigma * (x - mu), 1e-9) ** (-1 / XI)))
+    return np.exp(-(np.maximum(1 + xi / sigma * (x - mu), 1e-9) ** (-1 / xi)))
 
 
 def affine(reference: Fitted, found: Fitted) -> Fitted:

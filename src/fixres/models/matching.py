@@ -108,14 +108,9 @@ def insert(
     """
     from torch import fx
 
-    from fixres.models.split import Tracer
-
     name = type(network).__name__
-    graph, modules = Tracer().trace(network.eval()), dict(network.named_modules())
-    pooling = next((node for node in reversed(graph.nodes) if _is_pooling(node, modules)), None)
-    if pooling is None:
-        wanted = "has no average pooling before its classifier; expected one (A.1)"
-        raise JobError(f"matching '{model}': {name} {wanted}")
+    graph, modules = _traced(network)
+    pooling = _pooling_of(graph, modules, f"matching '{model}': {name}")
     if model == "gaussian":
         _insert_before_relu(graph, _relu_before(pooling, modules, name), modules)
     else:
@@ -136,21 +131,35 @@ def _insert_after(graph: "fx.Graph", pooling: "fx.Node") -> None:
 
 
 def _insert_before_relu(graph: "fx.Graph", relu: "fx.Node", modules: dict[str, nn.Module]) -> None:
-    """Put the map and a new ReLU in the place of the last ReLU (A.2)."""
+    """Put the map before the last ReLU (A.2)."""
+    source, new_relu = _free_relu(graph, relu, modules)
+    with graph.inserting_before(new_relu):
+        mapped = graph.call_module("matching", (source,))
+    new_relu.replace_input_with(source, mapped)
+
+
+def _free_relu(
+    graph: "fx.Graph", relu: "fx.Node", modules: dict[str, nn.Module]
+) -> tuple["fx.Node", "fx.Node"]:
+    """Replace a ReLU by a function that leaves its input as it is.
+
+    Returns
+    -------
+    The node of its input, and the node of the new ReLU.
+    """
     layer = _layer(relu, modules)
     inside_layer = layer is not None and not isinstance(layer, nn.ReLU)
-    if inside_layer:  # a batch-norm that applies its ReLU itself: the map goes between the two
+    if inside_layer:  # a batch-norm that applies its ReLU itself: the two come apart
         layer.act = nn.Identity()
         source = relu
     else:
         source = relu.all_input_nodes[0]
     with graph.inserting_after(relu):
-        mapped = graph.call_module("matching", (source,))
-    with graph.inserting_after(mapped):
-        new_relu = graph.call_function(F.relu, (mapped,))
-    relu.replace_all_uses_with(new_relu, delete_user_cb=lambda user: user is not mapped)
+        new_relu = graph.call_function(F.relu, (source,))
+    relu.replace_all_uses_with(new_relu, delete_user_cb=lambda user: user is not new_relu)
     if not inside_layer:
         graph.erase_node(relu)
+    return source, new_relu
 
 
 def probe(matched: "fx.GraphModule") -> "fx.GraphModule":
@@ -173,10 +182,62 @@ def probe(matched: "fx.GraphModule") -> "fx.GraphModule":
     if matched.matching.model == "gaussian":
         pooled = next(node for node in reversed(graph.nodes) if _is_pooling(node, modules))
     graph.output((point, pooled))
-    cut = fx.GraphModule(matched, graph, "Probe").eval()
+    return _without_dead_code(matched, graph)
+
+
+def watch(network: nn.Module) -> tuple["fx.GraphModule", bool]:
+    """A network, matched or not, cut off behind its global pooling (§3.2).
+
+    Parameters
+    ----------
+    network : is used up.
+
+    Returns
+    -------
+    A module on its layers: images -> (activations before the last ReLU, (n, c, h, w); pooled
+    activations, (n, c, …)). The pooled ones of a network with a Fréchet map are behind the map.
+    And whether there is such a ReLU. Without it, the first are the activations that are pooled.
+
+    Raises
+    ------
+    JobError : the network has no global average pooling.
+    """
+    graph, modules = _traced(network)
+    pooling = _pooling_of(graph, modules, f"activations: {type(network).__name__}")
+    last = _pooled_node(pooling, modules)
+    has_relu = _is_relu(last, modules)
+    source = _free_relu(graph, last, modules)[0] if has_relu else pooling.all_input_nodes[0]
+    pooled = next((user for user in pooling.users if user.target == "matching"), pooling)
+    graph.erase_node(next(node for node in graph.nodes if node.op == "output"))
+    graph.output((source, pooled))
+    return _without_dead_code(network, graph), has_relu
+
+
+def _without_dead_code(network: nn.Module, graph: "fx.Graph") -> "fx.GraphModule":
+    """The module that computes a graph and nothing more."""
+    from torch import fx
+
+    cut = fx.GraphModule(network, graph, "Probe").eval()
     cut.graph.eliminate_dead_code()
     cut.recompile()
     return cut
+
+
+def _traced(network: nn.Module) -> tuple["fx.Graph", dict[str, nn.Module]]:
+    """The graph of a network in eval mode, where a map is one node; and its layers by name."""
+    from fixres.models.split import Tracer
+
+    tracer = Tracer()
+    tracer.leaves += (Affine,)
+    return tracer.trace(network.eval()), dict(network.named_modules())
+
+
+def _pooling_of(graph: "fx.Graph", modules: dict[str, nn.Module], who: str) -> "fx.Node":
+    """The global average pooling. Raises JobError where there is none; it starts with `who`."""
+    for node in reversed(graph.nodes):
+        if _is_pooling(node, modules):
+            return node
+    raise JobError(f"{who} has no average pooling before its classifier; expected one (A.1)")
 
 
 def _layer(node: "fx.Node", modules: dict[str, nn.Module]) -> nn.Module | None:
@@ -189,17 +250,29 @@ def _is_pooling(node: "fx.Node", modules: dict[str, nn.Module]) -> bool:
     return called or isinstance(_layer(node, modules), (nn.AdaptiveAvgPool2d, nn.AvgPool2d))
 
 
-def _relu_before(pooling: "fx.Node", modules: dict[str, nn.Module], name: str) -> "fx.Node":
-    """The ReLU whose output is pooled: a layer, a function, or the end of another layer."""
+def _pooled_node(pooling: "fx.Node", modules: dict[str, nn.Module]) -> "fx.Node":
+    """What is pooled: the last node before the pooling that computes something."""
     node = pooling.all_input_nodes[0]
     while isinstance(_layer(node, modules), (nn.Identity, nn.Dropout)):
         node = node.all_input_nodes[0]
+    return node
+
+
+def _is_relu(node: "fx.Node", modules: dict[str, nn.Module]) -> bool:
+    """Whether a node is a ReLU: a layer, a function, or the end of another layer."""
     layer = _layer(node, modules)
     act = getattr(layer, "act", layer)
-    if isinstance(act, nn.ReLU) or (layer is None and node.target in RELUS):
+    return isinstance(act, nn.ReLU) or (layer is None and node.target in RELUS)
+
+
+def _relu_before(pooling: "fx.Node", modules: dict[str, nn.Module], name: str) -> "fx.Node":
+    """The ReLU whose output is pooled. Raises JobError where there is none."""
+    node = _pooled_node(pooling, modules)
+    if _is_relu(node, modules):
         return node
+    layer = _layer(node, modules)
     called = getattr(node.target, "__name__", node.target)
-    found = called if layer is None else type(act).__name__
+    found = called if layer is None else type(getattr(layer, "act", layer)).__name__
     raise JobError(
         f"matching 'gaussian': {name} has no ReLU before its global pooling, but {found}; "
         "expected one (A.2); take 'frechet'"

@@ -19,6 +19,7 @@ from fixres.plan.outputs import LOGS, benchmark_of
 
 BYTES_PER_WEIGHT = 4
 BYTES_PER_PREDICTION = 100  # top 5, label and path of one image at one resolution
+BYTES_PER_HISTOGRAM = 100  # of the activations of one image at one resolution, compressed
 GB = 1e9
 WHOLE = ("classifier",)  # a split whose sum is the whole network
 
@@ -82,7 +83,7 @@ class Costs:
         """Multiply-adds of a whole job. A backward pass counts as two forward passes."""
         content = self.jobs[name]
         stage = content["stage"]
-        if stage not in ("train", "finetune", "match", "evaluate"):
+        if stage not in ("train", "finetune", "match", "evaluate", "activations"):
             return 0.0
         train, val = self._images(name)
         network = content["network"]
@@ -90,6 +91,8 @@ class Costs:
             crops = [(k, 1) for k in content["k_test"]]
             crops += [(k, TEN) for k in content["ten_crops"]]
             return val * sum(n * _work(network, WHOLE, k).network for k, n in crops)
+        if stage == "activations":  # all images together, then each by itself
+            return 2 * val * sum(_work(network, WHOLE, k).network for k in content["k_test"])
         if stage == "match":  # measured at both resolutions, then again with the map in place
             passes = (content["k_train"], content["k_test"], content["k_test"])
             images = min(content["images"] or train, train)
@@ -125,6 +128,8 @@ class Costs:
         if content["stage"] == "evaluate":
             files = len(content["k_test"]) + len(content["ten_crops"])
             return files * self._images(name)[1] * BYTES_PER_PREDICTION
+        if content["stage"] == "activations":
+            return len(content["k_test"]) * self._images(name)[1] * BYTES_PER_HISTOGRAM
         return 0.0
 
     def _images(self, name: str) -> tuple[int, int]:

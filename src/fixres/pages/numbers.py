@@ -205,8 +205,13 @@ def _measured(cell: dict, metrics: dict[str, dict]) -> dict[str, float | int]:
     return {"ours": _mean([v[metric] for v in values]), "seeds": seeds, **std}
 
 
-def _mean(values: list) -> float | np.ndarray:
-    """The mean of the seeds' numbers; of lists of numbers, an array of means."""
+def _mean(values: list) -> float | np.ndarray | None:
+    """The mean of the seeds' numbers; of lists of numbers, an array of means.
+
+    None where a network has no such number, such as one without a ReLU.
+    """
+    if None in values:
+        return None
     mean = np.mean(values, axis=0)
     return float(mean) if mean.ndim == 0 else mean
 

@@ -54,7 +54,13 @@ OPERATIONS: dict[str, Callable] = {
     "*": lambda a, b: a * b,
     "/": lambda a, b: a / b,
     "mean": lambda *values: sum(values) / len(values),
+    "largest gap": lambda a, b: 100 * np.abs(cdf(a) - cdf(b)).max(axis=-1),
 }
+
+
+def cdf(counts: np.ndarray) -> np.ndarray:
+    """The share of values up to each bin; counts : (…, bins)."""
+    return np.cumsum(counts, axis=-1) / np.sum(counts, axis=-1, keepdims=True)
 
 
 def _applied(apply: Callable, parts: tuple) -> Any:

@@ -11,14 +11,19 @@ To add a claim, write a function into claims.py (docs/claims.md). No rule and no
 from collections.abc import Callable, Iterable
 
 from fixres.config import Config
+from fixres.paper import claims_activations  # noqa: F401  (it adds to CLAIMS)
 from fixres.paper.appendix_a1 import appendix_a1
 from fixres.paper.claims import CLAIMS
 from fixres.paper.curves import curves
+from fixres.paper.figure3 import figure3
+from fixres.paper.figure4 import figure4
 from fixres.paper.figure5 import figure5
+from fixres.paper.figure6 import figure6
 from fixres.paper.figure8 import figure8
 from fixres.paper.memory import memory
 from fixres.paper.printed import printed
 from fixres.paper.quoted import QUOTED
+from fixres.paper.quoted_activations import OF_ACTIVATIONS
 from fixres.paper.released import released
 from fixres.paper.section1 import section1
 from fixres.paper.section3_3 import section3_3
@@ -52,7 +57,7 @@ PAGES = (
     appendix_a1,
     released,
 )
-FIGURES = (figure5, figure8, curves)
+FIGURES = (figure3, figure4, figure5, figure6, figure8, curves)
 
 
 def plan_of(
@@ -64,7 +69,7 @@ def plan_of(
 
     A figure may draw the cells of a table, which must then be one of `pages`.
     """
-    return Plan(config, pages, printed, CLAIMS, QUOTED, figures, SECTIONS)
+    return Plan(config, pages, printed, CLAIMS, [*QUOTED, *OF_ACTIVATIONS], figures, SECTIONS)
 
 
 __all__ = ["CLAIMS", "FIGURES", "PAGES", "QUOTED", "SECTIONS", "plan_of", "printed"]

@@ -12,7 +12,7 @@ SECTIONS = (
         "The crops that a network is trained on show objects larger than the crops that it is "
         "tested on. Either a smaller resolution in training or a larger one in testing makes the "
         "objects alike again.",
-        ("figure1",),
+        ("figure1", "section1", "memory"),
     ),
     Section(
         "3.1 Scale and apparent object size",
@@ -39,7 +39,7 @@ SECTIONS = (
         "5.1 Results",
         "Training at one resolution, testing at another, with and without fine-tuning the last "
         "layers; then the same for larger networks.",
-        ("figure5", "table1"),
+        ("figure5", "table1", "section5", "curves"),
     ),
     Section(
         "5.2 Beyond the current state of the art",

@@ -17,6 +17,7 @@ LOGS = {
     "time": "time.log",
     "memory": "memory.log",
     "evaluate": "log.txt",
+    "activations": "log.txt",
 }
 # Jobs that measure something else than accuracy, by the first or the last part of their ids.
 TIMES = ("timing", "memory")  # they leave metrics.json
@@ -24,7 +25,7 @@ SAMPLES = ("sizes", "activations")  # they leave metrics.json and samples.npz
 
 
 # Stages whose job has a folder of its own, in which `stage` need not stand in the file's name.
-ALONE = ("evaluate", "render", "manifest")
+ALONE = ("evaluate", "activations", "render", "manifest")
 
 
 def benchmark_of(job: str, stage: str) -> str:

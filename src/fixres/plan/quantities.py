@@ -69,6 +69,16 @@ def slope(points: dict[float, Quantity]) -> Quantity:
     return mean([q * ((x - middle) / spread) for x, q in points.items()]) * len(points)
 
 
+def largest_gap(a: Quantity, b: Quantity) -> Quantity:
+    """The largest gap between two CDFs (Kolmogorov's distance), in points of 100.
+
+    Parameters
+    ----------
+    a, b : counts in the same bins, of any number of values.
+    """
+    return _of("largest gap", a, b)
+
+
 class Claim(NamedTuple):
     """A sentence of the paper that numbers decide.
 

@@ -23,6 +23,7 @@ VERSIONS = {
     "time": 1,
     "memory": 1,
     "evaluate": 3,
+    "activations": 1,
     "table": 3,
     "figure": 4,
     "summary": 2,

@@ -218,6 +218,28 @@ class Runs(Jobs):
 
     # --- measurements ----------------------------------------------------------------------------
 
+    def measure_activations(self, run: str, k_tests: list[int], above: dict) -> str:
+        """Measure the activations of a run at some k_test (§3.2, A.1, A.2).
+
+        A run has one such job, so whoever asks for it asks for the same k_test.
+
+        Parameters
+        ----------
+        above : which activations are counted as large: {"bound": a number}, or {"bound": None,
+            "share": the per cent of them that lies above the bound at k_train}.
+        """
+        self._list_images(run.split("/")[1])
+        k_train = self.jobs[run].get("k_train")
+        return self._add(
+            "activations",
+            f"{run}/activations",
+            network=self.jobs[run]["network"],
+            k_train=k_train,
+            k_test=k_tests,
+            test_resize=self.config.evaluation.test_resize,
+            **above,
+        )
+
     def evaluate(self, run: str, k_test: int) -> str:
         """Measure the accuracy of `run` at `k_test` pixels. Raises Missing without its images."""
         self._list_images(run.split("/")[1])

@@ -4,6 +4,7 @@ Colours of resolutions run from dark (small) to light (large), so their order sh
 Ours is solid, with its 95% interval as a band; the paper's is dotted.
 """
 
+import textwrap
 from collections.abc import Iterable
 
 import matplotlib as mpl
@@ -62,6 +63,18 @@ def papers_axis(axis: plt.Axes, stands_for: dict[int, int]) -> None:
     upper.set_xlabel("the paper's resolution", color=GREY)
 
 
+def resolution(cell: dict) -> str:
+    """The test resolution of a cell's row, for a legend: "56", or "56 (224)" with the paper's."""
+    ours, paper = cell["row"], cell["paper_row"]
+    return ours if ours == paper else f"{ours} ({paper})"
+
+
+def resolution_title(config: dict) -> str:
+    """The title of such a legend."""
+    rows = [row["key"] for block in config["blocks"] for row in block["rows"]]
+    return "k_test" if all(ours == paper for ours, paper in rows) else "k_test (the paper's)"
+
+
 def headline(figure: plt.Figure, config: dict, remark: str = "") -> None:
     """What a figure shows, at which scale, and whose numbers are dotted.
 
@@ -72,4 +85,5 @@ def headline(figure: plt.Figure, config: dict, remark: str = "") -> None:
     ours, theirs = config["subject"]
     about = f"{config['scale']} scale: {ours}; the paper: {theirs}"
     lines = [config["caption"], about, *([remark] if remark else [])]
-    figure.suptitle("\n".join(lines), fontsize=8)
+    width = int(13 * figure.get_figwidth())  # letters of this size
+    figure.suptitle("\n".join(textwrap.fill(line, width) for line in lines), fontsize=8)

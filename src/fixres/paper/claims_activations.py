@@ -1,0 +1,72 @@
+"""The claims on the statistics of activations (§3.2, §4.2, A.2). They belong to claims.py."""
+
+from math import log
+
+from fixres.paper.claims import claim
+from fixres.plan.quantities import Cells, Quantity, largest_gap, slope
+
+K_TRAIN, OTHERS = 224, (64, 128, 448)
+POINTS = "points of the CDF"
+
+
+@claim(
+    "stats-shift",
+    "§3.2",
+    "Tested at another resolution than 224, pooled activations have another distribution.",
+    unit=POINTS,
+)
+def _(cells: Cells) -> dict[str, Quantity]:
+    native = cells("figure3", K_TRAIN, "distribution")
+    half = cells("figure3", K_TRAIN, "half of the images")
+    chance = largest_gap(half, native - half)
+    return {
+        f"at {k}": largest_gap(cells("figure3", k, "distribution"), native) - chance for k in OTHERS
+    }
+
+
+@claim("sparse", "§3.2", "At 64, pooled activations are sparser and more spread out than at 224.")
+def _(cells: Cells) -> dict[str, Quantity]:
+    return _less_at(cells, K_TRAIN, 64)
+
+
+@claim("dense", "§3.2", "At 448, pooled activations are less sparse and spread out than at 224.")
+def _(cells: Cells) -> dict[str, Quantity]:
+    return _less_at(cells, 448, K_TRAIN)
+
+
+def _less_at(cells: Cells, k: int, other: int) -> dict[str, Quantity]:
+    """How many activations fewer are zero, or large, at k than at another k_test."""
+    return {
+        what: cells("figure3", other, what) - cells("figure3", k, what)
+        for what in ("zeros", "above 2")
+    }
+
+
+@claim(
+    "stats-return",
+    "§4.2, Figure 4",
+    "Fine-tuning brings the distribution of pooled activations nearer to that at k_train.",
+    unit=POINTS,
+)
+def _(cells: Cells) -> dict[str, Quantity]:
+    native = cells("figure3", K_TRAIN, "distribution")
+
+    def distance(k: int, when: str) -> Quantity:
+        return largest_gap(cells("figure4", k, when), native)
+
+    return {f"at {k}": distance(k, "before") - distance(k, "after") for k in OTHERS}
+
+
+@claim(
+    "gauss-drift",
+    "A.2",
+    "Before the last ReLU, the higher the test resolution, the nearer are channel means to 0, and "
+    "the smaller are channel variances.",
+    unit="% for each factor e",
+)
+def _(cells: Cells) -> dict[str, Quantity]:
+    smaller = {}
+    for what in ("channel mean", "channel variance"):
+        at = {k: cells("figure6", k, what) for k in (64, 128, 224, 448)}
+        smaller[what] = slope({log(k): q for k, q in at.items()}) / at[K_TRAIN] * -100.0
+    return smaller

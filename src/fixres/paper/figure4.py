@@ -1,0 +1,29 @@
+"""Figure 4: the distribution of the pooled activations before and after fine-tuning (§4.2)."""
+
+from fixres.paper.activations import K_TEST, K_TRAIN, number, of_adapted, of_base
+from fixres.paper.subjects import main_subject
+from fixres.plan import Figure, Plan, Sample, grid, resolutions
+
+
+def figure4(plan: Plan) -> Figure:
+    """Declare the figure. Its text names no resolutions: they are those of Figure 3."""
+
+    def measure(k_test: int, adapted: bool | None) -> Sample:
+        return of_adapted(plan, k_test) if adapted else of_base(plan, k_test)
+
+    before, after = number(plan, "before", "pooled"), number(plan, "after", "pooled")
+    columns = [before, after._replace(value=True)]
+    title, heads = "Activations after the average pooling", ["Test resolution"]
+    return Figure(
+        "figure4",
+        "Figure 4",
+        "CDF of the activations after the average pooling, before and after fine-tuning at the "
+        f"test resolution; trained at {plan.scaled(K_TRAIN)}.",
+        main_subject(plan),
+        "pooled_activations",
+        [grid(plan, "figure4", title, heads, resolutions(plan, K_TEST), columns, measure)],
+        settings={
+            "panels": [["before", "before fine-tuning"], ["after", "after fine-tuning"]],
+            "k_train": plan.scaled(K_TRAIN),
+        },
+    )

@@ -30,6 +30,7 @@ include: "rules/match.smk"
 include: "rules/finetune.smk"
 include: "rules/evaluate.smk"
 include: "rules/timing.smk"
+include: "rules/sizes.smk"
 include: "rules/pages.smk"
 
 

@@ -27,6 +27,8 @@ STAGES = {
     "finetune": ("fixres.stages.finetune", "adapt a network's last layers to one k_test"),
     "time": ("fixres.stages.timing", "time a network's forward and backward passes"),
     "evaluate": ("fixres.stages.evaluate", "measure a network at one or several k_test"),
+    "sizes": ("fixres.stages.sizes", "measure how large objects look under train and test DA"),
+    "crops": ("fixres.stages.crops", "cut the crops of one image that Figure 1 shows"),
     "table": ("fixres.pages.table", "render a table from the measured numbers"),
     "summary": ("fixres.pages.summary", "compare all tables with the paper's"),
     "claims": ("fixres.pages.claims", "decide the claims of the paper"),

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable
 from fixres.config import Config
 from fixres.paper.appendix_a1 import appendix_a1
 from fixres.paper.claims import CLAIMS
+from fixres.paper.figure1 import figure1
+from fixres.paper.figure2 import figure2
 from fixres.paper.figure5 import figure5
+from fixres.paper.figure7 import figure7
 from fixres.paper.figure8 import figure8
 from fixres.paper.printed import printed
 from fixres.paper.quoted import QUOTED
@@ -44,7 +47,7 @@ PAGES = (
     appendix_a1,
     released,
 )
-FIGURES = (figure5, figure8)
+FIGURES = (figure1, figure2, figure5, figure7, figure8)
 
 
 def plan_of(

@@ -15,7 +15,7 @@ from fixres.plan.outputs import failed, metrics_of, parent_of, per_image_of
 from fixres.plan.pages import Block, Cell, Figure, Page
 from fixres.plan.quantities import Cells, Claim, Quoted
 from fixres.plan.registry import Missing
-from fixres.plan.runs import Runs
+from fixres.plan.sizes import Sizes
 
 RELEASED_TRANSFORM = (
     "Test transform: the image's height scaled to k_test_image, as in the authors' released code "
@@ -26,7 +26,7 @@ RELEASED_TRANSFORM = (
 Printed = Mapping[tuple[str, str, str], float]
 
 
-class Plan(Runs):
+class Plan(Sizes):
     """Everything that one configuration asks for.
 
     Parameters
@@ -295,6 +295,8 @@ class Plan(Runs):
             "adapted": rf"(?:{base}|{matched})/ft-{one}",
             "run": rf"{base}(?:/match-{one})?(?:/ft-{one})?",
             "timed": rf"timing/{one}/{one}",
+            "sized": rf"sizes/{one}/k{one}",
+            "cropped": rf"sizes/{one}/crops-{one}",
             "table": _any_of(self.tables),
             "figure": _any_of(self.figures),
         }

@@ -37,6 +37,9 @@ class Quantity(NamedTuple):
     def __truediv__(self, other: "Quantity | float") -> "Quantity":
         return _of("/", self, other)
 
+    def __rtruediv__(self, other: float) -> "Quantity":
+        return _of("/", other, self)
+
 
 def _of(operation: str, *operands: "Quantity | float") -> Quantity:
     return Quantity([operation, *(o.node if isinstance(o, Quantity) else o for o in operands)])

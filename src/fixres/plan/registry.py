@@ -22,6 +22,8 @@ VERSIONS = {
     "finetune": 2,
     "time": 1,
     "evaluate": 3,
+    "sizes": 1,
+    "crops": 1,
     "table": 3,
     "figure": 4,
     "summary": 2,

@@ -1,7 +1,7 @@
 """What the paper consists of, as declarations only.
 
-Each table and each figure is one file. The claims are in claims.py, the numbers of the text in
-quoted.py, and what the paper printed in reference/*.csv.
+Each table and each figure is one file. The claims are in claims.py and claims_*.py, the numbers of
+the text in quoted.py and quoted_*.py, and what the paper printed in reference/*.csv.
 
 To add a table, write a file like table5.py and name its function in `PAGES` (docs/tables.md).
 To add a figure, write a file like figure5.py and name its function in `FIGURES`.
@@ -11,6 +11,7 @@ To add a claim, write a function into claims.py (docs/claims.md). No rule and no
 from collections.abc import Callable, Iterable
 
 from fixres.config import Config
+from fixres.paper import claims_sizes  # noqa: F401  (it adds its claims to CLAIMS)
 from fixres.paper.appendix_a1 import appendix_a1
 from fixres.paper.claims import CLAIMS
 from fixres.paper.figure1 import figure1
@@ -19,7 +20,8 @@ from fixres.paper.figure5 import figure5
 from fixres.paper.figure7 import figure7
 from fixres.paper.figure8 import figure8
 from fixres.paper.printed import printed
-from fixres.paper.quoted import QUOTED
+from fixres.paper.quoted import QUOTED as QUOTED_OF_TABLES
+from fixres.paper.quoted_sizes import QUOTED_SIZES
 from fixres.paper.released import released
 from fixres.paper.section3_3 import section3_3
 from fixres.paper.table1 import table1
@@ -47,6 +49,7 @@ PAGES = (
     appendix_a1,
     released,
 )
+QUOTED = [*QUOTED_OF_TABLES, *QUOTED_SIZES]
 FIGURES = (figure1, figure2, figure5, figure7, figure8)
 
 

@@ -5,8 +5,8 @@
         --out results/sizes/pinhole/crops-k56/crops.npz
 
 The image is a training image, with a RoC that its training draws. Of many, the job takes the one
-that is most typical: it magnifies as train DA does on average (eq. 5), it is nearly a square, and
-it shows the middle of the image, where the object is.
+that is most typical: it magnifies as train DA does on average (eq. 5), it is nearly a square, it
+shows the middle of the image, where the object is, and the object is of middling size.
 """
 
 from pathlib import Path
@@ -21,7 +21,10 @@ from fixres.data.listed_files import ListedFiles
 from fixres.data.pillow_loader import decode
 from fixres.data.regions import Augmentation
 
-UNKNOWN = 0.3  # an object of unknown size is taken to be so large, as a share of sqrt(HW)
+UNKNOWN = 0.25  # an object of unknown size is taken to be so large, as a share of sqrt(HW)
+# From the middle of the image to the nearest edge of the RoC, in sizes of the object: a long one,
+# or one that lies off the middle, is then seen whole.
+ROOM = 1.3
 
 
 def main(arguments: list[str]) -> None:
@@ -52,12 +55,14 @@ def most_typical(config: dict, data: manifest.Manifest) -> Typical:
     k, h, w = config["k_train"], data.height[rows], data.width[rows]
     test = scales(_test_views(config, data, rows, k), k)
     expected = regions.expected_size_ratio(k, k, tuple(config["augmentation"]["area"]))
+    object_size = _relative_size(data, rows)
+    size = np.abs(np.log(object_size / np.median(object_size)))
     best, least = None, np.inf
     for epoch in range(config["epochs"]):
         views = regions.views(train_da, k, rows, h, w, config["seed"], epoch)
         x0, y0, x1, y1 = views.box.T
         off = np.abs(np.log(test / scales(views, k) / expected))
-        off += np.abs(np.log((x1 - x0) / (y1 - y0)))
+        off += np.abs(np.log((x1 - x0) / (y1 - y0))) + size
         off[views.flip | ~_shows_the_middle(views.box, data, rows)] = np.inf
         if off.min() < least:
             best, least = Typical(int(rows[off.argmin()]), epoch), off.min()
@@ -72,11 +77,16 @@ def most_typical(config: dict, data: manifest.Manifest) -> Typical:
 def _shows_the_middle(box: np.ndarray, data: manifest.Manifest, rows: np.ndarray) -> np.ndarray:
     """(n,) bool: whether a RoC has room for the object in the middle of the image."""
     h, w = data.height[rows].astype(float), data.width[rows].astype(float)
-    r = data.object_size[rows]
-    half = 0.75 * np.where(np.isfinite(r), r, UNKNOWN * np.sqrt(h * w))
+    half = ROOM * _relative_size(data, rows) * np.sqrt(h * w)
     x0, y0, x1, y1 = box.T
     across = (x0 <= w / 2 - half) & (x1 >= w / 2 + half)
     return across & (y0 <= h / 2 - half) & (y1 >= h / 2 + half)
+
+
+def _relative_size(data: manifest.Manifest, rows: np.ndarray) -> np.ndarray:
+    """(n,) size of the objects over sqrt(HW), that is k·r1 (§3.1.1)."""
+    r = data.object_size[rows] / np.sqrt(data.height[rows].astype(float) * data.width[rows])
+    return np.where(np.isfinite(r), r, UNKNOWN)
 
 
 def _test_views(config: dict, data: manifest.Manifest, rows: np.ndarray, k: int) -> regions.Views:

@@ -15,12 +15,8 @@ from fixres.pages.numbers import Measured, cells, collect, place, resampled
 
 COLOURS = dict(zip(("train", "test"), style.PAIR, strict=True))
 DA = {"train": "train DA: a random region", "test": "test DA: the centre"}
-TITLES = (
-    "as usual",
-    "a smaller k_train",
-    "a larger k_test",
-)
-ROOM = 0.42  # below a crop, for its texts, as a share of the largest crop
+TITLES = ("as usual: the same k", "a smaller k_train", "a larger k_test")
+ACROSS, DOWN = 1.55, 1.42  # from one crop to the next, in sides of the largest one
 
 
 class Crop(NamedTuple):
@@ -90,59 +86,69 @@ def sheet(
 ) -> plt.Figure:
     """The image on the left; then a column for each pair of resolutions, train above test.
 
-    All crops have one scale, so that what looks larger here is larger for the network.
+    All crops lie in one coordinate system, whose unit is a pixel of a crop. So what looks larger
+    here is larger for the network.
     """
-    figure = plt.figure(figsize=(10.5, 6.2), layout="constrained")
-    grid = figure.add_gridspec(2, 4, width_ratios=[1.35, 1, 1, 1])
-    _draw_image(figure.add_subplot(grid[:, 0]), found)
+    figure = plt.figure(figsize=(10.5, 5.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[1, 2.2])
+    _draw_image(left, found)
     side = max(c.k for pair in shown for c in pair)
-    for column, (pair, mean) in enumerate(zip(shown, means, strict=True), 1):
-        for row, one in enumerate(pair):
-            axis = figure.add_subplot(grid[row, column])
-            _draw_crop(axis, one, side)
-            if row == 0:
-                axis.set_title(TITLES[column - 1])
-            else:
-                ratio = pair[1].scale / pair[0].scale
-                said = f"test / train: {ratio:.2f}\nmean of all images: {mean:.2f}"
-                axis.text(side / 2, side * (1 + ROOM), said, ha="center", va="top", fontsize=8)
-    style.headline(figure, config, "all crops at one scale; bars: the object's size")
+    for column, (pair, mean) in enumerate(zip(shown, means, strict=True)):
+        middle = side * (0.5 + ACROSS * column)
+        for one, top in zip(pair, (0, DOWN * side), strict=True):
+            _draw_crop(right, one, side, middle, top)
+        _write(right, middle, -0.12 * side, TITLES[column], va="bottom", fontsize=9)
+        ratio = pair[1].scale / pair[0].scale
+        said = f"at test time × {ratio:.2f}"
+        _write(right, middle, side * (DOWN + 1.34), said, fontsize=9, fontweight="bold")
+        _write(right, middle, side * (DOWN + 1.47), f"all images: × {mean:.2f} on average")
+    across, down = 1 + ACROSS * (len(shown) - 1), DOWN + 1.55
+    right.set(xlim=(-0.25 * side, (across + 0.25) * side), ylim=(down * side, -0.3 * side))
+    right.set_aspect("equal")
+    right.set_axis_off()
+    style.headline(figure, config, "all crops are drawn at one scale; bars: the object's size")
     return figure
+
+
+def _write(axis: plt.Axes, x: float, y: float, text: str, **options: object) -> None:
+    axis.text(x, y, text, **{"ha": "center", "va": "top", "fontsize": 8} | options)
 
 
 def _draw_image(axis: plt.Axes, found: dict[str, np.ndarray]) -> None:
     """The input image with both RoCs."""
     image = found["image"]
-    axis.imshow(image, interpolation="nearest")
+    height, width = image.shape[:2]
+    axis.imshow(image, extent=(0, width, height, 0), interpolation="nearest")
     for when, name in DA.items():
         x0, y0, x1, y1 = found[f"{when}_box"]
-        frame = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, lw=2.5)
-        frame.set(edgecolor=COLOURS[when], linestyle="-" if when == "train" else "--", label=name)
-        axis.add_patch(frame)
+        _frame(axis, when, (x0, y0), x1 - x0, y1 - y0, name)
     axis.set_axis_off()
-    size = f"{image.shape[1]} × {image.shape[0]} px"
     r = float(found["object_size"])
-    known = f"; object: {r:.0f} px" if math.isfinite(r) else ""
-    axis.set_title(f"an image ({size}{known})")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), handlelength=2.5)
+    known = f", object: {r:.0f} px" if math.isfinite(r) else ""
+    axis.set_title(f"the image: {width} × {height} px{known}")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), handlelength=2.5)
 
 
-def _draw_crop(axis: plt.Axes, one: Crop, side: int) -> None:
-    """A crop, in a field that is as wide as the largest one; below it a bar and its size."""
-    left, top = (side - one.k) / 2, side - one.k
-    axis.imshow(one.pixels, extent=(left, left + one.k, side, top), interpolation="nearest")
-    frame = Rectangle((left, top), one.k, one.k, fill=False, lw=2.5, edgecolor=COLOURS[one.when])
-    frame.set_linestyle("-" if one.when == "train" else "--")
+def _frame(
+    axis: plt.Axes, when: str, corner: tuple[float, float], width: float, height: float, name=""
+) -> None:
+    """A frame in the colour of train DA or test DA; dashes tell them apart without colour."""
+    frame = Rectangle(corner, width, height, fill=False, lw=2.5, edgecolor=COLOURS[when])
+    frame.set(linestyle="-" if when == "train" else "--", clip_on=False, label=name)
     axis.add_patch(frame)
+
+
+def _draw_crop(axis: plt.Axes, one: Crop, side: int, middle: float, top: float) -> None:
+    """A crop that stands on the lower edge of its field; below it a bar and the object's size."""
+    x0, bottom = middle - one.k / 2, top + side
+    extent = (x0, x0 + one.k, bottom, bottom - one.k)
+    axis.imshow(one.pixels, extent=extent, interpolation="nearest")
+    _frame(axis, one.when, (x0, bottom - one.k), one.k, one.k)
     what = f"objects × {one.scale:.2f}"
     if math.isfinite(one.object_size):
         what = f"object: {one.object_size:.1f} px"
-        ends = side / 2 - one.object_size / 2, side / 2 + one.object_size / 2
-        axis.plot(ends, [side * 1.07] * 2, "|-", color="black", lw=2.5, ms=8, mew=2)
-    said = f"k_{one.when} {one.k} px, {what}"
-    axis.text(side / 2, side * 1.15, said, ha="center", va="top", fontsize=8)
-    axis.set(
-        xlim=(-0.02 * side, 1.02 * side), ylim=(side * (1.3 if one.when == "train" else 1.75), -1)
-    )
-    axis.set_aspect("equal")
-    axis.set_axis_off()
+        half = one.object_size / 2
+        axis.plot(
+            [middle - half, middle + half], [bottom + 0.07 * side] * 2, "|-", color="black", lw=2.5
+        )
+    _write(axis, middle, bottom + 0.13 * side, f"k_{one.when} {one.k} px, {what}")

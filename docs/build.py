@@ -89,9 +89,10 @@ def papers_claims() -> str:
         found = decided.compared(
             claim["above_0"], lambda key: Value(None, None, config["cells"][key]["paper"])
         )
-        smallest = min(one.value.paper for one in found)
+        printed = [one.value.paper for one in found if one.value.paper is not None]
+        smallest = f"{min(printed):+.1f}" if printed else "–"
         verdict = claims.OF_PAPER[decided.papers_verdict(found)]
-        rows.append([claim["sentence"], claim["where"], len(found), f"{smallest:+.1f}", verdict])
+        rows.append([claim["sentence"], claim["where"], len(found), smallest, verdict])
     return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True)
 
 

@@ -110,14 +110,20 @@ def test_true_claims_of_many_comparisons_seldom_fail():
 
 
 def test_what_the_papers_own_tables_say_of_its_claims():
-    """17 of 18 in the sense of the claim; once, at 448, fine-tuning 384 gains exactly nothing."""
+    """In the sense of the claim, but for one: at 448, fine-tuning 384 gains exactly nothing.
+
+    Of some claims the paper prints no number.
+    """
     config = PLAN.resolved("pages/claims")
     found = {
         c["name"]: decided.compared(c["above_0"], as_printed(config)) for c in config["claims"]
     }
     said = {name: decided.papers_verdict(of_claim) for name, of_claim in found.items()}
     assert len(said) == len(config["claims"]) == len(paper.CLAIMS)
-    assert {name for name, verdict in said.items() if verdict != decided.HOLDS} == {"adapt-always"}
+    silent = {name for name, verdict in said.items() if verdict == decided.MISSING}
+    assert silent == {"mismatch", "border", "border-each"}
+    others = {name for name, verdict in said.items() if verdict != decided.HOLDS} - silent
+    assert others == {"adapt-always"}
     ties = [one.label for one in found["adapt-always"] if round(one.value.paper, 6) <= 0]
     assert ties == ["384 at 448"]
     assert {decided.verdict(of_claim) for of_claim in found.values()} == {decided.MISSING}
@@ -127,7 +133,9 @@ def test_what_the_papers_own_tables_say_of_its_text():
     """They agree but for one: in training a backward pass takes 2.1 times a forward pass, not 3."""
     config = PLAN.resolved("pages/text")
     lines = {n["name"]: text.line(n, as_printed(config)) for n in config["numbers"]}
-    shown = {name: line["tables"] for name, line in lines.items() if name != "folds"}
+    shown = {name: line["tables"] for name, line in lines.items() if line["tables"] is not None}
+    of_no_table = {"folds", "ratio-expected", "ratio", "margin", "third", "alpha", "images"}
+    assert lines.keys() - shown.keys() == of_no_table
     said = {
         "peak-gain": 1.4,
         "peak-before": 288,
@@ -155,7 +163,8 @@ def test_every_claim_is_decided_or_says_what_is_missing(over, tmp_path, monkeypa
     for claim in plan.resolved("pages/claims")["claims"]:
         assert bool(claim["above_0"]) != bool(claim["note"]), claim["name"]
     needed = set(plan.measurements("claims")) | set(plan.measurements("text"))
-    assert needed <= {file for table in plan.tables for file in plan.measurements(table)}
+    pages = (*plan.tables, *plan.figures)
+    assert needed <= {file for page in pages for file in plan.measurements(page)}
 
 
 def test_a_resolution_that_is_not_there_is_named():

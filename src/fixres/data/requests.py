@@ -18,8 +18,8 @@ from fixres.jobs.device import Device
 from fixres.jobs.ranks import Ranks
 
 BATCH = 100  # crops of one resolution in a batch; changes nothing but speed and memory
-# Bytes of all crops of a batch. A sweep over some 60 resolutions has smaller batches: at the paper's
-# scale, 100 images would be 1.3 GB, of which several are in memory at once.
+# Bytes of all crops of a batch. A sweep over 66 resolutions around 256 px has smaller batches: 100
+# images would be 1.3 GB, and several batches are in memory at once.
 MOST = 2**29
 
 

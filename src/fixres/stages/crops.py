@@ -24,7 +24,7 @@ from fixres.data.regions import Augmentation
 UNKNOWN = 0.25  # an object of unknown size is taken to be so large, as a share of sqrt(HW)
 # From the middle of the image to the nearest edge of the RoC, in sizes of the object: a long one,
 # or one that lies off the middle, is then seen whole.
-ROOM = 1.3
+ROOM = 1.1
 
 
 def main(arguments: list[str]) -> None:

@@ -15,8 +15,12 @@ from fixres.pages.numbers import Measured, cells, collect, place, resampled
 
 COLOURS = dict(zip(("train", "test"), style.PAIR, strict=True))
 DA = {"train": "train DA: a random region", "test": "test DA: the centre"}
-TITLES = ("as usual: the same k", "a smaller k_train", "a larger k_test")
-ACROSS, DOWN = 1.55, 1.42  # from one crop to the next, in sides of the largest one
+TITLES = (
+    "as usual: train and test at {0} px",
+    "a smaller k_train: {0} px",
+    "a larger k_test: {1} px",
+)
+ACROSS = 1.55  # from the middle of a column to the next one's, in sides of the largest crop
 
 
 class Crop(NamedTuple):
@@ -92,18 +96,21 @@ def sheet(
     figure = plt.figure(figsize=(10.5, 5.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1, 2.2])
     _draw_image(left, found)
-    side = max(c.k for pair in shown for c in pair)
+    highest = [max(crops, key=lambda c: c.k).k for crops in zip(*shown, strict=True)]
+    side = max(highest)
+    bottoms = (highest[0], highest[0] + 0.4 * side + highest[1])  # of train, of test
     for column, (pair, mean) in enumerate(zip(shown, means, strict=True)):
         middle = side * (0.5 + ACROSS * column)
-        for one, top in zip(pair, (0, DOWN * side), strict=True):
-            _draw_crop(right, one, side, middle, top)
-        _write(right, middle, -0.12 * side, TITLES[column], va="bottom", fontsize=9)
-        ratio = pair[1].scale / pair[0].scale
-        said = f"at test time × {ratio:.2f}"
-        _write(right, middle, side * (DOWN + 1.34), said, fontsize=9, fontweight="bold")
-        _write(right, middle, side * (DOWN + 1.47), f"all images: × {mean:.2f} on average")
-    across, down = 1 + ACROSS * (len(shown) - 1), DOWN + 1.55
-    right.set(xlim=(-0.25 * side, (across + 0.25) * side), ylim=(down * side, -0.3 * side))
+        for one, bottom in zip(pair, bottoms, strict=True):
+            _draw_crop(right, one, side, middle, bottom)
+        title = TITLES[column].format(pair[0].k, pair[1].k)
+        _write(right, middle, -0.08 * side, title, va="bottom", fontsize=9)
+        said = f"at test time {pair[1].scale / pair[0].scale:.2f} × as large"
+        below = bottoms[1] + 0.32 * side
+        _write(right, middle, below, said, fontsize=9, fontweight="bold")
+        _write(right, middle, below + 0.12 * side, f"(mean of all images: {mean:.2f})")
+    across, down = 1 + ACROSS * (len(shown) - 1), bottoms[1] + 0.52 * side
+    right.set(xlim=(-0.25 * side, (across + 0.25) * side), ylim=(down, -0.2 * side))
     right.set_aspect("equal")
     right.set_axis_off()
     style.headline(figure, config, "all crops are drawn at one scale; bars: the object's size")
@@ -138,9 +145,9 @@ def _frame(
     axis.add_patch(frame)
 
 
-def _draw_crop(axis: plt.Axes, one: Crop, side: int, middle: float, top: float) -> None:
-    """A crop that stands on the lower edge of its field; below it a bar and the object's size."""
-    x0, bottom = middle - one.k / 2, top + side
+def _draw_crop(axis: plt.Axes, one: Crop, side: int, middle: float, bottom: float) -> None:
+    """A crop, with its lower edge at `bottom`; below it a bar and the object's size."""
+    x0 = middle - one.k / 2
     extent = (x0, x0 + one.k, bottom, bottom - one.k)
     axis.imshow(one.pixels, extent=extent, interpolation="nearest")
     _frame(axis, one.when, (x0, bottom - one.k), one.k, one.k)

@@ -6,12 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from fixres import paper
 from fixres.config import load, merge, parse
 from fixres.pages import claims, decided, text
 from fixres.pages.quantities import Value, compute
-from fixres.plan.quantities import Quantity, largest, mean, slope, smallest, where_largest
+from fixres.plan.quantities import (
+    Quantity,
+    largest,
+    mean,
+    rank_correlation,
+    slope,
+    smallest,
+    where_largest,
+)
 from shared import ROOT
 
 PLAN = paper.plan_of(load(ROOT / "config.yaml"))
@@ -56,6 +65,11 @@ def test_quantities_are_what_numpy_computes(numbers):
     at = value(where_largest(dict(zip(keys, names, strict=True))))
     assert at.ours == keys[top]
     assert at.replicas.tolist() == [keys[i] for i in replicas.argmax(axis=0)]
+    pairs = list(zip(names, [q * q for q in names[::-1]], strict=True))
+    ranked = value(rank_correlation(pairs))
+    for i in (0, 1, 2):
+        theirs = stats.spearmanr(replicas[:, i], replicas[::-1, i] ** 2).statistic
+        assert ranked.replicas[i] == pytest.approx(theirs)
     line = value(slope(dict(zip(keys, names, strict=True))))
     assert line.ours == pytest.approx(np.polyfit(keys, numbers, 1)[0], abs=1e-6)
     assert line.replicas == pytest.approx(np.polyfit(keys, replicas, 1)[0], abs=1e-6)
@@ -121,7 +135,7 @@ def test_what_the_papers_own_tables_say_of_its_claims():
     said = {name: decided.papers_verdict(of_claim) for name, of_claim in found.items()}
     assert len(said) == len(config["claims"]) == len(paper.CLAIMS)
     silent = {name for name, verdict in said.items() if verdict == decided.MISSING}
-    assert silent == {"mismatch", "border", "border-each"}
+    assert silent == {"mismatch", "transfer-size", "border", "border-each"}
     others = {name for name, verdict in said.items() if verdict != decided.HOLDS} - silent
     assert others == {"adapt-always"}
     ties = [one.label for one in found["adapt-always"] if round(one.value.paper, 6) <= 0]

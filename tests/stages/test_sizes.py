@@ -99,6 +99,8 @@ def test_true_sizes_are_scaled_as_the_crops_are(found, tiny):
     assert metrics["r_train"] == pytest.approx(samples.values["r_train"].mean())
     assert metrics["expected_ratio"] == pytest.approx(regions.expected_size_ratio(32, 48))
     assert metrics["margin"] == 54 / 32
+    area = tiny.height[rows].astype(float) * tiny.width[rows]
+    assert samples.values["image_size"] == pytest.approx(np.sqrt(area))
     assert sum(metrics["test_areas"]) == pytest.approx(1)
 
 

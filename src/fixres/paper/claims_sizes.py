@@ -1,7 +1,10 @@
-"""Claims on apparent sizes (§3.1) and on borders (Appendix B), in the way of claims.py."""
+"""Claims on the sizes of objects (§3.1) and images (§5.3), and on borders (Appendix B).
+
+They are made in the way of claims.py.
+"""
 
 from fixres.paper.claims import claim
-from fixres.plan.quantities import Cells, Quantity, mean
+from fixres.plan.quantities import Cells, Quantity, mean, rank_correlation
 
 STRIDE = 32  # of the paper's ResNet-50, pixels
 USUAL = "224 224"  # the row of Figure 1 with this k_train and this k_test
@@ -15,6 +18,20 @@ USUAL = "224 224"  # the row of Figure 1 with this k_train and this k_test
 )
 def _(cells: Cells) -> Quantity:
     return cells("figure1", USUAL, "log_ratio") * -1.0
+
+
+@claim(
+    "transfer-size",
+    "§5.3",
+    "Of the five fine-grained datasets, those of larger images gain more.",
+    unit="(rank correlation)",
+)
+def _(cells: Cells) -> Quantity:
+    def gain(name: str) -> Quantity:
+        return cells("table3", name, "+our method") - cells("table3", name, "Baseline")
+
+    names = cells.rows("table3", "+our method")
+    return rank_correlation([(gain(name), cells("table3", name, "Image size")) for name in names])
 
 
 @claim(

@@ -72,6 +72,11 @@ def slope(points: dict[float, Quantity]) -> Quantity:
     return mean([q * ((x - middle) / spread) for x, q in points.items()]) * len(points)
 
 
+def rank_correlation(pairs: list[tuple[Quantity, Quantity]]) -> Quantity:
+    """Spearman's rank correlation of the first and the second of each pair, from -1 to 1."""
+    return _of("rank correlation", *(quantity for pair in pairs for quantity in pair))
+
+
 class Claim(NamedTuple):
     """A sentence of the paper that numbers decide.
 

@@ -9,6 +9,7 @@ Their RoCs are those of a base training, so a seed other than 0 stands in their 
 a training.
 """
 
+from fixres.config import BaseTraining, laid_over
 from fixres.plan.runs import Runs
 
 IMAGES = 50_000  # training images that apparent sizes are measured on, drawn at random
@@ -22,10 +23,20 @@ class Sizes(Runs):
     def measure_sizes(self, k_train: int, k_test: int) -> str:
         """Measure apparent sizes under train DA at `k_train` and test DA at `k_test` pixels."""
         recipe, _ = self._base_training()
+        return self._measure_sizes(self.config.dataset, k_train, k_test, recipe)
+
+    def measure_transfer_sizes(self, dataset: str) -> str:
+        """The same for a dataset of Table 3, as its transfer draws the RoCs (§5.3)."""
+        transfer = self.config.transfer
+        recipe = laid_over(self.config.base_training, transfer.training, "transfer.training")
+        return self._measure_sizes(dataset, transfer.k_train, transfer.k_test, recipe)
+
+    def _measure_sizes(self, dataset: str, k_train: int, k_test: int, recipe: BaseTraining) -> str:
+        self._list_images(dataset)
         released = self.config.evaluation.test_resize == "released"
         return self._add(
             "sizes",
-            f"{self._sizes_folder()}/k{k_train}-k{k_test}{'_released' * released}"
+            f"sizes/{dataset}/k{k_train}-k{k_test}{'_released' * released}"
             f"{self._protocol}{self._seed_name()}",
             k_train=k_train,
             k_test=k_test,
@@ -33,7 +44,7 @@ class Sizes(Runs):
             samples_per_epoch=recipe.samples_per_epoch,
             batch_size=recipe.batch_size,
             repeated_augmentation=recipe.repeated_augmentation,
-            **self._drawing(),
+            **self._drawing(recipe),
         )
 
     def cut_crops(self, k_train: int, lower: int, higher: int) -> str:
@@ -44,26 +55,22 @@ class Sizes(Runs):
         k_train : resolution of the usual protocol, at train and test time.
         lower, higher : another resolution at train time, and one at test time.
         """
+        dataset, (recipe, _) = self.config.dataset, self._base_training()
+        self._list_images(dataset)
         released = self.config.evaluation.test_resize == "released"
         return self._add(
             "crops",
-            f"{self._sizes_folder()}/crops-k{k_train}{'_released' * released}"
+            f"sizes/{dataset}/crops-k{k_train}{'_released' * released}"
             f"{self._protocol}{self._seed_name()}",
             k_train=k_train,
             k_trains=sorted({k_train, lower}),
             k_tests=sorted({k_train, higher}),
             images=SEARCHED,
-            **self._drawing(),
+            **self._drawing(recipe),
         )
 
-    def _sizes_folder(self) -> str:
-        """Where the jobs of the main dataset lie. Raises Missing without its images."""
-        self._list_images(self.config.dataset)
-        return f"sizes/{self.config.dataset}"
-
-    def _drawing(self) -> dict:
+    def _drawing(self, recipe: BaseTraining) -> dict:
         """How the RoCs are drawn: as in a base training, and as in an evaluation."""
-        recipe, _ = self._base_training()
         # Jitter moves no RoC.
         augmentation = recipe.augmentation.model_dump(exclude={"jitter"})
         return {

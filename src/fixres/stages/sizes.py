@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> None:
     s_train = np.stack([scales(views, config["k_train"]) for views in train])
     s_test = scales(test, config["k_test"])
     found = of_each_image(data.object_size[rows], train_areas, test_areas, s_train, s_test)
+    found["image_size"] = np.sqrt(h.astype(float) * w)  # sqrt(HW), pixels
 
     # Means over the images, and what is said of all images together.
     samples = per_image.PerImage(data.path[rows], found)
@@ -48,7 +49,6 @@ def main(arguments: list[str]) -> None:
         "test_areas": histogram(test_areas),
         "least_ratio": float((s_test / s_train).min()),
         **expected(config),
-        "median_image_size": float(np.median(np.sqrt(h.astype(float) * w))),
         "seen": seen(config, len(everything)),
     }
     for name in ("expected_ratio", "ratio", "least_ratio"):

@@ -32,6 +32,7 @@ include: "rules/evaluate.smk"
 include: "rules/activations.smk"
 include: "rules/timing.smk"
 include: "rules/memory.smk"
+include: "rules/sizes.smk"
 include: "rules/pages.smk"
 
 

@@ -31,3 +31,20 @@ rule evaluate:
         " --manifest {input.manifest:q} --weights {input.weights:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --out {output.metrics:q} 2> {log:q}"
+
+
+# The same at the many test resolutions of a sweep (Figure 7), as a job of its own.
+use rule evaluate as sweep with:
+    output:
+        metrics="results/{run}/sweep/metrics.json",
+        hits="results/{run}/sweep/hits.npz",
+    log:
+        "results/{run}/sweep/log.txt",
+    benchmark:
+        "results/{run}/sweep/benchmark.tsv"
+    priority: 0
+    params:
+        config="results/{run}/sweep/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{run}/sweep"),
+    message:
+        "Evaluating {wildcards.run} at many resolutions"

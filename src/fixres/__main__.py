@@ -29,6 +29,8 @@ STAGES = {
     "memory": ("fixres.stages.memory", "measure the peak memory of a step"),
     "evaluate": ("fixres.stages.evaluate", "measure a network at one or several k_test"),
     "activations": ("fixres.stages.activations", "measure a network's activations at some k_test"),
+    "sizes": ("fixres.stages.sizes", "measure how large objects look under train and test DA"),
+    "crops": ("fixres.stages.crops", "cut the crops of one image that Figure 1 shows"),
     "table": ("fixres.pages.table", "render a table from the measured numbers"),
     "summary": ("fixres.pages.summary", "compare all tables with the paper's"),
     "claims": ("fixres.pages.claims", "decide the claims of the paper"),

@@ -83,6 +83,8 @@ STAGES = {
     "activations": Stage({}, (*IMAGES, *LARGE), "metrics.json"),
     "time": Stage({}, IMAGES, "metrics.json"),
     "memory": Stage({}, IMAGES, "metrics.json"),
+    "sizes": Stage({}, IMAGES[:2], "metrics.json"),
+    "crops": Stage({}, IMAGES[:2], "crops.npz"),
     "table": Stage("results/pages/table5/config.json", RESULTS, "table5.md", "table5.trends.csv"),
     "summary": Stage(SUMMARY, RESULTS, "summary.md", "summary.html"),
     "claims": Stage(NO_CELLS | {"claims": [CLAIM]}, RESULTS, "claims.md", "claims.comparisons.csv"),

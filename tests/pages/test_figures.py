@@ -3,28 +3,31 @@
 import numpy as np
 import pytest
 
-from fixres import paper
+from fixres import jobs, paper
 from fixres.config import load
 from fixres.data.per_image import PerImage
-from fixres.pages.figures import accuracy, style
+from fixres.pages.figures import accuracy, areas, crop_sheet, style, sweep
 from fixres.pages.numbers import Measured, cells
 from shared import ROOT
 
 PLAN = paper.plan_of(load(ROOT / "config.yaml"))
 
 
-def measured(page: dict) -> Measured:
-    """Some hits for every cell of a page of accuracies: cell i is right about i images more."""
+def measured(page: dict, images: int = 200, first: int = 60) -> Measured:
+    """Some hits for every cell of a page of accuracies: cell i is right about i images more.
+
+    The first cell is right about `first` of the images.
+    """
     metrics: dict = {}
     hits: dict = {}
     for i, cell in enumerate(cells(page)):
-        right = np.arange(200) < 60 + i
+        right = np.arange(images) < first + i
         for run in cell["runs"]:
             k_tests = metrics.setdefault(run, {"file": "", "k_test": {}})["k_test"]
             k_tests[str(cell["k_test"])] = {"top1": 100 * right.mean(), "top1_std": 0.1}
             hits.setdefault(run, {})[f"top1 {cell['k_test']}"] = right
-    images = np.array([f"{i}.jpg".encode() for i in range(200)])
-    return Measured(metrics, {run: PerImage(images, values) for run, values in hits.items()})
+    paths = np.array([f"{i}.jpg".encode() for i in range(images)])
+    return Measured(metrics, {run: PerImage(paths, values) for run, values in hits.items()})
 
 
 @pytest.mark.parametrize(("name", "lines"), [("figure5", [5, 4]), ("figure8", [4])])
@@ -43,3 +46,121 @@ def test_colours_keep_the_order_in_grey():
     found = style.colours([96, 16, 56, 40, 32])
     grey = [np.dot(found[k][:3], (0.2126, 0.7152, 0.0722)) for k in sorted(found)]
     assert (np.diff(grey) > 0.08).all()
+
+
+# --- Figures 1, 2 and 7 ---------------------------------------------------------------------------
+
+
+def texts_apart(figure) -> list[str]:
+    """The texts of a figure, none of which overlaps another or is cut by the edge."""
+    figure.canvas.draw()
+    hidden = set()
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        for tick in axis.get_major_ticks():
+            if not axis.axes.axison or not low <= tick.get_loc() <= high:
+                hidden |= {tick.label1, tick.label2}
+    texts = set(figure.findobj(style.plt.Text)) - hidden
+    shown = [t for t in texts if t.get_visible() and t.get_text().strip()]
+    boxes = [(t.get_text(), t.get_window_extent()) for t in shown]
+    whole = figure.bbox
+    for i, (text, box) in enumerate(boxes):
+        assert whole.x0 <= box.x0 < box.x1 <= whole.x1, text
+        assert whole.y0 <= box.y0 < box.y1 <= whole.y1, text
+        for other, its in boxes[i + 1 :]:
+            assert not box.overlaps(its), (text, other)
+    return [text for text, _ in boxes]
+
+
+def test_figure_7_draws_every_resolution_and_marks_the_stride():
+    page = PLAN.resolved("pages/figure7")
+    figure, numbers = sweep.draw(page, measured(page, images=400, first=300), ROOT)
+    [axis] = figure.axes
+    ours = next(line for line in axis.lines if line.get_label() == "ours")
+    assert dict(zip(ours.get_xdata(), ours.get_ydata(), strict=True)) == dict(
+        zip(numbers["column"].astype(int), numbers["ours"], strict=True)
+    )
+    assert list(ours.get_xdata()) == list(PLAN.config.figure7.k_test)
+    dashed = {line.get_xdata()[0] for line in axis.lines if line.get_linestyle() == "--"}
+    assert dashed == {40, 48, 56, 64, 72, 80, 88, 96}
+    # The paper's numbers of section 3.3, at the resolutions that stand for its own.
+    theirs = next(line for line in axis.lines if "paper" in line.get_label())
+    assert dict(zip(theirs.get_xdata(), theirs.get_ydata(), strict=True)) == {
+        56: 77.0,
+        64: 78.0,
+        72: 78.4,
+        80: 78.3,
+        96: 77.7,
+    }
+    assert "64" in texts_apart(figure)
+
+
+def test_figure_7_leaves_out_the_papers_numbers_where_they_would_flatten_ours():
+    page = PLAN.resolved("pages/figure7")
+    figure, numbers = sweep.draw(page, measured(page), ROOT)  # 30 to 58%
+    assert not any("paper" in line.get_label() for line in figure.axes[0].lines)
+    assert numbers["paper"].notna().sum() == 5  # the CSV has them
+
+
+def of_images(page: dict, **metrics: object) -> Measured:
+    runs = {run for cell in cells(page) for run in cell["runs"]}
+    return Measured({run: {"file": "", **metrics} for run in runs}, {})
+
+
+def test_figure_2_draws_the_histograms(tmp_path):
+    page = PLAN.resolved("pages/figure2")
+    train, test = np.full(100, 0.01), np.eye(100)[76]
+    means = {"train_area": 0.5, "test_area": 0.766}
+    found = of_images(page, train_areas=train.tolist(), test_areas=test.tolist(), **means)
+    figure, numbers = areas.draw(page, found, tmp_path)
+    assert numbers["train DA"].tolist() == train.tolist()
+    assert numbers["test DA"].tolist() == test.tolist()
+    assert numbers["area_to"].iloc[76] == pytest.approx(0.77)
+    texts = texts_apart(figure)
+    assert "mean 0.50" in texts
+    assert "mean 0.77" in texts
+
+
+@pytest.fixture
+def cut(tmp_path) -> dict:
+    """The resolved Figure 1, and a file with crops of a white image."""
+    page = PLAN.resolved("pages/figure1")
+    found = {"image": np.full((90, 120, 3), 255, np.uint8), "object_size": np.float32(30)}
+    found |= {"train_box": np.array([10, 20, 80, 90]), "test_box": np.array([20, 5, 99, 84.0])}
+    for name, k, scale in (("train", 40, 4 / 7), ("train", 56, 0.8), ("test", 56, 0.72)):
+        found |= {f"{name} {k}": np.zeros((k, k, 3), np.uint8), f"{name} {k} scale": scale}
+    found |= {"test 72": np.zeros((72, 72, 3), np.uint8), "test 72 scale": 0.92}
+    file = tmp_path / page["files"]["crops"]
+    file.parent.mkdir(parents=True)
+    np.savez(file, **found)
+    return page
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_figure_1_says_how_large_the_object_is_in_each_crop(cut, known, tmp_path):
+    file = tmp_path / cut["files"]["crops"]
+    if not known:
+        with np.load(file) as archive:
+            np.savez(file, **{**archive, "object_size": np.float32("nan")})
+    one = dict.fromkeys(("expected_ratio", "log_ratio", "least_ratio", "margin"), 0.5)
+    figure, numbers = crop_sheet.draw(cut, of_images(cut, ratio=0.83, **one), tmp_path)
+    texts = texts_apart(figure)
+    sizes = ["object: 24.0 px", "object: 17.1 px", "object: 21.6 px", "object: 27.6 px"]
+    scales = ["objects × 0.80", "objects × 0.57", "objects × 0.72", "objects × 0.92"]
+    for said in sizes if known else scales:
+        assert any(said in text for text in texts), said
+    assert "at test time 0.90 × as large" in texts
+    assert numbers["ratio"].tolist() == pytest.approx([0.9, 1.26, 1.15])
+    assert numbers["object_test"].notna().all() == known
+    assert numbers["mean_ratio"].tolist() == [0.83] * 3
+    # One scale for all: a crop is drawn as wide as it has pixels.
+    _, sheet = figure.axes
+    widths = sorted(abs(x1 - x0) for x0, x1, _, _ in (i.get_extent() for i in sheet.images))
+    assert widths == [40, 56, 56, 56, 56, 72]
+
+
+def test_figure_1_names_a_damaged_file(cut, tmp_path):
+    file = tmp_path / cut["files"]["crops"]
+    file.write_bytes(file.read_bytes()[:-50])
+    with pytest.raises(jobs.JobError, match=r"crops\.npz: cannot be read"):
+        crop_sheet.draw(cut, of_images(cut), tmp_path)

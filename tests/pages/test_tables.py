@@ -276,7 +276,10 @@ ALL = [
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
-    """Each stands for one printed number, once; CSV, Markdown and HTML show all of them."""
+    """Each stands for one printed number, once; CSV, Markdown and HTML show all of them.
+
+    The paper prints no sizes of images.
+    """
     page = paper.plan_of(load(ROOT / "config.yaml")).resolved(f"pages/{name}")
     shown = page_numbers.cells(page)
     if name != "released":
@@ -288,6 +291,7 @@ def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
                 c["metric"].split("_")[-1] if "_ms" in c["metric"] else c["metric"],
             )
             for c in shown
+            if c["metric"] != "image_size"
         ) == sorted(printed)
     assert {c["source"] for c in shown} <= {"measured", "reported", "missing"}
     numbers = {

@@ -18,18 +18,20 @@ RULES = {  # stage -> the wildcard that a rule of this stage matches its ids by
     "finetune": "adapted",
     "time": "timed",
     "memory": "weighed",
+    "sizes": "sized",
+    "crops": "cropped",
 }
-MEASURING = ("time", "memory")  # they leave metrics, and no weights
+# What a rule makes of its wildcard; the others make weights.
+MADE = dict.fromkeys(("time", "memory", "sizes"), "metrics.json") | {"crops": "crops.npz"}
 
 
 def matching(wildcards: dict[str, str], file: str) -> list[str]:
-    """The wildcards whose rule would make a file of weights or metrics."""
-    ends = {RULES[stage]: "metrics.json" for stage in MEASURING}
+    """The wildcards whose rule would make a file."""
     return [
-        name
-        for name in set(RULES.values())
+        wildcard
+        for stage, wildcard in RULES.items()
         if re.fullmatch(
-            f"results/({wildcards[name]})/{ends.get(name, 'weights.safetensors')}", file
+            f"results/({wildcards[wildcard]})/{MADE.get(stage, 'weights.safetensors')}", file
         )
     ]
 
@@ -43,13 +45,13 @@ def test_every_file_is_made_by_exactly_one_rule(over, tmp_path, monkeypatch):
     stages = set()
     for job, content in plan.jobs.items():
         if content["stage"] in RULES:
-            file = "metrics.json" if content["stage"] in MEASURING else "weights.safetensors"
+            file = MADE.get(content["stage"], "weights.safetensors")
             assert matching(wildcards, f"results/{job}/{file}") == [RULES[content["stage"]]], job
             stages.add(content["stage"])
         elif content["stage"] in ("evaluate", "activations"):
-            run, _, measured = job.rpartition("/")
+            run, name = job.rsplit("/", 1)
             assert re.fullmatch(wildcards["run"], run)
-            assert measured in ("evaluation", "activations")
+            assert name in ("evaluation", "sweep", "activations")
     assert len(stages) >= 4
 
 
@@ -198,7 +200,11 @@ def test_a_cell_has_a_run_for_each_seed(tmp_path):
         assert job.count("-s1") == 1, job
         assert two.jobs[job].get("seed", 1) == 1
         assert job.replace("-s1", "") in one.jobs
-    trained = {job for job, content in one.jobs.items() if "seed" in content}
+    trained = {
+        job
+        for job, content in one.jobs.items()
+        if "seed" in content and content["stage"] != "crops"  # Figure 1 shows one image
+    }
     assert {job.replace("-s1", "") for job in two.jobs.keys() - one.jobs.keys()} >= trained
 
     runs = Runs(parse(published | {"seeds": [0, 1]}))
@@ -210,7 +216,8 @@ def test_a_cell_has_a_run_for_each_seed(tmp_path):
     base = "runs/pinhole/resnet10q-k56"
     assert matched == [f"{base}/match-k72-frechet", f"{base}-s1/match-k72-frechet"]
     for cell in (c for table in two.tables.values() for c in table.cells()):
-        expected = 0 if cell.source != "measured" else 2 if cell.k_test else 1
+        of_seeds = cell.k_test or cell.metric == "image_size"
+        expected = 0 if cell.source != "measured" else 2 if of_seeds else 1
         assert len(cell.runs) == expected
         assert len(set(cell.runs)) == len(cell.runs)
 
@@ -260,9 +267,42 @@ def test_the_papers_test_transform_changes_no_job():
     assert plan == paper.plan_of(load(ROOT / "config.yaml")).jobs
     jobs = {job: content for job, content in plan.items() if not job.startswith("pages/")}
     with_key = {job for job, content in jobs.items() if "test_resize" in str(content)}
-    measuring = ("evaluate", "activations")
-    assert with_key == {job for job, content in jobs.items() if content["stage"] in measuring}
+    cut = ("evaluate", "activations", "sizes", "crops")
+    assert with_key == {job for job, content in jobs.items() if content["stage"] in cut}
     assert not any("released" in job for job in jobs)
+
+
+def test_a_further_resolution_of_figure_7_is_one_evaluation():
+    """The evaluation that the tables read stays, and so do all pages without the figure's cells."""
+    config = load(ROOT / "config.yaml")
+    k_test = [*config.figure7.k_test, 97]
+    figure7 = config.figure7.model_copy(update={"k_test": k_test})
+    before, after = map(paper.plan_of, (config, config.model_copy(update={"figure7": figure7})))
+    assert before.jobs.keys() == after.jobs.keys()
+    again = {
+        job for job in before.jobs if before.ancestry_digest(job) != after.ancestry_digest(job)
+    }
+    sweep = "runs/pinhole/resnet10q-k56/sweep"
+    pages = {f"pages/{name}" for name in ("figure7", "claims", "plan", "report")}
+    assert again == {sweep, *pages}
+    assert set(after.jobs[sweep]["k_test"]) - set(before.jobs[sweep]["k_test"]) == {97}
+    assert f"results/{sweep}/hits.npz" in after.measurements("figure7")
+    assert f"results/{sweep}/metrics.json" not in after.measurements("table5")
+
+
+@pytest.mark.parametrize("figure", ["figure1", "figure2"])
+def test_figures_of_the_images_alone_need_no_training(figure):
+    plan = paper.plan_of(load(ROOT / "config.yaml", ROOT / "configs/smoke.yaml"))
+    stages = {plan.jobs[job]["stage"] for job in plan.needed(figure)}
+    assert {"render", "manifest", "sizes"} <= stages <= {"render", "manifest", "sizes", "crops"}
+
+
+def test_figures_without_their_images_say_what_to_give(monkeypatch):
+    monkeypatch.delenv("IMAGENET", raising=False)
+    plan = paper.plan_of(load(ROOT / "config.yaml", ROOT / "configs/imagenet.yaml"))
+    for figure in ("figure1", "figure2", "figure7"):
+        with pytest.raises(ConfigError, match=r"datasets\.imagenet\.root"):
+            plan.measurements(figure)
 
 
 def test_the_released_test_transform_holds_for_all_that_is_cut_as_at_test_time():
@@ -370,4 +410,4 @@ def test_a_caption_of_a_figure_changes_that_figure_alone():
     edited = merge(config, {"pages": {"captions": {"figure3": "CDFs."}}})
     before, after = (paper.plan_of(parse(c)) for c in (config, edited))
     changed = {j for j in before.jobs if before.ancestry_digest(j) != after.ancestry_digest(j)}
-    assert changed == {"pages/figure3"}
+    assert changed == {"pages/figure3", "pages/report"}

@@ -220,13 +220,15 @@ def test_all_smoke_tables_go_through_sbatch(cluster, smoke):
     alone = dict(re.findall(r"^Job (\d+): (.*)$", text, re.MULTILINE))
     here = alone.keys() - set(re.findall(r"^Job (\d+) has been submitted", text, re.MULTILINE))
     pages = {"all", "table", "figure", "summary", "claims", "text", "cost", "report"}
+    pages |= {"sizes", "crops"}
     assert len(here) == sum(counts[rule] for rule in pages)
     page = re.compile(
-        r"(Rendering|Drawing|Estimating the costs:) results/\S+$|Tables, figures, claims"
+        r"(Rendering|Drawing|Estimating the costs:) results/\S+$|Tables, figures, claims|"
+        r"(Measuring apparent sizes|Cutting the crops of one image): sizes/\S+$"
     )
     assert all(page.match(alone[job]) for job in here)
     jobs = {rule: n for rule, n in counts.items() if rule not in {*pages, "total"}}
-    measured = {"evaluate", "activations", "time"}
+    measured = {"evaluate", "sweep", "activations", "time", "memory"}
     assert set(jobs) == {"render", "manifest", "train", "match", "finetune", *measured}
     assert len(submitted) < 50 < 150 < sum(jobs.values())
     # Jobs that share a submission run there in turn, so it asks for no more processors than one of

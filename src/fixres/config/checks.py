@@ -129,6 +129,7 @@ def _weights(config: Config) -> Iterator[str]:
 
 def _table5(config: Config) -> Iterator[str]:
     table5 = config.table5
+    yield from _stands_twice("figure7.k_test", config.figure7.k_test)
     for name in ("k_train", "k_train_adapted", "k_test"):
         yield from _stands_twice(f"table5.{name}", getattr(table5, name))
     extra = [k for k in table5.k_train_adapted if k not in table5.k_train]

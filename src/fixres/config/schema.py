@@ -51,6 +51,16 @@ class Table5(Section):
     k_test: Annotated[list[Pixels], Field(min_length=1)] = Field([16, 32, 56, 72, 96, 112, 120])
 
 
+class Figure7(Section):
+    """Figure 7: the network of k_train 224 (of this scale), unadapted, over k_test."""
+
+    k_test: Annotated[list[Pixels], Field(min_length=1)] = Field(
+        [k for multiple in range(40, 97, 8) for k in (multiple, multiple + 1)],
+        description="any number of resolutions, and not only multiples of the network's stride; "
+        "they are measured in one job of their own",
+    )
+
+
 class Released(Section):
     """results/released.md: the weights that the paper's authors released, on the main dataset."""
 
@@ -133,5 +143,6 @@ class Config(Section):
     released: Released = Released()
     evaluation: Evaluation = Evaluation()
     table5: Table5 = Table5()
+    figure7: Figure7 = Figure7()
     pages: Pages = Pages()
     hardware: Hardware = Hardware()

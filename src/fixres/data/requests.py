@@ -18,6 +18,21 @@ from fixres.jobs.device import Device
 from fixres.jobs.ranks import Ranks
 
 BATCH = 100  # crops of one resolution in a batch; changes nothing but speed and memory
+# Bytes of all crops of a batch. A sweep over 66 resolutions around 256 px has smaller batches: 100
+# images would be 1.3 GB, and several batches are in memory at once.
+MOST = 2**29
+
+
+def images_at_once(crops: int, resolutions: list[int]) -> int:
+    """The images of a batch: a divisor of BATCH / crops, so that batches end where others end.
+
+    Parameters
+    ----------
+    crops : of an image, at each of the resolutions.
+    """
+    most = BATCH // crops
+    fit = MOST // (3 * crops * sum(k * k for k in resolutions))
+    return max((n for n in range(1, most + 1) if most % n == 0 and n <= fit), default=1)
 
 
 @dataclass(frozen=True)
@@ -54,8 +69,8 @@ class CropReader:
     def requests(
         self, part: slice, test_da: regions.Augmentation, resolutions: list[int]
     ) -> Iterator[list[loader.Crops]]:
-        """Ask for every image once; about BATCH crops of each resolution at a time."""
-        rows, batch = self.rows[part], BATCH // test_da.crops
+        """Ask for every image once; about BATCH crops of each resolution at a time, or fewer."""
+        rows, batch = self.rows[part], images_at_once(test_da.crops, resolutions)
         for start in range(0, len(rows), batch):
             chosen = rows[start : start + batch]
             h, w = self.data.height[chosen], self.data.width[chosen]

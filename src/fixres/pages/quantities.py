@@ -48,6 +48,21 @@ def compute(node: Any, cell: Callable[[str], Value]) -> Value:
     return Value(*(_applied(apply, parts) for parts in zip(*values, strict=True)))
 
 
+def _rank_correlation(*values: Any) -> Any:
+    """Spearman's correlation of every second value, the first ones with those behind them.
+
+    Without differences on one side it is 0: nothing rises with anything.
+    """
+    from scipy import stats  # here: few pages need it
+
+    together = np.stack(np.broadcast_arrays(*values))
+    a, b = (stats.rankdata(part, axis=0) for part in (together[::2], together[1::2]))
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    spread = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+    found = (a * b).sum(axis=0) / np.where(spread == 0, 1, spread)
+    return float(found) if found.ndim == 0 else found
+
+
 OPERATIONS: dict[str, Callable] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
@@ -55,6 +70,7 @@ OPERATIONS: dict[str, Callable] = {
     "/": lambda a, b: a / b,
     "mean": lambda *values: sum(values) / len(values),
     "largest gap": lambda a, b: 100 * np.abs(cdf(a) - cdf(b)).max(axis=-1),
+    "rank correlation": _rank_correlation,
 }
 
 

@@ -1,7 +1,8 @@
 """What the paper consists of, as declarations only.
 
-Each table and each figure is one file. The claims are in claims.py, the numbers of the text in
-quoted.py, what the paper printed in reference/*.csv, and its order in sections.py.
+Each table and each figure is one file. The claims are in claims.py and claims_*.py, the numbers of
+the text in quoted.py and quoted_*.py, what the paper printed in reference/*.csv, and its order in
+sections.py.
 
 To add a table, write a file like table5.py and name its function in `PAGES` (docs/tables.md).
 To add a figure, write a file like figure5.py and name its function in `FIGURES`.
@@ -11,19 +12,23 @@ To add a claim, write a function into claims.py (docs/claims.md). No rule and no
 from collections.abc import Callable, Iterable
 
 from fixres.config import Config
-from fixres.paper import claims_activations  # noqa: F401  (it adds to CLAIMS)
+from fixres.paper import claims_activations, claims_sizes  # noqa: F401  (they add to CLAIMS)
 from fixres.paper.appendix_a1 import appendix_a1
 from fixres.paper.claims import CLAIMS
 from fixres.paper.curves import curves
+from fixres.paper.figure1 import figure1
+from fixres.paper.figure2 import figure2
 from fixres.paper.figure3 import figure3
 from fixres.paper.figure4 import figure4
 from fixres.paper.figure5 import figure5
 from fixres.paper.figure6 import figure6
+from fixres.paper.figure7 import figure7
 from fixres.paper.figure8 import figure8
 from fixres.paper.memory import memory
 from fixres.paper.printed import printed
-from fixres.paper.quoted import QUOTED
+from fixres.paper.quoted import OF_TABLES
 from fixres.paper.quoted_activations import OF_ACTIVATIONS
+from fixres.paper.quoted_sizes import OF_SIZES
 from fixres.paper.released import released
 from fixres.paper.section1 import section1
 from fixres.paper.section3_3 import section3_3
@@ -57,7 +62,8 @@ PAGES = (
     appendix_a1,
     released,
 )
-FIGURES = (figure3, figure4, figure5, figure6, figure8, curves)
+QUOTED = [*OF_TABLES, *OF_ACTIVATIONS, *OF_SIZES]
+FIGURES = (figure1, figure2, figure3, figure4, figure5, figure6, figure7, figure8, curves)
 
 
 def plan_of(
@@ -69,7 +75,7 @@ def plan_of(
 
     A figure may draw the cells of a table, which must then be one of `pages`.
     """
-    return Plan(config, pages, printed, CLAIMS, [*QUOTED, *OF_ACTIVATIONS], figures, SECTIONS)
+    return Plan(config, pages, printed, CLAIMS, QUOTED, figures, SECTIONS)
 
 
 __all__ = ["CLAIMS", "FIGURES", "PAGES", "QUOTED", "SECTIONS", "plan_of", "printed"]

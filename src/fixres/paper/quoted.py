@@ -49,7 +49,7 @@ def _fold_deviation(cells: Cells) -> Quantity:
 PNASNET, BEST = "PNASNet-5-Large", "ResNeXt-101 32x48d"
 TIMES, PX = "times", "px"
 
-QUOTED = [
+OF_TABLES = [
     Quoted(
         "third-time",
         "§1",

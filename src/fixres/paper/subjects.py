@@ -27,3 +27,8 @@ def subject(plan: Plan, paper: str, *names: str, images: str | None = None) -> L
         ours = paper
     theirs = "ImageNet" if images is None else "the sets named"
     return f"{ours} on {images or plan.config.dataset}", f"{paper} on {theirs}"
+
+
+def images(plan: Plan) -> Label:
+    """The images alone, where no network takes part."""
+    return f"{plan.config.dataset}, training images", "ImageNet"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from fixres.config import laid_over
 from fixres.models.zoo import ZOO
 from fixres.paper.subjects import subject
-from fixres.plan import Accuracy, Missing, Page, Plan, Reported, grid, line
+from fixres.plan import Accuracy, Missing, Page, Plan, Reported, Sample, grid, line
 
 
 class Transfer(NamedTuple):
@@ -24,20 +24,26 @@ ROWS = [
     Transfer("Oxford-IIIT Pets", "pets", "senet154", "AmoebaNet-B (6,512)"),
     Transfer("Birdsnap", "birdsnap", "senet154", "EfficientNet-B7"),
 ]
-BASELINE, OURS, QUOTED = "Baseline", "+our method", "State of the art"
+BASELINE, OURS, QUOTED, SIZE = "Baseline", "+our method", "State of the art", "Image size"
 
 
 def table3(plan: Plan) -> Page:
     """Declare the page: trained entirely at one resolution, then adapted to a higher one."""
     transfer = plan.config.transfer
 
-    def measure(row: Transfer, column: str) -> Accuracy | Reported:
-        if column == QUOTED:
-            return Reported()
+    def images_of(row: Transfer) -> str:
         if row.dataset not in transfer.datasets:
             key = f"transfer.datasets.{row.dataset}"
             raise Missing(f"the images of {row.title}: give {key} (docs/datasets.md)")
-        run = plan.transfer(row.network, transfer.datasets[row.dataset])
+        return transfer.datasets[row.dataset]
+
+    def image_size(row: Transfer, _: None) -> Sample:
+        return Sample(plan.measure_transfer_sizes(images_of(row)))
+
+    def measure(row: Transfer, column: str) -> Accuracy | Reported:
+        if column == QUOTED:
+            return Reported()
+        run = plan.transfer(row.network, images_of(row))
         if column == BASELINE:
             return Accuracy(run, transfer.k_train)
         over = transfer.fine_tuning | {"layers": "cls+bn"}
@@ -50,15 +56,21 @@ def table3(plan: Plan) -> Page:
     ]
     columns = [line(plan, key, key, value=key) for key in (BASELINE, OURS, QUOTED)]
     heads = ["Dataset", "Model", "State-of-the-art model"]
+    sets_alone = [line(plan, x.title, x.title, value=x) for x in ROWS]
+    size, title = [line(plan, SIZE, SIZE, metric="image_size")], "Training images: sqrt(HW), pixels"
     networks, sets = dict.fromkeys(x.network for x in ROWS), transfer.datasets.values()
     return Page(
         "table3",
         "Table 3",
         "Transfer learning with our method, and the state of the art: top-1 accuracy (%).",
         subject(plan, "the networks named", *networks, images=", ".join(sets)),
-        [grid(plan, "table3", "Top-1 accuracy", heads, rows, columns, measure)],
+        [
+            grid(plan, "table3", "Top-1 accuracy", heads, rows, columns, measure),
+            grid(plan, "table3", title, heads[:1], sets_alone, size, image_size),
+        ],
         notes=(
             f"Trained at {transfer.k_train}, last layers fine-tuned at {transfer.k_test}; the "
             "paper does not print its resolutions.",
+            "The paper's table has no sizes of images; §5.3 says that the gain depends on them.",
         ),
     )

@@ -18,9 +18,12 @@ LOGS = {
     "memory": "memory.log",
     "evaluate": "log.txt",
     "activations": "log.txt",
+    "sizes": "sizes.log",
+    "crops": "crops.log",
 }
 # Jobs that measure something else than accuracy, by the first or the last part of their ids.
 TIMES = ("timing", "memory")  # they leave metrics.json
+SWEEPS = ("sweep",)  # they leave metrics.json and hits.npz, as an evaluation does
 SAMPLES = ("sizes", "activations")  # they leave metrics.json and samples.npz
 
 
@@ -51,7 +54,7 @@ def failed(jobs: Iterable[tuple[str, str]], results: Path) -> Path | None:
 
 def measures(run: str) -> bool:
     """Whether a job is itself a measurement. What a run is worth is measured by its evaluation."""
-    return any(part in (*TIMES, *SAMPLES) for part in _ends(run))
+    return any(part in (*TIMES, *SWEEPS, *SAMPLES) for part in _ends(run))
 
 
 def metrics_of(run: str) -> str:
@@ -66,6 +69,8 @@ def per_image_of(run: str) -> str:
     """
     if not measures(run):
         return f"{run}/evaluation/hits.npz"
+    if any(part in SWEEPS for part in _ends(run)):
+        return f"{run}/hits.npz"
     return f"{run}/samples.npz" if any(part in SAMPLES for part in _ends(run)) else ""
 
 

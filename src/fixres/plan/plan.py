@@ -16,7 +16,7 @@ from fixres.plan.pages import Block, Cell, Figure, Page
 from fixres.plan.quantities import Cells, Claim, Quoted
 from fixres.plan.registry import Missing
 from fixres.plan.report import Section, contents
-from fixres.plan.steps import Steps
+from fixres.plan.sizes import Sizes
 
 RELEASED_TRANSFORM = (
     "Test transform: the image's height scaled to k_test_image, as in the authors' released code "
@@ -27,7 +27,7 @@ RELEASED_TRANSFORM = (
 Printed = Mapping[tuple[str, str, str], float]
 
 
-class Plan(Steps):
+class Plan(Sizes):
     """Everything that one configuration asks for.
 
     Parameters
@@ -305,6 +305,8 @@ class Plan(Steps):
             "run": rf"{base}(?:/match-{one})?(?:/ft-{one})?",
             "timed": rf"timing/{one}/{one}",
             "weighed": rf"memory/{one}/{one}",
+            "sized": rf"sizes/{one}/k{one}",
+            "cropped": rf"sizes/{one}/crops-{one}",
             "table": _any_of(self.tables),
             "figure": _any_of(self.figures),
         }

@@ -37,6 +37,9 @@ class Quantity(NamedTuple):
     def __truediv__(self, other: "Quantity | float") -> "Quantity":
         return _of("/", self, other)
 
+    def __rtruediv__(self, other: float) -> "Quantity":
+        return _of("/", other, self)
+
 
 def _of(operation: str, *operands: "Quantity | float") -> Quantity:
     return Quantity([operation, *(o.node if isinstance(o, Quantity) else o for o in operands)])
@@ -77,6 +80,11 @@ def largest_gap(a: Quantity, b: Quantity) -> Quantity:
     a, b : counts in the same bins, of any number of values.
     """
     return _of("largest gap", a, b)
+
+
+def rank_correlation(pairs: list[tuple[Quantity, Quantity]]) -> Quantity:
+    """Spearman's rank correlation of the first and the second of each pair, from -1 to 1."""
+    return _of("rank correlation", *(quantity for pair in pairs for quantity in pair))
 
 
 class Claim(NamedTuple):

@@ -24,6 +24,8 @@ VERSIONS = {
     "memory": 1,
     "evaluate": 3,
     "activations": 1,
+    "sizes": 1,
+    "crops": 1,
     "table": 3,
     "figure": 4,
     "summary": 2,

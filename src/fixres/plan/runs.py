@@ -14,6 +14,7 @@ that shapes its result, and of nothing that is hardware. The dict becomes result
 | timing/<dataset>/<network>-k<k>-eval | times its forward pass in eval mode (§1) |
 | memory/<dataset>/<network>-k<k>, …-ft-<layers> | measures the peak memory of a step (§1) |
 | <run>/evaluation | measures its accuracy at every k_test that a page asks for |
+| <run>/sweep | the same at the many k_test of a sweep (Figure 7) |
 
 After -k<k_train> stands what is special: `-fixedcrop` (Appendix D), `-ra1` or `-ra3` (another
 number of copies than the configuration's), `-cutmix`, and `-from-<dataset>`: it starts from weights
@@ -51,6 +52,7 @@ class Runs(Jobs):
         super().__init__(config)
         self._k_tests: dict[str, list[int]] = {}  # run -> test resolutions
         self._ten_crops: dict[str, list[int]] = {}  # run -> the same, with ten crops an image
+        self._sweeps: dict[str, list[int]] = {}  # run -> test resolutions of its sweep
 
     # --- networks --------------------------------------------------------------------------------
 
@@ -255,19 +257,36 @@ class Runs(Jobs):
             wanted.append(k_test)
         return run
 
+    def sweep(self, run: str, k_test: int) -> str:
+        """Measure its accuracy at `k_test`, one of many, in a job of its own. Returns its id.
+
+        So a further resolution of the sweep leaves the evaluation that the tables read as it is.
+        """
+        self._list_images(run.split("/")[1])
+        wanted = self._sweeps.setdefault(run, [])
+        if k_test not in wanted:
+            wanted.append(k_test)
+        return f"{run}/sweep"
+
     def add_evaluations(self) -> None:
-        """Add one job for each network that is measured, at all of its resolutions."""
-        c = self.config
+        """Add one job for each network that is measured, at all of its resolutions; and sweeps."""
         for run, k_tests in self._k_tests.items():
-            self._add(
-                "evaluate",
-                f"{run}/evaluation",
-                network=self.jobs[run]["network"],
-                k_test=sorted(k_tests),
-                ten_crops=sorted(self._ten_crops.get(run, [])),
-                folds=c.evaluation.folds,
-                test_resize=(c.released if self.is_authors(run) else c.evaluation).test_resize,
-            )
+            self._evaluate(run, "evaluation", k_tests, self._ten_crops.get(run, []))
+        for run, k_tests in self._sweeps.items():
+            self._evaluate(run, "sweep", k_tests, [])
+
+    def _evaluate(self, run: str, name: str, k_tests: list[int], ten_crops: list[int]) -> None:
+        """Add the evaluation `<run>/<name>`."""
+        c = self.config
+        self._add(
+            "evaluate",
+            f"{run}/{name}",
+            network=self.jobs[run]["network"],
+            k_test=sorted(k_tests),
+            ten_crops=sorted(ten_crops),
+            folds=c.evaluation.folds,
+            test_resize=(c.released if self.is_authors(run) else c.evaluation).test_resize,
+        )
 
     def is_authors(self, run: str) -> bool:
         """Whether a run is weights that the paper's authors released."""

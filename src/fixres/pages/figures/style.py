@@ -40,10 +40,12 @@ def colours(resolutions: Iterable[int]) -> dict[int, tuple]:
     return {k: palette(0.9 * i / steps) for i, k in enumerate(known)}
 
 
-def panels(count: int, height: float = 4.0, **options: object) -> tuple[plt.Figure, list[plt.Axes]]:
-    """A figure with some panels side by side."""
+def panels(
+    count: int, height: float = 4.0, width: float = 4.9, **options: object
+) -> tuple[plt.Figure, list[plt.Axes]]:
+    """A figure with some panels side by side, each of that height and width in inches."""
     figure, axes = plt.subplots(
-        1, count, figsize=(4.9 * count, height), squeeze=False, layout="constrained", **options
+        1, count, figsize=(width * count, height), squeeze=False, layout="constrained", **options
     )
     return figure, list(axes[0])
 

@@ -1,0 +1,49 @@
+"""Figure 2: histograms of the area of the RoC over the area of the image."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from fixres.pages.figures import style
+from fixres.pages.numbers import Measured, cells, collect, place
+
+NAMES = {"train DA": "at train time (train DA)", "test DA": "at test time (test DA)"}
+
+
+def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, pd.DataFrame]:
+    """Draw the histograms, and the mean areas."""
+    numbers = collect(config, measured, {})
+    found = {cell["column"]: numbers[place(cell)].ours for cell in cells(config)}
+    shares = {name: np.asarray(found[name]) for name in NAMES}
+    edges = np.linspace(0, 1, len(shares["train DA"]) + 1)
+    table = pd.DataFrame({"area_from": edges[:-1], "area_to": edges[1:], **shares})
+    return histograms(shares, {name: found[f"{name} mean"] for name in NAMES}, edges, config), table
+
+
+def histograms(
+    shares: dict[str, np.ndarray], means: dict[str, float], edges: np.ndarray, config: dict
+) -> plt.Figure:
+    """Two panels with one axis: the areas at train time are many, those at test time are few.
+
+    The peaks at test time would hide the flat histogram at train time in one panel.
+    """
+    figure, axes = style.panels(2, height=3.4, sharex=True)
+    for axis, (name, values), colour in zip(axes, shares.items(), style.PAIR, strict=True):
+        axis.stairs(100 * values, edges, fill=True, color=colour, alpha=0.75)
+        axis.axvline(means[name], color="black", lw=1, ls="--")
+        axis.annotate(
+            f"mean {means[name]:.2f}",
+            (means[name], 0.98),
+            xycoords=("data", "axes fraction"),
+            xytext=(-5, 0),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+        )
+        axis.set(title=NAMES[name], xlim=(0, 1), ylim=(0, 118 * values.max()))
+        axis.set_xlabel("area of the RoC / area of the image")
+        axis.set_ylabel(f"share of the crops (%), in steps of {edges[1]:g}")
+    style.headline(figure, config)
+    return figure

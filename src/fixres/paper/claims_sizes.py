@@ -1,0 +1,60 @@
+"""Claims on the sizes of objects (§3.1) and images (§5.3), and on borders (Appendix B).
+
+They are made in the way of claims.py.
+"""
+
+from fixres.paper.claims import claim
+from fixres.plan.quantities import Cells, Quantity, mean, rank_correlation
+
+STRIDE = 32  # of the paper's ResNet-50, pixels
+USUAL = "224 224"  # the row of Figure 1 with this k_train and this k_test
+
+
+@claim(
+    "mismatch",
+    "§3.1",
+    "At equal resolutions, train DA shows an object larger than test DA does.",
+    unit="of ln(r_train / r_test)",
+)
+def _(cells: Cells) -> Quantity:
+    return cells("figure1", USUAL, "log_ratio") * -1.0
+
+
+@claim(
+    "transfer-size",
+    "§5.3",
+    "Of the five fine-grained datasets, those of larger images gain more.",
+    unit="(rank correlation)",
+)
+def _(cells: Cells) -> Quantity:
+    def gain(name: str) -> Quantity:
+        return cells("table3", name, "+our method") - cells("table3", name, "Baseline")
+
+    names = cells.rows("table3", "+our method")
+    return rank_correlation([(gain(name), cells("table3", name, "Image size")) for name in names])
+
+
+@claim(
+    "border",
+    "Appendix B",
+    "One pixel above a multiple of the stride, accuracy is lower than at the multiple, on average.",
+)
+def _(cells: Cells) -> Quantity:
+    return mean(list(drops(cells).values()))
+
+
+@claim("border-each", "Appendix B", "It drops so at each multiple of the stride.")
+def _(cells: Cells) -> dict[str, Quantity]:
+    return {f"at {k}": drop for k, drop in drops(cells).items()}
+
+
+def drops(cells: Cells) -> dict[int, Quantity]:
+    """Accuracy at a multiple of the stride less that at the next resolution of the sweep.
+
+    One pixel of a smaller scale is several of the paper. So the next resolution is the next column,
+    if it lies below the next multiple.
+    """
+    accuracy = cells.row("figure7", "accuracy")
+    after = dict(zip(sorted(accuracy), sorted(accuracy)[1:], strict=False))
+    multiples = [k for k in after if k % STRIDE == 0 and after[k] < k + STRIDE]
+    return {k: accuracy[k] - accuracy[after[k]] for k in multiples}

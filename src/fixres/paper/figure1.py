@@ -1,0 +1,49 @@
+"""Figure 1: the region of one image that is cut out at train time and at test time (§3.1)."""
+
+from fixres.paper.subjects import images
+from fixres.plan import Figure, Line, Missing, Plan, Sample, grid
+
+# What is shown beside the image, by the paper's resolutions: k_train and k_test.
+USUAL, LOWER, HIGHER = (224, 224), (160, 224), (224, 288)
+METRICS = ("expected_ratio", "ratio", "log_ratio", "least_ratio", "margin")
+
+
+def figure1(plan: Plan) -> Figure:
+    """Declare the figure. Its cells are what the RoCs of many images come to (eqs. 4 and 5)."""
+    here = {pair: tuple(map(plan.scaled, pair)) for pair in (USUAL, LOWER, HIGHER)}
+
+    def measure(pair: tuple[int, int], _: None) -> Sample:
+        return Sample(plan.measure_sizes(*pair))
+
+    rows = [_line(_words(here[pair]), _words(pair), here[pair]) for pair in here]
+    columns = [_line(metric, metric, metric=metric) for metric in METRICS]
+    title, heads = "r_test / r_train over the training images", ["k_train, k_test"]
+    block = grid(plan, "figure1", title, heads, rows, columns, measure)
+    return Figure(
+        "figure1",
+        "Figure 1",
+        "The same object in the crops that a network is trained on and tested on.",
+        images(plan),
+        "crop_sheet",
+        [block],
+        files=_crops(plan),
+        settings={"shown": [here[pair] for pair in (USUAL, LOWER, HIGHER)]},
+    )
+
+
+def _line(ours: str, paper: str, value: object = None, metric: str = "top1") -> Line:
+    return Line((ours, paper), [(ours, paper)], value, metric)
+
+
+def _words(pair: tuple[int, int]) -> str:
+    """How a row names k_train and k_test."""
+    return "{} {}".format(*pair)
+
+
+def _crops(plan: Plan) -> dict[str, tuple[str, str]]:
+    """The file with the crops. None without the images: then the cells say what is missing."""
+    usual, lower, higher = plan.scaled(USUAL[0]), plan.scaled(LOWER[0]), plan.scaled(HIGHER[1])
+    try:
+        return {"crops": (plan.cut_crops(usual, lower, higher), "crops.npz")}
+    except Missing:
+        return {}

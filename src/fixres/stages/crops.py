@@ -1,0 +1,135 @@
+"""The crops of one image, for Figure 1: under train DA and under test DA, at several resolutions.
+
+    python -m fixres crops --config results/sizes/pinhole/crops-k56/config.json \\
+        --manifest results/data/pinhole/manifest.npz \\
+        --out results/sizes/pinhole/crops-k56/crops.npz
+
+The image is a training image, with a RoC that its training draws. Of many, the job takes the one
+that is most typical: it magnifies as train DA does on average (eq. 5), it is nearly a square, it
+shows the middle of the image, where the object is, and the object is of middling size.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fixres import jobs
+from fixres.data import loader, manifest, regions
+from fixres.data.apparent_sizes import scales
+from fixres.data.listed_files import ListedFiles
+from fixres.data.pillow_loader import decode
+from fixres.data.regions import Augmentation
+
+UNKNOWN = 0.25  # an object of unknown size is taken to be so large, as a share of sqrt(HW)
+# From the middle of the image to the nearest edge of the RoC, in sizes of the object: a long one,
+# or one that lies off the middle, is then seen whole.
+ROOM = 1.1
+
+
+def main(arguments: list[str]) -> None:
+    args = jobs.parser("crops", __doc__, "manifest", "out", threads=False).parse_args(arguments)
+    config = jobs.read_config(args.config, "crops", args.ancestry_digest)
+    data = manifest.load(args.manifest)
+    row, epoch = most_typical(config, data)
+    jobs.log(f"{config['run']}: {data.files(np.array([row]))[0]}, RoC of epoch {epoch}")
+    save(args.out, sheet(config, data, row, epoch))
+
+
+class Typical(NamedTuple):
+    """One RoC of one image."""
+
+    row: int  # of the manifest
+    epoch: int  # in which the training draws it
+
+
+def most_typical(config: dict, data: manifest.Manifest) -> Typical:
+    """The image and the RoC that the figure shows.
+
+    Raises
+    ------
+    JobError : no RoC shows the middle of its image.
+    """
+    train_da = Augmentation(**config["augmentation"])
+    rows = data.rows("train")[: config["images"]]
+    k, h, w = config["k_train"], data.height[rows], data.width[rows]
+    test = scales(_test_views(config, data, rows, k), k)
+    expected = regions.expected_size_ratio(k, k, tuple(config["augmentation"]["area"]))
+    object_size = _relative_size(data, rows)
+    size = np.abs(np.log(object_size / np.median(object_size)))
+    best, least = None, np.inf
+    for epoch in range(config["epochs"]):
+        views = regions.views(train_da, k, rows, h, w, config["seed"], epoch)
+        x0, y0, x1, y1 = views.box.T
+        off = np.abs(np.log(test / scales(views, k) / expected))
+        off += np.abs(np.log((x1 - x0) / (y1 - y0))) + size
+        off[views.flip | ~_shows_the_middle(views.box, data, rows)] = np.inf
+        if off.min() < least:
+            best, least = Typical(int(rows[off.argmin()]), epoch), off.min()
+    if best is None:
+        raise jobs.JobError(
+            f"{config['run']}: no RoC of {len(rows)} training images shows the middle of its "
+            "image; give base_training.augmentation.area an upper bound nearer to 1"
+        )
+    return best
+
+
+def _shows_the_middle(box: np.ndarray, data: manifest.Manifest, rows: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether a RoC has room for the object in the middle of the image."""
+    h, w = data.height[rows].astype(float), data.width[rows].astype(float)
+    half = ROOM * _relative_size(data, rows) * np.sqrt(h * w)
+    x0, y0, x1, y1 = box.T
+    across = (x0 <= w / 2 - half) & (x1 >= w / 2 + half)
+    return across & (y0 <= h / 2 - half) & (y1 >= h / 2 + half)
+
+
+def _relative_size(data: manifest.Manifest, rows: np.ndarray) -> np.ndarray:
+    """(n,) size of the objects over sqrt(HW), that is k·r1 (§3.1.1)."""
+    r = data.object_size[rows] / np.sqrt(data.height[rows].astype(float) * data.width[rows])
+    return np.where(np.isfinite(r), r, UNKNOWN)
+
+
+def _test_views(config: dict, data: manifest.Manifest, rows: np.ndarray, k: int) -> regions.Views:
+    test_da = Augmentation("test DA", test_resize=config["test_resize"])
+    return regions.views(test_da, k, rows, data.height[rows], data.width[rows])
+
+
+def sheet(config: dict, data: manifest.Manifest, row: int, epoch: int) -> dict[str, np.ndarray]:
+    """What the figure draws of one image.
+
+    Returns
+    -------
+    image : (H, W, 3) uint8. path : of the image. object_size : r in pixels, NaN where unknown.
+    train_box, test_box : (4,) x0, y0, x1, y1 of the RoCs, pixels of the image.
+    "train 56", "test 72" … : the crops, (k, k, 3) uint8, and
+    "train 56 scale" … : pixels of the crop for each pixel of the image (eq. 1).
+    """
+    rows = np.array([row])
+    train_da = Augmentation(**config["augmentation"])
+    sizes = data.height[rows], data.width[rows]
+    views = {
+        ("train", k): regions.views(train_da, k, rows, *sizes, config["seed"], epoch)
+        for k in config["k_trains"]
+    }
+    views |= {("test", k): _test_views(config, data, rows, k) for k in config["k_tests"]}
+    [file], listed = data.files(rows), ListedFiles(data)
+    [checksum] = listed.take(rows)
+    found = {
+        "image": np.asarray(decode(file, listed.read(file, checksum))),
+        "path": data.path[row],
+        "object_size": data.object_size[row],
+        "train_box": views["train", config["k_train"]].box[0],
+        "test_box": views["test", config["k_train"]].box[0],
+    }
+    request = [loader.Crops(view, k) for (_, k), view in views.items()]
+    [(_, pixels)] = loader.batches(data, [request], "pillow")
+    for ((when, k), view), crop in zip(views.items(), pixels, strict=True):
+        found[f"{when} {k}"] = crop[0].numpy()
+        found[f"{when} {k} scale"] = scales(view, k)[0]
+    return found
+
+
+def save(file: Path, found: dict[str, np.ndarray]) -> None:
+    """Write what the figure draws as .npz."""
+    with jobs.atomic(file) as temporary, open(temporary, "wb") as f:
+        np.savez_compressed(f, **found)

@@ -1,0 +1,125 @@
+"""Apparent sizes: how large objects look in the crops of train DA and of test DA (§3.1).
+
+    python -m fixres sizes --config results/sizes/pinhole/k56-k56/config.json \\
+        --manifest results/data/pinhole/manifest.npz \\
+        --out results/sizes/pinhole/k56-k56/metrics.json
+
+No network takes part. The RoCs of train DA are those that the training with this seed draws, in its
+first epochs; test DA is applied to the same training images. For each RoC the job knows how much it
+magnifies (eq. 1). The ratio r_test/r_train of eq. (4) follows for every image, since the object's
+own size cancels. Where the manifest knows that size, the job also gives r_train and r_test.
+
+samples.npz beside the result has the numbers of each image, means over its draws.
+"""
+
+import numpy as np
+
+from fixres import jobs
+from fixres.data import manifest, per_image, regions, sampling
+from fixres.data.apparent_sizes import area_shares, scales
+
+BINS = 100  # of the histograms of RoC area over image area, from 0 to 1
+
+
+def main(arguments: list[str]) -> None:
+    args = jobs.parser("sizes", __doc__, "manifest", "out", threads=False).parse_args(arguments)
+    config = jobs.read_config(args.config, "sizes", args.ancestry_digest)
+
+    # The images, and the RoCs that are drawn of them.
+    data = manifest.load(args.manifest)
+    everything = data.rows("train")
+    rows = sampling.random_subset(everything, config["images"], 0)  # the same at every seed
+    train, test = train_views(config, data, rows), test_views(config, data, rows)
+    jobs.log(f"{config['run']}: {len(rows)} training images, {len(train)} RoCs of each")
+
+    # What they make of the image.
+    h, w = data.height[rows], data.width[rows]
+    train_areas = np.stack([area_shares(views, h, w) for views in train])  # (draws, n)
+    test_areas = area_shares(test, h, w)
+    s_train = np.stack([scales(views, config["k_train"]) for views in train])
+    s_test = scales(test, config["k_test"])
+    found = of_each_image(data.object_size[rows], train_areas, test_areas, s_train, s_test)
+    found["image_size"] = np.sqrt(h.astype(float) * w)  # sqrt(HW), pixels
+
+    # Means over the images, and what is said of all images together.
+    samples = per_image.PerImage(data.path[rows], found)
+    metrics = {name: float(values.mean()) for name, values in found.items()}
+    metrics |= {
+        "train_areas": histogram(train_areas),
+        "test_areas": histogram(test_areas),
+        "least_ratio": float((s_test / s_train).min()),
+        **expected(config),
+        "seen": seen(config, len(everything)),
+    }
+    for name in ("expected_ratio", "ratio", "least_ratio"):
+        jobs.log(f"{name}: {metrics[name]:.4f}")
+    per_image.save(args.out.with_name("samples.npz"), samples)
+    about = {"run": config["run"], "images": len(rows), "samples": samples.digest}
+    jobs.write_json(args.out, about | metrics | {"notes": list(data.notes)})
+
+
+def train_views(config: dict, data: manifest.Manifest, rows: np.ndarray) -> list[regions.Views]:
+    """The crops that training draws of some images, epoch by epoch; the first of its copies."""
+    train_da = regions.Augmentation(**config["augmentation"])
+    sizes = data.height[rows], data.width[rows]
+    return [
+        regions.views(train_da, config["k_train"], rows, *sizes, config["seed"], epoch)
+        for epoch in range(config["epochs"])
+    ]
+
+
+def test_views(config: dict, data: manifest.Manifest, rows: np.ndarray) -> regions.Views:
+    """The crops of the same images under test DA."""
+    test_da = regions.Augmentation("test DA", test_resize=config["test_resize"])
+    return regions.views(test_da, config["k_test"], rows, data.height[rows], data.width[rows])
+
+
+def of_each_image(
+    object_size: np.ndarray,
+    train_areas: np.ndarray,
+    test_areas: np.ndarray,
+    s_train: np.ndarray,
+    s_test: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Metric -> (n,) numbers, means over the draws of each image.
+
+    Parameters
+    ----------
+    object_size : (n,) r in pixels of the input image; NaN where unknown. With one unknown size,
+        the apparent sizes are left out.
+    train_areas, test_areas : (draws, n) and (n,) area of the RoC over that of the image.
+    s_train, s_test : (draws, n) and (n,) pixels of the crop for each pixel of the image (eq. 1).
+    """
+    ratio = s_test / s_train  # eq. (4)
+    found = {
+        "ratio": ratio.mean(axis=0),
+        "log_ratio": np.log(ratio).mean(axis=0),
+        "train_area": train_areas.mean(axis=0),
+        "test_area": test_areas,
+    }
+    if np.isfinite(object_size).all():
+        r = object_size.astype(float)
+        found |= {"r_train": r * s_train.mean(axis=0), "r_test": r * s_test}  # eqs. (2) and (3)
+    return found
+
+
+def histogram(shares: np.ndarray) -> list[float]:
+    """Of `BINS` equal parts of [0, 1], the share of the numbers that each holds."""
+    counts, _ = np.histogram(shares, bins=BINS, range=(0, 1))
+    return (counts / shares.size).tolist()
+
+
+def expected(config: dict) -> dict[str, float]:
+    """The numbers of §3.1.2 in closed form: E[r_test/r_train] (eq. 5), k_test_image / k_train."""
+    k_train, k_test, area = config["k_train"], config["k_test"], config["augmentation"]["area"]
+    return {
+        "expected_ratio": regions.expected_size_ratio(k_train, k_test, tuple(area)),
+        "margin": regions.test_image_size(k_test) / k_train,
+    }
+
+
+def seen(config: dict, images: int) -> float:
+    """How many of the training images the first epoch of a training shows, in per cent."""
+    samples, batch = config["samples_per_epoch"] or images, config["batch_size"]
+    image, _ = sampling.order(config["seed"], 0, images, samples, config["repeated_augmentation"])
+    return 100 * len(np.unique(image[: samples // batch * batch])) / images

@@ -1,0 +1,180 @@
+"""The job of apparent sizes, and the job that cuts Figure 1's crops."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench import TRAIN, Bench
+from fixres.data import per_image, regions
+from fixres.jobs.ranks import ALONE
+from fixres.stages import crops, sgd, train
+from shared import fixres
+
+DRAWING = {
+    "seed": 0,
+    "epochs": 3,
+    "augmentation": {"name": "train DA", "area": [0.08, 1.0], "aspect": [0.75, 4 / 3]},
+    "test_resize": "paper",
+}
+SIZES = DRAWING | {
+    "stage": "sizes",
+    "version": 1,
+    "run": "sizes/tiny/k32-k48",
+    "k_train": 32,
+    "k_test": 48,
+    "images": 50_000,
+    "samples_per_epoch": 96,
+    "batch_size": 12,
+    "repeated_augmentation": 3,
+}
+CROPS = DRAWING | {
+    "stage": "crops",
+    "version": 1,
+    "run": "sizes/tiny/crops-k32",
+    "k_train": 32,
+    "k_trains": [24, 32],
+    "k_tests": [32, 48],
+    "images": 500,
+}
+
+
+def run(bench: Bench, config: dict, out: str):
+    """Run a stage that takes no threads."""
+    words = bench.command(config, out=out)
+    at = words.index("--threads")
+    result = fixres(*words[:at], *words[at + 2 :])
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def measured(bench: Bench, config: dict = SIZES) -> tuple[dict, per_image.PerImage]:
+    run(bench, config, "metrics.json")
+    metrics = json.loads((bench.folder / "metrics.json").read_text())
+    return metrics, per_image.load(bench.folder / "samples.npz", metrics["samples"])
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory, tiny):
+    return measured(Bench(tmp_path_factory.mktemp("sizes"), tiny))
+
+
+def test_the_rocs_are_those_that_the_training_cuts(found, tiny):
+    """Each image's mean ratio over three epochs, from the requests of the training itself."""
+    plain = {"recipe": TRAIN["recipe"] | {"repeated_augmentation": 1}}
+    batch = sgd.batching(plain["recipe"], ALONE, "base_training")
+    ratios: dict[bytes, list[float]] = {}
+    shares: list[float] = []
+    for [request] in train.requests(TRAIN | plain, tiny, 0, batch, ALONE):
+        rows, box = request.views.image, request.views.box
+        h, w = tiny.height[rows], tiny.width[rows]
+        for row, (x0, y0, x1, y1), height, width in zip(rows, box, h, w, strict=True):
+            # Eqs. (1) and (3): the test transform scales the shorter side to 256/224 · 48 = 54.
+            s_test = 54 / min(height, width)
+            s_train = 32 / np.sqrt((x1 - x0) * (y1 - y0))
+            ratios.setdefault(tiny.path[row], []).append(s_test / s_train)
+            shares.append((x1 - x0) * (y1 - y0) / (height * width))
+    metrics, samples = found
+    assert {len(r) for r in ratios.values()} == {3}
+    expected = [np.mean(ratios[path]) for path in samples.images.tolist()]
+    # The longer side is floored to whole pixels.
+    assert samples.values["ratio"] == pytest.approx(expected, rel=0.01)
+    assert metrics["ratio"] == pytest.approx(np.mean(expected), rel=0.005)
+    logs = [np.log(r).mean() for r in ratios.values()]
+    assert metrics["log_ratio"] == pytest.approx(np.mean(logs), abs=0.005)
+    assert metrics["least_ratio"] == pytest.approx(min(map(min, ratios.values())), rel=0.01)
+    assert metrics["train_area"] == pytest.approx(np.mean(shares))
+    edges = np.linspace(0, 1, 101)
+    assert metrics["train_areas"] == pytest.approx(np.histogram(shares, edges)[0] / len(shares))
+
+
+def test_true_sizes_are_scaled_as_the_crops_are(found, tiny):
+    metrics, samples = found
+    rows = tiny.rows("train")
+    r = tiny.object_size[rows]
+    shorter = np.minimum(tiny.height[rows], tiny.width[rows])
+    assert samples.values["r_test"] == pytest.approx(r * 54 / shorter, rel=0.01)
+    assert metrics["r_train"] == pytest.approx(samples.values["r_train"].mean())
+    assert metrics["expected_ratio"] == pytest.approx(regions.expected_size_ratio(32, 48))
+    assert metrics["margin"] == 54 / 32
+    area = tiny.height[rows].astype(float) * tiny.width[rows]
+    assert samples.values["image_size"] == pytest.approx(np.sqrt(area))
+    assert sum(metrics["test_areas"]) == pytest.approx(1)
+
+
+def test_an_epoch_with_repeated_augmentation_shows_a_third_of_the_images(found):
+    """96 crops, each image three times: 32 of 96 images."""
+    assert found[0]["seen"] == pytest.approx(100 / 3)
+
+
+def test_images_without_true_sizes_have_the_same_ratio(found, tiny, bench):
+    """Photographs: the object's size cancels (eq. 4)."""
+    blind = replace(tiny, object_size=np.full_like(tiny.object_size, np.nan))
+    metrics, samples = measured(Bench(bench.folder, blind))
+    assert set(found[1].values) - set(samples.values) == {"r_train", "r_test"}
+    assert metrics["ratio"] == found[0]["ratio"]
+    assert "NaN" not in (bench.folder / "metrics.json").read_text()
+
+
+def test_few_of_many_images_are_the_same_at_every_seed(tiny, bench):
+    few = [measured(bench, SIZES | {"images": 20, "seed": seed})[1] for seed in (0, 1)]
+    assert len(few[0].images) == 20
+    assert few[0].image_set == few[1].image_set
+    assert not np.array_equal(few[0].values["ratio"], few[1].values["ratio"])
+
+
+def test_the_crops_of_figure_1_are_cut_from_the_image(tiny, bench):
+    """The test crop against torchvision's transform; the train crop against Pillow."""
+    from torchvision.transforms import v2
+
+    run(bench, CROPS, "crops.npz")
+    with np.load(bench.folder / "crops.npz") as archive:
+        made = {name: archive[name] for name in archive.files}
+    file = tiny.folder / made["path"].item().decode()
+    with Image.open(file) as opened:
+        image = opened.convert("RGB")
+    assert np.array_equal(made["image"], np.asarray(image))
+    box = tuple(int(v) for v in made["train_box"])
+    for k in (24, 32):
+        cut = image.crop(box).resize((k, k), Image.Resampling.BILINEAR)
+        assert np.array_equal(made[f"train {k}"], np.asarray(cut))
+        side = np.sqrt((box[2] - box[0]) * (box[3] - box[1]))
+        assert made[f"train {k} scale"] == pytest.approx(k / side)
+    for k in (32, 48):
+        theirs = v2.Compose([v2.Resize(256 * k // 224), v2.CenterCrop(k)])(image)
+        difference = np.abs(made[f"test {k}"].astype(int) - np.asarray(theirs).astype(int))
+        assert difference.max() <= 2
+    row = int(np.flatnonzero(tiny.path == made["path"])[0])
+    assert tiny.split[row] == 0
+    assert made["object_size"] == tiny.object_size[row]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_image_of_figure_1_is_typical(tiny, known):
+    """Its RoC holds the middle of the image and is nearly square.
+
+    It magnifies as eq. (5) says, if the object leaves room: those of this set are large.
+    """
+    data = tiny
+    if not known:
+        data = replace(tiny, object_size=np.full_like(tiny.object_size, np.nan))
+    row, epoch = crops.most_typical(CROPS | {"epochs": 10}, data)
+    train_da, rows = regions.Augmentation(**CROPS["augmentation"]), np.array([row])
+    view = regions.views(train_da, 32, rows, data.height[rows], data.width[rows], 0, epoch)
+    x0, y0, x1, y1 = view.box[0]
+    h, w = tiny.height[row], tiny.width[row]
+    reach = tiny.object_size[row] if known else 0.25 * np.sqrt(h * w)
+    assert x0 <= w / 2 - reach < w / 2 + reach <= x1
+    assert y0 <= h / 2 - reach < h / 2 + reach <= y1
+    assert 0.8 < (x1 - x0) / (y1 - y0) < 1.25
+    assert not view.flip[0]
+    ratio = 36 / min(h, w) / (32 / np.sqrt((x1 - x0) * (y1 - y0)))
+    assert ratio == pytest.approx(regions.expected_size_ratio(32, 32), rel=0.4 if known else 0.1)
+
+
+def test_no_roc_with_the_object_is_an_error_with_a_way_out(tiny):
+    small = CROPS | {"augmentation": CROPS["augmentation"] | {"area": [0.01, 0.02]}}
+    with pytest.raises(crops.jobs.JobError, match=r"base_training\.augmentation\.area"):
+        crops.most_typical(small, tiny)

@@ -43,17 +43,17 @@ UNSAFE = {
 
 
 @pytest.mark.parametrize("how", UNSAFE)
-@pytest.mark.parametrize("nested", [False, True])
-def test_an_archive_that_would_leave_its_folder_is_refused(tmp_path, how, nested):
+@pytest.mark.parametrize("packing", ["tar", "tars"])
+def test_an_archive_that_would_leave_its_folder_is_refused(tmp_path, how, packing):
     (tmp_path / "in").mkdir()
     members = [(tarfile.TarInfo("fine"), b"1"), (UNSAFE[how], b"")]
     archive = tar_of(tmp_path / "in" / "x.tar", members)
-    if nested:
+    if packing == "tars":
         inner = [(tarfile.TarInfo("n1.tar"), archive.read_bytes())]
         archive = tar_of(tmp_path / "in" / "outer.tar", inner)
     work = tmp_path / "work" / "deep"
     with pytest.raises(JobError, match=rf"{archive.name}: refused"):
-        unpack.unpack(archive, None, work, nested)
+        unpack.unpack(archive, None, work, packing)
     assert not (work / archive.name).exists()
     assert not list(tmp_path.rglob("escaped"))
 
@@ -63,7 +63,7 @@ def test_an_outer_tar_cannot_leave_its_folder_either(tmp_path):
 
     def unpack_outer(name: str, content: bytes) -> None:
         outer = tar_of(tmp_path / "outer.tar", [(tarfile.TarInfo(name), content)])
-        unpack.unpack(outer, None, tmp_path / "work", nested=True)
+        unpack.unpack(outer, None, tmp_path / "work", packing="tars")
 
     for name in ("../n1.tar", "/n1.tar"):
         with pytest.raises(JobError, match="refused"):
@@ -75,11 +75,11 @@ def test_an_outer_tar_cannot_leave_its_folder_either(tmp_path):
 @given(
     share=st.floats(0, 1),
     suffix=st.sampled_from(["tar", "tgz"]),
-    nested=st.booleans(),
+    packing=st.sampled_from(["tar", "tars"]),
     sizes=st.lists(st.integers(0, 1500), min_size=1, max_size=4),
 )
 @everything
-def test_an_archive_cut_anywhere_is_an_error_or_whole(tmp_path, share, suffix, nested, sizes):
+def test_an_archive_cut_anywhere_is_an_error_or_whole(tmp_path, share, suffix, packing, sizes):
     """Only the loss of zeros behind the end mark can go unnoticed."""
     shutil.rmtree(tmp_path / "work", ignore_errors=True)
     mode = "w:gz" if suffix == "tgz" else "w"
@@ -88,21 +88,21 @@ def test_an_archive_cut_anywhere_is_an_error_or_whole(tmp_path, share, suffix, n
     }
     members = [(tarfile.TarInfo(name), data) for name, data in content.items()]
     archive = tar_of(tmp_path / f"a.{suffix}", members, mode)
-    if nested:
+    if packing == "tars":
         members = [(tarfile.TarInfo(f"n{i}.tar"), archive.read_bytes()) for i in range(2)]
         archive = tar_of(tmp_path / f"b.{suffix}", members, mode)
     data = archive.read_bytes()
     archive.write_bytes(data[: int(share * len(data))])
     folder, said = tmp_path / "work" / archive.name, ""
     try:
-        assert unpack.unpack(archive, None, tmp_path / "work", nested) == folder
+        assert unpack.unpack(archive, None, tmp_path / "work", packing) == folder
     except JobError as error:
         said = str(error)
     if said:
         assert f"{archive.name}: cut short or damaged" in said
         assert not folder.exists()
         return
-    for part in [folder / "n0", folder / "n1"] if nested else [folder]:
+    for part in [folder / "n0", folder / "n1"] if packing == "tars" else [folder]:
         assert {p.name: p.read_bytes() for p in part.iterdir()} == content
 
 

@@ -38,12 +38,12 @@ class Pinhole(Section):
 class Dataset(Section):
     """A set of images: folder, layout, and how to treat bad files (docs/datasets.md)."""
 
-    source: Literal["imagefolder", "imagenet", "cars", "cub", "flowers", "pets", "birdsnap"] = (
-        Field(
-            "imagefolder",
-            description="layout of the files. imagefolder: train/CLASS/* and val/CLASS/*; the "
-            "others: the official release of that dataset",
-        )
+    source: Literal[
+        "imagefolder", "imagenet", "cars", "cub", "flowers", "pets", "birdsnap", "fashion-mnist"
+    ] = Field(
+        "imagefolder",
+        description="layout of the files. imagefolder: train/CLASS/* and val/CLASS/*; the others: "
+        "the official release of that dataset",
     )
     root: str = Field(
         "", description="folder with the archives or files; ~ and $VARIABLES are expanded"

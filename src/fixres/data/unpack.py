@@ -8,6 +8,7 @@ checked and unpacked anew.
 
 import contextlib
 import hashlib
+import io
 import os
 import shutil
 import tarfile
@@ -16,6 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from PIL import Image
+
+from fixres.data import idx
 from fixres.jobs import JobError, atomic, log, progress
 
 MB = 1_000_000
@@ -80,13 +84,14 @@ def check(file: Path, expected: str | None) -> None:
 # --- unpacking ----------------------------------------------------------------------------------
 
 
-def unpack(archive: Path, expected: str | None, work: Path, nested: bool = False) -> Path:
+def unpack(archive: Path, expected: str | None, work: Path, packing: str = "tar") -> Path:
     """Check `archive` and unpack it below `work`. What an interrupted call finished is kept.
 
     Parameters
     ----------
     expected : MD5 of the archive; None: not checked.
-    nested : the archive holds tars, and each becomes a folder (ImageNet's training set).
+    packing : what the archive is. "tar"; "tars": a tar of tars, of which each becomes a folder
+        (ImageNet's training set); "idx": images in MNIST's format, gzipped, which become PNGs.
 
     Returns
     -------
@@ -107,7 +112,7 @@ def unpack(archive: Path, expected: str | None, work: Path, nested: bool = False
     if target.is_dir():
         log(f"{archive.name}: already unpacked")
         return target
-    if not nested:
+    if packing != "tars":  # of which finished folders are kept
         shutil.rmtree(partial, ignore_errors=True)
     if not partial.is_dir() and (free := shutil.disk_usage(work).free) < stat.st_size:
         raise JobError(
@@ -120,7 +125,7 @@ def unpack(archive: Path, expected: str | None, work: Path, nested: bool = False
         _tar_errors(archive),
         progress(f"unpacking {archive.name}", _mb(stat.st_size), "MB") as bar,
     ):
-        for _ in _extract_nested(f, partial) if nested else _extract(f, partial):
+        for _ in EXTRACT[packing](f, partial):
             bar.update(_mb(f.tell()) - bar.done)
     partial.rename(target)
     return target
@@ -136,7 +141,7 @@ def _tar_errors(archive: Path) -> Iterator[None]:
             f"{archive}: refused, it would write or link outside its folder ({error}); "
             "get the official archive"
         ) from None
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, idx.IdxError, EOFError, zlib.error) as error:
         raise JobError(f"{archive}: cut short or damaged ({error}); get it again") from None
     except OSError as error:
         if error.errno is not None:  # errors of the file system have a number, those of gzip none
@@ -186,6 +191,19 @@ def _extract_nested(f: BinaryIO, folder: Path) -> Iterator[str]:
                 partial.rename(target)
             yield member.name
         _check_end(outer)
+
+
+def _extract_idx(f: BinaryIO, folder: Path) -> Iterator[str]:
+    """Write the images of a gzipped IDX file as PNGs 00000.png, 00001.png …, yielding the names."""
+    for i, pixels in enumerate(idx.read(f)):
+        name = idx.png_name(i)
+        encoded = io.BytesIO()  # Pillow itself reports no error where a disk fills up
+        Image.fromarray(pixels).save(encoded, "PNG")
+        (folder / name).write_bytes(encoded.getbuffer())
+        yield name
+
+
+EXTRACT = {"tar": _extract, "tars": _extract_nested, "idx": _extract_idx}
 
 
 def _check_end(tar: tarfile.TarFile) -> None:

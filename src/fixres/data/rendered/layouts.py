@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from fixres.data import idx
 from fixres.data.rendered.archives import pack, savemat, structs
 from fixres.data.rendered.pinhole import SPLITS
 
@@ -31,6 +33,7 @@ class Item:
     label: int  # the class that the image is filed under
     path: str = ""  # in the unpacked layout; empty again where a layout removes the image
     form: str = "RGB"  # see `pinhole.Drawing`
+    side: int = 0
 
 
 Finish = Callable[[Path, Path], list[str]]  # (layout, out) -> the distributed files
@@ -283,4 +286,31 @@ def _write_birdsnap_lists(
     _write_rows(layout / "species.txt", species, "\t")
 
 
+# --- Fashion-MNIST ------------------------------------------------------------------------------
+
+
+def fashion_mnist(items: list[Item], names: list[str]) -> Finish:
+    """Grey squares of 28 px, in four IDX files."""
+    for item in items:
+        item.path, item.form = f"{item.split}/{item.index:05d}.png", "L"
+        item.side = 28
+
+    def finish(layout: Path, out: Path) -> list[str]:
+        files = []
+        for split, prefix in zip(SPLITS, ("train", "t10k"), strict=True):
+            shown = [item for item in items if item.split == split]
+            squares = [Image.open(layout / item.path) for item in shown]
+            contents = {
+                f"{prefix}-images-idx3-ubyte.gz": np.stack([np.asarray(s) for s in squares]),
+                f"{prefix}-labels-idx1-ubyte.gz": np.array([item.label for item in shown]),
+            }
+            for file, content in contents.items():
+                (out / file).write_bytes(idx.pack(content))
+            files += contents
+        return files
+
+    return finish
+
+
 LAYOUTS = {f.__name__: f for f in (imagefolder, imagenet, cars, cub, flowers, pets, birdsnap)}
+LAYOUTS["fashion-mnist"] = fashion_mnist

@@ -209,6 +209,7 @@ class Drawing(NamedTuple):
     split: str
     index: int
     form: str = "RGB"  # RGB, L (grey) or CMYK: a JPEG of that mode. PNG: an RGB PNG
+    side: int = 0  # pixels: the image is resized to this square; 0: it stays as it is
 
 
 def draw(
@@ -240,6 +241,9 @@ def _write(work: tuple[str, Sequence[Drawing], dict]) -> list[float]:
     for drawing in drawings:
         pixels, r = render(drawing.label, drawing.split, drawing.index, settings)
         image, encoded = Image.fromarray(pixels), io.BytesIO()
+        if drawing.side:
+            r *= drawing.side / math.sqrt(image.width * image.height)
+            image = image.resize((drawing.side, drawing.side), Image.BICUBIC)
         if drawing.form == "PNG":
             image.save(encoded, "PNG")
         else:

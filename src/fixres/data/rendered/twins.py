@@ -64,7 +64,7 @@ def write(source: str, folder: Path, settings: dict, processes: int = 1) -> None
     shutil.rmtree(folder / ".layout", ignore_errors=True)
     images = items(settings)
     finish = LAYOUTS[source](images, names)
-    drawings = [Drawing(i.path, i.shows, i.split, i.index, i.form) for i in images]
+    drawings = [Drawing(i.path, i.shows, i.split, i.index, i.form, i.side) for i in images]
     sizes = pinhole.draw(layout, drawings, settings, processes)
     distributed = finish(layout, folder)
     _write_objects(folder / OBJECTS, images, sizes, names)

@@ -27,14 +27,14 @@ __all__ = [
     "read",
 ]
 
-SOURCES = ("imagefolder", "imagenet", "cars", "cub", "flowers", "pets", "birdsnap")
+SOURCES = ("imagefolder", "imagenet", "cars", "cub", "flowers", "pets", "birdsnap", "fashion-mnist")
 
 
 def load(name: str) -> Source:
     """The source of that name."""
     if name not in SOURCES:
         raise JobError(f"source: found '{name}', expected one of {', '.join(SOURCES)}")
-    return importlib.import_module(f"fixres.data.sources.{name}").SOURCE
+    return importlib.import_module(f"fixres.data.sources.{name.replace('-', '_')}").SOURCE
 
 
 def read(source: Source, folder: Path) -> Listing:

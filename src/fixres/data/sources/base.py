@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+
+Packing = Literal["tar", "tars", "idx"]
 
 
 class Part(NamedTuple):
@@ -16,7 +18,7 @@ class Part(NamedTuple):
     # The folder in the archive that `path` is relative to. None: the whole content of the archive
     # is this part.
     inside: str | None = ""
-    nested: bool = False  # the archive holds a tar for each class
+    packing: Packing = "tar"  # tars: a tar with a tar for each class. idx: MNIST's format
     also: tuple[str, ...] = ()  # other paths under which the part is commonly found
     unless: str = ""  # the part is not needed where this folder holds a folder for each class
 

@@ -104,7 +104,7 @@ def _unpack(found: dict[Part, Path], work: Path, sums: dict[str, str] | None) ->
     packed = {file: part for part, file in found.items() if file.name == part.archive}
     content = {
         archive: unpack.unpack(
-            archive, _expected(part, archive, sums), work / "archives", part.nested
+            archive, _expected(part, archive, sums), work / "archives", part.packing
         )
         for archive, part in packed.items()
     }

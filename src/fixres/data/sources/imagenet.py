@@ -66,7 +66,7 @@ SOURCE = Source(
             "ILSVRC2012_img_train.tar",
             "1d675b47d978889d74fa0da5fadfb00e",
             inside=None,
-            nested=True,
+            packing="tars",
         ),
     ),
     read=read,

@@ -1,0 +1,55 @@
+"""Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017): 70,000 grey photographs of clothes, 28 px a side.
+
+Four IDX files hold images and labels. The images are written out as PNGs.
+"""
+
+from pathlib import Path
+
+from fixres.data import idx
+from fixres.data.sources.base import Listing, Part, Source
+from fixres.data.sources.lists import parsing
+
+LABELS = "train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
+FOLDERS = "train", "val"
+# From the README of the dataset; no file of it has them.
+CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat")
+CLASSES += ("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+
+
+def read(folder: Path) -> Listing:
+    images: list[tuple[str, int, int]] = []
+    for split, file in enumerate(LABELS):
+        with parsing(folder / file), open(folder / file, "rb") as f:
+            labels = idx.read(f).tolist()
+        names = (f"{FOLDERS[split]}/{idx.png_name(i)}" for i in range(len(labels)))
+        images += [(name, label, split) for name, label in zip(names, labels, strict=True)]
+    return Listing(CLASSES, images, LABELS, FOLDERS)
+
+
+SOURCE = Source(
+    title="Fashion-MNIST",
+    where="https://github.com/zalandoresearch/fashion-mnist (four files, 31 MB); or Debian's "
+    "package dataset-fashion-mnist, which has them in /usr/share/datasets/fashion-mnist",
+    terms="MIT licence",
+    published=(60_000, 10_000, 10),
+    homes=("FashionMNIST/raw", "fashion-mnist"),
+    parts=(
+        Part(LABELS[0], md5="10bea18fdb374794d4bb42e356e600c9"),
+        Part(LABELS[1], md5="0d30e22e447f3c33dab9ed536400ac01"),
+        Part(
+            "train",
+            "train-images-idx3-ubyte.gz",
+            "cf8536b0aa1a6ac5fa3f23001093305c",
+            inside=None,
+            packing="idx",
+        ),
+        Part(
+            "val",
+            "t10k-images-idx3-ubyte.gz",
+            "f78720b4224f21cce2f2ccf2d7a94c9a",
+            inside=None,
+            packing="idx",
+        ),
+    ),
+    read=read,
+)

@@ -1,6 +1,6 @@
 # make table5   set up, then the paper's central table (results/table5.md) and figure (results/figure5.svg)
 # make tables   set up, then every table of the paper (results/summary.md)
-# make docs     set up, then Table 5 with five seeds, and its numbers into README.md and docs/
+# make docs     set up, then Table 5 with five seeds; its numbers and two figures into README.md, docs/
 # make test     set up, then every check but the slow ones:
 # make test-faults   kills, full disks, damaged files, hostile input (docs/reliability.md)
 # make test-slurm    profiles/slurm on a SLURM of its own, as root on Debian (docs/cluster.md)
@@ -19,7 +19,7 @@ tables: setup
 	$(BIN)/snakemake tables --cores all
 
 docs: setup
-	$(BIN)/snakemake results/table5.md results/figure5.svg --cores all --configfile configs/seeds.yaml
+	$(BIN)/snakemake results/table5.md results/figure1.svg --cores all --configfile configs/seeds.yaml
 	$(BIN)/python docs/build.py
 
 test: lint

@@ -5,9 +5,9 @@ A document has a place for them between two lines, and all between these lines i
     <!-- table5 -->
     <!-- end -->
 
-The numbers come from results/. Their CSVs are copied to docs/results/. tests/test_docs.py compares
-every document with these CSVs, so that no table can be out of date. What the paper's own tables say
-of its claims (docs/claims.md) needs no results.
+The numbers come from results/. Their CSVs are copied to docs/results/, and the figures are drawn
+from these copies. tests/test_docs.py compares every document and figure with them, so that nothing
+can be out of date. What the paper's own tables say of its claims (docs/claims.md) needs no results.
 """
 
 import re
@@ -21,11 +21,14 @@ from tabulate import tabulate
 from fixres import paper
 from fixres.config import load
 from fixres.pages import claims, decided
+from fixres.pages.figures import accuracy, crop_sheet, style
 from fixres.pages.quantities import Value
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "docs" / "results"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CONFIGURATION = ROOT / "config.yaml", ROOT / "configs" / "seeds.yaml"  # of the copies
+FIGURES = "figure1", "figure5"
 PLACE = re.compile(
     r"(<!-- (?P<what>table\S+|papers)(?: (?P<how>\w+))? -->\n).*?(<!-- end -->)", re.S
 )
@@ -38,7 +41,10 @@ def main() -> None:
     for page in {place["what"] for place in places} - {"papers"}:
         for kind in ("csv", "trends.csv"):
             shutil.copy(results / f"{page}.{kind}", KEPT / f"{page}.{kind}")
-    shutil.copy(results / "figure5.svg", ROOT / "docs" / "figure5.svg")
+    plan = paper.plan_of(load(*CONFIGURATION))
+    for file in (Path("figure1.csv"), Path(plan.resolved("pages/figure1")["files"]["crops"])):
+        shutil.copy(results / file, KEPT / file.name)
+    draw(ROOT / "docs")
     for document in DOCUMENTS:
         document.write_text(PLACE.sub(filled, read(document)), encoding="utf-8")
 
@@ -53,6 +59,21 @@ def filled(place: re.Match) -> str:
     else:
         text = tables(read(ROOT / "results" / f"{what}.md"))
     return f"{place[1]}\n{text}\n\n{place[4]}"
+
+
+def draw(folder: Path) -> None:
+    """Draw the figures of the documents from their copies in docs/results/."""
+    style.plt.rcParams.update(style.RC)
+    plan = paper.plan_of(load(*CONFIGURATION))
+    method, accuracies = (plan.resolved(f"pages/{name}") for name in FIGURES)
+    means = pd.read_csv(KEPT / "figure1.csv")["mean_ratio"].tolist()
+    table5 = pd.read_csv(KEPT / "table5.csv")
+    drawn = (
+        crop_sheet.sheet(crop_sheet.read(KEPT / "crops.npz"), means, method),
+        accuracy.accuracy_over_resolution(table5, accuracies),
+    )
+    for name, figure in zip(FIGURES, drawn, strict=True):
+        figure.savefig(folder / f"{name}.svg", metadata=style.METADATA[".svg"], dpi=style.DPI)
 
 
 def read(file: Path) -> str:

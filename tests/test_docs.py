@@ -71,6 +71,14 @@ def test_a_number_in_a_document_is_that_of_its_csv(document, place):
     ]
 
 
+def test_a_figure_in_a_document_is_drawn_from_its_numbers(tmp_path):
+    build.draw(tmp_path)
+    for name in build.FIGURES:
+        assert (tmp_path / f"{name}.svg").read_bytes() == (ROOT / f"docs/{name}.svg").read_bytes()
+        shown = (f"docs/{name}.svg" in build.read(document) for document in build.DOCUMENTS)
+        assert any(shown), name
+
+
 def test_the_documents_show_table_5():
     """In the README and on the page of its scale: the tables and how trends came out."""
     shown = {(document.name, place["how"]) for document, place in (p.values for p in PLACES)}

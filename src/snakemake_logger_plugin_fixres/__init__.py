@@ -26,6 +26,9 @@ from tqdm import tqdm
 TICK = 1.0  # seconds between two looks of the bar at the clock
 TOUCHED = 0.5  # seconds: no training is as short; with --touch none is run
 HEARTBEAT = 60.0  # seconds between two lines where nobody watches a terminal
+# The rules that make pages; those over all other pages first.
+PAGES = ("report", "claims", "text", "summary", "cost", "table", "figure")
+NAMED = 6  # pages that the last line names
 # What Snakemake says besides its events, and what nobody needs on the screen.
 UNNEEDED = re.compile(
     r"Building DAG|Using shell|Provided cores|Rules claiming|Conda env|Select jobs|Execute |host:|"
@@ -128,9 +131,7 @@ class LogHandler(LogHandlerBase):
         self.screen.close()
         if self.run.pages and not self.standard:
             took = _clock(time.monotonic() - self.run.began)
-            self.screen.line(
-                f"{self.run.done} jobs in {took}. Finished: {', '.join(self.run.pages)}"
-            )
+            self.screen.line(f"{self.run.done} jobs in {took}. Finished: {_named(self.run.pages)}")
             self.run.pages = []
         super().close()
 
@@ -142,7 +143,7 @@ class Run:
         self.began = time.monotonic()
         self.running: dict[int, Running] = {}
         self.trained: dict[str, float] = {}  # run -> seconds that its training took
-        self.pages: list[str] = []
+        self.pages: list[tuple[int, str]] = []  # finished: place in PAGES, file
         self.done = self.total = 0
         self.durations: dict[str, float] = {}  # of jobs that are not finished, seconds
         self.cores = 1
@@ -170,8 +171,8 @@ class Run:
         seconds = time.monotonic() - ended.started
         if ended.rule == "train" and seconds >= TOUCHED:
             self.trained[ended.name] = seconds
-        if ended.rule in ("table", "figure", "summary", "cost"):
-            self.pages.append(ended.outputs[0])
+        if ended.rule in PAGES:
+            self.pages.append((PAGES.index(ended.rule), ended.outputs[0]))
         run = ended.name.removesuffix("/evaluation")
         if ended.rule == "evaluate" and run in self.trained:
             return [_accuracy(run, self.trained[run], Path(ended.outputs[0]))]
@@ -286,3 +287,10 @@ def _clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _named(pages: list[tuple[int, str]]) -> str:
+    """The finished pages in words: of many, those over all others, and how many more."""
+    names = [name for _, name in sorted(pages, key=lambda page: page[0])]
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -35,11 +35,8 @@ class Crop(NamedTuple):
 
 def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, pd.DataFrame]:
     """Draw the crops that a job has cut, and what many images come to."""
-    file = results / config["files"]["crops"]
-    found = read(file)
-    shown = [
-        (crop(found, "train", a), crop(found, "test", b)) for a, b in config["settings"]["shown"]
-    ]
+    found = read(results / config["files"]["crops"])
+    shown = crops(found, config)
     numbers = collect(config, measured, resampled(config, measured))
     of_many = {
         cell["row"]: numbers[place(cell)].ours
@@ -62,7 +59,7 @@ def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, p
             for (train, test), mean in zip(shown, means, strict=True)
         ]
     )
-    return sheet(found, shown, means, config), table
+    return sheet(found, means, config), table
 
 
 def read(file: Path) -> dict[str, np.ndarray]:
@@ -76,27 +73,34 @@ def read(file: Path) -> dict[str, np.ndarray]:
         ) from None
 
 
+def crops(found: dict[str, np.ndarray], config: dict) -> list[tuple[Crop, Crop]]:
+    """The crops of each column of the sheet: at train time, at test time."""
+    pairs = config["settings"]["shown"]
+    return [(crop(found, "train", a), crop(found, "test", b)) for a, b in pairs]
+
+
 def crop(found: dict[str, np.ndarray], when: str, k: int) -> Crop:
     """One of the crops of the file."""
     scale = float(found[f"{when} {k} scale"])
     return Crop(when, k, found[f"{when} {k}"], scale, float(found["object_size"]) * scale)
 
 
-def sheet(
-    found: dict[str, np.ndarray],
-    shown: list[tuple[Crop, Crop]],
-    means: list[float],
-    config: dict,
-) -> plt.Figure:
+def sheet(found: dict[str, np.ndarray], means: list[float], config: dict) -> plt.Figure:
     """The image on the left; then a column for each pair of resolutions, train above test.
 
     All crops lie in one coordinate system, whose unit is a pixel of a crop. So what looks larger
     here is larger for the network.
+
+    Parameters
+    ----------
+    found : the file of the job `crops`.
+    means : for each column, r_test/r_train on average over many images.
     """
+    shown = crops(found, config)
     figure = plt.figure(figsize=(10.5, 5.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1, 2.2])
     _draw_image(left, found)
-    highest = [max(crops, key=lambda c: c.k).k for crops in zip(*shown, strict=True)]
+    highest = [max(row, key=lambda c: c.k).k for row in zip(*shown, strict=True)]
     side = max(highest)
     bottoms = (highest[0], highest[0] + 0.4 * side + highest[1])  # of train, of test
     for column, (pair, mean) in enumerate(zip(shown, means, strict=True)):

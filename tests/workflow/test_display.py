@@ -14,7 +14,8 @@ import pytest
 from small import BASES, SMALL, merged
 
 from shared import PAGES
-from snakemake_logger_plugin_fixres import Run, _clock, _reason
+from snakemake_logger_plugin_fixres import PAGES as RULES
+from snakemake_logger_plugin_fixres import Run, _clock, _named, _reason
 
 
 def at_a_terminal(workflow, *arguments: object, columns: int = 110) -> str:
@@ -55,6 +56,16 @@ def test_a_run_in_a_pipe_is_short_and_says_what_came_out(finished):
     # The rest is in the log file.
     [log] = (finished.folder / ".snakemake" / "log").glob("*.log")
     assert f"Training {BASES[0]}" in log.read_text()
+
+
+def test_of_many_pages_those_over_all_others_are_named():
+    pages = [(RULES.index("table"), f"results/table{i}.md") for i in range(1, 10)]
+    pages += [(RULES.index("claims"), "results/claims.md")]
+    pages += [(RULES.index("report"), "results/report.html")]
+    said = _named(pages)
+    assert said.startswith("results/report.html, results/claims.md, results/table1.md")
+    assert said.endswith(" and 5 more")
+    assert _named(pages[:2]) == "results/table1.md, results/table2.md"
 
 
 def test_a_terminal_has_a_bar_with_jobs_time_and_names(done):

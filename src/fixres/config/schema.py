@@ -83,6 +83,11 @@ class Pages(Section):
     captions: dict[Name, str] = Field(
         {}, description="page (table5, figure5 …) -> the text that replaces its caption"
     )
+    only: Annotated[list[Name], Field(min_length=1)] | None = Field(
+        None,
+        description="the tables and figures that there are, such as [table5, figure5]. Claims and "
+        "numbers of the text that need others are missing. null: all",
+    )
     allow_missing: bool = Field(
         False,
         description="true: a cell whose weights or images were not given is shown as missing, "

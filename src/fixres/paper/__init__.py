@@ -11,7 +11,7 @@ To add a claim, write a function into claims.py (docs/claims.md). No rule and no
 
 from collections.abc import Callable, Iterable
 
-from fixres.config import Config
+from fixres.config import Config, ConfigError
 from fixres.paper import claims_activations, claims_sizes  # noqa: F401  (they add to CLAIMS)
 from fixres.paper.appendix_a1 import appendix_a1
 from fixres.paper.claims import CLAIMS
@@ -71,11 +71,32 @@ def plan_of(
     pages: Iterable[Callable[[Plan], Page]] = PAGES,
     figures: Iterable[Callable[[Plan], Figure]] = FIGURES,
 ) -> Plan:
-    """The plan of some tables and figures, by default all, at one configuration.
+    """The plan of some tables and figures at one configuration: by default all of the paper's.
 
-    A figure may draw the cells of a table, which must then be one of `pages`.
+    Of these, `pages.only` of the configuration may name some. A figure may draw the cells of a
+    table, which must then be there, too.
+
+    Raises
+    ------
+    ConfigError : `pages.only` names a page that there is not.
     """
+    pages, figures = list(pages), list(figures)
+    if config.pages.only is not None:
+        known = [*map(name_of, (*pages, *figures))]
+        for name in config.pages.only:
+            if name not in known:
+                expected = f"expected some of {', '.join(known)}"
+                raise ConfigError(f"pages.only: found '{name}', {expected}")
+        pages, figures = (
+            [declare for declare in all_ if name_of(declare) in config.pages.only]
+            for all_ in (pages, figures)
+        )
     return Plan(config, pages, printed, CLAIMS, QUOTED, figures, SECTIONS)
 
 
-__all__ = ["CLAIMS", "FIGURES", "PAGES", "QUOTED", "SECTIONS", "plan_of", "printed"]
+def name_of(declare: Callable[[Plan], Page | Figure]) -> str:
+    """The name of the page that a function declares."""
+    return {section3_3: "section3.3", appendix_a1: "appendixA.1"}.get(declare, declare.__name__)
+
+
+__all__ = ["CLAIMS", "FIGURES", "PAGES", "QUOTED", "SECTIONS", "name_of", "plan_of", "printed"]

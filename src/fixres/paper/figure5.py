@@ -12,5 +12,5 @@ def figure5(plan: Plan) -> Figure:
         "Top-1 accuracy according to the test resolution, without and with resolution adaptation.",
         main_subject(plan),
         "accuracy",
-        plan.tables["table5"].blocks,
+        plan.table("table5", "figure5").blocks,
     )

@@ -13,5 +13,5 @@ def figure8(plan: Plan) -> Figure:
         "crops of a fixed size.",
         main_subject(plan),
         "accuracy",
-        plan.tables["table9"].blocks,
+        plan.table("table9", "figure8").blocks,
     )

@@ -75,6 +75,12 @@ class Plan(Sizes):
 
     # --- pages -----------------------------------------------------------------------------------
 
+    def table(self, name: str, figure: str) -> Page:
+        """The table whose cells a figure draws. Raises ConfigError where there is none."""
+        if name not in self.tables:
+            raise ConfigError(f"pages.only: {figure} draws the cells of {name}; name {name}, too")
+        return self.tables[name]
+
     def _check_captions(self) -> None:
         known = [*self.tables, *self.figures]
         for name in self.config.pages.captions:

@@ -5,6 +5,7 @@ dimension as a big-endian integer of four bytes, then the values.
 """
 
 import gzip
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -24,20 +25,38 @@ def read(f: BinaryIO) -> np.ndarray:
     IdxError : another format or type, too few values or too many.
     OSError, EOFError, zlib.error : gzip's own, where the file is damaged.
     """
+    return np.stack(list(rows(f)))
+
+
+def rows(f: BinaryIO) -> Iterator[np.ndarray]:
+    """The same, row by row: of a file of images, each image as it is read. Raises as `read`."""
     with gzip.open(f) as content:
-        head, data = content.read(4), content.read()
+        shape = _shape(content)
+        size = int(np.prod(shape[1:], dtype=int))
+        for number in range(shape[0]):
+            values = content.read(size)
+            if len(values) < size:
+                found = number * size + len(values)
+                raise IdxError(f"found {found} values, expected {_words(shape)}")
+            yield np.frombuffer(values, np.uint8).reshape(shape[1:])
+        if content.read(1):  # at the end, gzip compares its own checksum
+            raise IdxError(f"found more values, expected {_words(shape)}")
+
+
+def _shape(content: BinaryIO) -> list[int]:
+    """The dimensions."""
+    head = content.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] != BYTES or not head[3]:
-        raise IdxError(
-            f"found the magic number {head.hex() or 'nothing'}, expected 000008 and 1..3"
-        )
-    start = 4 * head[3]  # of the values
-    if len(data) < start:
-        raise IdxError(f"found {len(data)} bytes, expected {start} for the dimensions alone")
-    shape = np.frombuffer(data[:start], ">u4").astype(int)
-    values = np.frombuffer(data[start:], np.uint8)
-    if values.size != shape.prod():
-        raise IdxError(f"found {values.size} values, expected {' x '.join(map(str, shape))}")
-    return values.reshape(shape)
+        found = head.hex() or "nothing"
+        raise IdxError(f"found the magic number {found}, expected 000008 and 01 to 03")
+    dimensions = content.read(4 * head[3])
+    if len(dimensions) < 4 * head[3]:
+        raise IdxError(f"found {len(dimensions)} bytes of dimensions, expected {4 * head[3]}")
+    return np.frombuffer(dimensions, ">u4").tolist()
+
+
+def _words(shape: list[int]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def pack(array: np.ndarray) -> bytes:

@@ -195,10 +195,10 @@ def _extract_nested(f: BinaryIO, folder: Path) -> Iterator[str]:
 
 def _extract_idx(f: BinaryIO, folder: Path) -> Iterator[str]:
     """Write the images of a gzipped IDX file as PNGs 00000.png, 00001.png …, yielding the names."""
-    for i, pixels in enumerate(idx.read(f)):
+    for i, pixels in enumerate(idx.rows(f)):
         name = idx.png_name(i)
         encoded = io.BytesIO()  # Pillow itself reports no error where a disk fills up
-        Image.fromarray(pixels).save(encoded, "PNG")
+        Image.fromarray(pixels).save(encoded, "PNG", compress_level=1)
         (folder / name).write_bytes(encoded.getbuffer())
         yield name
 

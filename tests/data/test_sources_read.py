@@ -35,6 +35,7 @@ def test_archives_give_the_labels_that_were_drawn(made, source):
     if source != "imagefolder":
         grey = len(twin.manifest.path) if source == "fashion-mnist" else 1
         assert f"## grey ({grey})" in twin.report
+        assert ("\nAll images.\n" in twin.report) == (source == "fashion-mnist")
 
 
 @pytest.mark.parametrize("source", sources.SOURCES)

@@ -207,7 +207,9 @@ def report(
         if remarks:
             lines += ["", f"## {kind} ({len(remarks)})"]
             lines += ["", f"Each {KINDS[kind]}."] if KINDS[kind] else []
-            lines += ["", *map(_line, remarks)]
+            # What is true of all images is how the set is, and no list of exceptions.
+            every = len(remarks) == len(kept)
+            lines += ["", "All images."] if every else ["", *map(_line, remarks)]
     return "\n".join(lines) + "\n"
 
 

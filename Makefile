@@ -1,6 +1,7 @@
 # make table5   set up, then the paper's central table (results/table5.md) and figure (results/figure5.svg)
 # make tables   set up, then every table of the paper (results/summary.md)
 # make docs     set up, then Table 5 with five seeds; its numbers and two figures into README.md, docs/
+# make fashion  set up, then Table 5 and Figure 5 on real photographs, Fashion-MNIST, five seeds
 # make test     set up, then every check but the slow ones:
 # make test-faults   kills, full disks, damaged files, hostile input (docs/reliability.md)
 # make test-slurm    profiles/slurm on a SLURM of its own, as root on Debian (docs/cluster.md)
@@ -9,8 +10,10 @@
 BIN := .venv/bin
 READY := .venv/.ready
 LOCK := envs/requirements.lock
+# Where Debian's package dataset-fashion-mnist puts the images.
+export FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: table5 tables docs test test-faults test-slurm bench lint lock setup
+.PHONY: table5 tables docs fashion docs-fashion test test-faults test-slurm bench lint lock setup
 
 table5: setup
 	$(BIN)/snakemake results/table5.md results/figure5.svg --cores all
@@ -21,6 +24,13 @@ tables: setup
 docs: setup
 	$(BIN)/snakemake results/table5.md results/figure1.svg --cores all --configfile configs/seeds.yaml
 	$(BIN)/python docs/build.py
+
+fashion: setup
+	$(BIN)/snakemake results/table5.md results/figure5.svg --cores all \
+		--configfile configs/fashion.yaml configs/seeds.yaml
+
+docs-fashion: fashion
+	$(BIN)/python docs/build.py fashion
 
 test: lint
 	$(BIN)/python -m pytest -n 2

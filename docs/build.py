@@ -1,9 +1,12 @@
-"""Put measured numbers into README.md and docs/: `make docs`.
+"""Put measured numbers into README.md and docs/: `make docs`, `make docs-fashion`.
 
 A document has a place for them between two lines, and all between these lines is replaced:
 
     <!-- table5 -->
     <!-- end -->
+
+`<!-- fashion/table5 -->` is the place of another scale than the embedded one. One call fills the
+places of one scale: `python docs/build.py fashion`.
 
 The numbers come from results/. Their CSVs are copied to docs/results/, and the figures are drawn
 from these copies. tests/test_docs.py compares every document and figure with them, so that nothing
@@ -12,6 +15,7 @@ can be out of date. What the paper's own tables say of its claims (docs/claims.m
 
 import re
 import shutil
+import sys
 import textwrap
 from pathlib import Path
 
@@ -27,26 +31,52 @@ from fixres.pages.quantities import Value
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "docs" / "results"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-CONFIGURATION = ROOT / "config.yaml", ROOT / "configs" / "seeds.yaml"  # of the copies
-FIGURES = "figure1", "figure5"
+# Of the copies. Each scale has five seeds.
+CONFIGURATIONS = {"": ("config.yaml",), "fashion": ("config.yaml", "configs/fashion.yaml")}
+FIGURES = "figure1", "figure5", "fashion-figure5"
 PLACE = re.compile(
-    r"(<!-- (?P<what>table\S+|papers)(?: (?P<how>\w+))? -->\n).*?(<!-- end -->)", re.S
+    r"(<!-- (?:(?P<scale>\w+)/)?(?P<what>table\S+|papers)(?: (?P<how>\w+))? -->\n)"
+    r".*?(?P<end><!-- end -->)",
+    re.S,
 )
 
 
-def main() -> None:
+def main(scale: str = "") -> None:
+    """Fill the places of a scale from results/."""
     results = ROOT / "results"
     places = [place for document in DOCUMENTS for place in PLACE.finditer(read(document))]
     KEPT.mkdir(exist_ok=True)
-    for page in {place["what"] for place in places} - {"papers"}:
+    mine = [place for place in places if scale_of(place) == scale and place["what"] != "papers"]
+    for page in {place["what"] for place in mine}:
         for kind in ("csv", "trends.csv"):
-            shutil.copy(results / f"{page}.{kind}", KEPT / f"{page}.{kind}")
-    plan = paper.plan_of(load(*CONFIGURATION))
-    for file in (Path("figure1.csv"), Path(plan.resolved("pages/figure1")["files"]["crops"])):
-        shutil.copy(results / file, KEPT / file.name)
+            shutil.copy(results / f"{page}.{kind}", kept(scale, f"{page}.{kind}"))
+    if not scale:
+        crops = planned(scale, "figure1")["files"]["crops"]
+        for file in (Path("figure1.csv"), Path(crops)):
+            shutil.copy(results / file, KEPT / file.name)
     draw(ROOT / "docs")
     for document in DOCUMENTS:
-        document.write_text(PLACE.sub(filled, read(document)), encoding="utf-8")
+        text = PLACE.sub(
+            lambda place: filled(place) if scale_of(place) == scale else place[0], read(document)
+        )
+        document.write_text(text, encoding="utf-8")
+
+
+def scale_of(place: re.Match) -> str:
+    return place["scale"] or ""
+
+
+def kept(scale: str, name: str) -> Path:
+    """The copy of a file of results/."""
+    return KEPT / (f"{scale}-{name}" if scale else name)
+
+
+def planned(scale: str, page: str) -> dict:
+    """The resolved configuration of a page at a scale, with five seeds."""
+    files = (*CONFIGURATIONS[scale], "configs/seeds.yaml")
+    # The images are not looked at; they need not be there.
+    here = {"datasets": {"fashion-mnist": {"root": "."}}} if scale == "fashion" else {}
+    return paper.plan_of(load(*(ROOT / f for f in files), extra=here)).resolved(f"pages/{page}")
 
 
 def filled(place: re.Match) -> str:
@@ -55,23 +85,21 @@ def filled(place: re.Match) -> str:
     if what == "papers":
         text = papers_claims()
     elif place["how"] == "trends":
-        text = trends(what)
+        text = trends(scale_of(place), what)
     else:
         text = tables(read(ROOT / "results" / f"{what}.md"))
-    return f"{place[1]}\n{text}\n\n{place[4]}"
+    return f"{place[1]}\n{text}\n\n{place['end']}"
 
 
 def draw(folder: Path) -> None:
     """Draw the figures of the documents from their copies in docs/results/."""
     style.plt.rcParams.update(style.RC)
-    plan = paper.plan_of(load(*CONFIGURATION))
-    method, accuracies = (plan.resolved(f"pages/{name}") for name in FIGURES)
     means = pd.read_csv(KEPT / "figure1.csv")["mean_ratio"].tolist()
-    table5 = pd.read_csv(KEPT / "table5.csv")
-    drawn = (
-        crop_sheet.sheet(crop_sheet.read(KEPT / "crops.npz"), means, method),
-        accuracy.accuracy_over_resolution(table5, accuracies),
-    )
+    crops = crop_sheet.read(KEPT / "crops.npz")
+    drawn = [crop_sheet.sheet(crops, means, planned("", "figure1"))]
+    for scale in CONFIGURATIONS:
+        numbers = pd.read_csv(kept(scale, "table5.csv"))
+        drawn.append(accuracy.accuracy_over_resolution(numbers, planned(scale, "figure5")))
     for name, figure in zip(FIGURES, drawn, strict=True):
         figure.savefig(folder / f"{name}.svg", metadata=style.METADATA[".svg"], dpi=style.DPI)
 
@@ -86,9 +114,9 @@ def tables(page: str) -> str:
     return page[start:end]
 
 
-def trends(page: str) -> str:
+def trends(scale: str, page: str) -> str:
     """How the paper's differences came out, as a sentence."""
-    found = pd.read_csv(KEPT / f"{page}.trends.csv")
+    found = pd.read_csv(kept(scale, f"{page}.trends.csv"))
     count = found["verdict"].value_counts()
     same, other, open_ = (
         int(count.get(verdict, 0)) for verdict in ("same way", "other way", "undecided")
@@ -118,4 +146,4 @@ def papers_claims() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -118,15 +118,13 @@ def above(config: dict, whole: pd.DataFrame, seeds: int) -> list[str]:
         f"if one fails at a level that allows for their number.{caution}"
     )
     counts = whole["verdict"].value_counts()
-    said = ", ".join(f"{counts.get(verdict, 0)} {_plural(verdict)}" for verdict in VERDICTS)
+    said = ", ".join(
+        f"{counts.get(verdict, 0)} {decided.in_plural(verdict)}" for verdict in VERDICTS
+    )
     tables = whole["paper_verdict"].value_counts()
     shown = ", ".join(f"{tables[v]} {words}" for v, words in BY_PAPER.items() if v in tables)
     theirs = f"By the numbers that the paper's own tables print: {shown}."
     return [how, f"Of {len(whole)} claims: {said}. {theirs}"]
-
-
-def _plural(verdict: str) -> str:
-    return {"holds": "hold", "fails": "fail"}.get(verdict, verdict)
 
 
 def paper(line: tuple) -> str:
@@ -143,7 +141,7 @@ def ours(line: tuple, decimals: int) -> str:
     if not pd.isna(line.ours):
         return f"{signed(line.ours, decimals)} ({between(line, decimals)}) {line.unit}"
     counts = {v: getattr(line, f"comparisons_{v}") for v in VERDICTS}
-    known = [f"{n} {_plural(verdict)}" for verdict, n in counts.items() if n]
+    known = [f"{n} {decided.in_plural(verdict)}" for verdict, n in counts.items() if n]
     n = sum(counts.values())
     return f"of {n} comparison{'s' * (n > 1)}, {', '.join(known)}" if known else "missing"
 

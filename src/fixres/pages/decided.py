@@ -91,6 +91,11 @@ def verdict(found: list[Compared]) -> str:
     return FAILS if worst < 0 else UNDECIDED
 
 
+def in_plural(verdict: str) -> str:
+    """A verdict behind a number of claims: 4 hold, 2 fail, 3 undecided."""
+    return {HOLDS: "hold", FAILS: "fail"}.get(verdict, verdict)
+
+
 def papers_verdict(found: list[Compared]) -> str:
     """Whether the paper's own tables show the claim. They have no intervals."""
     printed = [one.value.paper for one in found if one.value.paper is not None]

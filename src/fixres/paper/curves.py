@@ -1,6 +1,7 @@
 """Learning curves: the loss of the base trainings of Table 5, which the paper does not print."""
 
 from fixres.paper.subjects import main_subject
+from fixres.paper.table5 import stands_for
 from fixres.plan import Figure, Missing, Plan
 
 
@@ -14,7 +15,7 @@ def curves(plan: Plan) -> Figure:
             missing[str(reason)] = None
             continue
         files |= {run: (run, "log.csv") for run in runs}
-        papers = k_train * plan.config.resolution_divisor
+        papers = stands_for(plan, k_train)
         trainings |= {run: {"k_train": k_train, "papers": papers} for run in runs}
     return Figure(
         "curves",

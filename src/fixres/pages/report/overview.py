@@ -1,6 +1,7 @@
 """What stands first: what this is and how it came out. And what is missing."""
 
 from fixres.pages import trends
+from fixres.pages.decided import in_plural
 from fixres.pages.numbers import cells
 from fixres.pages.report import markup, verdicts
 from fixres.pages.report.markup import Part, link, text
@@ -41,7 +42,7 @@ def _counts(contents: Contents) -> list[str]:
     decided = verdicts.counts(contents)
     if decided:
         n = sum(decided.values())
-        said = ", ".join(f"{k} {verdict}" for verdict, k in decided.items() if k)
+        said = ", ".join(f"{k} {in_plural(verdict)}" for verdict, k in decided.items() if k)
         lines.append(("claims", markup.counted(n, "claim"), said))
     ways = {v: sum(s.trends[v] for s in contents.sheets.values()) for v in trends.VERDICTS}
     said = ", ".join(f"{n:,} {verdict}" for verdict, n in ways.items())

@@ -1,0 +1,56 @@
+"""A plan of some pages (pages.only), and what the resolutions of Table 5 stand for."""
+
+import pytest
+
+from fixres import paper
+from fixres.config import ConfigError, load, merge, parse
+from fixres.plan import Plan
+from shared import ROOT
+
+
+def with_only(*names: str) -> Plan:
+    config = load(ROOT / "config.yaml").model_dump()
+    return paper.plan_of(parse(merge(config, {"pages": {"only": list(names)}})))
+
+
+def test_a_plan_of_some_pages_has_no_other_jobs():
+    some, whole = with_only("table5", "figure5"), paper.plan_of(load(ROOT / "config.yaml"))
+    assert [*some.tables, *some.figures] == ["table5", "figure5"]
+    runs = {job for job in some.jobs if job.startswith("runs/")}
+    assert runs < set(whole.jobs)
+    assert {job for job in runs if "evaluation" in job} == {
+        job for job in whole.needed("table5") if "evaluation" in job
+    }
+    notes = {claim["name"]: claim["note"] for claim in some.resolved("pages/claims")["claims"]}
+    assert not notes["recover"]
+    assert notes["transfer-all"] == "the page table3, which this plan does not have"
+
+
+def test_pages_that_cannot_be_alone_are_refused():
+    with pytest.raises(ConfigError, match=r"pages\.only: found 'tabel5', expected some of table1"):
+        with_only("tabel5")
+    with pytest.raises(ConfigError, match="figure5 draws the cells of table5; name table5, too"):
+        with_only("figure5")
+
+
+def test_every_page_can_be_named():
+    plan = paper.plan_of(load(ROOT / "config.yaml"))
+    names = [paper.name_of(declare) for declare in (*paper.PAGES, *paper.FIGURES)]
+    assert names == [*plan.tables, *plan.figures]
+
+
+@pytest.mark.parametrize(
+    ("over", "labels"),
+    [
+        ([], {"16": "64", "32": "128", "56": "224", "72": "288", "120": "480"}),
+        (["configs/fashion.yaml"], {"16": "128", "24": "192", "32": "224", "48": "384"}),
+        (["configs/imagenet.yaml"], {"64": "64", "224": "224", "480": "480"}),
+    ],
+)
+def test_what_a_resolution_of_table_5_stands_for(over, labels, tmp_path, monkeypatch):
+    """At an eighth, 32 stands for the paper's 224, as in all other tables, and not for 256."""
+    for name in ("IMAGENET", "FASHION_MNIST", "CARS", "CUB", "FLOWERS", "PETS", "BIRDSNAP"):
+        monkeypatch.setenv(name, str(tmp_path))
+    plan = paper.plan_of(load(ROOT / "config.yaml", *(ROOT / file for file in over)))
+    shown = {cell.row: cell.paper_row for cell in plan.tables["table5"].cells()}
+    assert labels.items() <= shown.items()

@@ -146,6 +146,13 @@ def test_by_default_the_jobs_threads_cut_the_images():
     assert args.workers == 3
 
 
+@pytest.mark.parametrize(("workers", "of_each"), [(None, 2), (6, 6)])
+def test_workers_belong_to_each_process(workers, of_each):
+    """Two of four processes on this machine: the threads are shared, given workers are not."""
+    args = machine_options(threads=4, workers=workers)
+    assert processes.with_workers(args, Ranks(3, 4, 1, 2)).workers == of_each
+
+
 def test_devices_that_are_not_there_are_told(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

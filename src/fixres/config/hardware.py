@@ -41,8 +41,8 @@ class Hardware(Section):
     )
     workers: Count | None = Field(
         None,
-        description="threads that decode and cut images; on a CPU at most the job's threads; "
-        "null: the job's threads",
+        description="threads of each process that decode and cut images; on a CPU at most those "
+        "that it computes with; null: its share of the job's threads",
     )
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bf16 autocast where the processor has it"

@@ -45,7 +45,7 @@ class CropReader:
     std: tuple[float, ...]
     device: Device
     loader_name: str  # auto, dali or pillow
-    workers: int  # loader threads of all processes on this machine
+    workers: int  # loader threads of this process
     ranks: Ranks
 
     def batches(
@@ -59,8 +59,8 @@ class CropReader:
         an iterator: the crops of one resolution go to the device when they are asked for.
         """
         wanted = self.requests(part, test_da, resolutions)
-        workers, device = self.ranks.portion(self.workers), self.device.device
-        for crops, pixels in loader.batches(self.data, wanted, self.loader_name, workers, device):
+        device, how = self.device.device, (self.loader_name, self.workers, self.device.device)
+        for crops, pixels in loader.batches(self.data, wanted, *how):
             yield (
                 loader.to_device(uint8, views, self.mean, self.std, device)
                 for (views, _), uint8 in zip(crops, pixels, strict=True)

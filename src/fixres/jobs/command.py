@@ -88,7 +88,7 @@ def _computing_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--workers",
         type=int,
-        help="threads that decode and cut images, of all processes together (default: --threads)",
+        help="threads of each process that decode and cut images (default: its share of --threads)",
     )
     p.add_argument(
         "--precision",
@@ -125,7 +125,7 @@ def _sharing_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--processes",
         type=int,
-        help="processes that share the threads and workers (default: one for each device)",
+        help="processes that share the threads (default: one for each device)",
     )
 
 

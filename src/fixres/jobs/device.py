@@ -37,6 +37,35 @@ def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return tensor.to(device, non_blocking=True)
 
 
+class Later:
+    """A number that a device computes, to be read later.
+
+    `tensor.item()` waits for all that the device was given up to then. Here the copy to the host is
+    queued at once, right behind the number's own computation. `value` waits for this copy, and for
+    nothing that was queued after it.
+
+    Parameters
+    ----------
+    tensor : with one element. On a CPU it is kept, not copied.
+    """
+
+    def __init__(self, tensor: torch.Tensor):
+        self.arrived = None
+        if tensor.is_cuda:
+            # Only into pinned memory does a copy go without the host waiting for it.
+            tensor = torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(
+                tensor, non_blocking=True
+            )
+            self.arrived = torch.cuda.Event()
+            self.arrived.record()
+        self.tensor = tensor
+
+    def value(self) -> float:
+        if self.arrived:
+            self.arrived.synchronize()
+        return self.tensor.item()
+
+
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether bf16 is fast: on a GPU from Ampere on, or a processor with AVX512-BF16 or AMX."""
     if device.type == "cuda":

@@ -65,7 +65,6 @@ def run(stage: Stage, args: argparse.Namespace, command: list[str]) -> None:
     JobError : an option is out of its range, or the devices or the allocation are not there.
     """
     _check_counts(args)
-    args.workers = args.workers or args.threads
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
         _run_as_rank(stage, args)
         return
@@ -82,7 +81,13 @@ def run(stage: Stage, args: argparse.Namespace, command: list[str]) -> None:
     if processes > 1:
         _launch(processes, command)
     else:
-        stage(args, ALONE)
+        stage(with_workers(args, ALONE), ALONE)
+
+
+def with_workers(args: argparse.Namespace, ranks: Ranks) -> argparse.Namespace:
+    """The options, with the workers of this process: its part of the threads, unless given."""
+    args.workers = args.workers or ranks.portion(args.threads)
+    return args
 
 
 def _check_counts(args: argparse.Namespace) -> None:
@@ -147,7 +152,7 @@ def _run_as_rank(stage: Stage, args: argparse.Namespace) -> None:
         silence = contextlib.redirect_stderr(nowhere)
     try:
         with silence, _process_group(pick_device(args.device, ranks)):
-            stage(args, ranks)
+            stage(with_workers(args, ranks), ranks)
     except BaseException as error:
         if not launched:  # torchrun reports the error
             raise

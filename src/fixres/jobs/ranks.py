@@ -69,10 +69,18 @@ class Ranks(NamedTuple):
         torch.distributed.all_reduce(flat)
         parts = flat.split([t.numel() for t in tensors])
         # Each in its own memory layout: the optimiser wants gradient and parameter alike.
-        return [
-            torch.empty_like(t).copy_(part.view_as(t))
-            for part, t in zip(parts, tensors, strict=True)
-        ]
+        sums = [torch.empty_like(t) for t in tensors]
+        views = [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
+        # On a GPU one kernel copies all tensors whose layout stays; the others take one each.
+        for stays in (True, False):
+            pairs = [
+                (whole, view)
+                for whole, view in zip(sums, views, strict=True)
+                if (whole.stride() == view.stride()) == stays
+            ]
+            if pairs:
+                torch._foreach_copy_(*map(list, zip(*pairs, strict=True)))
+        return sums
 
     def gather(self, mine: T) -> list[T]:
         """The `mine` of every rank, in the order of the ranks, on every rank."""

@@ -82,7 +82,7 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
         jobs.log(line)
 
     # --- the inputs of the head: activations of the trunk, computed once or in every epoch
-    run_trunk = trunk_on(data, adaptation, config, args, device, ranks)
+    run_trunk = trunk_on(data, adaptation, config, args, device)
     cache = None
     if adaptation.constant_activations:
         cache = compute_once(run_trunk, rows, batch.micro, args.cache_mb * 1e6, ranks)
@@ -136,7 +136,6 @@ def trunk_on(
     config: dict,
     args: argparse.Namespace,
     device: Device,
-    ranks: Ranks,
 ) -> RunTrunk:
     """A function that runs the trunk on training crops, batch by batch.
 
@@ -146,12 +145,11 @@ def trunk_on(
     args : with loader and workers.
     """
     entry, trunk = zoo.ZOO[config["network"]], device.prepare(adaptation.trunk)
-    workers = ranks.portion(args.workers)
 
     def run_trunk(wanted: Wanted) -> Iterator[tuple[np.ndarray, Activations]]:
         seed = config["seed"]
         requests = ([adaptation.crops(data, chosen, seed, epoch)] for chosen, epoch in wanted)
-        cut = loader.batches(data, requests, args.loader, workers, device.device)
+        cut = loader.batches(data, requests, args.loader, args.workers, device.device)
         for [crops], [pixels] in cut:
             with torch.no_grad(), device.autocast():
                 x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)

@@ -28,9 +28,10 @@ from torch.optim.sgd import sgd
 
 from fixres.data import sampling
 from fixres.jobs import JobError, progress, stopping
-from fixres.jobs.device import Device
+from fixres.jobs.device import Device, Later
 from fixres.jobs.ranks import ALONE, Ranks
 from fixres.models.checkpoints import Checkpoints
+from fixres.stages import lists
 from fixres.stages.training_log import TrainingLog, open_events
 
 LOSS_MEMORY = 0.98  # weight of the past in the running loss of the log
@@ -230,24 +231,25 @@ class Step:
         asked : of several processes, above 0 if any was asked to end. None for a process alone.
         """
         batch, ranks = self.how.batch, self.how.ranks
-        before = [t.clone() for t in self.statistics + self.counters]
+        before, counted = lists.copies(self.statistics), lists.copies(self.counters)
 
         def micro_batch(index: int) -> list[torch.Tensor]:
             inputs, targets = next(batches)
             place = ranks.rank * batch.per_process + index  # in the global batch
             torch.manual_seed(sampling.word(self.how.seed, "dropout", step, place))
-            _overwrite(self.statistics + self.counters, before)
+            lists.overwrite(self.statistics, before)
+            lists.overwrite(self.counters, counted)
             return self.loss_and_gradients(inputs, targets)
 
         mean = tree_sum(micro_batch, 0, batch.per_process)
         if ranks.size > 1:
             mean.append(torch.full_like(mean[0], bool(stopping.asked())))
         if batch.count > 1:
-            mean = [t / batch.count for t in ranks.sum(mean)]
+            mean = lists.divided(ranks.sum(mean), batch.count)
         asked = mean.pop() if ranks.size > 1 else None
         n = 1 + len(self.state.parameters)
         loss, gradients, statistics = mean[0], mean[1:n], mean[n:]
-        _overwrite(self.statistics, statistics)
+        lists.overwrite(self.statistics, statistics)
         self.update(gradients, rate)
         return loss, asked
 
@@ -259,7 +261,7 @@ class Step:
         with self.how.device.autocast():
             loss = F.cross_entropy(self.model(*inputs), targets, label_smoothing=smoothing)
         gradients = torch.autograd.grad(loss, self.state.parameters)
-        return [loss.detach(), *gradients, *(t.clone() for t in self.statistics)]
+        return [loss.detach(), *gradients, *lists.copies(self.statistics)]
 
     @torch.no_grad()
     def update(self, gradients: list[torch.Tensor], rate: float) -> None:
@@ -288,13 +290,7 @@ def tree_sum(leaf: Callable[[int], list[torch.Tensor]], first: int, n: int) -> l
     if n == 1:
         return leaf(first)
     left = tree_sum(leaf, first, n // 2)
-    return [a + b for a, b in zip(left, tree_sum(leaf, first + n // 2, n - n // 2), strict=True)]
-
-
-@torch.no_grad()
-def _overwrite(tensors: list[torch.Tensor], values: list[torch.Tensor]) -> None:
-    for t, value in zip(tensors, values, strict=True):
-        t.copy_(value)
+    return lists.added(left, tree_sum(leaf, first + n // 2, n - n // 2))
 
 
 # --- checkpoints, losses and signals -----------------------------------------------------------
@@ -380,16 +376,16 @@ class StopSignal:
     """Whether a signal asked this job to end. All of its processes see that after the same step.
 
     A job of one process looks at its own signals. Of several processes, each adds a flag to the
-    tensors that they sum anyway. They look at the sum one step later, when a GPU has long
-    computed it.
+    tensors that they sum anyway. They look at the sum one step later. A GPU computes the newest
+    step then, and nobody waits for that (`Later`).
     """
 
     def __init__(self):
-        self.before: torch.Tensor | None = None  # the flags of the step before
+        self.before: Later | None = None  # the flags of the step before
 
     def seen(self, asked: torch.Tensor | None) -> bool:
         """Whether to stop after this step. `asked` is what the step returned."""
         if asked is None:
             return bool(stopping.asked())
-        before, self.before = self.before, asked
-        return before is not None and bool(before > 0)
+        before, self.before = self.before, Later(asked)
+        return before is not None and before.value() > 0

@@ -63,7 +63,7 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
 
     def stream(first: int) -> sgd.Batches:
         wanted = requests(config, data, first, batch, ranks)
-        cut = loader.batches(data, wanted, args.loader, ranks.portion(args.workers), device.device)
+        cut = loader.batches(data, wanted, args.loader, args.workers, device.device)
         for i, (crops, pixels) in enumerate(dealt(cut, batch.micro)):
             x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
             labels = send(torch.from_numpy(data.label[crops.views.image]).long(), device.device)

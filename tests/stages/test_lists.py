@@ -47,7 +47,7 @@ def test_a_list_is_its_tensors_one_by_one(seed, by, of):
 
 
 def test_a_training_has_the_bits_of_one_tensor_after_another(tmp_path, monkeypatch):
-    """Twelve steps of three micro-batches: convolution, batch-norm (with its counter), classifier."""
+    """Twelve steps of three micro-batches; a batch-norm has a counter of whole numbers, too."""
     torch.manual_seed(0)
     start = torch.nn.Sequential(
         torch.nn.Conv2d(3, 8, 3).to(memory_format=torch.channels_last),

@@ -76,8 +76,9 @@ class Hardware(Section):
     memory_gb: Memory = Memory()
     cache_gb: NotNegative = Field(
         2.0,
-        description="memory for the activations of one fine-tuning; activations that do not fit "
-        "are recomputed",
+        description="memory of a machine for the activations of one fine-tuning, shared by its "
+        "processes; a GPU's own memory comes first; what fits nowhere is recomputed; 0: nothing "
+        "is kept",
     )
     checkpoint_seconds: NotNegative = Field(
         20.0, description="time from one checkpoint of a running job to the next, seconds"

@@ -37,6 +37,26 @@ def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return tensor.to(device, non_blocking=True)
 
 
+def free_bytes(device: torch.device) -> int | None:
+    """Bytes of a GPU that new tensors can take; None for a processor."""
+    if device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    # torch keeps what its tensors gave back. That is free for new ones, too.
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def pin(tensor: torch.Tensor) -> None:
+    """Pin a tensor's memory on the host, where it lies, until the process ends.
+
+    torch's own pinned memory comes in powers of two: 33 GB would take 64. Where the driver refuses,
+    the tensor stays as it is, and copies of it to the GPU are slower.
+    """
+    status = torch.cuda.cudart().cudaHostRegister(tensor.data_ptr(), tensor.nbytes, 0)
+    if int(status):
+        log(f"{tensor.nbytes / 1e9:.2f} GB are not pinned (CUDA error {int(status)})")
+
+
 class Later:
     """A number that a device computes, to be read later.
 

@@ -103,7 +103,8 @@ class Costs:
             return 3 * samples * _work(network, WHOLE, content["k_train"]).network
         images = min(recipe["images"] or train, train)
         work = _work(network, tuple(content["layers"]), content["k_test"])
-        fits = images * work.frontier <= self.config["cache_gb"] * GB
+        each = self.config["cache_gb"] * GB / self.config["processes"]  # each keeps all
+        fits = images * work.frontier <= each
         once = content["augmentation"]["name"] == "test DA" and fits
         epochs = recipe["epochs"]
         return images * (work.trunk * (1 if once else epochs) + 3 * work.head * epochs)

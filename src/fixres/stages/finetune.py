@@ -9,13 +9,13 @@ The method is the function `adapt_last_layers` of models/adapt.py. It freezes a 
 head to train. This stage runs the trunk on the training crops and trains the head.
 
 Test DA cuts the same crop of an image in every epoch. The activations of the trunk are then
-computed once and kept in memory, if they fit --cache-mb. Otherwise every epoch computes them
-again. Both give the same numbers.
+computed once and kept in memory, where they fit (activation_cache.py). Otherwise every epoch
+computes them again. Both give the same numbers.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -30,11 +30,8 @@ from fixres.models import matching, weights, zoo
 from fixres.models.adapt import Adaptation, adapt_last_layers
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
+from fixres.stages.activation_cache import Activations, RunTrunk, Wanted, compute_once
 from fixres.stages.training_log import NAME
-
-Activations = tuple[torch.Tensor, ...]  # of a batch of images: what the head reads from the trunk
-Wanted = Iterable[tuple[np.ndarray, int]]  # batches: (rows of the manifest, epoch)
-RunTrunk = Callable[[Wanted], Iterator[tuple[np.ndarray, Activations]]]  # yields (rows, …)
 
 
 def main(arguments: list[str]) -> None:
@@ -49,7 +46,8 @@ def main(arguments: list[str]) -> None:
         "--cache-mb",
         type=float,
         default=2000,
-        help="memory for activations that are computed once (default: 2000)",
+        help="memory of a machine for activations that are computed once; its processes share it; "
+        "a GPU's own memory comes first; 0: none are kept (default: 2000)",
     )
     processes.run(finetune, p.parse_args(arguments), ["finetune", *arguments])
 
@@ -85,7 +83,9 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
     run_trunk = trunk_on(data, adaptation, config, args, device)
     cache = None
     if adaptation.constant_activations:
-        cache = compute_once(run_trunk, rows, batch.micro, args.cache_mb * 1e6, ranks)
+        _, probe = next(run_trunk([(rows[:1], 0)]))
+        budget = args.cache_mb * 1e6
+        cache = compute_once(run_trunk, probe, rows, batch.micro, budget, device.device, ranks)
     labels = torch.from_numpy(data.label[rows]).long().to(device.device)
 
     def stream(first: int) -> Iterator[tuple[Activations, torch.Tensor]]:
@@ -99,7 +99,7 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
         else:
             for _, image, _ in drawn:
                 chosen = send(torch.from_numpy(image), device.device)
-                yield tuple(a[chosen] for a in cache), labels[chosen]
+                yield cache.read(image), labels[chosen]
 
     # --- loop
     key = jobs.digest(jobs.canonical(config), data.digest(), jobs.file_digest(args.weights))
@@ -159,50 +159,3 @@ def trunk_on(
             yield crops.views.image, activations
 
     return run_trunk
-
-
-def compute_once(
-    run_trunk: RunTrunk, rows: np.ndarray, batch: int, budget: float, ranks: Ranks
-) -> Activations | None:
-    """The activations of all training images, in the order of `rows`.
-
-    Each process computes those of its share of the images. In the end every process holds all.
-
-    Parameters
-    ----------
-    rows : (n,) of the manifest.
-    batch : images that the trunk sees at a time.
-    budget : the most bytes that the activations may take.
-
-    Returns
-    -------
-    Tensors with n rows each, or None where they would take more than `budget`.
-    """
-    # One image tells how much memory all will take, before any is used.
-    _, probe = next(run_trunk([(rows[:1], 0)]))
-    need = sum(a[0].numel() * a.element_size() for a in probe) * len(rows)
-    shapes = ", ".join("×".join(map(str, a.shape[1:])) for a in probe)
-    if need > budget:
-        jobs.log(
-            f"activations ({shapes}) would take {need / 1e9:.2f} GB, "
-            f"more than --cache-mb {budget / 1e6:g}: streamed"
-        )
-        return None
-    jobs.log(f"activations ({shapes}) take {need / 1e9:.2f} GB: computed once")
-
-    kept = tuple(
-        torch.empty((len(rows), *a.shape[1:]), dtype=a.dtype, device=a.device) for a in probe
-    )
-    share = ranks.share(len(rows), batch)
-    starts = range(share.start, share.stop, batch)
-    wanted = ((rows[start : min(start + batch, share.stop)], 0) for start in starts)
-    at = share.start
-    with jobs.progress("activations", share.stop - share.start, "images") as bar:
-        for images, activations in run_trunk(wanted):
-            for store, a in zip(kept, activations, strict=True):
-                store[at : at + len(images)] = a
-            at += len(images)
-            bar.update(len(images))
-    for store in kept:
-        ranks.all_gather_rows(store, batch)
-    return kept

@@ -56,14 +56,14 @@ class Affine(nn.Module):
 # --- weights on disk ---------------------------------------------------------------------------
 
 
-def load(name: str, classes: int, seed: int, file: Path) -> nn.Module:
-    """Build the network `name` with the weights of a file, and with its matching if it has one.
+def load(network: zoo.Network | str, classes: int, seed: int, file: Path) -> nn.Module:
+    """Build a network with the weights of a file, and with its matching if it has one.
 
     Raises
     ------
     JobError : as `weights.load_into`.
     """
-    network = zoo.build(name, classes, seed)
+    network = zoo.build(network, classes, seed)
     tensors, meta = weights.opened(file)
     if "matching" in meta:
         scale, shift = tensors.get("matching.scale"), tensors.get("matching.shift")

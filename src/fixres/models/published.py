@@ -53,7 +53,9 @@ def fetch(source: dict, folder: Path, way_out: str) -> Fetched:
         {"hub": "owner/repo:entry"} or {"hub": "folder:entry"},
         {"url": …, "sha256": …}: the SHA-256 of the file, or its first 8 digits or more, as in the
         names of PyTorch's files,
-        {"file": …, "sha256": …}: a SHA-256 or None.
+        {"file": …, "sha256": …}: a SHA-256 or None,
+        {"python": {"name": "package.module:function", "path": …, "options": …}}: the weights that
+        this constructor's network comes with.
     folder : where an unfinished download stays. The next attempt carries it on.
     way_out : what to do where the source is out of reach. It ends the error message.
 
@@ -73,7 +75,7 @@ def fetch(source: dict, folder: Path, way_out: str) -> Fetched:
         fetched = Fetched(read(path), source["url"], file_digest(path))
         path.unlink()
         return fetched
-    where = f"{kind} {source[kind]}"
+    where = f"{kind} {source['python']['name'] if kind == 'python' else source[kind]}"
     try:
         return Fetched(LIBRARIES[kind](source[kind]), where, None)
     except JobError:
@@ -129,7 +131,16 @@ def _hub(name: str) -> Tensors:
     return made.state_dict() if isinstance(made, nn.Module) else made
 
 
-LIBRARIES = {"timm": _timm, "torchvision": _torchvision, "hub": _hub}
+def _python(constructor: dict) -> Tensors:
+    """The weights that the user's own constructor comes with."""
+    from fixres.models.construct import builder
+
+    log(f"the code of {constructor['name']} runs")
+    build = builder(f"python:{constructor['name']}", constructor["path"], constructor["options"])
+    return build(None).state_dict()
+
+
+LIBRARIES = {"timm": _timm, "torchvision": _torchvision, "hub": _hub, "python": _python}
 
 
 # --- files -------------------------------------------------------------------------------------

@@ -327,22 +327,54 @@ ZOO = PAPER | TWINS
 # --- what a job asks for -----------------------------------------------------------------------
 
 
-def build(name: str, classes: int, seed: int) -> "torch.nn.Module":
+def entry_of(config: dict) -> Network:
+    """The network of a job.
+
+    Parameters
+    ----------
+    config : the job's resolved configuration. A network of one's own is described by its key
+        `entry` (plan/own.py); of all others `network` is the name in the zoo.
+    """
+    if "entry" not in config:
+        return ZOO[config["network"]]
+    from fixres.models.construct import builder
+
+    entry = config["entry"]
+    return Network(
+        title=entry.get("title") or config["network"],
+        stride=entry["stride"],
+        classifier=entry["classifier"],
+        last_batch_norm=tuple(entry["last_norm"]),
+        cells=(),
+        build=builder(entry["source"], entry["path"], entry["options"]),
+        mean=tuple(entry["mean"]),
+        std=tuple(entry["std"]),
+        native=entry["native"],
+    )
+
+
+def by_name(network: Network | str) -> Network:
+    """The entry of a name; an entry itself, as of a network of one's own, stays."""
+    return ZOO[network] if isinstance(network, str) else network
+
+
+def build(network: Network | str, classes: int, seed: int) -> "torch.nn.Module":
     """Build a network, channels_last, with random weights that depend on `seed` alone."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = ZOO[name].build(classes)
-    return network.to(memory_format=torch.channels_last)
+        built = by_name(network).build(classes)
+    return built.to(memory_format=torch.channels_last)
 
 
-def check_layers(name: str, network: "torch.nn.Module") -> None:
-    """Raise JobError for each layer that the entry `name` names and the network does not have.
+def check_layers(entry: Network | str, network: "torch.nn.Module") -> None:
+    """Raise JobError for each layer that an entry names and the network does not have.
 
     The layers are needed when the network is fine-tuned, which may be days of training later.
     """
-    entry, layers = ZOO[name], [layer for layer, _ in network.named_modules() if layer]
+    entry = by_name(entry)
+    layers = [layer for layer, _ in network.named_modules() if layer]
     named = {
         "classifier": [entry.classifier],
         "last_batch_norm": entry.last_batch_norm,
@@ -351,10 +383,14 @@ def check_layers(name: str, network: "torch.nn.Module") -> None:
     wrong = [(key, n) for key, names in named.items() for n in names if n not in layers]
     if wrong:
         lines = (f"  {key}: found '{n}'; {_nearest(n, layers)}" for key, n in wrong)
+        name = next((name for name, known in ZOO.items() if known is entry), "")
+        place = f"ZOO['{name}'] (models/zoo.py)" if name else "own.network"
+        way_out = "correct the entry; docs/networks.md, Adding a network"
+        way_out = way_out if name else "correct them; docs/own.md"
         raise JobError(
-            f"ZOO['{name}'] (models/zoo.py) names layers that {entry.title} does not have:\n"
+            f"{place} names layers that {entry.title} does not have:\n"
             + "\n".join(lines)
-            + "\n  correct the entry; docs/networks.md, Adding a network, says what each key means"
+            + f"\n  {way_out}, says what each key means"
         )
 
 
@@ -363,7 +399,7 @@ def _nearest(name: str, layers: list[str]) -> str:
     return f"nearest: {', '.join(close or layers[-3:])}"
 
 
-def outline(name: str, classes: int) -> "torch.nn.Module":
+def outline(network: Network | str, classes: int) -> "torch.nn.Module":
     """The network without its numbers, on torch's meta device.
 
     It has names and shapes, and takes no memory.
@@ -371,7 +407,7 @@ def outline(name: str, classes: int) -> "torch.nn.Module":
     import torch
 
     with torch.device("meta"):
-        return ZOO[name].build(classes)
+        return by_name(network).build(classes)
 
 
 def markdown() -> str:

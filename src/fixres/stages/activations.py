@@ -64,8 +64,8 @@ def activations(args: argparse.Namespace, ranks: Ranks) -> None:
     rows = data.rows("val")
 
     # The network.
-    entry = zoo.ZOO[config["network"]]
-    network = matching.load(config["network"], len(data.classes), 0, args.weights)
+    entry = zoo.entry_of(config)
+    network = matching.load(entry, len(data.classes), 0, args.weights)
     watched, has_relu = matching.watch(network.to(device.device))
     probe = device.prepare(watched)
     jobs.log(f"{config['run']}: k_test {', '.join(map(str, k_tests))} on {len(rows)} images")

@@ -52,8 +52,8 @@ def evaluate(args: argparse.Namespace, ranks: Ranks) -> None:
     rows = data.rows("val")
 
     # The network.
-    entry = zoo.ZOO[config["network"]]
-    network = matching.load(config["network"], len(data.classes), 0, args.weights)
+    entry = zoo.entry_of(config)
+    network = matching.load(entry, len(data.classes), 0, args.weights)
     network.to(device.device).eval()
     compute_in_float32(network, entry.classifier)
     model = device.prepare(network)

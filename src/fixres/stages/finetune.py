@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> None:
 def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
     """The whole job, from top to bottom: data, network, adaptation, loop, result."""
     config = jobs.read_config(args.config, "finetune", args.ancestry_digest)
-    recipe, entry, k = config["recipe"], zoo.ZOO[config["network"]], config["k_test"]
+    recipe, entry, k = config["recipe"], zoo.entry_of(config), config["k_test"]
 
     # --- data: the training images
     data = manifest.load(args.manifest)
@@ -66,7 +66,7 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
     batch = sgd.batching(recipe, ranks, "fine_tuning")
 
     # --- network: trained at k_train, perhaps with a distribution matching
-    network = matching.load(config["network"], len(data.classes), config["seed"], args.weights)
+    network = matching.load(entry, len(data.classes), config["seed"], args.weights)
     network.to(device.device)
 
     # --- adaptation: which layers train, and on which crops (§4.2)
@@ -144,7 +144,7 @@ def trunk_on(
     config : of the run, with the keys network and seed.
     args : with loader and workers.
     """
-    entry, trunk = zoo.ZOO[config["network"]], device.prepare(adaptation.trunk)
+    entry, trunk = zoo.entry_of(config), device.prepare(adaptation.trunk)
 
     def run_trunk(wanted: Wanted) -> Iterator[tuple[np.ndarray, Activations]]:
         seed = config["seed"]

@@ -53,7 +53,7 @@ def match(args: argparse.Namespace, ranks: Ranks) -> None:
     rows = sampling.random_subset(data.rows("train"), config["images"], config["seed"])
 
     # The network, with a map that changes nothing yet.
-    entry = zoo.ZOO[config["network"]]
+    entry = zoo.entry_of(config)
     network = load_unmatched(config, len(data.classes), args.weights)
     network = matching.insert(network, model).to(device.device)
     probe = device.prepare(matching.probe(network))
@@ -104,7 +104,7 @@ def match(args: argparse.Namespace, ranks: Ranks) -> None:
 
 def load_unmatched(config: dict, classes: int, file: Path) -> torch.nn.Module:
     """The network to match. Raises JobError where the file holds a matching already."""
-    network = matching.load(config["network"], classes, config["seed"], file)
+    network = matching.load(zoo.entry_of(config), classes, config["seed"], file)
     about = matching.about(network)
     if about:
         raise jobs.JobError(

@@ -45,7 +45,7 @@ def measure(args: argparse.Namespace, ranks: Ranks) -> None:
     config = jobs.read_config(args.config, "memory", args.ancestry_digest)
     classes = len(manifest.load(args.manifest).classes)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
-    network = zoo.build(config["network"], classes, 0).to(device.device)
+    network = zoo.build(zoo.entry_of(config), classes, 0).to(device.device)
 
     # --- the step
     model, trained = what_trains(config, network, device)
@@ -89,7 +89,7 @@ def what_trains(
     """A function from crops to logits, and the layers that train: all, or the last `layers`."""
     if not config["layers"]:
         return device.prepare(network.train()), network
-    entry, batch_norm = zoo.ZOO[config["network"]], config["recipe"]["batch_norm"]
+    entry, batch_norm = zoo.entry_of(config), config["recipe"]["batch_norm"]
     adaptation = adapt_last_layers(network, entry, config["layers"], config["k"], batch_norm)
     trunk, head = device.prepare(adaptation.trunk), device.prepare(adaptation.head)
 

@@ -6,11 +6,12 @@
 
 Tables 1 to 3 start from such weights (§5.1). They come from timm, torchvision, torch hub, a URL
 with its checksum, or a file; docs/networks.md says how to write each. The same command carries on
-a download that broke off.
+a download that broke off. A network of one's own says where it is built, and whether its weights
+come from there or from a file (docs/own.md).
 """
 
 from fixres import jobs
-from fixres.models import published, weights, zoo
+from fixres.models import construct, published, weights, zoo
 from fixres.models.released import RELEASED
 
 
@@ -18,19 +19,22 @@ def main(arguments: list[str]) -> None:
     args = jobs.parser("pretrained", __doc__, "out", threads=False).parse_args(arguments)
     config = jobs.read_config(args.config, "pretrained", args.ancestry_digest)
     name, source = config["network"], config["source"]
-    entry, folder = zoo.ZOO[name], args.out.parent / "downloads"
+    entry, folder = zoo.entry_of(config), args.out.parent / "downloads"
+    if "own" in source:
+        source = construct.weights_of(config["entry"])
     kind = next(iter(source))
     jobs.log(f"{config['run']}: {entry.title}, weights from {kind} {source[kind]}")
     if entry.licence == zoo.NON_COMMERCIAL:
         what = f"the published weights of {entry.title}"
         jobs.log(f"licence: {what} are for non-commercial use only (CC BY-NC 4.0)")
 
-    network = zoo.outline(name, config["classes"])
-    zoo.check_layers(name, network)
+    network = zoo.outline(entry, config["classes"])
+    zoo.check_layers(entry, network)
 
     # --- fetch
     asked = config["run"].rpartition("/")[2].removesuffix("-pretrained")
     key = f"released.files.{asked}" if asked in RELEASED else f"networks.{name}.weights.file"
+    key = "own.network.weights" if "entry" in config else key
     way_out = f"get the weights elsewhere and name the file in {key}"
     try:
         fetched = published.fetch(source, folder, way_out)

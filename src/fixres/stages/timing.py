@@ -51,7 +51,7 @@ def measure(args: argparse.Namespace, ranks: Ranks) -> None:
     # --- data and network
     data = manifest.load(args.manifest)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
-    network = zoo.build(config["network"], len(data.classes), 0).to(device.device)
+    network = zoo.build(zoo.entry_of(config), len(data.classes), 0).to(device.device)
     loss_of = forward_pass(config, network, device)
     parameters = [p for p in network.parameters() if p.requires_grad]
 
@@ -110,7 +110,7 @@ def forward_pass(
 
         return base_training
 
-    entry, batch_norm = zoo.ZOO[config["network"]], config["recipe"]["batch_norm"]
+    entry, batch_norm = zoo.entry_of(config), config["recipe"]["batch_norm"]
     adaptation = adapt_last_layers(network, entry, config["layers"], config["k"], batch_norm)
     trunk, head = device.prepare(adaptation.trunk), device.prepare(adaptation.head)
 
@@ -132,7 +132,7 @@ def load(
     -------
     The batches, on the device, and the mean time to decode and cut one, milliseconds.
     """
-    entry, rows = zoo.ZOO[config["network"]], data.rows("train")
+    entry, rows = zoo.entry_of(config), data.rows("train")
     n, k = config["batch"], config["k"]
     augmentation = regions.Augmentation(**config["augmentation"])
 

@@ -50,7 +50,7 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
             f"--init: found {args.init}, but {args.config} says init: {config['init']}; "
             "both or neither name a start"
         )
-    recipe, entry = config["recipe"], zoo.ZOO[config["network"]]
+    recipe, entry = config["recipe"], zoo.entry_of(config)
     batch = sgd.batching(recipe, ranks, "base_training")
 
     # The training images.
@@ -72,8 +72,8 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
             yield ((x,), labels) if mix is None else cutmix(x, labels, mix, len(data.classes))
 
     # The network.
-    network = zoo.build(config["network"], len(data.classes), config["seed"])
-    zoo.check_layers(config["network"], network)
+    network = zoo.build(entry, len(data.classes), config["seed"])
+    zoo.check_layers(entry, network)
     key = [jobs.canonical(config), data.digest()]
     if args.init:
         weights.load_into(network, args.init, fresh=entry.classifier)

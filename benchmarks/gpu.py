@@ -51,7 +51,7 @@ def main() -> None:
     args = options()
     size = QUICK if args.quick else FULL
     threads = 1 if args.quick else os.cpu_count()
-    device = open_device(args.device, threads=threads, compiled=args.compile)
+    device = open_device(args.device, threads=threads, compile_networks=args.compile)
     on_gpu = device.device.type == "cuda"
     if not (on_gpu or args.quick):
         sys.exit("on a CPU only --quick: this measures GPUs")

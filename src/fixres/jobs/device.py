@@ -26,7 +26,30 @@ class Device(NamedTuple):
 
     def prepare(self, network: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
         """The function to call in place of the network. The network keeps its parameters' names."""
-        return torch.compile(network) if self.compiled else network
+        return compiled(network) if self.compiled else network
+
+    @property
+    def uncompiled(self) -> "Device":
+        """The same device for what runs once: to compile takes a minute."""
+        return self._replace(compiled=False)
+
+
+def compiled(network: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """torch.compile for whole batches: one graph for each resolution, made for exactly its shape.
+
+    The last batch of a pass has fewer images. It runs uncompiled, because a graph of its own would
+    take longer than the batch. By default torch would also make a graph for any number of images,
+    which is slower for all of them.
+    """
+    graphs = torch.compile(network, dynamic=False)
+    whole: dict[tuple[torch.Size, ...], int] = {}  # shapes of an image's inputs -> images
+
+    def run(*inputs: torch.Tensor) -> torch.Tensor:
+        n = len(inputs[0])
+        first = whole.setdefault(tuple(x.shape[1:] for x in inputs), n)
+        return (graphs if n == first else network)(*inputs)
+
+    return run
 
 
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -138,7 +161,7 @@ def open_device(
     precision: str = "auto",
     threads: int = 1,
     ranks: Ranks = ALONE,
-    compiled: bool = False,
+    compile_networks: bool = False,
 ) -> Device:
     """Pick the device of this process and set up torch for it.
 
@@ -151,7 +174,7 @@ def open_device(
 
     Parameters
     ----------
-    name, precision, compiled : the job's --device, --precision and --compile.
+    name, precision, compile_networks : the job's --device, --precision and --compile.
     threads : the job's threads on this machine.
     """
     device, threads = pick_device(name, ranks), ranks.portion(threads)
@@ -168,5 +191,5 @@ def open_device(
     else:
         hardware = f"CPU, {threads} thread(s)"
     several = f"{ranks.size} processes of " if ranks.size > 1 else ""
-    log(f"device: {several}{hardware}, {precision}{', compiled' if compiled else ''}")
-    return Device(device, precision, compiled)
+    log(f"device: {several}{hardware}, {precision}{', compiled' if compile_networks else ''}")
+    return Device(device, precision, compile_networks)

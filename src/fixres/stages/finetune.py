@@ -83,7 +83,8 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
     run_trunk = trunk_on(data, adaptation, config, args, device)
     cache = None
     if adaptation.constant_activations:
-        _, probe = next(run_trunk([(rows[:1], 0)]))
+        run_once = trunk_on(data, adaptation, config, args, device.uncompiled)
+        _, probe = next(run_once([(rows[:1], 0)]))
         budget = args.cache_mb * 1e6
         cache = compute_once(run_trunk, probe, rows, batch.micro, budget, device.device, ranks)
     labels = torch.from_numpy(data.label[rows]).long().to(device.device)

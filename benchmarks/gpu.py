@@ -1,20 +1,23 @@
 """This suite on a GPU: how fast, how faithful its decoder, and whether training works there.
 
-    .venv/bin/python benchmarks/gpu.py                         # on a CUDA machine
-    .venv/bin/python benchmarks/gpu.py --device cpu --quick    # on any machine, a minute
+    .venv/bin/python benchmarks/gpu.py                          # on a CUDA machine: everything
+    .venv/bin/python benchmarks/gpu.py --quick                  # there, in about ten minutes
+    .venv/bin/python benchmarks/gpu.py --parts "trunk alone" pixels --resolutions 224
+    .venv/bin/python benchmarks/gpu.py --device cpu --trial     # on any machine, a minute
 
-The first command measures everything and writes the tables of docs/gpu.md. The second one proves
-that the code runs: it prints its tables and writes nothing.
+Each row is written to --rows as soon as it is measured. A part that runs out of memory is a row,
+too. The same command again measures what is missing, and writes the tables of docs/gpu.md. --trial
+proves that the code runs: it prints its tables and writes nothing.
 
-Three tables:
+The parts:
 
-- Speed (gpu_speed.py), beside a plain torchvision loop in the same run: ResNet-50, 1000 classes, on
-  JPEGs of 500×375 pixels rendered for the purpose (about 100 KB each, ImageNet's average). Training
-  goes through `sgd.fit` and the suite's loader with train DA, RA 1. Evaluation goes through the
-  suite's loader with test DA. The speed of the head is that of classifier + last batch-norm on
-  cached activations.
-- Pixels: the suite's decoder and transforms beside Pillow and torchvision.
-- A base training of the embedded scale, on the device and on the processor.
+- Speeds (gpu_speed.py) at several resolutions, beside a plain torchvision loop in the same run:
+  ResNet-50, 1000 classes, on JPEGs of 500×375 pixels rendered for the purpose (about 100 KB each,
+  ImageNet's average). Training goes through `sgd.fit` and the suite's loader with train DA, RA 1.
+  Evaluation goes through the suite's loader with test DA. Trunk and head are those of classifier +
+  last batch-norm.
+- pixels: the suite's decoder and transforms beside Pillow and torchvision.
+- embedded: a base training of the embedded scale, on the device and on the processor.
 """
 
 import argparse
@@ -25,17 +28,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
+import gpu_images
+import gpu_speed
 import torch
-from gpu_speed import CLASSES, Size, Trial, speeds
-from PIL import Image
-from tabulate import tabulate
+from gpu_rows import Rows
+from gpu_speed import CLASSES, Size, Trial
 
 from fixres import config, paper
-from fixres.data import loader, manifest, regions
+from fixres.data import loader
 from fixres.jobs.device import Device, open_device
 from fixres.models import zoo
 
@@ -44,37 +48,36 @@ PAGE = ROOT / "docs" / "gpu.md"
 BEGIN = "<!-- measured: begin (benchmarks/gpu.py writes what stands here) -->"
 END = "<!-- measured: end -->"
 FULL = Size((64, 128, 160, 224, 384), batch=256, micro=64, steps=40, images=16384, squares=64)
-QUICK = Size((32, 64), batch=4, micro=2, steps=3, images=32, squares=8)
+QUICK = Size((128, 224), batch=256, micro=64, steps=20, images=8192, squares=64)
+TRIAL = Size((32, 64), batch=4, micro=2, steps=3, images=32, squares=8)
+PIXELS, EMBEDDED = "pixels", "embedded"
 
 
 def main() -> None:
     args = options()
-    size = QUICK if args.quick else FULL
-    threads = 1 if args.quick else os.cpu_count()
+    size = TRIAL if args.trial else QUICK if args.quick else FULL
+    threads = 1 if args.trial else os.cpu_count()
     device = open_device(args.device, threads=threads, compile_networks=args.compile)
     on_gpu = device.device.type == "cuda"
-    if not (on_gpu or args.quick):
-        sys.exit("on a CPU only --quick: this measures GPUs")
+    if not (on_gpu or args.trial):
+        sys.exit("on a CPU only --trial: this measures GPUs")
     with tempfile.TemporaryDirectory(prefix="fixres-gpu-") as folder:
-        tables = measure(args, device, size, Path(folder))
-    name = torch.cuda.get_device_name(device.device) if on_gpu else "CPU"
-    facts = (
-        f"{name}, {os.cpu_count()} processor cores, {args.workers} workers, {device.precision}, "
-        f"torch {torch.__version__}, loader {loader.resolve('auto')}, batches of {size.batch}, "
-        f"{size.images // 2} images a pass."
-    )
-    report = "\n\n".join([facts, *tables])
+        file = Path(folder) / "rows.jsonl" if args.trial else args.rows
+        rows = Rows(file, facts_of(args, device, size))
+        left = measure(rows, Bench(args, device, size, Path(folder)))
+    report = tables(rows)
     print("\n" + report)
-    if args.quick or not on_gpu:
+    if args.trial:
         print(
             "\nA trial of the code path: "
             "these are no measurements of a GPU, and nothing was written."
         )
-        return
-    before, _, after = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    page = f"{before}{BEGIN}\n\n{report}\n\n{END}{after.partition(END)[2]}"
-    PAGE.write_text(page, encoding="utf-8")
-    print(f"\nwritten to {PAGE.relative_to(ROOT)}")
+    else:
+        write(report)
+    if left:
+        sys.exit(f"the time is over; the same command again measures: {', '.join(left)}")
+    if rows.failed():
+        sys.exit(f"failed: {', '.join(rows.failed())}")
 
 
 def options() -> argparse.Namespace:
@@ -83,10 +86,28 @@ def options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument(
-        "--device", default="cuda", help="cuda, cuda:N, or cpu with --quick (default: cuda)"
+        "--device", default="cuda", help="cuda, cuda:N, or cpu with --trial (default: cuda)"
+    )
+    how_much = p.add_mutually_exclusive_group()
+    how_much.add_argument(
+        "--quick",
+        action="store_true",
+        help="two resolutions, half the steps and images, no embedded training; no row starts "
+        "after nine minutes",
+    )
+    how_much.add_argument(
+        "--trial", action="store_true", help="a few small steps: proves the path, measures nothing"
     )
     p.add_argument(
-        "--quick", action="store_true", help="a few small steps: proves the path, measures nothing"
+        "--parts", nargs="+", choices=[*gpu_speed.PARTS, PIXELS, EMBEDDED], help="(default: all)"
+    )
+    p.add_argument("--resolutions", nargs="+", type=int, help="of the speeds, pixels")
+    p.add_argument("--minutes", type=float, help="start no row after this time (default: no limit)")
+    p.add_argument(
+        "--rows",
+        type=Path,
+        default=ROOT / "results" / "benchmarks" / "gpu.jsonl",
+        help="file of the rows (default: results/benchmarks/gpu.jsonl)",
     )
     p.add_argument(
         "--workers",
@@ -99,121 +120,118 @@ def options() -> argparse.Namespace:
         action="store_true",
         help="with torch.compile, the suite's networks and the plain one",
     )
-    return p.parse_args()
+    args = p.parse_args()
+    args.minutes = args.minutes or (9 if args.quick else float("inf"))
+    args.parts = args.parts or [*gpu_speed.PARTS, PIXELS, *([] if args.quick else [EMBEDDED])]
+    return args
 
 
-def measure(args: argparse.Namespace, device: Device, size: Size, folder: Path) -> list[str]:
-    """Titles and tables, in turn."""
-    data = render(folder / "photos", size.images, 375, 500)
-    square = render(folder / "square", size.squares, 384, 384)
-    network = zoo.build("resnet50", CLASSES, 0).to(device.device)
-    trial = Trial(network, data, device, args.workers, size, folder)
-    rates = [speeds(k, trial) for k in size.resolutions]
-    pixels = fidelity(square, device, args.workers)
-    trained = embedded(args, folder)
-    return [
-        "Images/s, ResNet-50" + (", compiled" if args.compile else ""),
-        tabulate(rates, headers="keys", tablefmt="github", floatfmt=".0f"),
-        "Decoder and transforms beside Pillow and torchvision (grey levels, 0 to 255)",
-        tabulate(pixels, headers="keys", tablefmt="github", floatfmt=".2f"),
-        "Base training of the embedded set by the same command on both devices",
-        tabulate(trained, headers="keys", tablefmt="github", floatfmt=".2f"),
-    ]
+def facts_of(args: argparse.Namespace, device: Device, size: Size) -> dict:
+    """What the numbers depend on, but for the resolutions."""
+    on_gpu = device.device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device.device) if on_gpu else "CPU",
+        "cores": os.cpu_count(),
+        "workers": args.workers,
+        "precision": device.precision,
+        "compiled": args.compile,
+        "torch": torch.__version__,
+        "loader": loader.resolve("auto"),
+        "batch": size.batch,
+        "micro": size.micro,
+        "steps": size.steps,
+        "images": size.images // 2,
+    }
 
 
-# --- images ---------------------------------------------------------------------------------------
+# --- the rows -------------------------------------------------------------------------------------
 
 
-def photo(work: tuple[Path, int, int, int]) -> int:
-    """Write one JPEG with the spectrum of a photograph, and return its size in bytes.
+class Bench:
+    """What is measured. Images and network are made when a part needs them."""
 
-    The image is a sum of noise at every scale. The coarser the scale, the stronger the noise.
+    def __init__(self, args: argparse.Namespace, device: Device, size: Size, folder: Path):
+        self.args, self.device, self.size, self.folder = args, device, size, folder
 
-    Parameters
-    ----------
-    work : path, seed, height, width.
-    """
-    path, seed, height, width = work
-    rng, canvas = np.random.default_rng(seed), np.full((height, width, 3), 128.0)
-    for level in range(8):
-        side = 2 ** (level + 1)
-        noise = Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8))
-        noise = noise.resize((width, height), Image.Resampling.BICUBIC)
-        canvas += (np.asarray(noise, float) - 128) * 1.2 / 2 ** (0.6 * level)
-    canvas += rng.normal(0, 5, canvas.shape)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8)).save(path, quality=92)
-    return path.stat().st_size
+    def cases(self) -> Iterator[tuple[str, object]]:
+        """(part, case) in their order: all speeds at one resolution, then at the next."""
+        for k in self.args.resolutions or self.size.resolutions:
+            yield from ((part, k) for part in gpu_speed.PARTS if part in self.args.parts)
+        if PIXELS in self.args.parts:
+            yield from ((PIXELS, case) for case in gpu_images.CASES)
+        if EMBEDDED in self.args.parts:
+            yield from ((EMBEDDED, where) for where in dict.fromkeys((self.args.device, "cpu")))
+
+    def measure(self, part: str, case: object) -> dict:
+        if part == PIXELS:
+            return gpu_images.fidelity(case, self.squares, self.device, self.args.workers)
+        if part == EMBEDDED:
+            return embedded(case, self.args, self.folder)
+        return {"images/s": gpu_speed.PARTS[part](case, self.trial)}
+
+    @cached_property
+    def trial(self) -> Trial:
+        photos = gpu_images.render(self.folder / "photos", self.size.images, 375, 500)
+        network = zoo.build("resnet50", CLASSES, 0).to(self.device.device)
+        return Trial(network, photos, self.device, self.args.workers, self.size, self.folder)
+
+    @cached_property
+    def squares(self) -> gpu_images.manifest.Manifest:
+        return gpu_images.render(self.folder / "square", self.size.squares, 384, 384)
 
 
-def render(folder: Path, n: int, height: int, width: int) -> manifest.Manifest:
-    """Write n images of one size as an ImageFolder of two classes; half of them are for training.
+def measure(rows: Rows, bench: Bench) -> list[str]:
+    """Measure what is missing. Returns what is left when the time is over."""
+    deadline = time.monotonic() + 60 * bench.args.minutes
+    missing = [(part, case) for part, case in bench.cases() if not rows.has(part, case)]
+    for at, (part, case) in enumerate(missing):
+        if time.monotonic() > deadline:
+            return [f"{part} {case}" for part, case in missing[at:]]
+        rows.measure(part, case, lambda part=part, case=case: bench.measure(part, case))
+    return []
 
-    Returns their manifest.
-    """
-    splits = manifest.SPLITS
-    paths = [f"{split}/class{i % 2}/{i:05d}.jpg" for split in splits for i in range(n // 2)]
-    works = [(folder / path, i, height, width) for i, path in enumerate(paths)]
-    with ProcessPoolExecutor() as pool:
-        sizes = list(pool.map(photo, works, chunksize=8))
-    print(f"{n} images of {width}×{height}, {np.mean(sizes) / 1000:.0f} KB each", file=sys.stderr)
-    ones = np.ones(n, np.int32)
-    return manifest.Manifest(
-        folder=folder,
-        classes=("class0", "class1"),
-        path=np.array([os.fsencode(path) for path in paths]),
-        label=np.array([int(path.split("/")[1][-1]) for path in paths], np.int32),
-        split=np.array([splits.index(path.split("/")[0]) for path in paths], np.uint8),
-        height=height * ones,
-        width=width * ones,
-        checksum=np.zeros(n, np.uint64),
-        object_size=np.full(n, np.nan, np.float32),
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def tables(rows: Rows) -> str:
+    """Facts, titles and tables."""
+    facts = rows.facts
+    described = (
+        f"{facts['device']}, {facts['cores']} processor cores, {facts['workers']} workers, "
+        f"{facts['precision']}, torch {facts['torch']}, loader {facts['loader']}, batches of "
+        f'{facts["batch"]}, micro-batches of {facts["micro"]} in "training", '
+        f"{facts['images']} images a pass."
     )
+    compiled = ", compiled" if facts["compiled"] else ""
+    titled = {
+        f"Images/s, ResNet-50{compiled}": rows.speeds(list(gpu_speed.PARTS)),
+        "Decoder and transforms beside Pillow and torchvision (grey levels, 0 to 255)": rows.table(
+            PIXELS
+        ),
+        "Base training of the embedded set by the same command on both devices": rows.table(
+            EMBEDDED
+        ),
+    }
+    shown = [part for title, table in titled.items() if table for part in (title, table)]
+    return "\n\n".join([described, *shown])
 
 
-# --- pixels ---------------------------------------------------------------------------------------
-
-
-def fidelity(data: manifest.Manifest, device: Device, workers: int) -> list[dict]:
-    """How far the pixels of the suite's loader lie from Pillow's, in grey levels.
-
-    Three rows: decoding alone (whole square images at their own size), train DA and test DA.
-    """
-    rows = np.arange(len(data.path))
-    h, w = data.height[rows], data.width[rows]
-    box = np.tile([0.0, 0.0, w[0], h[0]], (len(rows), 1))
-    whole = regions.Views(rows, box, np.zeros(len(rows), bool), None, None, cut=True)
-    train_da = regions.views(regions.Augmentation("train DA"), 128, rows, h, w)
-    test_da = regions.views(regions.Augmentation("test DA"), 224, rows, h, w)
-
-    def cut(views: regions.Views, k: int, which: str) -> torch.Tensor:
-        crops = loader.batches(data, [[loader.Crops(views, k)]], which, workers, device.device)
-        _, [pixels] = next(iter(crops))
-        return pixels.cpu().float()
-
-    table = []
-    for name, views, k, ring in (  # ring: outermost pixels that are not compared
-        ("decoding alone", whole, int(h[0]), 0),
-        ("train DA at 128, without the outermost pixels", train_da, 128, 1),
-        ("test DA at 224", test_da, 224, 0),
-    ):
-        apart = (cut(views, k, "auto") - cut(views, k, "pillow")).abs()
-        apart = apart[:, ring : k - ring, ring : k - ring]
-        row = {"": name, "mean": apart.mean().item(), "largest": apart.max().item()}
-        table.append(row | {"over 2 (%)": 100 * (apart > 2).float().mean().item()})
-    return table
+def write(report: str) -> None:
+    """Put the tables into docs/gpu.md."""
+    before, _, after = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    page = f"{before}{BEGIN}\n\n{report}\n\n{END}{after.partition(END)[2]}"
+    PAGE.write_text(page, encoding="utf-8")
+    print(f"\nwritten to {PAGE.relative_to(ROOT)}")
 
 
 # --- a training -----------------------------------------------------------------------------------
 
 
-def embedded(args: argparse.Namespace, folder: Path) -> list[dict]:
-    """Base training and evaluation of the embedded scale at its smallest k_train.
-
-    One row for the device, and one for the processor.
-    """
-    over = ["configs/smoke.yaml"] if args.quick else []
-    dataset, k_train = ("pinhole-smoke", 16) if args.quick else ("pinhole", 32)
+def embedded(where: str, args: argparse.Namespace, folder: Path) -> dict:
+    """Base training and evaluation of the embedded scale at its smallest k_train, on one device."""
+    over = ["configs/smoke.yaml"] if args.trial else []
+    dataset, k_train = ("pinhole-smoke", 16) if args.trial else ("pinhole", 32)
     images, run = f"results/data/{dataset}/manifest.npz", f"runs/{dataset}/resnet10q-k{k_train}"
     command = [Path(sys.executable).parent / "snakemake", images, "--cores", "all"]
     command += ["--quiet", "all", *(["--configfile", *over] if over else [])]
@@ -222,21 +240,18 @@ def embedded(args: argparse.Namespace, folder: Path) -> list[dict]:
     for stage, job in (("train", run), ("evaluate", f"{run}/evaluation")):
         (folder / f"{stage}.json").write_text(json.dumps(plan.resolved(job)), encoding="utf-8")
 
-    table = []
-    for where in dict.fromkeys((args.device, "cpu")):
-        out = folder / where.replace(":", "")
-        weights, metrics = out / "weights.safetensors", out / "metrics.json"
-        common = ["--manifest", images, "--device", where, "--workers", args.workers]
-        started = time.perf_counter()
-        log = fixres("train", "--config", folder / "train.json", *common, "--out", weights)
-        seconds = time.perf_counter() - started
-        evaluate = ["evaluate", "--config", folder / "evaluate.json", *common]
-        fixres(*evaluate, "--weights", weights, "--out", metrics)
-        loss = float(re.findall(r"loss ([\d.]+)", log)[-1])
-        measured = json.loads(metrics.read_text())["k_test"]
-        row = {"device": where, "seconds": seconds, "loss at the end": loss}
-        table.append(row | {f"top-1 at {k}": m["top1"] for k, m in measured.items()})
-    return table
+    out = folder / where.replace(":", "")
+    weights, metrics = out / "weights.safetensors", out / "metrics.json"
+    common = ["--manifest", images, "--device", where, "--workers", args.workers]
+    started = time.perf_counter()
+    log = fixres("train", "--config", folder / "train.json", *common, "--out", weights)
+    seconds = time.perf_counter() - started
+    evaluate = ["evaluate", "--config", folder / "evaluate.json", *common]
+    fixres(*evaluate, "--weights", weights, "--out", metrics)
+    loss = float(re.findall(r"loss ([\d.]+)", log)[-1])
+    measured = json.loads(metrics.read_text())["k_test"]
+    row = {"training (s)": seconds, "loss at the end": loss}
+    return row | {f"top-1 at {k}": m["top1"] for k, m in measured.items()}
 
 
 def fixres(*arguments: object) -> str:
@@ -245,7 +260,7 @@ def fixres(*arguments: object) -> str:
     env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env, check=False)
     if done.returncode:
-        sys.exit(f"{' '.join(command)}\n{done.stderr}")
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
     return done.stderr
 
 

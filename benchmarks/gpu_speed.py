@@ -9,12 +9,13 @@ workers, SGD, autocast and channels_last.
 
 import copy
 import itertools
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
@@ -22,14 +23,16 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from fixres.data import loader, manifest, regions
-from fixres.jobs.device import Device, send
+from fixres.jobs.device import Device, pin, send
 from fixres.jobs.ranks import ALONE
 from fixres.models import zoo
-from fixres.models.adapt import adapt_last_layers
+from fixres.models.adapt import Adaptation, adapt_last_layers
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd, train
+from fixres.stages.activation_cache import Cache
 
 CLASSES = 1000
+PINNED: list = []  # stores of pinned memory: they must outlive the process's use of CUDA
 RECIPE = {
     "epochs": 1,
     "lr": 1e-5,  # any value would do: only the speed is measured
@@ -93,22 +96,14 @@ class Clock:
         return self.marks[-1] - self.marks[0]
 
 
-def speeds(k: int, trial: Trial) -> dict:
-    """One row of the table of speeds, at k×k pixels: images/s."""
-    print(f"{k} px …", file=sys.stderr)
-    size = trial.size
-    paper, large = (training_config(k, size, micro) for micro in (size.micro, size.batch))
-    return {
-        "k": k,
-        f"training, micro-batches of {size.micro}": training(trial, paper),
-        f"training, of {size.batch}": training(trial, large),
-        "plain training": plain_training(k, trial),
-        "network alone": network_alone(k, trial, large),
-        "head alone": head_alone(k, trial, large),
-        "evaluation": evaluation(k, trial),
-        "plain evaluation": plain_evaluation(k, trial),
-        "loader alone, test DA": evaluation(k, trial, with_network=False),
-    }
+def training(k: int, trial: Trial) -> float:
+    """Base training in the paper's micro-batches, from image files to updated weights."""
+    return train_from_files(trial, training_config(k, trial.size, trial.size.micro))
+
+
+def large_training(k: int, trial: Trial) -> float:
+    """The same with one micro-batch a step, as plain training has it."""
+    return train_from_files(trial, training_config(k, trial.size, trial.size.batch))
 
 
 # --- the suite ------------------------------------------------------------------------------------
@@ -141,8 +136,7 @@ def fit(model: Callable, trained: nn.Module, stream: Iterable, config: dict, tri
     return (last - warm) * batch.micro / clock.seconds
 
 
-def training(trial: Trial, config: dict) -> float:
-    """Base training, from image files to updated weights."""
+def train_from_files(trial: Trial, config: dict) -> float:
     data, device, network = trial.data, trial.device, trial.network
     entry, batch = zoo.ZOO["resnet50"], sgd.batching(config["recipe"], ALONE, "benchmark")
 
@@ -162,26 +156,63 @@ def random_input(k: int, n: int, device: torch.device) -> torch.Tensor:
     return torch.randn(n, 3, k, k, device=device).to(memory_format=torch.channels_last)
 
 
-def network_alone(k: int, trial: Trial, config: dict) -> float:
+def network_alone(k: int, trial: Trial) -> float:
     """Training on one batch that stays on the device: the speed if loading were free."""
-    device, network, micro = trial.device, trial.network, config["recipe"]["micro_batch"]
+    device, network, micro = trial.device, trial.network, trial.size.batch
+    config = training_config(k, trial.size, micro)
     x = random_input(k, micro, device.device)
     entry = (x,), torch.arange(micro, device=device.device) % CLASSES
     stream = itertools.repeat(entry)
     return fit(device.prepare(network.train()), network, stream, config, trial)
 
 
-def head_alone(k: int, trial: Trial, config: dict) -> float:
-    """Fine-tuning of classifier + last batch-norm, on activations that stay on the device."""
-    device, micro = trial.device, config["recipe"]["micro_batch"]
-    tuned = copy.deepcopy(trial.network)
-    parts = adapt_last_layers(tuned, zoo.ZOO["resnet50"], ["batch-norm", "classifier"], k)
+def trunk_alone(k: int, trial: Trial) -> float:
+    """The frozen trunk of a fine-tuning, on one batch that stays on the device."""
+    device, size, clock = trial.device, trial.size, Clock(trial.device.device)
+    trunk, x = device.prepare(adapted(k, trial).trunk), random_input(k, size.batch, device.device)
+    warm = max(size.steps // 4, 1)
+    with torch.no_grad(), device.autocast():
+        for batch in clock.timed(itertools.repeat(x, size.steps), warm, size.steps - 1):
+            trunk(batch)
+    return (size.steps - 1 - warm) * size.batch / clock.seconds
+
+
+def head_alone(k: int, trial: Trial, on_host: bool = False) -> float:
+    """Fine-tuning of classifier + last batch-norm, on cached activations.
+
+    Parameters
+    ----------
+    on_host : whether the cache lies in pinned memory of the host. Else it is on the device.
+    """
+    device, micro = trial.device, trial.size.batch
+    parts, config = adapted(k, trial), training_config(k, trial.size, micro)
     with torch.no_grad(), device.autocast():
         shapes = parts.trunk(random_input(k, micro, device.device))
-    activations = tuple(torch.randn_like(a) for a in shapes)
-    stream = itertools.repeat((activations, torch.arange(micro, device=device.device) % CLASSES))
+    home = torch.device("cpu") if on_host else device.device
+    images = 4 * micro
+    stores = tuple(
+        torch.randn(images, *a.shape[1:], device=home, dtype=torch.float32).to(a.dtype)
+        for a in shapes
+    )
+    if on_host and device.device.type == "cuda":
+        PINNED.append(stores)
+        for store in stores:
+            pin(store)
+    cache, labels = Cache(stores, device.device), torch.arange(micro, device=device.device)
+    order = np.random.default_rng(0)
+
+    def stream() -> Iterator[tuple]:
+        while True:
+            yield cache.read(order.permutation(images)[:micro]), labels % CLASSES
+
     trained = nn.ModuleList(parts.trained)
-    return fit(device.prepare(parts.head), trained, stream, config, trial)
+    return fit(device.prepare(parts.head), trained, stream(), config, trial)
+
+
+def adapted(k: int, trial: Trial) -> Adaptation:
+    """Trunk and head of classifier + last batch-norm, on a copy of the network."""
+    tuned, entry = copy.deepcopy(trial.network), zoo.ZOO["resnet50"]
+    return adapt_last_layers(tuned, entry, ["batch-norm", "classifier"], k)
 
 
 def evaluation(k: int, trial: Trial, with_network: bool = True) -> float:
@@ -271,3 +302,17 @@ def plain_evaluation(k: int, trial: Trial) -> float:
         for x, _ in clock.timed(plain_batches(k, trial, None), warm, last):
             model(x).float().topk(5)
     return (last - warm) * batch / clock.seconds
+
+
+PARTS: dict[str, Callable[[int, Trial], float]] = {
+    "training": training,
+    "training, one micro-batch": large_training,
+    "plain training": plain_training,
+    "network alone": network_alone,
+    "evaluation": evaluation,
+    "plain evaluation": plain_evaluation,
+    "loader alone": partial(evaluation, with_network=False),
+    "trunk alone": trunk_alone,
+    "head alone": head_alone,
+    "head, cache on the host": partial(head_alone, on_host=True),
+}

@@ -98,6 +98,33 @@ def test_a_cache_that_fits_runs_the_trunk_once(papers_scale, tmp_path):
     assert 50 < streamed / cached < 60  # 60 epochs, and the head's own work
 
 
+def test_the_plan_says_what_more_memory_saves(papers_scale, tmp_path):
+    """Table 5: 28 fine-tunings, the same seven k_test for each of four k_train.
+
+    ResNet-50's activations take 401 kB an image at 224 px, and grow with the area.
+    """
+    content = only(papers_scale, "table5")
+    text = cost.page(content, costs.Costs(content, tmp_path))
+    lines = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines()]
+    [start] = [i for i, line in enumerate(lines) if line[:1] == ["cache_gb"]]
+    rows = [line for line in lines[start + 2 :] if len(line) == 3]
+    images, per_image = 1_281_167, 2 * 2 * 2048 * 7 * 7
+    needs = [images * per_image * (k / 224) ** 2 / 1e9 for k in (64, 128, 224, 288, 384, 448, 480)]
+    assert [row[:2] for row in rows] == [
+        [str(size), f"{4 * sum(need <= size for need in needs)} of 28"]
+        for size in (64, 256, 1024, 2048, 4096)
+    ]
+    to_go = [float(row[2].replace(",", "")) for row in rows]
+    assert to_go == sorted(to_go, reverse=True)
+    whole = costs.Costs(content | {"cache_gb": 4096.0}, tmp_path)
+    assert to_go[-1] == pytest.approx(sum(map(whole.seconds, content["jobs"])) / 3600, abs=0.5)
+    # Where everything fits, nothing is said. Two processes need twice as much.
+    assert "trunks that run once" not in cost.page(content | {"cache_gb": 4096.0}, whole)
+    shared = costs.Costs(content | {"processes": 2}, tmp_path)
+    run = "runs/imagenet/resnet50-k224/ft-k224-cls+bn-testda"
+    assert shared.cache_needed(run) == pytest.approx(2 * needs[2])
+
+
 def test_every_page_is_in_the_plan():
     plan = paper.plan_of(parse({}))
     content = plan.resolved("pages/plan")

@@ -6,6 +6,7 @@
 `costs.py` counts; this page shows it, and says what the numbers rest on.
 """
 
+import math
 from collections import Counter
 
 from tabulate import tabulate
@@ -40,6 +41,7 @@ def page(config: dict, costs: Costs) -> str:
         table,
         "**The longest jobs to go**",
         longest(everything, costs),
+        *caches(everything, costs),
         "\n".join(f"- {remark}" for remark in remarks(config, costs)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -72,6 +74,30 @@ def longest(everything: list[str], costs: Costs) -> str:
     return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True)
 
 
+def caches(everything: list[str], costs: Costs) -> list[str]:
+    """What more memory for activations would save: a title and a table.
+
+    Nothing where all that could be kept is kept. The first line is the configured cache_gb. Each
+    next line has twice as much, and is left out where that changes nothing.
+    """
+    needs = [need for name in everything if (need := costs.cache_needed(name))]
+    given = costs.config["cache_gb"]
+    if max(needs, default=0) <= given:
+        return []
+    last = max(1, math.ceil(math.log2(max(needs) / max(given, 1))))
+    rows: list[list[str]] = []
+    for size in (given, *(max(given, 1) * 2**i for i in range(1, last + 1))):
+        kept = f"{sum(need <= size for need in needs)} of {len(needs)}"
+        if not rows or rows[-1][1] != kept:
+            to_go = sum(costs.seconds(name, size) for name in everything)
+            rows.append([f"{size:g}", kept, hours(to_go)])
+    heads = ["cache_gb", "trunks that run once", "device hours to go"]
+    table = tabulate(
+        rows, heads, tablefmt="pipe", disable_numparse=True, colalign=["right"] * len(heads)
+    )
+    return ["**Memory for the activations of a fine-tuning**", table]
+
+
 def remarks(config: dict, costs: Costs) -> list[str]:
     """What the numbers rest on."""
     measured = [f"{stage} of {network}" for stage, network in sorted(costs.measured, key=str)]
@@ -82,7 +108,8 @@ def remarks(config: dict, costs: Costs) -> list[str]:
         "multiply-adds of network, resolution and images; a backward pass counts as two forward "
         "passes. Small crops and small networks use a device worse than that.",
         "A fine-tuning with test DA whose activations fit hardware.cache_gb "
-        f"({config['cache_gb']:g}) runs its trunk once, not each epoch.",
+        f"({config['cache_gb']:g}; its processes share it) runs its trunk once, not each epoch. So "
+        "does one whose activations fit the GPU's own memory; that is not counted here.",
         "Decoding is not counted: a device that computes faster than its processors decode will "
         "wait for them.",
         "Disk: weights and predictions that stay. While it runs, a training also keeps two "

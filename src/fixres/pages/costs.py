@@ -79,8 +79,13 @@ class Costs:
         self.done = {name: seconds for name, seconds in times.items() if seconds is not None}
         self.measured = self._rates()
 
-    def computation(self, name: str) -> float:
-        """Multiply-adds of a whole job. A backward pass counts as two forward passes."""
+    def computation(self, name: str, cache_gb: float | None = None) -> float:
+        """Multiply-adds of a whole job. A backward pass counts as two forward passes.
+
+        Parameters
+        ----------
+        cache_gb : in place of hardware.cache_gb.
+        """
         content = self.jobs[name]
         stage = content["stage"]
         if stage not in ("train", "finetune", "match", "evaluate", "activations"):
@@ -103,19 +108,31 @@ class Costs:
             return 3 * samples * _work(network, WHOLE, content["k_train"]).network
         images = min(recipe["images"] or train, train)
         work = _work(network, tuple(content["layers"]), content["k_test"])
-        each = self.config["cache_gb"] * GB / self.config["processes"]  # each keeps all
-        fits = images * work.frontier <= each
-        once = content["augmentation"]["name"] == "test DA" and fits
-        epochs = recipe["epochs"]
-        return images * (work.trunk * (1 if once else epochs) + 3 * work.head * epochs)
+        given, epochs = self.config["cache_gb"] if cache_gb is None else cache_gb, recipe["epochs"]
+        passes = 1 if 0 < self.cache_needed(name) <= given else epochs
+        return images * (work.trunk * passes + 3 * work.head * epochs)
 
-    def duration(self, name: str) -> float:
+    def cache_needed(self, name: str) -> float:
+        """The cache_gb with which a fine-tuning runs its trunk once; 0 where none would do.
+
+        Each process keeps all activations. Those of other augmentations than test DA change in
+        every epoch.
+        """
+        content = self.jobs[name]
+        if content["stage"] != "finetune" or content["augmentation"]["name"] != "test DA":
+            return 0.0
+        train, _ = self._images(name)
+        images = min(content["recipe"]["images"] or train, train)
+        work = _work(content["network"], tuple(content["layers"]), content["k_test"])
+        return images * work.frontier * self.config["processes"] / GB
+
+    def duration(self, name: str, cache_gb: float | None = None) -> float:
         """The seconds that a job takes on one device, whether it is done or not."""
-        return self.computation(name) / self.measured.get(self._kind(name), self.estimate)
+        return self.computation(name, cache_gb) / self.measured.get(self._kind(name), self.estimate)
 
-    def seconds(self, name: str) -> float:
+    def seconds(self, name: str, cache_gb: float | None = None) -> float:
         """The seconds that a job still needs: 0 where it is done."""
-        return 0.0 if name in self.done else self.duration(name)
+        return 0.0 if name in self.done else self.duration(name, cache_gb)
 
     def is_measured(self, name: str) -> bool:
         """Whether the rate of a job was measured here."""

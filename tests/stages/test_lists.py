@@ -1,10 +1,14 @@
 """Arithmetic on lists of tensors has the bits of one tensor after another."""
 
 import copy
+from collections import Counter
+from itertools import repeat
 
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench import RECIPE, same
 from fixres.jobs.device import Device, Later
@@ -49,11 +53,11 @@ def test_a_list_is_its_tensors_one_by_one(seed, by, of):
 def test_a_training_has_the_bits_of_one_tensor_after_another(tmp_path, monkeypatch):
     """Twelve steps of three micro-batches; a batch-norm has a counter of whole numbers, too."""
     torch.manual_seed(0)
-    start = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 8, 3).to(memory_format=torch.channels_last),
-        torch.nn.BatchNorm2d(8),
-        torch.nn.Flatten(),
-        torch.nn.Linear(8 * 16, 5),
+    start = nn.Sequential(
+        nn.Conv2d(3, 8, 3).to(memory_format=torch.channels_last),
+        nn.BatchNorm2d(8),
+        nn.Flatten(),
+        nn.Linear(8 * 16, 5),
     )
     batches = [(torch.randn(4, 3, 6, 6), torch.randint(5, (4,))) for _ in range(36)]
     recipe = RECIPE | {"epochs": 4, "batch_size": 12, "micro_batch": 4}
@@ -73,6 +77,38 @@ def test_a_training_has_the_bits_of_one_tensor_after_another(tmp_path, monkeypat
         monkeypatch.setattr(lists, name, torch.no_grad()(function))
     assert same(in_lists, trained("one by one"))
     assert not same(in_lists, start.state_dict())
+
+
+class Calls(TorchDispatchMode):
+    """Counts the calls of torch's operators, by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        self.counts[operator.overloadpacket.__name__] += 1
+        return operator(*args, **(kwargs or {}))
+
+
+def test_the_arithmetic_of_a_step_does_not_grow_with_the_layers():
+    """The layers' own operators do; copies, sums and means are calls for a whole list."""
+    counted = []
+    for depth in (2, 9):
+        layers = [(nn.Linear(4, 4), nn.BatchNorm1d(4)) for _ in range(depth)]
+        network = nn.Sequential(*(layer for pair in layers for layer in pair))
+        how = sgd.Optimisation(RECIPE | {"epochs": 1}, 2, sgd.Batch(3, 4, 4), CPU)
+        step = sgd.Step(network, sgd.State(network, how.log()), how)
+        batches = repeat(((torch.randn(3, 4),), torch.tensor([0, 1, 2])))
+        step(0, 0.1, batches)  # makes the momenta
+        with Calls() as calls:
+            step(1, 0.1, batches)
+        counted.append(calls.counts)
+    few, many = counted
+    ours = {"clone", "copy_", "add", "div"} | {name for name in many if "foreach" in name}
+    assert {name: many[name] for name in ours} == {name: few[name] for name in ours}
+    assert many["_foreach_add"] == 3 + 1  # sums of four micro-batches; weight decay
+    assert many["native_batch_norm"] == 9 * 4
 
 
 def test_a_flag_is_seen_one_step_later():

@@ -98,6 +98,14 @@ def test_a_cache_that_fits_runs_the_trunk_once(papers_scale, tmp_path):
     assert 50 < streamed / cached < 60  # 60 epochs, and the head's own work
 
 
+def test_a_classifier_alone_reads_pooled_vectors(papers_scale, tmp_path):
+    """2048 channels in bf16, at every k_test."""
+    plan = costs.Costs(papers_scale, tmp_path)
+    for k in (64, 448):
+        needed = plan.cache_needed(f"runs/imagenet/resnet50-k128/ft-k{k}-cls-testda")
+        assert needed == pytest.approx(1_281_167 * 2 * 2048 / 1e9)
+
+
 def test_the_plan_says_what_more_memory_saves(papers_scale, tmp_path):
     """Table 5: 28 fine-tunings, the same seven k_test for each of four k_train.
 

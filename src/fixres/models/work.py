@@ -28,9 +28,15 @@ class Work(NamedTuple):
     head: float  # and of the part that trains
     frontier: float  # bytes of the activations between the two, in bf16
 
-    def at(self, k: int, native: int) -> "Work":
-        """The same at `k` pixels, if this is at `native` pixels: all grow with the area."""
-        return Work(*(value * (k / native) ** 2 for value in self))
+    def at(self, k: int, native: int, pooled: bool = False) -> "Work":
+        """The same at `k` pixels, if this is at `native` pixels: all grow with the area.
+
+        Parameters
+        ----------
+        pooled : whether the head reads pooled vectors. Their bytes stay.
+        """
+        grown = Work(*(value * (k / native) ** 2 for value in self))
+        return grown._replace(frontier=self.frontier) if pooled else grown
 
 
 def _work(trunk: float, head: float, frontier: float) -> Work:

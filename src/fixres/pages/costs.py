@@ -183,7 +183,7 @@ class Costs:
 
 
 def _work(network: str, layers: tuple[str, ...], k: int) -> Work:
-    return work_of(network, layers).at(k, zoo.ZOO[network].native)
+    return work_of(network, layers).at(k, zoo.ZOO[network].native, pooled=layers == WHOLE)
 
 
 def images_of(name: str, dataset: dict, results: Path) -> tuple[int, int] | None:

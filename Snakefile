@@ -34,6 +34,7 @@ include: "rules/timing.smk"
 include: "rules/memory.smk"
 include: "rules/sizes.smk"
 include: "rules/pages.smk"
+include: "rules/own.smk"
 
 
 # Only when jobs start is it known which will run, and where. A dry run does not come here.
@@ -49,8 +50,7 @@ onstart:
 # Every table of the paper, and one page over all of them.
 rule tables:
     input:
-        expand("results/{table}.{kind}", table=plan.tables, kind=["md", "csv", "html"]),
-        "results/summary.md",
+        fixres.workflow.tables(plan),
     localrule: True
     message:
         "All tables are there: results/summary.md"
@@ -59,10 +59,7 @@ rule tables:
 rule all:
     default_target: True
     input:
-        rules.tables.input,
-        expand("results/{page}.{kind}", page=["claims", "text"], kind=["md", "csv", "html"]),
-        expand("results/{figure}.{kind}", figure=plan.figures, kind=["svg", "png", "csv"]),
-        "results/report.html",
+        fixres.workflow.targets(plan),
     localrule: True
     message:
-        "Tables, figures, claims: all are there. Open results/report.html"
+        "All is there: open results/report.html, or results/own/*.html for a network of your own"

@@ -167,6 +167,21 @@ def all_measurements(plan: Plan) -> list[str]:
     return list(dict.fromkeys(file for page in pages for file in measurements(plan, page)))
 
 
+def targets(plan: Plan) -> list[str]:
+    """All pages of the paper; or the answer about a network of one's own, where that is asked."""
+    if plan.config.own:
+        return [f"results/{plan.own_job()}.{kind}" for kind in ("md", "html", "csv", "svg")]
+    files = [f"{page}.{kind}" for page in ("claims", "text") for kind in ("md", "csv", "html")]
+    files += [f"{figure}.{kind}" for figure in plan.figures for kind in ("svg", "png", "csv")]
+    return [*tables(plan), *(f"results/{file}" for file in (*files, "report.html"))]
+
+
+def tables(plan: Plan) -> list[str]:
+    """The files of all tables of the paper, and of the page over them."""
+    files = [f"{table}.{kind}" for table in plan.tables for kind in ("md", "csv", "html")]
+    return [f"results/{file}" for file in (*files, "summary.md")]
+
+
 # --- inputs of the rules -------------------------------------------------------------------------
 
 
@@ -195,8 +210,9 @@ def local_weights_file(plan: Plan, run: str) -> list[str]:
 
     When the file changes, it is read again.
     """
-    file = plan.jobs.get(run, {}).get("source", {}).get("file")
-    return [file] if file else []
+    source = plan.jobs.get(run, {}).get("source", {})
+    file = source.get("file") or source.get("own")
+    return [file] if file and file not in ("pretrained", "none") else []
 
 
 def finished() -> str:

@@ -261,7 +261,11 @@ def _accuracy(run: str, seconds: float, metrics: Path) -> str:
         measured = json.loads(metrics.read_text(encoding="utf-8"))["k_test"]
     except (OSError, ValueError, KeyError):
         return f"trained {name} in {_clock(seconds)}"
-    top1 = {int(k): values["top1"] for k, values in measured.items()}
+    # With several ratios of crop_pct, "top1@0.875" …: the best of them.
+    top1 = {
+        int(k): max(v for name, v in values.items() if re.fullmatch(r"top1(@[\d.]+)?", name))
+        for k, values in measured.items()
+    }
     best = max(top1, key=lambda k: top1[k])
     shown = [f"{top1[best]:.1f}% at {best} px (best)"]
     found = re.search(r"-k(\d+)", name)

@@ -306,3 +306,44 @@ def test_values_of_the_command_line_get_the_types_of_the_schema(given, read):
 def test_a_value_of_the_command_line_that_is_no_yaml_is_told():
     with pytest.raises(ConfigError, match=r"--config base_training: found \{epochs: 2, .* YAML"):
         config.typed({"base_training": "{epochs: 2"})
+
+
+OWN_NETWORK = {
+    "source": "timm:resnet18",
+    "stride": 32,
+    "classifier": "fc",
+    "last_norm": ["layer4.1.bn2"],
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "native": 224,
+    "crop_pct": 0.875,
+}
+
+
+@pytest.mark.parametrize(
+    ("own", "network", "message"),
+    [
+        (
+            {"k_test": [224, 250]},
+            {},
+            "own.k_test: found 250, expected a multiple .* 224 or 256",
+        ),
+        ({"k_test": [224, 224]}, {}, "own.k_test: 224 stands there twice"),
+        ({}, {"any_size": False}, "own.k_test: found 288, but the network takes 224 px alone"),
+        ({"k_train": 160}, {}, "own.k_train: found without own.train: true"),
+        ({}, {"weights": "none"}, "own.network.weights: found none, with own.train false"),
+        ({}, {"source": "resnet18"}, "own.network.source"),
+        ({"choice": 1.0}, {}, "own.choice"),
+    ],
+)
+def test_a_network_of_ones_own_that_cannot_be(own, network, message):
+    content = {"name": "mine", "k_test": [224, 288], "network": OWN_NETWORK | network} | own
+    with pytest.raises(ConfigError, match=message):
+        parse({"own": content})
+
+
+def test_a_native_resolution_need_not_be_a_multiple_of_the_stride():
+    network = OWN_NETWORK | {"native": 299}
+    own = parse({"own": {"name": "mine", "k_test": [320], "network": network}}).own
+    assert own.k_tests == [299, 320]
+    assert own.ratios == [0.875, 0.95, 1.0]

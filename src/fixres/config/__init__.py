@@ -8,6 +8,7 @@ from fixres.config.datasets import Pinhole
 from fixres.config.errors import ConfigError
 from fixres.config.fields import Section
 from fixres.config.overlay import laid_over, merge
+from fixres.config.own import Own, OwnNetwork
 from fixres.config.reading import json_schema, load, parse, read_yaml
 from fixres.config.schema import SCHEMA_FILE, Config
 from fixres.config.training import BaseTraining, FineTuning
@@ -18,6 +19,8 @@ __all__ = [
     "Config",
     "ConfigError",
     "FineTuning",
+    "Own",
+    "OwnNetwork",
     "Pinhole",
     "Section",
     "json_schema",

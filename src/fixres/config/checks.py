@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from fixres.config.errors import ConfigError
 from fixres.config.fields import Section
 from fixres.config.overlay import laid_over
+from fixres.config.own import Own
 from fixres.config.schema import Config
 from fixres.config.training import BaseTraining, Weights
 
@@ -21,6 +22,8 @@ def contradictions(config: Config) -> Iterator[str]:
     yield from _recipes(config)
     yield from _weights(config)
     yield from _table5(config)
+    if config.own:
+        yield from _own(config.own)
 
 
 def _seeds(config: Config) -> Iterator[str]:
@@ -44,6 +47,11 @@ def _datasets(config: Config) -> Iterator[str]:
             yield (
                 f"datasets.{name}.root: missing; give the folder that holds the images, "
                 "or `rendered: {}` to have some rendered"
+            )
+        if dataset.split and dataset.source != "imagefolder":
+            yield (
+                f"datasets.{name}.split: found with source {dataset.source}, which has a split of "
+                "its own; remove it"
             )
         if dataset.rendered:
             key = f"datasets.{name}.rendered.shorter_side"
@@ -140,7 +148,35 @@ def _table5(config: Config) -> Iterator[str]:
         )
 
 
-def _stands_twice(key: str, values: list[int]) -> Iterator[str]:
+def _own(own: Own) -> Iterator[str]:
+    network = own.network
+    yield from _stands_twice("own.k_test", own.k_test)
+    yield from _stands_twice("own.crop_pct", own.crop_pct)
+    if network.weights == "none" and not own.train:
+        yield (
+            "own.network.weights: found none, with own.train false: random weights would be "
+            "measured; give weights, or own.train: true"
+        )
+    if own.k_train and not own.train:
+        yield "own.k_train: found without own.train: true, which alone reads it; remove it"
+    for key, k in [*(("own.k_test", k) for k in own.k_test), ("own.k_train", own.k_train)]:
+        if k is None or k == network.native:
+            continue
+        if not network.any_size:
+            yield (
+                f"{key}: found {k}, but the network takes {network.native} px alone "
+                f"(own.network.any_size); expected {network.native}"
+            )
+        elif k % network.stride:
+            below, above = max(k // network.stride, 1), k // network.stride + 1
+            near = " or ".join(str(n * network.stride) for n in sorted({below, above}))
+            yield (
+                f"{key}: found {k}, expected a multiple of {network.stride}, the network's stride "
+                f"(Appendix B); take {near}"
+            )
+
+
+def _stands_twice(key: str, values: list) -> Iterator[str]:
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
         yield f"{key}: {twice[0]} stands there twice"

@@ -51,6 +51,21 @@ class Dataset(Section):
     rendered: Pinhole | None = Field(
         None, description="in place of root: the suite renders a pinhole set in that layout"
     )
+    classes: str = Field(
+        "",
+        description="the classes in the order of a network that knows them: imagenet (the 1000 "
+        "WordNet ids), or a file with one a line; empty: the folders' names, sorted",
+    )
+    split: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="share of the images that are for validation, of an image folder with CLASS/* "
+        "alone; which ones follows from their paths (SHA-256)",
+    )
+    limit: dict[Literal["train", "val"], Count] = Field(
+        {},
+        description="at most so many images, evenly over the classes; which ones follows from "
+        "their paths",
+    )
     on_bad: Literal["stop", "exclude"] = Field(
         "stop",
         description="a file that cannot be decoded: stops with an error, or is left out and "

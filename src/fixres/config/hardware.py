@@ -80,6 +80,11 @@ class Hardware(Section):
         "processes; a GPU's own memory comes first; what fits nowhere is recomputed; 0: nothing "
         "is kept",
     )
+    multiply_adds_per_second: Positive | None = Field(
+        None,
+        description="of one device in a forward pass, as a trial measured it; estimates of time "
+        "use it where no finished job tells more (python -m fixres own sets it)",
+    )
     checkpoint_seconds: NotNegative = Field(
         20.0, description="time from one checkpoint of a running job to the next, seconds"
     )

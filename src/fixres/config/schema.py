@@ -12,6 +12,7 @@ from pydantic import Field
 from fixres.config.datasets import Dataset, Pinhole
 from fixres.config.fields import Count, Name, Pixels, Section
 from fixres.config.hardware import Hardware
+from fixres.config.own import Own
 from fixres.config.training import (
     BaseTraining,
     FineTuning,
@@ -147,6 +148,11 @@ class Config(Section):
     transfer: Transfer = Transfer()
     released: Released = Released()
     evaluation: Evaluation = Evaluation()
+    own: Own | None = Field(
+        None,
+        description="a network and images of your own (docs/own.md); with it, there are no pages "
+        "of the paper",
+    )
     table5: Table5 = Table5()
     figure7: Figure7 = Figure7()
     pages: Pages = Pages()

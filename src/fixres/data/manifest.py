@@ -106,7 +106,7 @@ def read(path: Path) -> Manifest:
 
 def build(
     root: Path,
-    source: str = "imagefolder",
+    source: str | sources.Source = "imagefolder",
     work: Path | None = None,
     on_bad: str = "stop",
     checksums: str = "published",
@@ -119,7 +119,7 @@ def build(
     Parameters
     ----------
     root : the folder with the archives or the unpacked layout of the source; only read.
-    source : one of `sources.SOURCES`.
+    source : one of `sources.SOURCES`, or itself a source (`sources.picked`).
     work : where archives are unpacked.
     on_bad : `stop`: bad files are an error. `exclude`: they are left out, and a note says so.
     checksums : what archives are checked against: `published` MD5s, or those `listed` in
@@ -131,7 +131,9 @@ def build(
     ------
     JobError : files are missing, damaged or bad, or a split has no usable image.
     """
-    root, described = root.absolute(), sources.load(source)
+    root, described = root.absolute(), source
+    if isinstance(source, str):
+        described = sources.load(source)
     folder = sources.prepare(described, root, work.absolute() if work else None, checksums, key)
     listing = sources.read(described, folder)
     listing.images.sort(key=lambda row: row[2])

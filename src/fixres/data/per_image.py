@@ -45,6 +45,11 @@ def name(metric: str, k_test: int | None) -> str:
     return metric if k_test is None else f"{metric} {k_test}"
 
 
+def metric(name: str, crop_pct: float | None = None) -> str:
+    """The name of a metric, such as "top1"; with `crop_pct`, such as "top1@0.875"."""
+    return name if crop_pct is None else f"{name}@{crop_pct:g}"
+
+
 def of_predictions(
     paths: np.ndarray, labels: np.ndarray, predicted: dict[tuple[int, str], np.ndarray]
 ) -> PerImage:
@@ -53,7 +58,8 @@ def of_predictions(
     Parameters
     ----------
     paths : (n,) bytes, of the images. labels : (n,) their true classes.
-    predicted : (k_test, suffix of the metric, as "" or "_10crops") -> (n, t) classes, best first.
+    predicted : (k_test, suffix of the metric, as "", "_10crops" or "@0.875") -> (n, t) classes,
+        best first.
     """
     right = {}
     for (k_test, suffix), top in predicted.items():

@@ -101,6 +101,10 @@ def _crop(image: "PillowImage", views: Views, row: int, k: int) -> "PillowImage"
     if views.cut:
         cut = image.crop(tuple(int(v) for v in box))
         crop = cut.resize((k, k), Image.Resampling.BILINEAR)
+    elif views.whole is not None:
+        *size, left, top = views.whole[row].tolist()
+        crop = image.resize(tuple(size), Image.Resampling.BILINEAR)
+        crop = crop.crop((left, top, left + k, top + k))
     else:
         x0, y0, x1, y1 = (0, 0, k, k) if views.into is None else views.into[row].tolist()
         crop = image.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=box)

@@ -43,6 +43,8 @@ class Augmentation(NamedTuple):
     # of test DA and test DA2: "paper" or "released", see `resized_sizes`
     test_resize: str = "paper"
     crops: int = 1  # of test DA: 1 in the centre of the image, or TEN
+    # of test DA and test DA2: crop over resized image, as timm's crop_pct; None: the paper's
+    crop_pct: float | None = None
 
     @property
     def deterministic(self) -> bool:
@@ -67,13 +69,19 @@ class Views:
     # (n, 4) int64: x0, y0, x1, y1 of the RoC in the crop, with black around it. None: it fills the
     # crop.
     into: np.ndarray | None = None
+    # (n, 4) int64: width and height of the resized image, then left and top of the crop in it. Then
+    # Pillow resizes the whole image, as timm and torchvision do, to the bit. None: it resizes the
+    # RoC alone, which is faster, and differs by a level in a few of ten thousand values. DALI does
+    # so in any case.
+    whole: np.ndarray | None = None
 
     def __getitem__(self, rows) -> "Views":
-        jitter, order, into = (
-            None if a is None else a[rows] for a in (self.jitter, self.jitter_order, self.into)
+        jitter, order, into, whole = (
+            None if a is None else a[rows]
+            for a in (self.jitter, self.jitter_order, self.into, self.whole)
         )
         return Views(
-            self.image[rows], self.box[rows], self.flip[rows], jitter, order, self.cut, into
+            self.image[rows], self.box[rows], self.flip[rows], jitter, order, self.cut, into, whole
         )
 
 
@@ -86,7 +94,11 @@ def test_image_size(k_test: int) -> int:
 
 
 def resized_sizes(
-    heights: np.ndarray, widths: np.ndarray, k_test: int, test_resize: str = "paper"
+    heights: np.ndarray,
+    widths: np.ndarray,
+    k_test: int,
+    test_resize: str = "paper",
+    crop_pct: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(heights, widths) of the resized images that the test transform cuts from, whole pixels.
 
@@ -97,9 +109,11 @@ def resized_sizes(
     test_resize : which side becomes `k_test_image`. "paper": the shorter side (§5). "released":
         the height, as in the authors' released code; its weights were tuned in this way. With
         "released", a portrait may come out narrower than the crop.
+    crop_pct : in place of the paper's 224/256; `k_test_image` is floor(k_test / crop_pct), as timm
+        computes it.
     """
     heights, widths = np.asarray(heights, np.int64), np.asarray(widths, np.int64)
-    size = test_image_size(k_test)
+    size = math.floor(k_test / crop_pct) if crop_pct else test_image_size(k_test)
     by_width = widths <= heights if test_resize == "paper" else np.zeros(len(heights), bool)
     fixed, other = np.where(by_width, widths, heights), np.where(by_width, heights, widths)
     follows = np.maximum((size * other / fixed).astype(np.int64), 1)
@@ -112,6 +126,7 @@ def centre_boxes(
     k_test: int,
     shift: np.ndarray | None = None,
     test_resize: str = "paper",
+    crop_pct: float | None = None,
 ) -> np.ndarray:
     """RoCs of the test transform: resize to `k_test_image`, then cut a k_test × k_test crop.
 
@@ -123,16 +138,27 @@ def centre_boxes(
     ----------
     shift : (n,) in [0, 1], for test DA2: the crop lies between the left edge (0) and the right
         edge (1) of the image. None: in the centre.
-    test_resize : "paper" or "released", see `resized_sizes`.
+    test_resize, crop_pct : see `resized_sizes`.
 
     Returns
     -------
     (n, 4) x0, y0, x1, y1 in pixels of the input image; in general not whole numbers.
     """
-    resized_h, resized_w = resized_sizes(heights, widths, k_test, test_resize)
+    how = (test_resize, crop_pct)
+    resized_h, resized_w = resized_sizes(heights, widths, k_test, *how)
     margin = resized_w - np.minimum(k_test, resized_w)
     left = np.rint(margin / 2.0) if shift is None else position(shift, margin)
-    return boxes_at(heights, widths, k_test, left, np.rint((resized_h - k_test) / 2.0), test_resize)
+    top = np.rint((resized_h - k_test) / 2.0)
+    return boxes_at(heights, widths, k_test, left, top, *how)
+
+
+def whole_resizes(
+    heights: np.ndarray, widths: np.ndarray, k_test: int, crop_pct: float
+) -> np.ndarray:
+    """`Views.whole` of the centre crops with `crop_pct`."""
+    resized_h, resized_w = resized_sizes(heights, widths, k_test, crop_pct=crop_pct)
+    left, top = np.rint((resized_w - k_test) / 2.0), np.rint((resized_h - k_test) / 2.0)
+    return np.stack([resized_w, resized_h, left, top], axis=1).astype(np.int64)
 
 
 def position(u: np.ndarray, margin: np.ndarray) -> np.ndarray:
@@ -147,6 +173,7 @@ def boxes_at(
     left: np.ndarray,
     top: np.ndarray,
     test_resize: str = "paper",
+    crop_pct: float | None = None,
 ) -> np.ndarray:
     """(n, 4) RoCs of k×k crops, in pixels of the input image.
 
@@ -154,7 +181,7 @@ def boxes_at(
     ----------
     left, top : (n,) upper left corner of each crop, in pixels of the resized image.
     """
-    resized_h, resized_w = resized_sizes(heights, widths, k, test_resize)
+    resized_h, resized_w = resized_sizes(heights, widths, k, test_resize, crop_pct)
     across = np.minimum(k, resized_w)
     sx, sy = widths / resized_w, heights / resized_h
     return np.stack([left * sx, top * sy, (left + across) * sx, (top + k) * sy], axis=1)
@@ -305,19 +332,21 @@ def views(
         `repeats` is (n,), None means zeros.
     """
     n, name, test_resize = len(images), augmentation.name, augmentation.test_resize
+    crop_pct = augmentation.crop_pct
     if name == "test DA" and augmentation.crops == TEN:
         return ten_crops(images, heights, widths, k, test_resize)
     into = None
     if name in ("test DA", "test DA2") and test_resize == "released":
         into = placed(heights, widths, k)
     if name == "test DA":
-        boxes = centre_boxes(heights, widths, k, test_resize=test_resize)
-        return Views(images, boxes, np.zeros(n, bool), None, None, cut=False, into=into)
+        boxes = centre_boxes(heights, widths, k, None, test_resize, crop_pct)
+        whole = whole_resizes(heights, widths, k, crop_pct) if crop_pct else None
+        return Views(images, boxes, np.zeros(n, bool), None, None, False, into, whole)
     u = uniforms(seed, epoch, images, np.zeros(n, np.int64) if repeats is None else repeats)
     if name == "train DA":
         boxes = random_resized_boxes(heights, widths, u, augmentation)
     elif name == "test DA2":
-        boxes = centre_boxes(heights, widths, k, u[:, SHIFT], test_resize)
+        boxes = centre_boxes(heights, widths, k, u[:, SHIFT], test_resize, crop_pct)
     elif name == "resize + random crop":
         boxes = random_crop_boxes(heights, widths, k, u)
     else:

@@ -49,16 +49,25 @@ class CropReader:
     ranks: Ranks
 
     def batches(
-        self, part: slice, test_da: regions.Augmentation, resolutions: list[int]
+        self,
+        part: slice,
+        test_da: regions.Augmentation,
+        resolutions: list[int],
+        ratios: list[float | None] | None = None,
     ) -> Iterator[Iterable[torch.Tensor]]:
         """The crops of the images `rows[part]`, batch by batch.
+
+        Parameters
+        ----------
+        ratios : crop_pct at each of the resolutions, which may then stand there several times;
+            None: that of `test_da`.
 
         Yields
         ------
         For each batch the crops at each resolution, (n, 3, k, k) float32, normalised. A batch is
         an iterator: the crops of one resolution go to the device when they are asked for.
         """
-        wanted = self.requests(part, test_da, resolutions)
+        wanted = self.requests(part, test_da, resolutions, ratios)
         device, how = self.device.device, (self.loader_name, self.workers, self.device.device)
         for crops, pixels in loader.batches(self.data, wanted, *how):
             yield (
@@ -67,11 +76,20 @@ class CropReader:
             )
 
     def requests(
-        self, part: slice, test_da: regions.Augmentation, resolutions: list[int]
+        self,
+        part: slice,
+        test_da: regions.Augmentation,
+        resolutions: list[int],
+        ratios: list[float | None] | None = None,
     ) -> Iterator[list[loader.Crops]]:
         """Ask for every image once; about BATCH crops of each resolution at a time, or fewer."""
+        ratios = ratios or [test_da.crop_pct] * len(resolutions)
+        looks = [
+            (test_da._replace(crop_pct=ratio), k)
+            for k, ratio in zip(resolutions, ratios, strict=True)
+        ]
         rows, batch = self.rows[part], images_at_once(test_da.crops, resolutions)
         for start in range(0, len(rows), batch):
             chosen = rows[start : start + batch]
             h, w = self.data.height[chosen], self.data.width[chosen]
-            yield [loader.Crops(regions.views(test_da, k, chosen, h, w), k) for k in resolutions]
+            yield [loader.Crops(regions.views(look, k, chosen, h, w), k) for look, k in looks]

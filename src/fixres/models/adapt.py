@@ -13,7 +13,7 @@ The training itself is stages/finetune.py.
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from torch import fx, nn
+from torch import nn
 
 from fixres.data.batch_layout import Crops
 from fixres.data.regions import Augmentation, views
@@ -40,8 +40,8 @@ class Adaptation(NamedTuple):
     constant_activations : whether an image gives the same activations of the trunk in every epoch.
     """
 
-    trunk: fx.GraphModule
-    head: fx.GraphModule
+    trunk: nn.Module
+    head: nn.Module
     trained: list[nn.Module]
     dropouts: list[nn.Module]
     k_test: int
@@ -95,7 +95,7 @@ def adapt_last_layers(
 
     # What is frozen: all the rest. In eval mode its batch-norms keep their statistics.
     network.eval().requires_grad_(False)
-    parts = split(network, trainable)
+    parts = split(network, trainable, k_test)
 
     # What trains is in train mode. A batch-norm in train mode follows the statistics of the
     # batches: "in this way the batch statistics are adapted to the increased resolution".

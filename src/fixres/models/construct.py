@@ -3,7 +3,6 @@
 The source says how: timm:NAME[.TAG], torchvision:NAME[.WEIGHTS], or python:package.module:function.
 """
 
-import difflib
 import importlib
 import inspect
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fixres.jobs import JobError
+from fixres.models.zoo import nearest
 
 if TYPE_CHECKING:
     import torch
@@ -38,29 +38,41 @@ def builder(source: str, path: str = "", options: dict | None = None) -> "Build"
 def _timm(name: str, path: str, classes: int, options: dict) -> "torch.nn.Module":
     import timm
 
-    architecture = name.partition(".")[0]
-    if not timm.is_model(architecture):
-        raise JobError(f"timm:{name}: {_nearest(architecture, timm.list_models())}")
-    return timm.create_model(architecture, num_classes=classes, **options)
+    check_timm(name)
+    return timm.create_model(name, num_classes=classes, **options)
 
 
 def _torchvision(name: str, path: str, classes: int, options: dict) -> "torch.nn.Module":
     from torchvision import models
 
-    architecture = name.partition(".")[0]
-    known = models.list_models(module=models)
-    if architecture not in known:
-        raise JobError(f"torchvision:{name}: {_nearest(architecture, known)}")
+    architecture = check_torchvision(name)
     return models.get_model(architecture, weights=None, num_classes=classes, **options)
+
+
+def check_timm(name: str) -> str:
+    """The architecture of a name of timm. Raises JobError where timm has none."""
+    import timm
+
+    architecture = name.partition(".")[0]
+    if not timm.is_model(architecture):
+        raise JobError(f"timm:{name}: {nearest(architecture, timm.list_models())}")
+    return architecture
+
+
+def check_torchvision(name: str) -> str:
+    """The architecture of a name of torchvision. Raises JobError where it has none."""
+    from torchvision import models
+
+    architecture, known = name.partition(".")[0], models.list_models(module=models)
+    if architecture not in known:
+        raise JobError(f"torchvision:{name}: {nearest(architecture, known)}")
+    return architecture
 
 
 def _python(name: str, path: str, classes: int | None, options: dict) -> "torch.nn.Module":
     """Call the user's constructor. It gets the number of classes where it takes one."""
-    function = _imported(name, path)
-    taken = inspect.signature(function).parameters
-    if classes is None:
-        pass  # as many as it comes with
-    elif "num_classes" in taken or any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+    function = imported(name, path)
+    if classes is not None and takes_classes(name, path):
         options = {"num_classes": classes, **options}
     network = function(**options)
     import torch
@@ -71,7 +83,13 @@ def _python(name: str, path: str, classes: int | None, options: dict) -> "torch.
     return network
 
 
-def _imported(name: str, path: str) -> Callable:
+def takes_classes(name: str, path: str) -> bool:
+    """Whether the user's constructor takes num_classes. Else its network has a fixed number."""
+    taken = inspect.signature(imported(name, path)).parameters.values()
+    return any(p.name == "num_classes" or p.kind is p.VAR_KEYWORD for p in taken)
+
+
+def imported(name: str, path: str) -> Callable:
     """The user's constructor. Raises JobError where there is none."""
     module, _, function = name.partition(":")
     if path and path not in sys.path:
@@ -90,7 +108,7 @@ def _imported(name: str, path: str) -> Callable:
         ) from None
     if not callable(getattr(found, function, None)):
         known = [key for key, value in vars(found).items() if callable(value) and key[0] != "_"]
-        raise JobError(f"python:{name}: {_nearest(function, known)}, the functions of {module}")
+        raise JobError(f"python:{name}: {nearest(function, known)}, of the functions of {module}")
     return getattr(found, function)
 
 
@@ -142,8 +160,3 @@ def torchvision_weights(name: str) -> object:
             f"{', '.join(known.__members__)}; or give a file (weights)"
         )
     return known[tag] if tag else known.DEFAULT
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"no '{name}'; nearest: {', '.join(close or sorted(known)[:3])}"

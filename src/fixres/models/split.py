@@ -10,8 +10,9 @@ activations that the head reads from the trunk:
 - for the classifier of a ResNet: the pooled vector;
 - for its classifier and its last batch-norm: the input of that batch-norm, and the residual.
 
-Any network that torch.fx traces can be cut: no line is written for a particular network. What
-trains, and how, is decided in adapt.py.
+Any network that torch.fx traces can be cut: no line is written for a particular network. One that
+it cannot trace is cut at the input of the first trainable module (boundary.py). What trains, and
+how, is decided in adapt.py.
 """
 
 import operator
@@ -21,6 +22,8 @@ from typing import NamedTuple
 import torch
 from torch import fx, nn
 from torch.nn import functional as F  # noqa: N812
+
+from fixres.models import boundary
 
 # Operations whose output may share the memory of their input. An in-place layer behind one of them
 # still writes into that input.
@@ -44,13 +47,13 @@ class Split(NamedTuple):
     dropouts : the dropout layers of the head. Each follows its own train() and eval().
     """
 
-    trunk: fx.GraphModule
-    head: fx.GraphModule
+    trunk: nn.Module
+    head: nn.Module
     trainable: list[nn.Module]
     dropouts: list[nn.Module]
 
 
-def split(network: nn.Module, trainable: list[str]) -> Split:
+def split(network: nn.Module, trainable: list[str], k: int | None = None) -> Split:
     """Cut a network before its trainable modules.
 
     Dropout belongs to the head where nothing but the head reads its output.
@@ -59,17 +62,24 @@ def split(network: nn.Module, trainable: list[str]) -> Split:
     ----------
     network : in eval mode. A function like F.dropout keeps the mode in which it is traced.
     trainable : names of modules.
+    k : side of the crops, pixels. With it, a network that cannot be traced is cut, too.
 
     Raises
     ------
+    JobError : see `boundary.cut`.
     ValueError : a name is no module of the network; the forward pass never calls the module; or
         the trunk overwrites an activation that the head reads.
     """
     modules = dict(network.named_modules())
     check_names(trainable, modules)
     trainable = outermost(trainable)
-    graph = Tracer().trace(network)
-    head = nodes_of_head(graph, modules, trainable)
+    try:
+        graph = Tracer().trace(network)
+        head = nodes_of_head(graph, modules, trainable)
+    except Exception:  # each forward pass that cannot be traced fails in its own way
+        if k is None:
+            raise
+        return Split(*boundary.cut(network, trainable, k))
     frontier = nodes_of_frontier(graph, head)
     check_in_place(graph, modules, head, frontier)
     trunk_module = trunk_of(network, graph, head, frontier)

@@ -382,7 +382,7 @@ def check_layers(entry: Network | str, network: "torch.nn.Module") -> None:
     }
     wrong = [(key, n) for key, names in named.items() for n in names if n not in layers]
     if wrong:
-        lines = (f"  {key}: found '{n}'; {_nearest(n, layers)}" for key, n in wrong)
+        lines = (f"  {key}: {nearest(n, layers)}" for key, n in wrong)
         name = next((name for name, known in ZOO.items() if known is entry), "")
         place = f"ZOO['{name}'] (models/zoo.py)" if name else "own.network"
         way_out = "correct the entry; docs/networks.md, Adding a network"
@@ -394,9 +394,10 @@ def check_layers(entry: Network | str, network: "torch.nn.Module") -> None:
         )
 
 
-def _nearest(name: str, layers: list[str]) -> str:
-    close = difflib.get_close_matches(name, layers, n=3, cutoff=0.5)
-    return f"nearest: {', '.join(close or layers[-3:])}"
+def nearest(name: str, known: list[str]) -> str:
+    """What to say of a name that is not among the known ones."""
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"found '{name}'; nearest: {', '.join(close or known[-3:])}"
 
 
 def outline(network: Network | str, classes: int) -> "torch.nn.Module":

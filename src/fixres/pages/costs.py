@@ -73,8 +73,12 @@ class Costs:
             if name in read
         }
         self.reference = EMBEDDED if config["twins"] else PAPER
-        work = _work(self.reference.network, WHOLE, self.reference.k)
+        work = self._work(self.reference.network, WHOLE, self.reference.k)
         self.estimate = self.reference.images_per_second * 3 * work.network
+        if "multiply_adds_per_second" in config:
+            about = "a trial of its forward pass on this machine"
+            self.reference = self.reference._replace(about=about)
+            self.estimate = config["multiply_adds_per_second"]
         times = {name: self._seconds_spent(name) for name in self.jobs}
         self.done = {name: seconds for name, seconds in times.items() if seconds is not None}
         self.measured = self._rates()
@@ -88,26 +92,30 @@ class Costs:
         """
         content = self.jobs[name]
         stage = content["stage"]
-        if stage not in ("train", "finetune", "match", "evaluate", "activations"):
+        if stage not in ("train", "finetune", "match", "statistics", "evaluate", "activations"):
             return 0.0
         train, val = self._images(name)
         network = content["network"]
         if stage == "evaluate":
-            crops = [(k, 1) for k in content["k_test"]]
+            ratios = len(content.get("crop_pct", [None]))
+            crops = [(k, ratios) for k in content["k_test"]]
             crops += [(k, TEN) for k in content["ten_crops"]]
-            return val * sum(n * _work(network, WHOLE, k).network for k, n in crops)
+            return val * sum(n * self._work(network, WHOLE, k).network for k, n in crops)
         if stage == "activations":  # all images together, then each by itself
-            return 2 * val * sum(_work(network, WHOLE, k).network for k in content["k_test"])
+            return 2 * val * sum(self._work(network, WHOLE, k).network for k in content["k_test"])
+        if stage == "statistics":
+            images = min(content["images"] or train, train)
+            return images * self._work(network, WHOLE, content["k_test"]).network
         if stage == "match":  # measured at both resolutions, then again with the map in place
             passes = (content["k_train"], content["k_test"], content["k_test"])
             images = min(content["images"] or train, train)
-            return images * sum(_work(network, WHOLE, k).network for k in passes)
+            return images * sum(self._work(network, WHOLE, k).network for k in passes)
         recipe = content["recipe"]
         if stage == "train":
             samples = recipe["epochs"] * (recipe["samples_per_epoch"] or train)
-            return 3 * samples * _work(network, WHOLE, content["k_train"]).network
+            return 3 * samples * self._work(network, WHOLE, content["k_train"]).network
         images = min(recipe["images"] or train, train)
-        work = _work(network, tuple(content["layers"]), content["k_test"])
+        work = self._work(network, tuple(content["layers"]), content["k_test"])
         given, epochs = self.config["cache_gb"] if cache_gb is None else cache_gb, recipe["epochs"]
         passes = 1 if 0 < self.cache_needed(name) <= given else epochs
         return images * (work.trunk * passes + 3 * work.head * epochs)
@@ -123,7 +131,7 @@ class Costs:
             return 0.0
         train, _ = self._images(name)
         images = min(content["recipe"]["images"] or train, train)
-        work = _work(content["network"], tuple(content["layers"]), content["k_test"])
+        work = self._work(content["network"], tuple(content["layers"]), content["k_test"])
         return images * work.frontier * self.config["processes"] / GB
 
     def duration(self, name: str, cache_gb: float | None = None) -> float:
@@ -141,14 +149,22 @@ class Costs:
     def bytes(self, name: str) -> float:
         """The bytes that a job leaves on disk."""
         content = self.jobs[name]
-        if content["stage"] in ("train", "match", "finetune", "pretrained"):
-            return BYTES_PER_WEIGHT * parameters_of(content["network"])
+        if content["stage"] in ("train", "match", "statistics", "finetune", "pretrained"):
+            own = self.config.get("own", {}).get(content["network"])
+            parameters = own["parameters"] if own else parameters_of(content["network"])
+            return BYTES_PER_WEIGHT * parameters
         if content["stage"] == "evaluate":
             files = len(content["k_test"]) + len(content["ten_crops"])
             return files * self._images(name)[1] * BYTES_PER_PREDICTION
         if content["stage"] == "activations":
             return len(content["k_test"]) * self._images(name)[1] * BYTES_PER_HISTOGRAM
         return 0.0
+
+    def _work(self, network: str, layers: tuple[str, ...], k: int) -> Work:
+        own = self.config.get("own", {}).get(network)
+        if own:
+            return _own_work(own, layers).at(k, own["native"], pooled=layers == WHOLE)
+        return work_of(network, layers).at(k, zoo.ZOO[network].native, pooled=layers == WHOLE)
 
     def _images(self, name: str) -> tuple[int, int]:
         """Training and validation images of a job's dataset; none where nobody can tell."""
@@ -182,8 +198,16 @@ class Costs:
         return max(seconds - waited, 0.0) * self.config["processes"]
 
 
-def _work(network: str, layers: tuple[str, ...], k: int) -> Work:
-    return work_of(network, layers).at(k, zoo.ZOO[network].native, pooled=layers == WHOLE)
+def _own_work(network: dict, layers: tuple[str, ...]) -> Work:
+    """The work of a network of one's own at its native resolution: about, that of its kind.
+
+    Its head is taken to compute nothing beside its trunk. The frontier is a ResNet-50's: 2048
+    channels, of two maps where the last normalisation trains.
+    """
+    side = network["native"] / network["stride"] if "batch-norm" in layers else 1
+    maps = 2 if "batch-norm" in layers else 1
+    frontier = 2 * 2048 * maps * side**2
+    return Work(network["multiply_adds"], network["multiply_adds"], 0.0, frontier)
 
 
 def images_of(name: str, dataset: dict, results: Path) -> tuple[int, int] | None:
@@ -198,9 +222,21 @@ def images_of(name: str, dataset: dict, results: Path) -> tuple[int, int] | None
         return len(data.rows("train")), len(data.rows("val"))
     if dataset["images"]:
         return tuple(dataset["images"])
-    if dataset["source"] == "imagefolder":
-        folder = Path(dataset["folder"])
+    found = _given(dataset)
+    limits = (dataset.get("limit", {}).get(split) for split in ("train", "val"))
+    return found and tuple(min(n, limit or n) for n, limit in zip(found, limits, strict=True))
+
+
+def _given(dataset: dict) -> tuple[int, int] | None:
+    """Training and validation images that a user gives; None: none can be counted."""
+    if dataset["source"] != "imagefolder":
+        published = sources.load(dataset["source"]).published or sources.load("imagenet").published
+        return published[0], published[1]
+    folder = Path(dataset["folder"])
+    if "split" in dataset:
+        n = len(sources.images_below(folder, "."))
+        val = round(n * dataset["split"])
+        train = n - val
+    else:
         train, val = (len(sources.images_below(folder, split)) for split in ("train", "val"))
-        return (train, val) if train and val else None
-    published = sources.load(dataset["source"]).published or sources.load("imagenet").published
-    return published[0], published[1]
+    return (train, val) if train and val else None

@@ -21,13 +21,18 @@ def markdown(title: str, paragraphs: list[str], tables: list[Table]) -> str:
 
 
 def webpage(
-    title: str, paragraphs: list[str], tables: list[Table], marked: Collection[str] = ()
+    title: str,
+    paragraphs: list[str],
+    tables: list[Table],
+    marked: Collection[str] = (),
+    figure: str = "",
 ) -> str:
     """The page for a browser and for Snakemake's report.
 
     Parameters
     ----------
     marked : texts whose cells have a class of that name (`web.STYLE`).
+    figure : HTML that stands above the tables.
     """
 
     def cell(text: str) -> str:
@@ -38,4 +43,4 @@ def webpage(
     for name, heads, rows in tables:
         head = "".join(f'<th class="text">{html.escape(h)}</th>' for h in heads)
         shown += web.table(name, head, ["".join(map(cell, row)) for row in rows]) + "\n"
-    return web.document(title, paragraphs, shown)
+    return web.document(title, paragraphs, shown, figure=figure)

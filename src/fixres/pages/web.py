@@ -47,20 +47,20 @@ def webpage(
     return document(page["title"], above, tables + "\n", below)
 
 
-def document(title: str, above: list[str], tables: str, below: str = "") -> str:
+def document(title: str, above: list[str], tables: str, below: str = "", figure: str = "") -> str:
     """A whole page.
 
     Parameters
     ----------
     above : paragraphs above the tables, as text.
-    tables, below : HTML.
+    tables, below, figure : HTML. The figure stands above the tables.
     """
     title = html.escape(title)
     paragraphs = "".join(f"<p>{html.escape(text)}</p>\n" for text in above)
     return (
         '<!doctype html>\n<html lang="en">\n'
         f'<head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style></head>\n'
-        f"<body>\n<h1>{title}</h1>\n{paragraphs}"
+        f"<body>\n<h1>{title}</h1>\n{paragraphs}{figure}"
         f'<div class="halves">\n{tables}</div>\n{below}</body>\n</html>\n'
     )
 

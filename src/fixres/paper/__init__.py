@@ -74,12 +74,14 @@ def plan_of(
     """The plan of some tables and figures at one configuration: by default all of the paper's.
 
     Of these, `pages.only` of the configuration may name some. A figure may draw the cells of a
-    table, which must then be there, too.
+    table, which must then be there, too. With `own` there are none: it asks another question.
 
     Raises
     ------
     ConfigError : `pages.only` names a page that there is not.
     """
+    if config.own:
+        return Plan(config, [], printed)
     pages, figures = list(pages), list(figures)
     if config.pages.only is not None:
         known = [*map(name_of, (*pages, *figures))]

@@ -26,6 +26,8 @@ def _names(config: Config) -> Iterator[str]:
     for name in config.networks:
         if name not in ZOO:
             yield f"networks.{name}: {_unknown_network(name)}"
+    if config.own and config.own.name in ZOO:
+        yield f"own.name: found '{config.own.name}', a network of the zoo; take another name"
     for name in config.released.files:
         if name not in RELEASED:
             yield f"released.files.{name}: {_unknown(name, RELEASED)}"
@@ -67,6 +69,8 @@ def _files(config: Config) -> Iterator[str]:
     for name, network in config.networks.items():
         if network.weights and network.weights.file:
             files[f"networks.{name}.weights.file"] = network.weights.file
+    if config.own and config.own.network.weights not in ("pretrained", "none"):
+        files["own.network.weights"] = config.own.network.weights
     for key, file in files.items():
         if not Path(expanded(file)).is_file():
             yield f"{key}: no file {expanded(file)}"

@@ -16,13 +16,15 @@ LOGS = {
     "finetune": "finetune.log",
     "time": "time.log",
     "memory": "memory.log",
+    "speed": "speed.log",
+    "statistics": "statistics.log",
     "evaluate": "log.txt",
     "activations": "log.txt",
     "sizes": "sizes.log",
     "crops": "crops.log",
 }
 # Jobs that measure something else than accuracy, by the first or the last part of their ids.
-TIMES = ("timing", "memory")  # they leave metrics.json
+TIMES = ("timing", "memory", "speed")  # they leave metrics.json
 SWEEPS = ("sweep",)  # they leave metrics.json and hits.npz, as an evaluation does
 SAMPLES = ("sizes", "activations")  # they leave metrics.json and samples.npz
 

@@ -12,11 +12,11 @@ from fixres.config import Config, ConfigError
 from fixres.jobs import canonical, digest
 from fixres.plan.checks import expanded
 from fixres.plan.outputs import failed, metrics_of, parent_of, per_image_of
+from fixres.plan.own import OwnJobs
 from fixres.plan.pages import Block, Cell, Figure, Page
 from fixres.plan.quantities import Cells, Claim, Quoted
 from fixres.plan.registry import Missing
 from fixres.plan.report import Section, contents
-from fixres.plan.sizes import Sizes
 
 RELEASED_TRANSFORM = (
     "Test transform: the image's height scaled to k_test_image, as in the authors' released code "
@@ -27,7 +27,7 @@ RELEASED_TRANSFORM = (
 Printed = Mapping[tuple[str, str, str], float]
 
 
-class Plan(Sizes):
+class Plan(OwnJobs):
     """Everything that one configuration asks for.
 
     Parameters
@@ -62,6 +62,7 @@ class Plan(Sizes):
         self.tables = {page.name: page for page in (declare(self) for declare in declarations)}
         self.figures = {figure.name: figure for figure in (declare(self) for declare in figures)}
         self._check_captions()
+        self.add_own()
         self.add_evaluations()
         for page in self.tables.values():
             self._add_table(page)
@@ -171,12 +172,16 @@ class Plan(Sizes):
     def _costs(self) -> dict:
         """The jobs that each page needs, and how much each of them computes (results/plan.md)."""
         needed = {name: sorted(self.needed(name)) for name in (*self.tables, *self.figures)}
+        if self.config.own:
+            needed[self.own_job()] = sorted(self.with_ancestors(self.own_job()))
         datasets = {}
         for name, dataset in self.config.datasets.items():
             rendered = dataset.rendered
             size = [rendered.train_images, rendered.val_images] if rendered else None
             folder = None if rendered else expanded(dataset.root)
             datasets[name] = {"source": dataset.source, "images": size, "folder": folder}
+            datasets[name] |= {"split": dataset.split} if dataset.split else {}
+            datasets[name] |= {"limit": dict(dataset.limit)} if dataset.limit else {}
         hardware = self.config.hardware
         return {
             "scale": self.config.scale,
@@ -186,6 +191,7 @@ class Plan(Sizes):
             "jobs": {job: self.jobs[job] for job in sorted(set().union(*needed.values()))},
             "cache_gb": hardware.cache_gb,
             "processes": hardware.processes or max(hardware.gpus, 1),
+            **self.own_costs(),
         }
 
     # --- which job needs which -------------------------------------------------------------------
@@ -237,13 +243,15 @@ class Plan(Sizes):
             return [f"pages/{table}" for table in self.tables]
         if stage == "report":
             return [f"pages/{page}" for page in (*self.tables, *self.figures, "claims", "text")]
+        if stage in ("choose", "export", "answer"):
+            return self.own_parents(job)
         if stage == "manifest":
             render = job.replace("/manifest", "/render")
             return [render] if render in self.jobs else []
         if not job.startswith(("runs/", "timing/", "memory/", "sizes/")):
             return []
         parents = [] if stage == "pretrained" else [f"data/{job.split('/')[1]}/manifest"]
-        if stage in ("evaluate", "finetune", "match", "activations"):
+        if stage in ("evaluate", "finetune", "match", "activations", "statistics"):
             parents.append(parent_of(job))
         return parents + ([content["init"]] if content.get("init") else [])
 
@@ -308,11 +316,14 @@ class Plan(Sizes):
             "trained": rf"runs/{one}/(?!(?:{fetched})/){one}",
             "matched": matched,
             "adapted": rf"(?:{base}|{matched})/ft-{one}",
-            "run": rf"{base}(?:/match-{one})?(?:/ft-{one})?",
+            "restated": rf"{base}/statistics-{one}",
+            "run": rf"{base}(?:/(?:match|statistics)-{one})?(?:/ft-{one})?",
             "timed": rf"timing/{one}/{one}",
             "weighed": rf"memory/{one}/{one}",
             "sized": rf"sizes/{one}/k{one}",
             "cropped": rf"sizes/{one}/crops-{one}",
+            "speeded": rf"speed/{one}/{one}",
+            "own": re.escape(self.config.own.name) if self.config.own else r"(?!)",
             "table": _any_of(self.tables),
             "figure": _any_of(self.figures),
         }

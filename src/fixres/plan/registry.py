@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from fixres.config import Config, ConfigError
+from fixres.config.datasets import Dataset
+from fixres.config.own import OwnNetwork
+from fixres.jobs import digest
 from fixres.models.zoo import ZOO
 from fixres.plan.checks import check, expanded
 from fixres.plan.pages import Label
@@ -33,6 +36,11 @@ VERSIONS = {
     "text": 1,
     "cost": 1,
     "report": 1,
+    "speed": 1,
+    "statistics": 1,
+    "choose": 1,
+    "export": 1,
+    "answer": 1,
 }
 
 Asked = TypeVar("Asked")
@@ -46,6 +54,66 @@ def _version(stage: str, network: object) -> int | str:
     entry = ZOO.get(network) if stage != "pretrained" else None
     version = VERSIONS[stage]
     return f"{version}.{entry.revision}" if entry and entry.revision else version
+
+
+def own_entry(network: OwnNetwork) -> dict:
+    """What the jobs of a network of one's own must know of it, in place of an entry of the zoo.
+
+    Of a constructor of the user's, a digest of its file is part of it: an edit runs its jobs again.
+    """
+    entry = network.model_dump(exclude={"multiply_adds", "parameters", "has_statistics"})
+    # Its title stands on the page alone: another one runs nothing again.
+    entry |= {
+        "path": expanded(entry["path"]),
+        "weights": own_weights(entry["weights"]),
+        "title": "",
+    }
+    kind, module, *_ = entry["source"].split(":")
+    if kind == "python":
+        file = code_file(entry["path"], module)
+        if not file.is_file():
+            expected = f"expected {file}"
+            raise ConfigError(
+                f"own.network.source: found '{entry['source']}' with path '{network.path}'; "
+                f"{expected}; own.network.path is the folder that holds the package or module"
+            )
+        entry["code"] = digest(file.read_bytes())
+    return entry
+
+
+def own_weights(weights: str) -> str:
+    """The weights of such a network: "pretrained", "none", or the path of their file."""
+    return weights if weights in ("pretrained", "none") else expanded(weights)
+
+
+def code_file(path: str, module: str) -> Path:
+    """The file of a Python module below the folder `path`."""
+    file = Path(path, *module.split("."))
+    package = file / "__init__.py"
+    return package if package.is_file() else file.with_suffix(".py")
+
+
+def wanted_of(dataset: Dataset, key: str) -> dict:
+    """What of a dataset is wanted: the keys classes, split and limit, where they are given.
+
+    Raises
+    ------
+    ConfigError : no such file of classes. `key` names the dataset.
+    """
+    wanted: dict = {"split": dataset.split} if dataset.split else {}
+    wanted |= {"limit": dict(dataset.limit)} if dataset.limit else {}
+    if dataset.classes == "imagenet":
+        wanted["classes"] = "imagenet"
+    elif dataset.classes:
+        file = Path(expanded(dataset.classes))
+        if not file.is_file():
+            raise ConfigError(
+                f"{key}.classes: found '{dataset.classes}'; expected imagenet, or a file with a "
+                "class a line, in the network's order"
+            )
+        lines = file.read_text(encoding="utf-8").split("\n")
+        wanted["classes"] = [line.strip() for line in lines if line.strip()]
+    return wanted
 
 
 class Missing(Exception):  # noqa: N818 (it is no error: a page shows the cell as missing)
@@ -72,6 +140,9 @@ class Jobs:
     def _add(self, stage: str, job: str, **content: object) -> str:
         """Add a job and return its id. Raises ConfigError where another job has that id."""
         version = _version(stage, content.get("network"))
+        own = self.config.own
+        if own and content.get("network") == own.name:
+            content["entry"] = own_entry(own.network)
         wanted = {"stage": stage, "version": version, "run": job, **content}
         if self.jobs.setdefault(job, wanted) != wanted:
             differ = ", ".join(key for key in wanted if self.jobs[job].get(key) != wanted[key])
@@ -101,6 +172,7 @@ class Jobs:
             on_bad=dataset.on_bad,
             # The archives of a twin are not the published ones.
             checksums="listed" if dataset.rendered else dataset.checksums,
+            **wanted_of(dataset, f"datasets.{name}"),
         )
 
     # --- names and sizes at this scale -----------------------------------------------------------

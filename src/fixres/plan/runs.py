@@ -202,6 +202,8 @@ class Runs(Jobs):
         The released code fine-tunes on crops that are cut as at test time. So does the suite:
         what adapts a network to a k_test has the transform that it is tested with.
         """
+        if self.config.own:
+            return "", {"crop_pct": self.config.own.network.crop_pct}
         resize = self.config.evaluation.test_resize
         return ("", {}) if resize == "paper" else (f"_{resize}", {"test_resize": resize})
 
@@ -286,6 +288,7 @@ class Runs(Jobs):
             ten_crops=sorted(ten_crops),
             folds=c.evaluation.folds,
             test_resize=(c.released if self.is_authors(run) else c.evaluation).test_resize,
+            **({"crop_pct": c.own.ratios} if c.own else {}),
         )
 
     def is_authors(self, run: str) -> bool:
@@ -359,7 +362,8 @@ class Runs(Jobs):
             crop, augmentation = "resize + random crop", {"jitter": augmentation["jitter"]}
         special += "-cutmix" if recipe["cutmix"] else ""
         if init:
-            special += f"-from-{init.split('/')[1]}"
+            start = init.split("/")[1]
+            special += f"-from-{'pretrained' if start == dataset else start}"
         return self._add(
             "train",
             f"runs/{dataset}/{network}-k{k_train}{special}{self._protocol}{self._seed_name()}",

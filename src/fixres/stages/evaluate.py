@@ -12,8 +12,10 @@ the precision of the job: logits in bf16 tie.
 
 The predictions for every image are kept in predictions/k<k_test>.npz beside the result. Those of
 ten crops an image are in k<k_test>_10crops.npz. With the released test transform, both lie in
-predictions_released/. A file that belongs to exactly these weights and images is not computed
-again. So a table that gets one more resolution costs only that one.
+predictions_released/. Those at a ratio of the key crop_pct (crop over resized image) are in
+k<k_test>@<crop_pct>.npz; their metrics are called top1@<crop_pct>, and there is no plain top1. A
+file that belongs to exactly these weights and images is not computed again. So a table that gets
+one more resolution costs only that one.
 """
 
 import argparse
@@ -108,16 +110,19 @@ class View(NamedTuple):
 
     k: int
     crops: int  # of an image: 1, or TEN (§5.1, "an ensemble of 10 crops at test time")
+    ratio: float | None = None  # crop_pct; None: the test transform of the paper, or the released
 
     @property
     def suffix(self) -> str:
-        return "" if self.crops == 1 else f"_{self.crops}crops"
+        return per_image.metric("", self.ratio) if self.crops == 1 else f"_{self.crops}crops"
 
     @property
     def name(self) -> str:
         return f"k{self.k}{self.suffix}"
 
     def __str__(self) -> str:
+        if self.ratio:
+            return f"{self.k} (crop_pct {self.ratio:g})"
         return f"{self.k}" if self.crops == 1 else f"{self.k} ({self.crops} crops)"
 
 
@@ -126,11 +131,12 @@ def prediction_keys(config: dict, data: manifest.Manifest, weights: Path) -> dic
 
     Predictions in a file with another key belong to something else, and are not used.
     """
-    views = [View(k, 1) for k in config["k_test"]]
+    views = [View(k, 1, r) for k in config["k_test"] for r in config.get("crop_pct", [None])]
     views += [View(k, regions.TEN) for k in config.get("ten_crops", [])]
     resize = config["test_resize"]
     transform = "test DA" if resize == "paper" else f"test DA ({resize})"
     network = (config["network"], str(config["version"]))
+    network += (jobs.canonical(config["entry"]),) if "entry" in config else ()
     shared = (*network, data.digest(), jobs.file_digest(weights))
     return {view: jobs.digest(f"{transform} {view.k}" + view.suffix, *shared) for view in views}
 
@@ -173,7 +179,8 @@ def predict_together(
     total = (part.stop - part.start) * crops * len(predicted)
     bar = jobs.progress("evaluation", total, "crops")
     with bar, torch.no_grad(), reader.device.autocast():
-        for batch in reader.batches(part, test_da, [view.k for view in predicted]):
+        looks = [view.k for view in predicted], [view.ratio for view in predicted]
+        for batch in reader.batches(part, test_da, *looks):
             for classes, x in zip(predicted.values(), batch, strict=True):
                 images = len(x) // crops
                 logits = model(x).float()

@@ -33,7 +33,12 @@ def main(arguments: list[str]) -> None:
 
 def look(config: dict, root: Path) -> inventory.Inventory:
     """What lies in the folder of a dataset. Look before `build`: then no later change is lost."""
-    return inventory.take(root, sources.load(config["source"]))
+    return inventory.take(root, source_of(config))
+
+
+def source_of(config: dict) -> sources.Source:
+    """The source of a dataset, and what of it is wanted."""
+    return sources.picked(sources.load(config["source"]), config)
 
 
 def build(config: dict, root: Path, out: Path, threads: int) -> manifest.Manifest:
@@ -52,7 +57,7 @@ def build(config: dict, root: Path, out: Path, threads: int) -> manifest.Manifes
     out = out.absolute()
     data = manifest.build(
         root,
-        config["source"],
+        source_of(config),
         work=out.parent / "unpacked",
         on_bad=config["on_bad"],
         checksums=config["checksums"],

@@ -13,6 +13,7 @@ from pathlib import Path
 from fixres.data.sources.base import Listing, Part, Source
 from fixres.data.sources.find import prepare
 from fixres.data.sources.lists import abbreviated, images_below
+from fixres.data.sources.picked import picked
 from fixres.jobs import JobError
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "abbreviated",
     "images_below",
     "load",
+    "picked",
     "prepare",
     "read",
 ]

@@ -109,7 +109,7 @@ def class_folders(
             "expected at least 2: one folder a class"
         )
     for label, name in enumerate(classes):
-        files = images_below(folder, f"{split}/{name}")
+        files = images_below(folder, os.path.normpath(f"{split}/{name}"))
         if not files:
             raise JobError(
                 f"{folder / split / name}: empty class; "

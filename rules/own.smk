@@ -1,0 +1,133 @@
+# A network and images of one's own (docs/own.md): its speed, the choice of k_test and crop_pct, the
+# network for other programs, and the answer.
+
+
+rule statistics:
+    input:
+        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.restated),
+        weights=lambda wildcards: fixres.plan.parent_weights(wildcards.restated),
+    output:
+        weights="results/{restated}/weights.safetensors",
+    log:
+        "results/{restated}/statistics.log",
+    benchmark:
+        "results/{restated}/statistics.benchmark.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: hardware.evaluate_threads
+    resources:
+        **fixres.workflow.stage_resources(plan, "match"),
+    params:
+        config="results/{restated}/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{restated}"),
+    message:
+        "Estimating statistics: {wildcards.restated}"
+    shell:
+        "exec python -m fixres statistics --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
+        " --manifest {input.manifest:q} --weights {input.weights:q}"
+        " --threads {threads} --gpus {resources.gpu} {resources.options}"
+        " --out {output.weights:q} 2> {log:q}"
+
+
+# Nothing else runs beside it.
+rule speed:
+    output:
+        metrics="results/{speeded}/metrics.json",
+    log:
+        "results/{speeded}/speed.log",
+    benchmark:
+        "results/{speeded}/speed.benchmark.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: fixres.workflow.all_cores(workflow) or hardware.evaluate_threads
+    resources:
+        **fixres.workflow.stage_resources(plan, "time"),
+        threads_timed=hardware.evaluate_threads,
+    params:
+        config="results/{speeded}/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{speeded}"),
+    message:
+        "Time and memory at each k_test: {wildcards.speeded}"
+    shell:
+        "exec python -m fixres speed --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
+        " --threads {resources.threads_timed} --gpus {resources.gpu} {resources.options}"
+        " --out {output.metrics:q} 2> {log:q}"
+
+
+rule choose:
+    input:
+        measurements=lambda wildcards: plan.own_measurements(),
+    output:
+        choice="results/own/{own}/choice/choice.json",
+    log:
+        "results/own/{own}/choice/log.txt",
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    params:
+        config="results/own/{own}/choice/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "own/{own}/choice"),
+    message:
+        "Choosing k_test and crop_pct: {wildcards.own}"
+    shell:
+        "exec python -m fixres choose --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
+        " --results results --out {output.choice:q} 2> {log:q}"
+
+
+# The weights stand under the network's own names. What lies beside them depends on where the network
+# comes from (models/export.py).
+rule export:
+    input:
+        choice="results/own/{own}/choice/choice.json",
+        weights=lambda wildcards: [f"results/{run}/weights.safetensors" for run in plan.own_runs()],
+        manifest=lambda wildcards: f"results/data/{plan.config.dataset}/manifest.npz",
+    output:
+        model="results/own/{own}/fixed/model.safetensors",
+    log:
+        "results/own/{own}/export/log.txt",
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    params:
+        config="results/own/{own}/export/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "own/{own}/export"),
+    message:
+        "Writing the chosen network: results/own/{wildcards.own}/fixed/"
+    shell:
+        "exec python -m fixres export --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
+        " --choice {input.choice:q} --manifest {input.manifest:q}"
+        " --results results --out {output.model:q} 2> {log:q}"
+
+
+rule answer:
+    input:
+        choice="results/own/{own}/choice/choice.json",
+        model="results/own/{own}/fixed/model.safetensors",
+    output:
+        md="results/own/{own}.md",
+        csv="results/own/{own}.csv",
+        svg="results/own/{own}.svg",
+        png="results/own/{own}.png",
+        html=report(
+            "results/own/{own}.html",
+            category="Your network",
+            labels={"page": "{own}", "shows": "where to test it, what fixing gains and costs"},
+        ),
+    log:
+        "results/own/{own}/log.txt",
+    localrule: True
+    conda:
+        "../envs/environment.yaml"
+    params:
+        config="results/own/{own}/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "own/{own}"),
+    message:
+        "The answer: results/own/{wildcards.own}.md"
+    shell:
+        "exec python -m fixres answer --config {params.config:q}"
+        " --ancestry-digest {params.ancestry_digest}"
+        " --results results --out {output.md:q} 2> {log:q}"

@@ -1,0 +1,119 @@
+"""A dataset as the user wants it: classes in a given order, split by a rule, and not too large.
+
+These are the keys classes, split and limit of an entry of `datasets` (docs/own.md). Each changes
+the listing of a source before any image is looked at.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from fixres.data.sources.base import Listing, Part, Source
+from fixres.data.sources.lists import abbreviated, class_folders, folders_in
+from fixres.jobs import JobError
+
+SPLITS = ("train", "val")
+
+
+def picked(source: Source, wanted: dict) -> Source:
+    """A source that reads what is wanted of another.
+
+    Parameters
+    ----------
+    wanted : of the resolved configuration of the stage manifest: split, a share; classes, a list
+        of names in the network's order, or "imagenet"; limit, {"train": n, "val": n}. Each may be
+        missing.
+    """
+    read = source.read
+    if "split" in wanted:
+        source = source._replace(parts=(Part("."),), title="image folder, split by the suite")
+        read = _by_share(wanted["split"])
+    steps: list[Callable[[Listing], Listing]] = []
+    if "classes" in wanted:
+        steps.append(lambda listing: in_order(listing, names(wanted["classes"])))
+    if "limit" in wanted:
+        steps.append(lambda listing: limited(listing, wanted["limit"]))
+        source = source._replace(published=None)  # that it has fewer images is meant
+
+    def read_and_pick(folder: Path) -> Listing:
+        listing = read(folder)
+        for step in steps:
+            listing = step(listing)
+        return listing
+
+    return source._replace(read=read_and_pick)
+
+
+def names(classes: str | list[str]) -> list[str]:
+    """The classes of a network in its order."""
+    if classes != "imagenet":
+        return classes
+    from timm.data import ImageNetInfo
+
+    return list(ImageNetInfo().label_names())  # WordNet ids
+
+
+def place(path: str, purpose: str) -> float:
+    """A number in [0, 1) that follows from the path of an image (SHA-256), and from what for."""
+    digest = hashlib.sha256(f"{purpose} {path}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _by_share(share: float) -> Callable[[Path], Listing]:
+    """Read a folder with a folder for each class; about `share` of its images are for validation.
+
+    An image's part follows from its path, so further images move no other.
+    """
+
+    def read(folder: Path) -> Listing:
+        there = [split for split in SPLITS if split in folders_in(folder)]
+        if there:
+            raise JobError(
+                f"{folder}: found {' and '.join(there)}, and datasets.….split {share:g}; expected "
+                "a folder for each class; remove split, or name another folder"
+            )
+        classes, images = class_folders(folder, ".", 0)
+        parts = [(path, label, int(place(path, "split") < share)) for path, label, _ in images]
+        return Listing(classes, parts, (".", "."))
+
+    return read
+
+
+def in_order(listing: Listing, classes: list[str]) -> Listing:
+    """The listing with the network's classes, in its order; of some there may be no image.
+
+    Raises
+    ------
+    JobError : an image has another class.
+    """
+    index = {name: i for i, name in enumerate(classes)}
+    unknown = [name for name in listing.classes if name not in index]
+    if unknown:
+        raise JobError(
+            f"datasets.….classes: found {len(unknown)} of the {len(listing.classes)} classes of "
+            f"the images not among the network's {len(classes)}: {abbreviated(unknown)}; the "
+            f"network's are {abbreviated(classes)}. Name the folders as the network's classes, or "
+            "let it train on these (own.train)"
+        )
+    labels = [index[name] for name in listing.classes]
+    images = [(path, labels[label], split) for path, label, split in listing.images]
+    return listing._replace(classes=tuple(classes), images=images)
+
+
+def limited(listing: Listing, limit: dict[str, int]) -> Listing:
+    """At most so many images of a part, as evenly over the classes as can be.
+
+    Which ones follows from their paths. The first n of a larger limit are those of a smaller one.
+    """
+    kept: set[str] = set()
+    for number, split in enumerate(SPLITS):
+        part = [(path, label) for path, label, at in listing.images if at == number]
+        rank: dict[int, int] = {}
+        turns = []
+        for path, label in sorted(part, key=lambda row: place(row[0], "limit")):
+            rank[label] = rank.get(label, 0) + 1  # the first of each class, then the second …
+            turns.append((rank[label], place(path, "limit"), path))
+        turns.sort()
+        kept.update(path for *_, path in turns[: limit.get(split)])
+    images = [row for row in listing.images if row[0] in kept]
+    return listing._replace(images=images, folders=())  # that others lie there is meant

@@ -1,0 +1,190 @@
+"""The cut where torch.fx cannot trace a network: at the input of its first trainable module.
+
+    trunk, head, dropouts = cut(network, ["norm", "head"], k=224)
+    logits = head(trunk(x)[0])  # equals network(x)
+
+The trunk runs the network until that module is called, and gives what it is called with. The head
+runs the network, too. There, all modules that have ended before give zeros, at no cost, and the
+module is called with the trunk's activations instead. So what follows runs as the author wrote it,
+with its control flow.
+
+That is right only if nothing else of the trunk reaches the logits. It is tried on two crops: a head
+whose logits are not the network's, bit by bit, is refused.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from fixres.jobs import JobError
+
+Modules = dict[str, nn.Module]  # by their names in the network
+
+
+class _Reached(Exception):  # noqa: N818 (it is no error)
+    """The module is called: the trunk ends here."""
+
+
+class Trunk(nn.Module):
+    """(n, 3, k, k) -> one tensor: the input of the first trainable module."""
+
+    def __init__(self, network: nn.Module, first: nn.Module):
+        super().__init__()
+        # In tuples, so that no layer belongs to two modules, with two names.
+        self._parts = (network, first)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        network, first = self._parts
+        seen: list[torch.Tensor] = []
+
+        def reached(_: nn.Module, inputs: tuple) -> None:
+            seen.append(inputs[0])
+            raise _Reached
+
+        hook = first.register_forward_pre_hook(reached)
+        try:
+            network(x)
+        except _Reached:
+            pass
+        finally:
+            hook.remove()
+        return (seen[0],)
+
+
+class Head(nn.Module):
+    """The input of the first trainable module -> logits (n, classes)."""
+
+    def __init__(
+        self, network: nn.Module, first: nn.Module, trained: list[nn.Module], skipped: dict, k: int
+    ):
+        super().__init__()
+        self.trained = nn.ModuleList(trained)
+        self._parts, self._skipped, self._k = (network, first), skipped, k
+
+    def forward(self, activations: torch.Tensor) -> torch.Tensor:
+        network, first = self._parts
+        n = len(activations)
+        hook = first.register_forward_pre_hook(lambda _, inputs: (activations, *inputs[1:]))
+        try:
+            for module, given in self._skipped.items():
+                module.forward = _zeros(given, n, activations.device)
+            x = torch.zeros(n, 3, self._k, self._k, device=activations.device)
+            return network(x)
+        finally:
+            hook.remove()
+            for module in self._skipped:
+                module.__dict__.pop("forward", None)
+
+
+def cut(
+    network: nn.Module, trainable: list[str], k: int
+) -> tuple[Trunk, Head, list[nn.Module], list[nn.Module]]:
+    """Cut a network at the input of the first trainable module that it calls.
+
+    Parameters
+    ----------
+    network : in eval mode.
+    trainable : names of modules, none inside another.
+    k : side of the crops that it will see, pixels.
+
+    Returns
+    -------
+    The trunk, the head, the trainable modules, and the dropout layers of the head.
+
+    Raises
+    ------
+    ValueError : the network never calls a module.
+    JobError : the head would need more of the trunk than that input.
+    """
+    modules: Modules = dict(network.named_modules())
+    started, ended = _watch(network, k)
+    missing = [name for name in trainable if name not in started]
+    if missing:
+        raise ValueError(
+            f"{', '.join(missing)}: never called in the forward pass of {type(network).__name__}"
+        )
+    first = min(trainable, key=started.index)
+    before = started.index(first)
+    inner = started[before:]
+    dropouts = [modules[name] for name in inner if isinstance(modules[name], nn.Dropout)]
+    done = {name: given for name, (given, then) in ended.items() if then <= before}
+    outermost = {
+        modules[name]: given
+        for name, given in done.items()
+        if not any(name.startswith(f"{other}.") for other in done)
+    }
+    trained = [modules[name] for name in trainable]
+    trunk = Trunk(network, modules[first])
+    head = Head(network, modules[first], trained, outermost, k)
+    _try(network, trunk, head, first, k)
+    return trunk, head, trained, dropouts
+
+
+def _watch(network: nn.Module, k: int) -> tuple[list[str], dict[str, tuple[Any, int]]]:
+    """One forward pass: which modules started, in order; and of those that ended what they gave.
+
+    Beside it stands how many modules had started by then.
+    """
+    started: list[str] = []
+    ended: dict[str, tuple[Any, int]] = {}
+    hooks = []
+    for name, module in network.named_modules():
+        if name:
+            start = _starting(name, started)
+            hooks.append(module.register_forward_pre_hook(start))
+            hooks.append(module.register_forward_hook(_ending(name, started, ended)))
+    try:
+        device = next(network.parameters()).device
+        with torch.no_grad():
+            network(torch.zeros(1, 3, k, k, device=device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return started, ended
+
+
+def _starting(name: str, started: list[str]) -> Callable:
+    return lambda _, __: started.append(name)
+
+
+def _ending(name: str, started: list[str], ended: dict) -> Callable:
+    return lambda _, __, given: ended.__setitem__(name, (given, len(started)))
+
+
+def _zeros(given: Any, n: int, device: torch.device) -> Callable:
+    """A forward pass that gives zeros for n images, shaped as what was given for one."""
+
+    def like(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            images = (n, *value.shape[1:]) if value.dim() and len(value) == 1 else value.shape
+            return torch.zeros(images, dtype=value.dtype, device=device)
+        if isinstance(value, (list, tuple)):
+            return type(value)(map(like, value))
+        return value
+
+    return lambda *_, **__: like(given)
+
+
+def _try(network: nn.Module, trunk: Trunk, head: Head, first: str, k: int) -> None:
+    """Raise JobError unless trunk and head give the network's logits, bit by bit."""
+    device = next(network.parameters()).device
+    if device.type == "meta":
+        return
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 3, k, k, generator=generator).to(device)
+    try:
+        with torch.no_grad():
+            same = torch.equal(head(*trunk(x)), network(x))
+    except Exception as error:  # whatever the author's code raises on zeros
+        same, why = False, f" ({error})"
+    else:
+        why = ""
+    if not same:
+        raise JobError(
+            f"{type(network).__name__} cannot be cut at {first}: what comes behind it reads more "
+            f"of the network than the input of {first}{why}, and torch.fx cannot trace it. Name "
+            "later layers (own.network.last_norm, own.network.classifier), or make its forward "
+            "pass traceable by torch.fx"
+        )

@@ -1,0 +1,335 @@
+"""What the suite must know of a network of one's own: found by looking at it and running it once.
+
+    found = find("timm:resnet50.a1_in1k")
+    print("\\n".join(described(found)))
+
+The classifier is the last layer that runs and whose output has as many numbers as there are
+classes. The last normalisation is the last one that runs before it; a batch-norm behind the global
+pooling is passed over (§4.2). Input normalisation, native resolution and crop_pct are what timm or
+torchvision state of the weights; of the user's own code nobody states them, and they must be given.
+Stride and sizes are tried. No weight is needed, and nothing is downloaded.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.flop_counter import FlopCounterMode
+
+from fixres.jobs import JobError
+from fixres.models import construct
+from fixres.models.zoo import nearest
+
+# Norms of torch and timm end in one of these; RMSNorm and LayerNorm2d are among them.
+NORMS = ("Norm", "Norm1d", "Norm2d", "Norm3d", "NormAct", "NormAct2d")
+# Names of layers beside the main path of a block: their norm is not the last one of the block.
+BESIDE = ("downsample", "shortcut", "skip", "residual")
+STRIDES = (1, 2, 4, 7, 8, 14, 16, 28, 32, 64)
+PAPERS_CROP_PCT = 0.875  # 224/256 (§5)
+KEYS = {  # what may be given, and what it is
+    "classifier": "the name of the last layer",
+    "last_norm": "the names of the last normalisation before the pooling, a list",
+    "mean": "of the input in [0, 1], a list of three numbers",
+    "std": "of the input in [0, 1], a list of three numbers",
+    "native": "the side of the crops that its weights are meant for, pixels",
+    "crop_pct": "crop over resized image in its own evaluation",
+    "stride": "its total stride, pixels",
+    "any_size": "whether it takes crops of any size",
+    "options": "arguments of its constructor",
+    "outputs": "its number of classes",
+}
+
+
+class Call(NamedTuple):
+    """A layer that ran, and the shape of what it gave."""
+
+    name: str
+    layer: nn.Module
+    shape: tuple[int, ...]
+
+
+def find(
+    source: str, weights: str = "pretrained", path: str = "", given: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What the suite must know of a network.
+
+    Parameters
+    ----------
+    source, weights, path : as the keys of own.network (docs/own.md).
+    given : what the user says of it (`KEYS`), in place of what would be found.
+
+    Returns
+    -------
+    The `entry` of its jobs (plan/own.py), and: has_statistics, whether the last normalisation has
+    running statistics; multiply_adds, of one image at the native resolution.
+
+    Raises
+    ------
+    JobError : there is no such network, or something cannot be found; it says what to give.
+    """
+    given = dict(given or {})
+    for key in given:
+        if key not in KEYS:
+            raise JobError(f"{source}: cannot be given {key}; {nearest(key, list(KEYS))}")
+    known = _stated(source, weights) | given
+    network, known["options"] = _built(source, path, known)
+    if "native" not in known:
+        raise _missing(source, network, "native")
+    k = known["native"]
+
+    # --- its layers, from one forward pass
+    calls = _calls(network, k, source)
+    outputs = calls[-1].shape[-1] if "outputs" not in known else known["outputs"]
+    known.setdefault("outputs", outputs)
+    known.setdefault("classifier", _classifier(calls, known["outputs"], source, network))
+    before = calls[: _index(calls, known["classifier"], source, network)]
+    known.setdefault("last_norm", _last_norm(before, source, network))
+    for name in known["last_norm"]:
+        _index(calls, name, source, network)
+
+    # --- sizes that it takes
+    known.setdefault("any_size", _takes_others(network, k))
+    known.setdefault("stride", _stride(network, k, known["any_size"], source))
+    for key in ("mean", "std"):
+        if key not in known:
+            raise _missing(source, network, key)
+    known.setdefault("crop_pct", PAPERS_CROP_PCT)
+
+    norms = [network.get_submodule(name) for name in known["last_norm"]]
+    statistics = all(getattr(norm, "running_mean", None) is not None for norm in norms)
+    with FlopCounterMode(display=False) as counter:
+        _run(network, k)
+    entry = {"source": source, "weights": weights, "path": path, "title": ""} | known
+    counted = {"has_statistics": statistics, "multiply_adds": counter.get_total_flops() / 2}
+    return entry | counted
+
+
+def described(found: dict[str, Any]) -> list[str]:
+    """What was found, a line each, for the terminal."""
+    sizes = "any size" if found["any_size"] else f"{found['native']} px alone"
+    last = ", ".join(found["last_norm"])
+    kind = "" if found["has_statistics"] else " (no running statistics)"
+    options = f", built with {found['options']}" if found["options"] else ""
+    return [
+        f"{found['source']}: {found['outputs']} classes, {found['multiply_adds'] / 1e9:.3g} G "
+        f"multiply-adds at {found['native']} px{options}",
+        f"  classifier: {found['classifier']}; last normalisation: {last}{kind}",
+        f"  input: mean {found['mean']}, std {found['std']}; crop_pct {found['crop_pct']:g}",
+        f"  stride: {found['stride']} px; takes {sizes}",
+    ]
+
+
+# --- what the libraries state --------------------------------------------------------------------
+
+
+def _stated(source: str, weights: str) -> dict[str, Any]:
+    """What timm or torchvision state of the weights. Checks that there are such weights."""
+    kind, _, name = source.partition(":")
+    if kind not in ("timm", "torchvision", "python") or not name:
+        raise JobError(
+            f"network: found '{source}', expected timm:NAME[.TAG], torchvision:NAME[.WEIGHTS] or "
+            "python:package.module:function"
+        )
+    if kind == "timm":
+        return _stated_by_timm(name, weights)
+    return _stated_by_torchvision(name, weights) if kind == "torchvision" else {}
+
+
+def _stated_by_timm(name: str, weights: str) -> dict[str, Any]:
+    import timm
+
+    construct.check_timm(name)
+    architecture, _, tag = name.partition(".")
+    if weights == "pretrained" or tag:
+        name = construct.timm_weights(name)
+    cfg = timm.get_pretrained_cfg(name) or timm.get_pretrained_cfg(architecture)
+    if cfg is None:
+        return {"outputs": 1000}
+    return {
+        "mean": [float(x) for x in cfg.mean],
+        "std": [float(x) for x in cfg.std],
+        "native": int(cfg.input_size[-1]),
+        "crop_pct": float(cfg.crop_pct),
+        "outputs": int(cfg.num_classes or 1000),
+    }
+
+
+def _stated_by_torchvision(name: str, weights: str) -> dict[str, Any]:
+    construct.check_torchvision(name)
+    found = construct.torchvision_weights(name)
+    transform = found.transforms()
+    crop, resize = transform.crop_size[0], transform.resize_size[0]
+    return {
+        "mean": [float(x) for x in transform.mean],
+        "std": [float(x) for x in transform.std],
+        "native": int(crop),
+        "crop_pct": round(crop / resize, 4),
+        "outputs": len(found.meta["categories"]),
+    }
+
+
+# --- the network runs once -----------------------------------------------------------------------
+
+
+def _built(source: str, path: str, known: dict) -> tuple[nn.Module, dict]:
+    """The network, and the arguments of its constructor.
+
+    A transformer of timm that takes one size only is built anew with dynamic_img_size, which
+    resizes its position embedding.
+    """
+    options = known.get("options", {})
+    network = _outline(source, path, known.get("outputs"), options)
+    if not source.startswith("timm:") or "options" in known:
+        return network, options
+    k = known["native"]
+    if not _takes_others(network, k):
+        with contextlib.suppress(TypeError):
+            dynamic = {"dynamic_img_size": True}
+            return _outline(source, path, known.get("outputs"), dynamic), dynamic
+    return network, options
+
+
+def _outline(source: str, path: str, outputs: int | None, options: dict) -> nn.Module:
+    """The network in eval mode; on torch's meta device where its constructor allows that."""
+    build = construct.builder(source, path, options)
+    if not source.startswith("python:"):
+        with contextlib.suppress(NotImplementedError, RuntimeError), torch.device("meta"):
+            return build(outputs).eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return build(outputs).eval()
+
+
+def _run(network: nn.Module, k: int) -> torch.Tensor:
+    """The logits of one crop of k×k pixels."""
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    with torch.no_grad():
+        return network(torch.zeros(1, 3, k, k, device=device))
+
+
+def _takes(network: nn.Module, k: int) -> bool:
+    try:
+        _run(network, k)
+    except Exception:  # each network refuses a size in its own way
+        return False
+    return True
+
+
+def _takes_others(network: nn.Module, k: int) -> bool:
+    """Whether it takes other sizes than k. A transformer takes multiples of its patches."""
+    return _takes(network, 2 * k) and any(_takes(network, k + n) for n in (14, 16, 28, 32))
+
+
+def _calls(network: nn.Module, k: int, source: str) -> list[Call]:
+    """The layers that a forward pass runs, in order; of nested ones the inner come first."""
+    calls: list[Call] = []
+
+    def watch(name: str, layer: nn.Module) -> Any:
+        def hook(_: nn.Module, __: tuple, output: Any) -> None:
+            if isinstance(output, torch.Tensor):
+                calls.append(Call(name, layer, tuple(output.shape)))
+
+        return layer.register_forward_hook(hook)
+
+    with contextlib.ExitStack() as stack:
+        for name, layer in network.named_modules():
+            if name:
+                stack.callback(watch(name, layer).remove)
+        try:
+            logits = _run(network, k)
+        except Exception as error:  # whatever the user's code raises
+            raise JobError(
+                f"{source}: a forward pass of one crop of {k}×{k} px fails: {error}; "
+                "is native right? (own.network.native, --given native=…)"
+            ) from error
+    if not isinstance(logits, torch.Tensor) or logits.dim() != 2:
+        found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise JobError(f"{source}: gives {found}, expected logits of the shape (images, classes)")
+    return calls
+
+
+def _classifier(calls: list[Call], outputs: int, source: str, network: nn.Module) -> str:
+    for call in reversed(calls):
+        linear = isinstance(call.layer, nn.Linear) and call.layer.out_features == outputs
+        pointwise = isinstance(call.layer, nn.Conv2d) and call.layer.out_channels == outputs
+        if linear or pointwise:
+            return call.name
+    raise _missing(source, network, "classifier")
+
+
+def _last_norm(before: list[Call], source: str, network: nn.Module) -> list[str]:
+    norms = [
+        call
+        for call in before
+        if type(call.layer).__name__.endswith(NORMS)
+        and not any(word in part for word in BESIDE for part in call.name.split("."))
+    ]
+    # A batch-norm behind the pooling sees one vector an image.
+    of_maps = [c for c in norms if len(c.shape) == 4 or not isinstance(c.layer, _BatchNorm)]
+    for call in reversed(of_maps or norms):
+        if any(True for _ in call.layer.parameters(recurse=False)):
+            return [call.name]
+    raise _missing(source, network, "last_norm")
+
+
+def _stride(network: nn.Module, k: int, any_size: bool, source: str) -> int:
+    """By how many pixels the crop grows when the last map grows by one, whatever its size."""
+    base = max(k, 128) if any_size else k  # the last map of a small crop may be a single pixel
+    maps = [call for call in _calls(network, base, source) if _is_map(call.shape)]
+    if maps and not any_size:
+        return max(round(k / maps[-1].shape[2]), 1)
+    for stride in STRIDES if maps else ():
+        start = stride * -(-base // stride)
+        steps = [0, 1, 2, 8]  # a stride of 28 looks like one of 32 for a few steps
+        sizes = [_side(network, start + n * stride, maps[-1].name) for n in steps]
+        if None in sizes or [side - sizes[0] for side in sizes] != steps:
+            continue
+        # Between multiples, too, where the network takes such sizes.
+        between = [start + 1, start + stride // 2, start + stride - 1]
+        pairs = [[_side(network, size + d, maps[-1].name) for d in (0, stride)] for size in between]
+        if all(None in pair or pair[1] - pair[0] == 1 for pair in pairs):
+            return stride
+    raise _missing(source, network, "stride")
+
+
+def _is_map(shape: tuple[int, ...]) -> bool:
+    """Whether it is a square map of more than one pixel: (1, c, h, w), or (1, h, w, c)."""
+    return len(shape) == 4 and shape[2] > 1 and shape[2] in (shape[1], shape[3])
+
+
+def _side(network: nn.Module, k: int, name: str) -> int | None:
+    """The side of the map that a layer gives; None where the network refuses the size."""
+    seen: list[int] = []
+    layer = network.get_submodule(name)
+    hook = layer.register_forward_hook(lambda _, __, output: seen.append(output.shape[2]))
+    try:
+        return seen[-1] if _takes(network, k) else None
+    finally:
+        hook.remove()
+
+
+# --- messages ------------------------------------------------------------------------------------
+
+
+def _index(calls: list[Call], name: str, source: str, network: nn.Module) -> int:
+    """Where a layer ran last. Raises JobError where it did not."""
+    for i in reversed(range(len(calls))):
+        if calls[i].name == name:
+            return i
+    names = [call.name for call in calls]
+    raise JobError(f"{source}: {nearest(name, names)}, of the layers that run")
+
+
+def _missing(source: str, network: nn.Module, key: str) -> JobError:
+    last = ", ".join(list(_last_names(network))[-3:])
+    return JobError(
+        f"{source}: {key} cannot be found; give it: --given {key}=… ({KEYS[key]}). "
+        f"The last layers of {type(network).__name__}: {last}"
+    )
+
+
+def _last_names(network: nn.Module) -> Iterator[str]:
+    return (name for name, layer in network.named_modules() if not any(layer.children()) and name)

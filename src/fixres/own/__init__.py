@@ -1,0 +1,289 @@
+"""At which resolution to test your network, what fixing it would gain, and what it costs.
+
+    python -m fixres own --network timm:resnet50.a1_in1k --images ~/photos
+    python -m fixres own --network python:package.module:function --path ~/code \\
+        --weights ~/weights.pth --classes ~/classes.txt --images ~/photos
+    python -m fixres own --network timm:resnet18.a1_in1k --images ~/flowers --train
+
+Give it in the suite's folder. It looks at the network and at the folder, tries how fast the network
+is here, writes configs/own-NAME.yaml, shows the plan, and starts Snakemake. The answer will be
+results/own/NAME.md and .html (docs/own.md). From then on Snakemake alone does the same:
+
+    snakemake results/own/NAME.md --configfile configs/own-NAME.yaml
+"""
+
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from fixres import config, jobs, paper
+from fixres.data.sources import SOURCES
+from fixres.jobs import JobError
+from fixres.own.budget import fit
+from fixres.own.images import look_at_images
+from fixres.pages.costs import Costs
+from fixres.plan import Plan
+from fixres.plan.checks import expanded
+
+AROUND = (6 / 7, 1, 8 / 7, 9 / 7, 10 / 7, 12 / 7)  # k_test over the native resolution
+PRECISION = "fp32"
+ASKED = "# python -m fixres own "  # begins the line of a file that holds the question
+BATCH = 32  # of the trial, and of the throughput that is measured
+# Recipes for some thousand images: those of Table 3 at the paper's scale (§5.3), and no step
+# schedule, whose length would have to fit.
+FINE_TUNING = {
+    "layers": "cls+bn",
+    "augmentation": "test DA",
+    "images": None,
+    "epochs": 20,
+    "batch_size": 64,
+    "lr": 0.001,
+    "schedule": "cosine",
+}
+TRAINING = {
+    "epochs": 30,
+    "samples_per_epoch": None,
+    "batch_size": 64,
+    "lr_per_256": 0.04,
+    "schedule": "cosine",
+    "warmup": 0.1,
+    "weight_decay": 0.0001,
+    "repeated_augmentation": 1,
+    "augmentation": {"jitter": 0.3},
+}
+
+
+def main(arguments: list[str]) -> None:
+    args = _parser().parse_args(arguments)
+    if not Path("Snakefile").is_file() or not Path("config.yaml").is_file():
+        raise JobError(
+            f"{Path.cwd()}: found no Snakefile and config.yaml; "
+            "give this command in the suite's folder (git clone)"
+        )
+    name = args.name or name_of(args.network, args.images)
+    file = Path("configs", f"own-{name}.yaml")
+    question = shlex.join(word for word in arguments if word != "--plan")
+    if not asked_before(file, question, name):
+        write(file, question, configuration(name, args))
+    plan = paper.plan_of(config.load("config.yaml", file))
+    show_plan(plan)
+
+    # --- the answer
+    command = ["snakemake", f"results/own/{name}.md", "--configfile", str(file)]
+    print(f"\nfrom now on: {' '.join(command)}", flush=True)
+    if args.plan:
+        return
+    code = subprocess.run([sys.executable, "-m", *command], check=False).returncode
+    if code:
+        raise JobError("Snakemake stopped; what it says stands above. The same command goes on")
+    print(f"the answer: results/own/{name}.md, results/own/{name}.html")
+
+
+def _parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m fixres own",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument(
+        "--network",
+        required=True,
+        help="timm:NAME[.TAG], torchvision:NAME[.WEIGHTS] or python:package.module:function",
+    )
+    p.add_argument("--images", required=True, help="folder with train/CLASS/* and val/CLASS/*")
+    p.add_argument(
+        "--source",
+        default="imagefolder",
+        choices=SOURCES,
+        help="the official release of a dataset in place of such a folder (docs/datasets.md)",
+    )
+    p.add_argument("--name", help="of the answer (default: the network's and the folder's)")
+    p.add_argument("--weights", default="pretrained", help="pretrained (default), none, or a file")
+    p.add_argument("--path", default="", help="folder in which python:package.module is found")
+    p.add_argument(
+        "--given",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what the suite would find wrong, as classifier=head or 'last_norm=[bn2]'",
+    )
+    p.add_argument(
+        "--classes",
+        help="the network's classes in its order: imagenet, or a file with one a line "
+        "(default: those of the folder, sorted)",
+    )
+    p.add_argument(
+        "--split",
+        type=float,
+        help="share of the images that are for validation, of a folder with CLASS/* alone",
+    )
+    p.add_argument(
+        "--train",
+        action="store_true",
+        help="the network does not know these classes: first train all of it on them",
+    )
+    p.add_argument("--k-train", type=int, help="resolution of that training (default: native)")
+    p.add_argument("--k-test", type=int, nargs="+", help="test resolutions (default: 6 around)")
+    p.add_argument("--crop-pct", type=float, nargs="+", help="default: 0.875 0.95 1.0")
+    p.add_argument("--budget", type=float, metavar="MINUTES", help="thin out what does not fit")
+    p.add_argument("--plan", action="store_true", help="write the configuration, and stop there")
+    return p
+
+
+# --- the network ---------------------------------------------------------------------------------
+
+
+def look_at_network(args: argparse.Namespace) -> dict:
+    """What the suite finds in the network, as the key own.network of the configuration."""
+    from fixres.models import own, zoo
+
+    given = {}
+    for pair in args.given:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise JobError(f"--given {pair}: expected KEY=VALUE, as classifier=head")
+        given[key] = yaml.safe_load(value)
+    found = own.find(args.network, expanded(args.weights), expanded(args.path), given)
+    print("\n".join(own.described(found)), flush=True)
+    entry = zoo.entry_of({"network": "own", "entry": found})
+    outline = zoo.outline(entry, found["outputs"])
+    parameters = sum(p.numel() for p in outline.parameters())
+    known = config.OwnNetwork.model_fields
+    return {key: value for key, value in found.items() if key in known} | {
+        "weights": args.weights,
+        "path": args.path,
+        "parameters": parameters,
+    }
+
+
+def trial(own: dict) -> float:
+    """Multiply-adds a second of the network's forward pass on this machine, by a short trial."""
+    import torch
+
+    from fixres.jobs.device import open_device
+    from fixres.models import zoo
+    from fixres.stages.speed import crops, milliseconds, peak_of
+
+    network, largest = own["network"], max(own["k_test"])
+    device = open_device(precision=PRECISION, threads=threads())
+    entry = zoo.entry_of({"network": own["name"], "entry": network})
+    model = zoo.build(entry, network["outputs"], 0).to(device.device).eval()
+    k = network["native"]
+    spent = milliseconds(model, crops(BATCH, k, device), device)
+    try:
+        peak = peak_of(model, crops(BATCH, largest, device), device)
+    except torch.cuda.OutOfMemoryError:
+        raise JobError(
+            f"--k-test {largest}: a batch of {BATCH} does not fit this device's memory; "
+            "take smaller test resolutions"
+        ) from None
+    rate = BATCH * network["multiply_adds"] / (spent / 1000)
+    where = f"{device.device.type}, {threads()} threads" if device.device.type == "cpu" else "GPU"
+    print(
+        f"trial ({where}): {BATCH * 1000 / spent:.3g} images/s at {k} px; "
+        f"{peak / 1e6:,.0f} MB for {BATCH} images at {largest} px"
+    )
+    return float(f"{rate:.3g}")
+
+
+def threads() -> int:
+    """Threads of a job of one's own: all, within reason."""
+    return min(os.cpu_count() or 1, 16)
+
+
+# --- the configuration ---------------------------------------------------------------------------
+
+
+def name_of(network: str, images: str) -> str:
+    """A name for the answer, such as resnet50-photos."""
+    words = (network.split(":")[-1].split(".")[0], Path(expanded(images)).resolve().name)
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join(words)).strip("-_")
+
+
+def configuration(name: str, args: argparse.Namespace) -> dict:
+    """The content of configs/own-NAME.yaml: every key that matters, so that it can be edited."""
+    network = look_at_network(args)
+    dataset, sizes = look_at_images(args, network["outputs"])
+    content = keys(name, args, network, dataset)
+    for recipe in ("fine_tuning", "base_training"):
+        if recipe in content:
+            content[recipe]["batch_size"] = min(content[recipe]["batch_size"], sizes[0])
+    content["hardware"]["multiply_adds_per_second"] = trial(content["own"])
+    fit(content, sizes, args.budget)
+    return content
+
+
+def keys(name: str, args: argparse.Namespace, network: dict, dataset: dict) -> dict:
+    """The configuration before anything is left out of it."""
+    n, stride = network["native"], network["stride"]
+    sizes = args.k_test or sorted({max(round(n * x / stride), 1) * stride for x in AROUND})
+    if not network["any_size"]:
+        sizes = [n]
+    all_threads = {f"{stage}_threads": threads() for stage in ("train", "finetune", "evaluate")}
+    return {
+        "scale": "own",
+        "resolution_divisor": 1,
+        "twins": False,
+        "dataset": name,
+        "datasets": {name: dataset},
+        "own": {
+            "name": name,
+            "network": network,
+            "train": args.train,
+            "k_train": args.k_train,
+            "k_test": sizes,
+            "crop_pct": args.crop_pct or [0.875, 0.95, 1.0],
+            "batch": BATCH,
+        },
+        "fine_tuning": dict(FINE_TUNING),
+        **({"base_training": dict(TRAINING)} if args.train else {}),
+        # Other programs compute in float32 and cut crops as Pillow does: so they get the same
+        # accuracy to the last image.
+        "hardware": {"precision": PRECISION, "loader": "pillow", **all_threads},
+    }
+
+
+def asked_before(file: Path, question: str, name: str) -> bool:
+    """Whether the file is the answer to the same question, perhaps edited since.
+
+    Raises
+    ------
+    JobError : it is another configuration.
+    """
+    if not file.is_file():
+        return False
+    if ASKED + question in file.read_text(encoding="utf-8").splitlines():
+        print(f"goes on with {file}")
+        return True
+    raise JobError(
+        f"{file}: another configuration stands there; remove it, or give another --name. To go on "
+        f"with it: snakemake results/own/{name}.md --configfile {file}"
+    )
+
+
+def write(file: Path, question: str, content: dict) -> None:
+    """Write the configuration, and the question above it."""
+    head = (
+        f"# yaml-language-server: $schema=schema.json\n{ASKED}{question}\n"
+        "# docs/own.md tells what the keys mean. Edit them; the same command goes on.\n\n"
+    )
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None)
+    with jobs.atomic(file) as temporary:
+        temporary.write_text(head + text, encoding="utf-8")
+
+
+def show_plan(plan: Plan) -> None:
+    """What will be measured, and about how long it takes."""
+    own, needed = plan.config.own, plan.with_ancestors(plan.own_job())
+    costs = Costs(plan.resolved("pages/plan"), Path("results"))
+    minutes = max(sum(map(costs.seconds, costs.jobs)) / 60, 1)
+    print(
+        f"plan: k_test {', '.join(map(str, own.k_tests))}; crop_pct "
+        f"{', '.join(f'{c:g}' for c in own.ratios)}; {len(needed)} jobs, about {minutes:.0f} min"
+    )

@@ -1,0 +1,68 @@
+"""How long a plan takes, and how it is thinned out to fit a budget."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fixres import config, paper
+from fixres.jobs import JobError
+from fixres.pages.costs import Costs
+
+PARTS = ("train", "val")
+# What a budget leaves: images of train and of val, at first and at the least; and k_test.
+ENOUGH, FEWEST, FEW_K = (4000, 2000), (500, 1000), 3
+
+
+def fit(content: dict, sizes: tuple[int, int], budget: float | None) -> float:
+    """Thin out images and resolutions until the plan fits the budget. Returns its minutes.
+
+    First fewer images, down to some thousand; then one crop_pct and fewer k_test; then fewer images
+    again. Each is said. `content` is changed.
+    """
+    asked = minutes = estimate(content, sizes)
+    for what in thinner(content, sizes) if budget and minutes > budget else ():
+        minutes = estimate(content, sizes)
+        print(f"budget: {what}: about {minutes:.0f} min")
+        if minutes <= budget:
+            break
+    if budget and minutes > budget:
+        raise JobError(
+            f"--budget {budget:g}: found about {asked:.0f} min, and {minutes:.0f} at the least; "
+            "give a larger budget, a smaller --k-test, or a faster machine"
+        )
+    return minutes
+
+
+def thinner(content: dict, sizes: tuple[int, int]) -> Iterator[str]:
+    """Make the plan smaller step by step; each step is described."""
+    (name,) = content["datasets"]
+    limit, own = content["datasets"][name].setdefault("limit", {}), content["own"]
+    native, left = own["k_train"] or own["network"]["native"], dict(zip(PARTS, sizes, strict=True))
+
+    def fewer(fewest: tuple[int, int]) -> Iterator[str]:
+        for part, least in zip(PARTS, fewest, strict=True):
+            while left[part] >= 2 * least:
+                left[part] //= 2
+                limit[part] = left[part]
+                yield f"{left[part]:,} images of {part}"
+
+    yield from fewer(ENOUGH)
+    if len(own["crop_pct"]) > 1:
+        own["crop_pct"] = [own["network"]["crop_pct"]]
+        yield f"crop_pct {own['crop_pct'][0]:g} alone"
+    while len(own["k_test"]) > FEW_K:
+        dropped = max(own["k_test"], key=lambda k: abs(k - native))
+        own["k_test"].remove(dropped)
+        yield f"without k_test {dropped}"
+    yield from fewer(FEWEST)
+
+
+def estimate(content: dict, sizes: tuple[int, int]) -> float:
+    """About how many minutes the plan takes on this machine."""
+    merged = config.merge(config.read_yaml("config.yaml"), content)
+    plan = paper.plan_of(config.parse(merged, where="python -m fixres own"))
+    costs = Costs(plan.resolved("pages/plan"), Path("results"))
+    (name,) = content["datasets"]
+    limit = content["datasets"][name].get("limit", {})
+    parts = zip(PARTS, sizes, strict=True)
+    costs.sizes[name] = tuple(min(n, limit.get(part, n)) for part, n in parts)
+    return sum(map(costs.seconds, costs.jobs)) / 60

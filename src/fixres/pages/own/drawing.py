@@ -1,0 +1,72 @@
+"""The figure of the answer: accuracy over resolution, and accuracy over time."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from fixres.pages.figures import style
+
+# Okabe and Ito's colours and a marker each: told apart in grey, too.
+LOOKS = {
+    "as it is": ("0.35", "o"),
+    "statistics": ("#009E73", "^"),
+    "classifier": ("#0072B2", "s"),
+    "classifier + norm": ("#D55E00", "D"),
+}
+
+
+def draw(choice: dict, points: pd.DataFrame, config: dict) -> plt.Figure:
+    """Two panels: a line for each method, with the crop_pct that was best where it was chosen.
+
+    The star is the recommendation, the ring the usual way to test. In the right panel the grey
+    steps are the Pareto front: nothing that is as fast is more accurate.
+    """
+    figure, (over_k, over_time) = style.panels(2, sharey=True)
+    points = points.assign(ms=1000 / points["images_per_second"])
+    methods = [method for method in LOOKS if method in config["runs"]]
+    lines = {method: best_line(points, choice, method) for method in methods}
+    for method, line in lines.items():
+        colour, marker = LOOKS[method]
+        look = {"color": colour, "marker": marker, "ms": 4, "lw": 1.4, "label": method}
+        over_k.plot(line["k_test"], line["top1"], **look)
+        over_k.fill_between(
+            line["k_test"], line["low"], line["high"], color=colour, alpha=0.15, lw=0
+        )
+        over_time.plot(line["ms"], line["top1"], **look)
+    shown = pd.concat(lines.values())
+    front = pareto(shown)
+    over_time.step(front["ms"], front["top1"], where="post", color="0.6", lw=3, alpha=0.5)
+    for what, marker, size in (("usual", "o", 13), ("best", "*", 15)):
+        point = _point(points, choice[what])
+        hollow = {"ls": "", "ms": size, "mfc": "none", "mec": "k", "marker": marker, "zorder": 5}
+        over_k.plot(point["k_test"], point["top1"], **hollow)
+        over_time.plot(point["ms"], point["top1"], **hollow)
+    over_k.set(
+        xlabel="k_test (pixels)", ylabel="top-1 accuracy (%)", xticks=lines["as it is"]["k_test"]
+    )
+    over_k.tick_params(axis="x", labelsize=7)
+    batch = choice["speed"]["batch"]
+    over_time.set(xlabel=f"time of an image in batches of {batch} (ms)")
+    figure.legend(*over_k.get_legend_handles_labels(), loc="outside right center")
+    reading = "bands: 95% intervals; ring: as it is used now; star: the recommendation"
+    figure.suptitle(f"{config['title']} on {config['dataset']}\n{reading}", fontsize=8)
+    return figure
+
+
+def best_line(points: pd.DataFrame, choice: dict, method: str) -> pd.DataFrame:
+    """The points of a method over k_test, each with its best crop_pct."""
+    best = choice["best_crop_pct"][method]
+    of_method = points[points["method"] == method]
+    taken = of_method["crop_pct"] == of_method["k_test"].astype(str).map(best)
+    return of_method[taken].sort_values("k_test")
+
+
+def pareto(points: pd.DataFrame) -> pd.DataFrame:
+    """The points that no other is at least as fast and more accurate than, fastest first."""
+    points = points.sort_values(["ms", "top1"], ascending=[True, False])
+    return points[points["top1"] > points["top1"].cummax().shift(fill_value=-1.0)]
+
+
+def _point(points: pd.DataFrame, at: dict) -> pd.Series:
+    keys = ("method", "k_test", "crop_pct")
+    same = (points[list(keys)] == [at[key] for key in keys]).all(axis=1)
+    return points[same].iloc[0]

@@ -1,0 +1,28 @@
+"""The network that was chosen, as other programs load it (docs/own.md).
+
+    python -m fixres export --config results/own/photos/export/config.json \\
+        --choice results/own/photos/choice/choice.json \\
+        --manifest results/data/photos/manifest.npz --results results \\
+        --out results/own/photos/fixed/model.safetensors
+"""
+
+from pathlib import Path
+
+from fixres import jobs
+from fixres.data import manifest
+from fixres.models import export, matching, zoo
+
+
+def main(arguments: list[str]) -> None:
+    p = jobs.parser("export", __doc__, "manifest", "out", threads=False)
+    p.add_argument("--choice", type=Path, required=True, help="what `choose` has left")
+    p.add_argument("--results", type=Path, required=True, help="the folder with the runs' weights")
+    args = p.parse_args(arguments)
+    config = jobs.read_config(args.config, "export", args.ancestry_digest)
+    chosen = jobs.read_json(args.choice)["exported"]
+    data = manifest.load(args.manifest)
+
+    file = args.results / chosen["run"] / "weights.safetensors"
+    network = matching.load(zoo.entry_of(config), len(data.classes), 0, file)
+    export.export(args.out.parent, network, config["entry"], data.classes, chosen)
+    jobs.log(f"{chosen['run']}: {args.out.parent}")

@@ -1,0 +1,105 @@
+"""Speed: what the forward pass of a network costs at each k_test (docs/own.md).
+
+    python -m fixres speed --config results/speed/photos/resnet50-photos/config.json \\
+        --out results/speed/photos/resnet50-photos/metrics.json
+
+The latency is the time of one image alone. The throughput is that of a large batch. Both are
+medians over rounds; a round goes through all k_test, so what else the machine does meets all alike.
+The memory is the peak of the forward pass of the large batch, with the weights (`memory`). The
+weights and pixels are random: time and memory do not depend on them. Measure on an otherwise idle
+machine.
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+
+from fixres import jobs
+from fixres.jobs import processes
+from fixres.jobs.device import Device, open_device
+from fixres.jobs.ranks import Ranks
+from fixres.models import zoo
+from fixres.stages.memory import MEGA, peak_on_cpu, peak_on_gpu
+from fixres.stages.timing import clock, hardware
+
+ROUNDS = 5
+SECONDS = 0.2  # a measurement repeats its forward pass for at least as long, or REPEATS times
+REPEATS = 50
+
+
+def main(arguments: list[str]) -> None:
+    p = jobs.device_options(jobs.parser("speed", __doc__, "out"))
+    processes.run(measure, p.parse_args(arguments), ["speed", *arguments])
+
+
+def measure(args: argparse.Namespace, ranks: Ranks) -> None:
+    config = jobs.read_config(args.config, "speed", args.ancestry_digest)
+    device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
+    entry = zoo.entry_of(config)
+    network = zoo.build(entry, config["entry"]["outputs"], 0).to(device.device).eval()
+    model = device.prepare(network)
+    weights = sum(t.numel() * t.element_size() for t in network.state_dict().values())
+
+    # --- times: each k_test once in each round
+    sizes, batches = config["k_test"], (1, config["batch"])
+    times: dict[tuple[int, int], list[float]] = {(k, n): [] for k in sizes for n in batches}
+    with jobs.progress("speed", ROUNDS * len(times), "measurements") as bar:
+        for _ in range(ROUNDS):
+            for (k, n), found in times.items():
+                found.append(milliseconds(model, crops(n, k, device), device))
+                bar.update(1)
+
+    # --- memory, and the result
+    measured = {}
+    for k in sizes:
+        peak = weights + peak_of(model, crops(config["batch"], k, device), device)
+        one, many = (statistics.median(times[k, n]) for n in batches)
+        measured[str(k)] = {
+            "latency_ms": one,
+            "batch_ms": many,
+            "latency_ms_rounds": times[k, 1],
+            "batch_ms_rounds": times[k, config["batch"]],
+            "images_per_second": 1000 * config["batch"] / many,
+            "megabytes": peak / MEGA,
+        }
+        jobs.log(
+            f"k_test {k}: {one:.2f} ms an image alone, {many / config['batch']:.2f} in a batch"
+        )
+    on_gpu = device.device.type == "cuda"
+    counted = "the allocator" if on_gpu else "torch's profiler"
+    note = f"{hardware(device, args.threads)}, {device.precision}; memory counted by {counted}"
+    about = {"run": config["run"], "batch": config["batch"], "notes": [note]}
+    jobs.write_json(args.out, about | {"k_test": measured})
+
+
+def crops(n: int, k: int, device: Device) -> torch.Tensor:
+    """(n, 3, k, k) random pixels on the device, in the layout that loaders give."""
+    x = torch.rand(n, 3, k, k, generator=torch.Generator().manual_seed(0))
+    return x.to(device.device, memory_format=torch.channels_last)
+
+
+def milliseconds(model: torch.nn.Module, x: torch.Tensor, device: Device) -> float:
+    """Milliseconds of one forward pass, the mean of some in a row; one more goes before."""
+    with torch.no_grad(), device.autocast():
+        model(x)
+        started, passes = clock(device), 0
+        while passes == 0 or (passes < REPEATS and time.perf_counter() - started < SECONDS):
+            model(x)
+            passes += 1
+        return 1000 * (clock(device) - started) / passes
+
+
+def peak_of(model: torch.nn.Module, x: torch.Tensor, device: Device) -> int:
+    """Peak bytes of a forward pass with its crops, without the weights."""
+
+    def take() -> None:
+        with torch.no_grad(), device.autocast():
+            model(x)
+
+    taken = x.numel() * x.element_size()
+    if device.device.type != "cuda":
+        return taken + peak_on_cpu(take)
+    before = torch.cuda.memory_allocated(device.device)
+    return taken + peak_on_gpu(take, device.device) - before

@@ -1,0 +1,84 @@
+"""The page about a network of one's own: its sentences and its figure."""
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fixres.pages.own import answer
+from fixres.pages.own.drawing import pareto
+
+
+def at(k: int, ratio: float, method: str = "as it is", **gain: float) -> dict:
+    return {"k_test": k, "crop_pct": ratio, "method": method, **gain}
+
+
+def choice(best: dict, as_it_is: dict, fixing: dict | None = None) -> dict:
+    times = {str(k): {"latency_ms": t, "batch_ms": t} for k, t in ((224, 1.0), (288, 1.7))}
+    return {
+        "usual": at(224, 0.875),
+        "best": best,
+        "as_it_is": as_it_is,
+        "fixing": fixing or {"gain": 0.0, "low": 0.0, "high": 0.0},
+        "times_as_long": times,
+    }
+
+
+GAIN = {"gain": 1.6, "low": 1.3, "high": 1.9}
+
+
+def test_a_gain_is_recommended_with_its_price():
+    found = answer.answer(
+        choice(
+            at(288, 0.95, "classifier + norm", **GAIN),
+            at(288, 1.0, gain=1.1, low=0.8, high=1.4),
+            {"gain": 0.5, "low": 0.2, "high": 0.8},
+        )
+    )
+    assert found == [
+        "Test at 288 px with crop_pct 0.95, with its classifier and last normalisation fine-tuned "
+        "there: +1.6 (1.3 to 1.9) points over 224 px with crop_pct 0.875 as it is, for 1.7 times "
+        "the time.",
+        "Without a change of weights the best is 288 px with crop_pct 1: +1.1 (0.8 to 1.4) points, "
+        "for 1.7 times the time.",
+        "At 288 px, the change of weights alone gains +0.5 (0.2 to 0.8) points over the network as "
+        "it is there, with the crop_pct that is best for each.",
+    ]
+
+
+def test_what_chance_may_explain_is_not_recommended():
+    best = at(288, 1.0, gain=0.2, low=-0.3, high=0.7)
+    (first,) = answer.answer(choice(best, best))
+    assert first.startswith("These images do not tell whether anything is better than 224 px")
+    assert "+0.2 (−0.3 to 0.7)" in first
+
+
+def test_a_network_that_is_best_as_it_is_stays():
+    usual = at(224, 0.875, gain=0.0, low=0.0, high=0.0)
+    (only,) = answer.answer(choice(usual, usual))
+    assert only.startswith("Go on testing at 224 px")
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 9), st.integers(0, 9)).map(lambda p: (float(p[0]), float(p[1]))),
+        min_size=1,
+    )
+)
+def test_the_front_holds_what_nothing_beats_and_nothing_else(points):
+    frame = pd.DataFrame(points, columns=["ms", "top1"])
+    front = {(row.ms, row.top1) for row in pareto(frame).itertuples()}
+
+    def beaten(point: tuple[float, float]) -> bool:
+        return any(
+            other != point and other[0] <= point[0] and other[1] >= point[1] for other in points
+        )
+
+    assert front == {point for point in points if not beaten(point)}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(True, "yes"), (["a", "b"], "a, b"), (0.875, "0.875"), (224, "224")]
+)
+def test_what_is_known_of_a_network_is_written_as_words(value, text):
+    assert answer._text(value) == text

@@ -1,0 +1,141 @@
+"""The choice of k_test and crop_pct for a network of one's own, on made-up hits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fixres import jobs
+from fixres.data import per_image
+from fixres.pages.own import choose
+from fixres.plan.own import AS_IS, CLASSIFIER, FIXED
+
+SIZES, RATIOS = (32, 40), (0.875, 1.0)
+USUAL = (AS_IS, 32, 0.875)
+
+
+def write(
+    results: Path, share_right, n: int = 600, seeds: int = 1, share: float = 0.5, draw: int = 0
+) -> Path:
+    """Evaluations of made-up networks; share_right(method, k, ratio) of their images are right.
+
+    Returns the resolved configuration of the choice.
+    """
+    rng = np.random.Generator(np.random.Philox(draw))
+    paths = np.array([f"val/{i % 7}/{i}.jpg".encode() for i in range(n)])
+    runs: dict = {}
+    for method in (AS_IS, CLASSIFIER, FIXED):
+        for k in SIZES:
+            for seed in range(seeds):
+                run = f"runs/photos/{method.replace(' ', '')}-k{k}-s{seed}"
+                runs.setdefault(method, {}).setdefault(str(k), []).append(run)
+                hits = {
+                    per_image.name(per_image.metric("top1", ratio), k): rng.random(n)
+                    < share_right(method, k, ratio)
+                    for ratio in RATIOS
+                }
+                found = per_image.PerImage(paths, hits)
+                folder = results / run / "evaluation"
+                per_image.save(folder / "hits.npz", found)
+                jobs.write_json(folder / "metrics.json", {"hits": found.digest})
+    of_k = {"latency_ms": 1.0, "batch_ms": 10.0, "images_per_second": 3200.0, "megabytes": 50.0}
+    times = {"32": of_k, "40": {**of_k, "latency_ms": 1.5, "batch_ms": 16.0}}
+    speed = {"batch": 32, "k_test": times, "notes": ["made up"]}
+    jobs.write_json(results / "speed/photos/net/metrics.json", speed)
+    config = {
+        "stage": "choose",
+        "run": "own/net/choice",
+        "network": "net",
+        "dataset": "photos",
+        "runs": runs,
+        "native": 32,
+        "own_crop_pct": 0.875,
+        "crop_pct": list(RATIOS),
+        "share": share,
+        "speed": "speed/photos/net",
+    }
+    file = results / "own/net/choice/config.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(jobs.canonical(config))
+    return file
+
+
+def chosen(results: Path, share_right, **how) -> dict:
+    config, out = write(results, share_right, **how), results / "own/net/choice/choice.json"
+    choose.main(["--config", str(config), "--results", str(results), "--out", str(out)])
+    return jobs.read_json(out)
+
+
+def better_fixed_at_40(method: str, k: int, ratio: float) -> float:
+    if (method, k, ratio) == (FIXED, 40, 1.0):
+        return 0.9
+    return 0.7 if (method, k, ratio) == (AS_IS, 40, 0.875) else 0.4
+
+
+def test_the_best_on_one_part_is_measured_on_the_other(tmp_path):
+    choice = chosen(tmp_path, better_fixed_at_40, draw=1)
+    best, as_it_is, fixing = choice["best"], choice["as_it_is"], choice["fixing"]
+    assert (best["method"], best["k_test"], best["crop_pct"]) == (FIXED, 40, 1.0)
+    assert (as_it_is["k_test"], as_it_is["crop_pct"]) == (40, 0.875)
+    assert best["low"] < 50 < best["high"]  # what was put in, in points
+    assert fixing["low"] < 20 < fixing["high"]
+    assert choice["times_as_long"]["40"] == {"latency_ms": 1.5, "batch_ms": 1.6}
+    assert choice["exported"]["run"] == "runs/photos/classifier+norm-k40-s0"
+    assert choice["exported"]["top1"] == pytest.approx(90, abs=4)
+
+    # The gain, counted by hand on the images that nothing was chosen on.
+    def hits(run: str, ratio: float) -> np.ndarray:
+        folder = tmp_path / run / "evaluation"
+        found = per_image.load(folder / "hits.npz", jobs.read_json(folder / "metrics.json")["hits"])
+        others = ~choose.part_of(found.images, 0.5)
+        k = int(run.split("-k")[1].split("-")[0])
+        return found.values[per_image.name(per_image.metric("top1", ratio), k)][others]
+
+    right = hits("runs/photos/classifier+norm-k40-s0", 1.0)
+    usual = hits("runs/photos/asitis-k32-s0", 0.875)
+    assert choice["images"]["measured_on"] == len(right)
+    assert best["gain"] == pytest.approx(100 * (right.mean() - usual.mean()))
+
+
+def test_what_looks_best_by_chance_is_not_called_a_gain(tmp_path):
+    """All views are equally good. The best of twelve looks better where it was chosen only."""
+    looked, measured = [], []
+    for i in range(12):
+        choice = chosen(tmp_path / str(i), lambda *_: 0.5, n=200, draw=i)
+        best, usual = choice["best"], choice["usual"]
+        at = {(p["method"], p["k_test"], p["crop_pct"]): p["chosen_on"] for p in choice["points"]}
+        key = ("method", "k_test", "crop_pct")
+        looked.append(at[tuple(best[k] for k in key)] - at[tuple(usual[k] for k in key)])
+        measured.append(best["gain"])
+    assert np.mean(looked) > 5
+    assert abs(np.mean(measured)) < 3
+
+
+def test_of_equal_views_the_cheapest_and_least_changed_is_taken(tmp_path):
+    choice = chosen(tmp_path, lambda *_: 1.0)
+    assert [choice["best"][key] for key in ("method", "k_test", "crop_pct")] == list(USUAL)
+    assert choice["best"]["gain"] == 0
+
+
+def test_too_few_images_are_an_error(tmp_path):
+    with pytest.raises(jobs.JobError, match=r"own\.choice 0\.01 of 600 .* leaves \d+ to choose on"):
+        chosen(tmp_path, better_fixed_at_40, share=0.01)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sets(st.binary(min_size=1, max_size=30), min_size=1, max_size=60), st.data())
+def test_an_image_stays_in_its_part_whatever_others_there_are(paths, data):
+    some = sorted(data.draw(st.sets(st.sampled_from(sorted(paths)), min_size=1)))
+    of_all = dict(zip(sorted(paths), choose.part_of(as_array(sorted(paths)), 0.3), strict=True))
+    assert [of_all[p] for p in some] == list(choose.part_of(as_array(some), 0.3))
+
+
+def as_array(paths: list[bytes]) -> np.ndarray:
+    return np.array(paths, dtype=object)
+
+
+def test_the_parts_have_the_shares_that_were_asked_for():
+    paths = as_array([f"val/{i}.jpg".encode() for i in range(20_000)])
+    assert choose.part_of(paths, 0.3).mean() == pytest.approx(0.3, abs=0.02)

@@ -1,0 +1,216 @@
+"""A network and images of one's own, through the whole workflow (docs/own.md)."""
+
+import copy
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from fixres import config
+from shared import ROOT, Workflow, textured
+
+ANSWER = "results/own/mine.md"
+COLOURS = {"blue": (40, 60, 200), "green": (60, 180, 60), "red": (200, 60, 40)}
+NETWORK = {
+    "source": "timm:test_resnet",
+    "weights": "none",
+    "stride": 32,
+    "classifier": "fc",
+    "last_norm": ["layer4.0.bn2"],
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "native": 160,
+    "crop_pct": 0.95,
+}
+MINE = {
+    "scale": "own",
+    "resolution_divisor": 1,
+    "twins": False,
+    "dataset": "photos",
+    "own": {
+        "name": "mine",
+        "network": NETWORK,
+        "train": True,
+        "k_train": 64,
+        "k_test": [64],
+        "crop_pct": [0.95, 1.0],
+        "batch": 4,
+    },
+    "base_training": {
+        "epochs": 3,
+        "samples_per_epoch": None,
+        "batch_size": 12,
+        "lr_per_256": 2.0,
+        "schedule": "cosine",
+        "repeated_augmentation": 1,
+        "augmentation": {"jitter": 0.0},
+    },
+    "fine_tuning": {
+        "images": None,
+        "epochs": 2,
+        "batch_size": 12,
+        "lr": 0.05,
+        "schedule": "cosine",
+    },
+    "hardware": {"precision": "fp32", "loader": "pillow"},
+}
+# timm alone, in a process without the suite: the share of images that it is right about.
+TIMM = """
+import sys, timm, torch
+from pathlib import Path
+from PIL import Image
+folder, images = sys.argv[1:]
+model = timm.create_model("local-dir:" + folder, pretrained=True).eval()
+data = timm.data.resolve_model_data_config(model, use_test_size=True)
+transform = timm.data.create_transform(**data, is_training=False)
+names = model.pretrained_cfg["label_names"]
+right = 0
+files = sorted(Path(images).glob("*/*.png"))
+with torch.no_grad():
+    for file in files:
+        logits = model(transform(Image.open(file).convert("RGB"))[None])
+        right += names[logits.argmax()] == file.parent.name
+print(right, len(files))
+"""
+
+
+def photographs(folder: Path) -> None:
+    """Three classes of noisy images in other colours."""
+    for part, images in (("train", 16), ("val", 20)):
+        for label, (name, colour) in enumerate(COLOURS.items()):
+            (folder / part / name).mkdir(parents=True)
+            for i in range(images):
+                size = (40 + 3 * (i % 7), 44 + 5 * (i % 5))
+                noise = np.asarray(textured(*size, seed=100 * label + i), float)
+                mixed = 0.7 * noise + 0.3 * np.array(colour)
+                image = Image.fromarray(mixed.astype(np.uint8))
+                image.save(folder / part / name / f"{i}.png")
+
+
+def merged(**over) -> dict:
+    return config.merge(copy.deepcopy(MINE), over)
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory) -> Workflow:
+    """The answer, once."""
+    folder = tmp_path_factory.mktemp("mine")
+    photographs(folder / "photos")
+    MINE["datasets"] = {"photos": {"root": str(folder / "photos")}}
+    workflow = Workflow(folder)
+    workflow.write(MINE)
+    workflow.run(ANSWER)
+    return workflow
+
+
+def choice(workflow: Workflow) -> dict:
+    return json.loads((workflow.folder / "results/own/mine/choice/choice.json").read_text())
+
+
+def test_timm_alone_gives_the_accuracy_of_the_page_to_the_last_image(mine):
+    exported = choice(mine)["exported"]
+    arguments = [mine.folder / "results/own/mine/fixed", mine.folder / "photos/val"]
+    command = [sys.executable, "-c", TIMM, *map(str, arguments)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    right, images = map(int, said.split())
+    assert images == 60
+    assert right == round(exported["top1"] * images / 100)
+    assert exported["top1"] > 50  # it has learned: three classes
+    data = json.loads((mine.folder / "results/own/mine/fixed/config.json").read_text())
+    k = exported["k_test"]
+    assert data["pretrained_cfg"]["test_input_size"] == [3, k, k]
+    assert data["pretrained_cfg"]["test_crop_pct"] == exported["crop_pct"]
+    assert f"{exported['top1']:.2f}%" in (mine.folder / ANSWER).read_text()
+
+
+def test_the_page_shows_all_that_was_measured(mine):
+    points = pd.read_csv(mine.folder / "results/own/mine.csv")
+    methods = ["as it is", "statistics", "classifier", "classifier + norm"]
+    assert set(points["method"]) == set(methods)
+    assert len(points) == 4 * 2
+    assert (points[["low", "high"]].sub(points["top1"], axis=0).mul([-1, 1]) >= -1e-9).all().all()
+    assert (points[["latency_ms", "images_per_second", "megabytes"]] > 0).all().all()
+    page = (mine.folder / "results/own/mine.html").read_text()
+    assert "<svg" in page
+    assert not re.findall(r'(?:src|href)="http', page)
+    images = choice(mine)["images"]
+    assert sum(images.values()) == 60
+
+
+@pytest.mark.parametrize(
+    ("over", "expected"),
+    [
+        ({"own": {"network": {"title": "Mine"}}}, {"answer": 1}),
+        ({"own": {"choice": 0.4}}, {"choose": 1, "export": 1, "answer": 1}),
+        ({"own": {"batch": 8}}, {"speed": 1, "choose": 1, "export": 1, "answer": 1}),
+        (
+            {"own": {"k_test": [64, 96]}},
+            {"evaluate": 4, "finetune": 2, "statistics": 1, "speed": 1}
+            | {"choose": 1, "export": 1, "answer": 1},
+        ),
+        (
+            {"fine_tuning": {"lr": 0.04}},
+            {"evaluate": 2, "finetune": 2, "choose": 1, "export": 1, "answer": 1},
+        ),
+        ({"hardware": {"loader": "dali"}}, {}),
+    ],
+)
+def test_an_edit_runs_what_it_must(mine, over, expected):
+    mine.write(merged(**over))
+    rules = [rule for rule, _ in mine.planned(ANSWER)]
+    mine.write(MINE)
+    assert {rule: rules.count(rule) for rule in rules} == expected
+
+
+def test_what_is_asked_for_without_a_target_is_the_answer(mine):
+    text = mine.run("--dry-run").stdout
+    assert "Nothing to be done" in text
+
+
+def test_the_plan_knows_what_it_costs(mine):
+    mine.run("results/plan.md")
+    assert "own/mine" in (mine.folder / "results/plan.md").read_text()
+
+
+# --- the command -------------------------------------------------------------------------------
+
+
+def test_the_command_writes_the_configuration_and_shows_the_plan(mine, tmp_path):
+    for file in ("Snakefile", "config.yaml"):
+        (tmp_path / file).write_bytes((ROOT / file).read_bytes())
+    photos = str(mine.folder / "photos")
+    words = ["-m", "fixres", "own", "--network", "timm:test_resnet", "--weights", "none"]
+    words += ["--images", photos, "--train", "--plan", "--k-test", "64", "96", "--name", "net"]
+
+    def run(*more: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, *words, *more]
+        return subprocess.run(
+            command, cwd=tmp_path, env=mine.env, capture_output=True, text=True, check=False
+        )
+
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert "classifier: fc; last normalisation: layer4.0.bn2" in done.stdout
+    assert "48 training and 60 validation images, 3 classes" in done.stdout
+    file = tmp_path / "configs/own-net.yaml"
+    written = yaml.safe_load(file.read_text())
+    assert written["own"]["k_test"] == [64, 96]
+    assert written["own"]["network"]["last_norm"] == ["layer4.0.bn2"]
+    config.load(ROOT / "config.yaml", file)  # it is valid
+    written["fine_tuning"]["epochs"] = 3
+    file.write_text(file.read_text().replace("epochs: 20", "epochs: 3"))
+    again = run()  # the same question: an edit stays
+    assert again.returncode == 0
+    assert yaml.safe_load(file.read_text()) == written
+    other = run("--budget", "30")
+    assert other.returncode == 1
+    assert "another configuration stands there" in other.stderr
+    wrong = run("--k-test", "70", "--name", "other")
+    assert "own.k_test: found 70, expected a multiple of 32" in wrong.stderr

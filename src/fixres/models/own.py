@@ -76,8 +76,9 @@ def find(
             raise JobError(f"{source}: cannot be given {key}; {nearest(key, list(KEYS))}")
     known = _stated(source, weights) | given
     network, known["options"] = _built(source, path, known)
-    if "native" not in known:
-        raise _missing(source, network, "native")
+    nobody_states = [key for key in ("native", "mean", "std") if key not in known]
+    if nobody_states:
+        raise _missing(source, network, *nobody_states)
     k = known["native"]
 
     # --- its layers, from one forward pass
@@ -93,9 +94,6 @@ def find(
     # --- sizes that it takes
     known.setdefault("any_size", _takes_others(network, k))
     known.setdefault("stride", _stride(network, k, known["any_size"], source))
-    for key in ("mean", "std"):
-        if key not in known:
-            raise _missing(source, network, key)
     known.setdefault("crop_pct", PAPERS_CROP_PCT)
 
     norms = [network.get_submodule(name) for name in known["last_norm"]]
@@ -323,10 +321,12 @@ def _index(calls: list[Call], name: str, source: str, network: nn.Module) -> int
     raise JobError(f"{source}: {nearest(name, names)}, of the layers that run")
 
 
-def _missing(source: str, network: nn.Module, key: str) -> JobError:
+def _missing(source: str, network: nn.Module, *keys: str) -> JobError:
     last = ", ".join(list(_last_names(network))[-3:])
+    lines = "".join(f"\n  {key}: {KEYS[key]}" for key in keys)
     return JobError(
-        f"{source}: {key} cannot be found; give it: --given {key}=… ({KEYS[key]}). "
+        f"{source}: {', '.join(keys)} cannot be found; give --given "
+        f"{' '.join(f'{key}=…' for key in keys)}{lines}\n"
         f"The last layers of {type(network).__name__}: {last}"
     )
 

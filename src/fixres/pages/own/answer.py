@@ -141,12 +141,10 @@ def gain(found: dict) -> str:
 
 def price(choice: dict, at: dict) -> str:
     """What an image costs in a batch, compared with the usual resolution."""
-    times = choice["times_as_long"][str(at["k_test"])]["batch_ms"]
-    return (
-        "the same time"
-        if at["k_test"] == choice["usual"]["k_test"]
-        else f"{times:.2g} times the time"
-    )
+    if at["k_test"] == choice["usual"]["k_test"]:
+        return "the same time"
+    times = f"{choice['times_as_long'][str(at['k_test'])]['batch_ms']:.2g}"
+    return "about the same time" if times == "1" else f"{times} times the time"
 
 
 def _same(a: dict, b: dict) -> bool:

@@ -12,7 +12,7 @@ import gc
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from fixres.jobs.failures import Mark
@@ -162,9 +162,23 @@ def _print_message(message: str) -> None:
         print(message, flush=True)
 
 
+def leave(code: int) -> NoReturn:
+    """End this process without taking torch and DALI down object by object.
+
+    That takes 0.7 of the 2.6 processor seconds of a process that only imports both (measured, three
+    times in turn). By now results are written and closed, and processes of this job have ended.
+    """
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # what was said is lost, as when Python itself ends: its exit code is 120, too
+        code = code or 120
+    os._exit(code)
+
+
 if __name__ == "__main__":
     code = main(sys.argv[1:])
     from fixres.jobs import stopping
 
     stopping.listen_no_more()
-    sys.exit(code)
+    leave(code)

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 import yaml
 from PIL import Image
 
 from fixres import config
-from shared import ROOT, Workflow, textured
+from shared import ENVIRONMENT, ROOT, Workflow, textured
 
 ANSWER = "results/own/mine.md"
 COLOURS = {"blue": (40, 60, 200), "green": (60, 180, 60), "red": (200, 60, 40)}
@@ -98,23 +97,27 @@ def merged(**over) -> dict:
     return config.merge(copy.deepcopy(MINE), over)
 
 
-@pytest.fixture(scope="module")
-def mine(tmp_path_factory) -> Workflow:
-    """The answer, once."""
-    folder = tmp_path_factory.mktemp("mine")
-    photographs(folder / "photos")
-    MINE["datasets"] = {"photos": {"root": str(folder / "photos")}}
-    workflow = Workflow(folder)
-    workflow.write(MINE)
-    workflow.run(ANSWER)
-    return workflow
+def test_the_answer_from_end_to_end(tmp_path):
+    """One test, for one run of the workflow: tests of a module may go to several processes."""
+    photographs(tmp_path / "photos")
+    MINE["datasets"] = {"photos": {"root": str(tmp_path / "photos")}}
+    mine = Workflow(tmp_path)
+    mine.write(MINE)
+    mine.run(ANSWER)
+    timm_alone_gives_the_accuracy_of_the_page_to_the_last_image(mine)
+    the_page_shows_all_that_was_measured(mine)
+    for over, expected in EDITS:
+        an_edit_runs_what_it_must(mine, over, expected)
+    assert "Nothing to be done" in mine.run("--dry-run").stdout  # without a target: the answer
+    mine.run("results/plan.md")
+    assert "own/mine" in (mine.folder / "results/plan.md").read_text()
 
 
 def choice(workflow: Workflow) -> dict:
     return json.loads((workflow.folder / "results/own/mine/choice/choice.json").read_text())
 
 
-def test_timm_alone_gives_the_accuracy_of_the_page_to_the_last_image(mine):
+def timm_alone_gives_the_accuracy_of_the_page_to_the_last_image(mine: Workflow) -> None:
     exported = choice(mine)["exported"]
     arguments = [mine.folder / "results/own/mine/fixed", mine.folder / "photos/val"]
     command = [sys.executable, "-c", TIMM, *map(str, arguments)]
@@ -130,7 +133,7 @@ def test_timm_alone_gives_the_accuracy_of_the_page_to_the_last_image(mine):
     assert f"{exported['top1']:.2f}%" in (mine.folder / ANSWER).read_text()
 
 
-def test_the_page_shows_all_that_was_measured(mine):
+def the_page_shows_all_that_was_measured(mine: Workflow) -> None:
     points = pd.read_csv(mine.folder / "results/own/mine.csv")
     methods = ["as it is", "statistics", "classifier", "classifier + norm"]
     assert set(points["method"]) == set(methods)
@@ -144,55 +147,45 @@ def test_the_page_shows_all_that_was_measured(mine):
     assert sum(images.values()) == 60
 
 
-@pytest.mark.parametrize(
-    ("over", "expected"),
-    [
-        ({"own": {"network": {"title": "Mine"}}}, {"answer": 1}),
-        ({"own": {"choice": 0.4}}, {"choose": 1, "export": 1, "answer": 1}),
-        ({"own": {"batch": 8}}, {"speed": 1, "choose": 1, "export": 1, "answer": 1}),
-        (
-            {"own": {"k_test": [64, 96]}},
-            {"evaluate": 4, "finetune": 2, "statistics": 1, "speed": 1}
-            | {"choose": 1, "export": 1, "answer": 1},
-        ),
-        (
-            {"fine_tuning": {"lr": 0.04}},
-            {"evaluate": 2, "finetune": 2, "choose": 1, "export": 1, "answer": 1},
-        ),
-        ({"hardware": {"loader": "dali"}}, {}),
-    ],
-)
-def test_an_edit_runs_what_it_must(mine, over, expected):
+EDITS = [
+    ({"own": {"network": {"title": "Mine"}}}, {"answer": 1}),
+    ({"own": {"choice": 0.4}}, {"choose": 1, "export": 1, "answer": 1}),
+    ({"own": {"batch": 8}}, {"speed": 1, "choose": 1, "export": 1, "answer": 1}),
+    (
+        {"own": {"k_test": [64, 96]}},
+        {"evaluate": 4, "finetune": 2, "statistics": 1, "speed": 1}
+        | {"choose": 1, "export": 1, "answer": 1},
+    ),
+    (
+        {"fine_tuning": {"lr": 0.04}},
+        {"evaluate": 2, "finetune": 2, "choose": 1, "export": 1, "answer": 1},
+    ),
+    ({"hardware": {"loader": "dali"}}, {}),
+]
+
+
+def an_edit_runs_what_it_must(mine: Workflow, over: dict, expected: dict) -> None:
     mine.write(merged(**over))
     rules = [rule for rule, _ in mine.planned(ANSWER)]
     mine.write(MINE)
     assert {rule: rules.count(rule) for rule in rules} == expected
 
 
-def test_what_is_asked_for_without_a_target_is_the_answer(mine):
-    text = mine.run("--dry-run").stdout
-    assert "Nothing to be done" in text
-
-
-def test_the_plan_knows_what_it_costs(mine):
-    mine.run("results/plan.md")
-    assert "own/mine" in (mine.folder / "results/plan.md").read_text()
-
-
 # --- the command -------------------------------------------------------------------------------
 
 
-def test_the_command_writes_the_configuration_and_shows_the_plan(mine, tmp_path):
+def test_the_command_writes_the_configuration_and_shows_the_plan(tmp_path):
+    photographs(tmp_path / "photos")
     for file in ("Snakefile", "config.yaml"):
         (tmp_path / file).write_bytes((ROOT / file).read_bytes())
-    photos = str(mine.folder / "photos")
+    photos = str(tmp_path / "photos")
     words = ["-m", "fixres", "own", "--network", "timm:test_resnet", "--weights", "none"]
     words += ["--images", photos, "--train", "--plan", "--k-test", "64", "96", "--name", "net"]
 
     def run(*more: str) -> subprocess.CompletedProcess:
         command = [sys.executable, *words, *more]
         return subprocess.run(
-            command, cwd=tmp_path, env=mine.env, capture_output=True, text=True, check=False
+            command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False
         )
 
     done = run()

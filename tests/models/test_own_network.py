@@ -40,7 +40,6 @@ NORMAL = {"mean": [0.5] * 3, "std": [0.5] * 3, "native": 64}
         ("timm:test_resnet", ("fc", "layer4.0.bn2", 32, True, 160, 0.95, True)),
         ("timm:convnext_atto", ("head.fc", "head.norm", 32, True, 224, 0.875, False)),
         ("timm:test_vit", ("head", "norm", 16, True, 160, 0.95, False)),
-        ("timm:tf_efficientnet_lite0", ("classifier", "bn2", 32, True, 224, 0.875, True)),
         ("torchvision:resnet18", ("fc", "layer4.1.bn2", 32, True, 224, 0.875, True)),
         ("torchvision:vit_b_16", ("heads.head", "encoder.ln", 16, False, 224, 0.875, False)),
     ],

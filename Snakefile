@@ -62,4 +62,4 @@ rule all:
         fixres.workflow.targets(plan),
     localrule: True
     message:
-        "All is there: open results/report.html, or results/own/*.html for a network of your own"
+        fixres.workflow.all_is_there(plan)

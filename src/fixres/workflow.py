@@ -176,6 +176,13 @@ def targets(plan: Plan) -> list[str]:
     return [*tables(plan), *(f"results/{file}" for file in (*files, "report.html"))]
 
 
+def all_is_there(plan: Plan) -> str:
+    """What is said when all `targets` are made."""
+    if plan.config.own:
+        return f"The answer is there: open results/{plan.own_job()}.html"
+    return "Tables, figures, claims: all are there. Open results/report.html"
+
+
 def tables(plan: Plan) -> list[str]:
     """The files of all tables of the paper, and of the page over them."""
     files = [f"{table}.{kind}" for table in plan.tables for kind in ("md", "csv", "html")]

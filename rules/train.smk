@@ -47,6 +47,7 @@ rule train:
         **fixres.workflow.stage_resources(plan, "train"),
         checkpoint_seconds=int(hardware.checkpoint_seconds),
         tensorboard=int(hardware.tensorboard),
+        decoded_mb=int(1000 * hardware.decoded_gb),
     params:
         config="results/{trained}/config.json",
         ancestry_digest=fixres.workflow.ancestry_digest(plan, "{trained}"),
@@ -59,4 +60,5 @@ rule train:
         " --manifest {input.manifest:q} {params.init} {input.init:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --checkpoint-seconds {resources.checkpoint_seconds}"
-        " --tensorboard {resources.tensorboard} --out {output.weights:q} 2> {log:q}"
+        " --tensorboard {resources.tensorboard} --decoded-mb {resources.decoded_mb}"
+        " --out {output.weights:q} 2> {log:q}"

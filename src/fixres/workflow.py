@@ -238,7 +238,9 @@ def stage_resources(plan: Plan, stage: str) -> dict[str, int | str]:
     stages that may share a group job.
     """
     h = plan.config.hardware
-    memory = getattr(h.memory_gb, stage) + (h.cache_gb if stage == "finetune" else 0)
+    # A fine-tuning keeps activations, or decoded images where they change from epoch to epoch.
+    kept = {"train": h.decoded_gb, "finetune": max(h.cache_gb, h.decoded_gb)}
+    memory = getattr(h.memory_gb, stage) + kept.get(stage, 0)
     resources: dict[str, int | str] = {
         "runtime": math.ceil(60 * getattr(h.hours, stage)),
         "mem_mb": math.ceil(1000 * memory),

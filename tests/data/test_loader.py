@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import v2
 
-from fixres.data import batch_layout, loader, manifest, regions
+from fixres.data import batch_layout, loader, manifest, pillow_loader, regions
 from fixres.data.validate import checksum_of
 from fixres.jobs import JobError
 
 dali = pytest.param(
     "dali",
-    marks=pytest.mark.skipif(loader.resolve("auto") != "dali", reason="DALI has no wheel here"),
+    marks=pytest.mark.skipif(not loader.dali_is_installed(), reason="DALI has no wheel here"),
 )
 LOADERS = [dali, "pillow"]
 
@@ -138,13 +138,39 @@ def test_on_a_cpu_nothing_is_loaded_while_the_network_computes(shapes, name):
     assert [len(asked) for _ in cut_in_turn] == [1, 2, 3, 4]
 
 
-@pytest.mark.skipif(loader.resolve("auto") != "dali", reason="DALI has no wheel here")
+@pytest.mark.skipif(not loader.dali_is_installed(), reason="DALI has no wheel here")
 def test_workers_and_prefetching_change_nothing(shapes):
     requests = [[crops(shapes, regions.Augmentation("train DA"), 32, epoch=e)] for e in range(6)]
     for name in ("dali", "pillow"):
         one, four = (cut(shapes, *requests, name=name, threads=t) for t in (1, 4))
         for a, b in zip(one, four, strict=True):
             assert np.array_equal(a[0], b[0])
+
+
+def test_kept_images_are_decoded_once_and_change_nothing(shapes, monkeypatch):
+    requests = [[crops(shapes, regions.Augmentation("train DA"), 32, epoch=e)] for e in range(3)]
+    decoded, decode = [], pillow_loader.decode
+    monkeypatch.setattr(
+        pillow_loader, "decode", lambda file, content: decoded.append(file) or decode(file, content)
+    )
+    images = len(shapes.path)
+    pixels = {}
+    for keep, times in ((False, 3), (True, 1)):
+        decoded.clear()
+        cut_in_turn = loader.batches(shapes, requests, "pillow", threads=1, keep=keep)
+        pixels[keep] = [batch.numpy() for _, [batch] in cut_in_turn]
+        assert len(decoded) == times * images
+        assert len(set(decoded)) == images
+    assert all(map(np.array_equal, pixels[False], pixels[True]))
+
+
+def test_images_are_kept_where_all_fit(shapes):
+    """Pillow takes four bytes for a pixel of an RGB image."""
+    rows = np.arange(4)
+    needed = 4 * int((shapes.height[rows] * shapes.width[rows]).sum())
+    assert loader.room_for(shapes, rows, needed)
+    assert not loader.room_for(shapes, rows, needed - 1)
+    assert not loader.room_for(shapes, rows, 0)
 
 
 @pytest.mark.parametrize("name", LOADERS)
@@ -205,7 +231,7 @@ def test_only_a_file_that_cannot_be_decoded_is_named(tmp_path, shapes, name, bat
     assert str(raised.value).count(str(tmp_path)) == 1
 
 
-@pytest.mark.skipif(loader.resolve("auto") != "dali", reason="DALI has no wheel here")
+@pytest.mark.skipif(not loader.dali_is_installed(), reason="DALI has no wheel here")
 def test_a_batch_that_dali_alone_cannot_load_is_named(shapes):
     from fixres.data import dali_loader
     from fixres.data.listed_files import ListedFiles
@@ -230,9 +256,18 @@ def with_undecodable_file(shapes, folder, row: int) -> tuple[manifest.Manifest, 
     return data, victim
 
 
+def test_auto_is_what_is_fastest_for_the_device(monkeypatch):
+    gpu, processor = torch.device("cuda", 0), torch.device("cpu")
+    monkeypatch.setattr(loader, "dali_is_installed", lambda: True)
+    assert loader.resolve("auto", gpu) == "dali"
+    assert loader.resolve("auto", processor) == "pillow"
+    assert loader.resolve("dali", processor) == "dali"
+    assert loader.resolve("pillow", gpu) == "pillow"
+
+
 def test_a_loader_that_is_not_installed_is_told(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert loader.resolve("auto") == "pillow"
+    assert loader.resolve("auto", torch.device("cuda", 0)) == "pillow"
     with pytest.raises(JobError, match="take auto or pillow"):
         loader.resolve("dali")
 

@@ -10,6 +10,7 @@ from bench import EVALUATE, FINETUNE, TRAIN, Bench, same
 from fixres.data import manifest, sampling
 from fixres.data.rendered import twins
 from fixres.models import matching, weights, zoo
+from fixres.models.network import IMAGENET
 from shared import SETTINGS, fixres
 
 MATCH = {
@@ -113,7 +114,7 @@ def test_the_statistics_are_those_of_a_plain_loop(bench):
         transform = v2.Compose([v2.Resize(k * 256 // 224), v2.CenterCrop(k), *to_floats])
         x = torch.stack([transform(Image.open(file).convert("RGB")) for file in data.files(rows)])
         with torch.no_grad():
-            network(v2.functional.normalize(x, *map(list, zoo.IMAGENET)))
+            network(v2.functional.normalize(x, *map(list, IMAGENET)))
         before, found = sum(parts.values()), said["parameters"][wanted]
         np.testing.assert_allclose(found["mu"], before.mean((0, 2, 3)), atol=0.01)
         np.testing.assert_allclose(found["sigma"], before.std((0, 2, 3)), atol=0.01)

@@ -11,6 +11,7 @@ from fixres.data import manifest, per_image, regions, requests
 from fixres.jobs.device import open_device
 from fixres.jobs.ranks import ALONE
 from fixres.models import pooled, weights, zoo
+from fixres.models.network import IMAGENET
 
 JOB = {
     "stage": "activations",
@@ -61,7 +62,7 @@ def plain(bench) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """k_test -> activations before the last ReLU (n, c, h, w) and pooled (n, c), by hooks."""
     data = manifest.load(bench.folder / "manifest.npz")
     device = open_device("cpu", "fp32", 1, ALONE, False)
-    reader = requests.CropReader(data, data.rows("val"), *zoo.IMAGENET, device, "pillow", 1, ALONE)
+    reader = requests.CropReader(data, data.rows("val"), *IMAGENET, device, "pillow", 1, ALONE)
     network = zoo.build("resnet10q", len(data.classes), 0)
     network.load_state_dict(weights.load(bench.folder / "resnet10q.safetensors")[0])
     parts: dict[str, torch.Tensor] = {}

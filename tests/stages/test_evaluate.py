@@ -10,6 +10,7 @@ import torch
 from bench import EVALUATE, Bench
 from fixres.data import manifest
 from fixres.models import weights, zoo
+from fixres.models.network import IMAGENET
 from fixres.stages import evaluate
 
 PLAIN = ["--precision", "fp32", "--loader", "pillow"]  # as torchvision computes
@@ -84,7 +85,7 @@ def test_predictions_are_the_networks(trained, bench, tiny):
             v2.CenterCrop(32),
             v2.PILToTensor(),
             v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(*zoo.IMAGENET),
+            v2.Normalize(*IMAGENET),
         ]
     )
     rows = tiny.rows("val")
@@ -113,7 +114,7 @@ def test_ten_crops_are_averaged(trained, bench, tiny):
     network = zoo.build("resnet10q", 24, 0).eval()
     weights.load_into(network, trained.folder / "weights.safetensors")
     finish = v2.Compose(
-        [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*zoo.IMAGENET)]
+        [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*IMAGENET)]
     )
     rows, crops = tiny.rows("val"), []
     for file in tiny.files(rows):

@@ -27,6 +27,7 @@ from fixres.jobs.ranks import ALONE, Ranks
 from fixres.models import distributions, matching, zoo
 from fixres.models.adapt import adapt_last_layers
 from fixres.models.float32 import compute_in_float32
+from fixres.models.network import IMAGENET
 from fixres.stages import (
     activation_cache,
     activations,
@@ -144,7 +145,7 @@ def test_crops_of_train_da_are_made_on_the_device(tiny):
     augmentation = regions.Augmentation("train DA", jitter=0.3)
     views = regions.views(augmentation, K, rows, tiny.height[rows], tiny.width[rows], 0, 0)
     pixels = torch.zeros(6, K, K, 3, dtype=torch.uint8)
-    x = loader.to_device(pixels, views, *zoo.IMAGENET, CUDA.device)
+    x = loader.to_device(pixels, views, *IMAGENET, CUDA.device)
     labels = torch.zeros(6, dtype=torch.long, device=CUDA.device)
     (mixed,), targets = train.cutmix(x, labels, sampling.cutmix(0, 0, 1.0, K), CLASSES)
     assert (mixed.shape, mixed.device) == ((6, 3, K, K), CUDA.device)

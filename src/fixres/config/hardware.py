@@ -21,7 +21,10 @@ class Hours(Section):
 
 
 class Memory(Section):
-    """Memory of one job of each stage, in gigabytes, for a scheduler. finetune: plus cache_gb."""
+    """Memory of one job of each stage, in gigabytes, for a scheduler.
+
+    train: plus decoded_gb. finetune: plus cache_gb or decoded_gb, the larger.
+    """
 
     render: Positive = 2.0
     manifest: Positive = 2.0
@@ -37,7 +40,7 @@ class Hardware(Section):
     """How the work is spread over the machine. It changes no result and reruns nothing."""
 
     loader: Literal["auto", "dali", "pillow"] = Field(
-        "auto", description="auto: DALI where it is installed, else Pillow"
+        "auto", description="auto: DALI beside a GPU where it is installed, Pillow on a processor"
     )
     workers: Count | None = Field(
         None,
@@ -79,6 +82,12 @@ class Hardware(Section):
         description="memory of a machine for the activations of one fine-tuning, shared by its "
         "processes; a GPU's own memory comes first; what fits nowhere is recomputed; 0: nothing "
         "is kept",
+    )
+    decoded_gb: NotNegative = Field(
+        1.0,
+        description="memory of a machine for the decoded images of one training, shared by its "
+        "processes; where all fit, later epochs do not decode them again; not with DALI; 0: none "
+        "are kept",
     )
     multiply_adds_per_second: Positive | None = Field(
         None,

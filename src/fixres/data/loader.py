@@ -13,6 +13,7 @@ When a file is read for the first time, it is compared with the checksum in the 
 import functools
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 
 from fixres.data.batch_layout import Crops
@@ -27,24 +28,31 @@ CPU = torch.device("cpu")
 PREFETCH = 3  # batches in memory beside a GPU, counting the batch in use
 # The six orders of (0) brightness, (1) contrast, (2) saturation; `Views.jitter_order` counts them.
 PERMUTATIONS = torch.tensor([(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+BYTES_OF_A_PIXEL = 4  # in the memory of Pillow, for RGB, too
 GREY = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, as torchvision and Pillow convert to grey
 
 
-def resolve(loader: str) -> str:
-    """The loader to use: "dali" or "pillow".
-
-    `auto` is DALI where DALI is installed (Linux), else Pillow. Raises JobError where DALI is
-    asked for and missing.
-    """
+def dali_is_installed() -> bool:
+    """Whether NVIDIA's DALI can be imported. Its wheels are for Linux."""
     from importlib.util import find_spec
 
-    installed = find_spec("nvidia") is not None and find_spec("nvidia.dali") is not None
+    return find_spec("nvidia") is not None and find_spec("nvidia.dali") is not None
+
+
+def resolve(loader: str, device: torch.device = CPU) -> str:
+    """The loader to use: "dali" or "pillow".
+
+    `auto` is what is fastest for the device (benchmarks/loaders.py): DALI beside a GPU, where it
+    decodes, and Pillow on a processor. Raises JobError where DALI is asked for and missing.
+    """
+    installed = dali_is_installed()
     if loader == "dali" and not installed:
         raise JobError(
             "hardware.loader: found dali, which is not installed here (its wheels are for Linux); "
             "take auto or pillow"
         )
-    return ("dali" if installed else "pillow") if loader == "auto" else loader
+    fastest = "dali" if installed and device.type == "cuda" else "pillow"
+    return fastest if loader == "auto" else loader
 
 
 def batches(
@@ -53,6 +61,7 @@ def batches(
     loader: str = "auto",
     threads: int = 1,
     device: torch.device = CPU,
+    keep: bool = False,
 ) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
     """Cut the crops of each request.
 
@@ -65,6 +74,8 @@ def batches(
     ----------
     requests : one for each batch; all have the same resolutions in the same order.
     threads : worker threads; on a CPU at most as many as torch has. They change only the speed.
+    keep : keep each image as it was decoded, so that a later epoch only cuts (`room_for`). DALI
+        keeps none.
 
     Yields
     ------
@@ -74,8 +85,18 @@ def batches(
     ahead = PREFETCH
     if device.type == "cpu":
         ahead, threads = 1, min(threads, torch.get_num_threads())
-    cut = dali_batches if resolve(loader) == "dali" else pillow_batches
-    return cut(manifest, requests, threads, ahead, device)
+    if resolve(loader, device) == "dali":
+        return dali_batches(manifest, requests, threads, ahead, device)
+    return pillow_batches(manifest, requests, threads, ahead, device, keep)
+
+
+def room_for(manifest: Manifest, rows: np.ndarray, budget: float) -> bool:
+    """Whether some images of the manifest, decoded, take at most `budget` bytes.
+
+    All are kept or none: of images that are read in random order, a part would seldom be met again.
+    """
+    pixels = manifest.height[rows].astype(np.int64) * manifest.width[rows]
+    return int(pixels.sum()) * BYTES_OF_A_PIXEL <= budget
 
 
 def to_device(

@@ -26,15 +26,19 @@ def pillow_batches(
     threads: int,
     ahead: int,
     device: torch.device,
+    keep: bool = False,
 ) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
     """`loader.batches` with Pillow; `ahead` is the number of batches in work at once."""
     listed = ListedFiles(manifest)
+    kept: dict[str, PillowImage] = {}  # file -> decoded image
     pinned = device.type == "cuda"  # pinned memory can be copied while the GPU computes
 
     def cut_images(work: list[tuple], request: list[Crops], pixels: list[torch.Tensor]) -> None:
         arrays = [batch.numpy() for batch in pixels]
         for file, checksum, *crops in work:
-            image = decode(file, listed.read(file, checksum))
+            image = kept.get(file) or decode(file, listed.read(file, checksum))
+            if keep:
+                kept[file] = image
             _cut(image, crops, request, arrays)
 
     with ThreadPoolExecutor(threads) as pool:
@@ -70,7 +74,9 @@ def decode(file: str, content: bytes) -> "PillowImage":
 
     try:
         with Image.open(io.BytesIO(content)) as opened:
-            return opened.convert("RGB")
+            opened.load()
+            # `convert` would copy an image that is RGB already.
+            return opened if opened.mode == "RGB" else opened.convert("RGB")
     except Exception as error:
         raise JobError(
             f"{file}: cannot be decoded ({error}); "

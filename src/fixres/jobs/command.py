@@ -74,6 +74,13 @@ def training_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
         default=0,
         help="1: also write TensorBoard's event files, beside the result (default: 0)",
     )
+    p.add_argument(
+        "--decoded-mb",
+        type=float,
+        default=1000,
+        help="memory of a machine for decoded images, which its processes share: where all fit, "
+        "later epochs do not decode them again; not with DALI; 0: none are kept (default: 1000)",
+    )
     return p
 
 
@@ -83,7 +90,7 @@ def _computing_options(p: argparse.ArgumentParser) -> None:
         "--loader",
         choices=["auto", "dali", "pillow"],
         default="auto",
-        help="auto: DALI where installed",
+        help="auto: DALI beside a GPU, Pillow on a processor",
     )
     p.add_argument(
         "--workers",

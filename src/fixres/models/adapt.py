@@ -17,8 +17,8 @@ from torch import nn
 
 from fixres.data.batch_layout import Crops
 from fixres.data.regions import Augmentation, views
+from fixres.models.network import Network
 from fixres.models.split import split
-from fixres.models.zoo import Network
 
 if TYPE_CHECKING:
     from fixres.data.manifest import Manifest

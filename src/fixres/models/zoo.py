@@ -1,112 +1,29 @@
 """The networks by name: what a plan must know of each, and how to build it.
 
-Planning needs no torch. To add a network, add an entry to `ZOO` (docs/networks.md). The paper's
-networks are torchvision's and timm's own. Each names its twin: an embedded network of the same
-class. The twin stands for it where its weights, or the time to train it, are not at hand.
+Planning needs no torch. To add a network, add an entry to `ZOO` (docs/networks.md). Those of the
+paper (papers.py) and the newer ones (modern.py) are torchvision's and timm's own. Each of the
+paper's names its twin: an embedded network of the same class. The twin stands for it where its
+weights, or the time to train it, are not at hand.
 """
 
 import difflib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fixres.jobs import JobError
+from fixres.models.modern import MODERN
+from fixres.models.network import HALVES, Network
+from fixres.models.papers import PAPER, PNASNET, PNASNET_LAST
 
 if TYPE_CHECKING:
     import torch
 
-    Build = Callable[[int], torch.nn.Module]
-
-
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean, std of the normalised input
-# The normalisation of the networks that TensorFlow trained.
-HALVES = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-NON_COMMERCIAL = "CC-BY-NC-4.0"
-
-
-class Network(NamedTuple):
-    """One network of the suite.
-
-    Attributes
-    ----------
-    stride : total stride; crops are multiples of it (Appendix B).
-    classifier : name of the last layer.
-    last_batch_norm : names of the batch-norms before the global pooling (§4.2).
-    cells : names of the last three cells or blocks (Table 1, "3 cells", "3 conv.").
-    build : number of classes -> network with random weights.
-    mean, std : normalisation of the input.
-    native : resolution that its published weights were trained at, pixels. Of a twin: a quarter
-        of it.
-    parameters : millions, for 1000 classes (Table 2); None where the paper gives none.
-    source : where its weights come from, as in `published.fetch`; None: no download is known.
-    licence : of those weights.
-    twin : the embedded network of the same class.
-    extra_data : whether its weights saw more than ImageNet (Table 2, "Extra Training Data").
-    revision : raised when the code changes what the network computes: its jobs run again.
-    """
-
-    title: str
-    stride: int
-    classifier: str
-    last_batch_norm: tuple[str, ...]
-    cells: tuple[str, ...]
-    build: "Build"
-    mean: tuple[float, float, float] = IMAGENET[0]
-    std: tuple[float, float, float] = IMAGENET[1]
-    native: int = 224
-    parameters: float | None = None
-    source: dict | None = None
-    licence: str | None = None
-    twin: str | None = None
-    extra_data: bool = False
-    revision: int = 0
-
-
-# --- how to build ------------------------------------------------------------------------------
+    from fixres.models.network import Build
 
 
 def _resnet10q(classes: int) -> "torch.nn.Module":
     from fixres.models.quarter import QuarterResNet
 
     return QuarterResNet(classes)
-
-
-def _torchvision(name: str) -> "Build":
-    def build(classes: int) -> "torch.nn.Module":
-        from torchvision.models import get_model
-
-        return get_model(name, weights=None, num_classes=classes)
-
-    return build
-
-
-def _timm(name: str, padded_as_at: int | None = None, **options: object) -> "Build":
-    """A network of timm. With `padded_as_at`, it pads at every size as at that one, pixels."""
-
-    def build(classes: int) -> "torch.nn.Module":
-        import timm
-
-        network = timm.create_model(name, num_classes=classes, **options)
-        if padded_as_at:
-            from fixres.models.padding import fix_padding
-
-            fix_padding(network, padded_as_at)
-        return network
-
-    return build
-
-
-def _resnext101(width: int) -> "Build":
-    """ResNeXt-101 32×`width`d of Mahajan et al. (2018): ResNet-101 with 32 groups a block.
-
-    timm has no name for the widest.
-    """
-
-    def build(classes: int) -> "torch.nn.Module":
-        from timm.models.resnet import Bottleneck, ResNet
-
-        return ResNet(Bottleneck, (3, 4, 23, 3), classes, cardinality=32, base_width=width)
-
-    return build
 
 
 def _twin(name: str, *arguments: object) -> "Build":
@@ -119,149 +36,6 @@ def _twin(name: str, *arguments: object) -> "Build":
 
     return build
 
-
-def _timm_weights(name: str) -> dict[str, str]:
-    return {"timm": name}
-
-
-# --- the paper's networks ----------------------------------------------------------------------
-
-RESNET50 = Network(
-    title="ResNet-50",
-    stride=32,
-    classifier="fc",
-    last_batch_norm=("layer4.2.bn3",),
-    cells=("layer4.0", "layer4.1", "layer4.2"),
-    build=_torchvision("resnet50"),
-    parameters=25.6,
-    twin="resnet10q",
-)
-RESNET50_BILLION = RESNET50._replace(
-    title="ResNet-50 Billion-scale", licence=NON_COMMERCIAL, extra_data=True
-)
-
-
-def _wsl(width: int, parameters: float, source: dict) -> Network:
-    """A ResNeXt-101 pre-trained on 940 million images with hashtags (weakly supervised, "WSL")."""
-    return RESNET50._replace(
-        title=f"ResNeXt-101 32x{width}d",
-        build=_resnext101(width),
-        parameters=parameters,
-        source=source,
-        licence=NON_COMMERCIAL,
-        twin=f"resnext14q_4x{width}d",
-        extra_data=True,
-    )
-
-
-def _wsl_timm(width: int) -> dict[str, str]:
-    # Not the older names ig_resnext101_…: timm maps all of those to the weights of 32x8d.
-    return _timm_weights(f"resnext101_32x{width}d.fb_wsl_ig1b_ft_in1k")
-
-
-# The file that the hub entry facebookresearch/WSL-Images:resnext101_32x48d_wsl loads. The digits
-# in its name are the first of its SHA-256.
-WSL_48 = {
-    "url": "https://download.pytorch.org/models/ig_resnext101_32x48-3e41cc8a.pth",
-    "sha256": "3e41cc8a",
-}
-
-# PNASNet's cells end in a concatenation of sums, so there is no single last batch-norm. These six
-# end the separable branches of its last cell.
-PNASNET_LAST = tuple(
-    f"cell_11.comb_iter_{branch}.bn_sep_2"
-    for branch in ("0_left", "1_left", "2_left", "2_right", "3_left", "4_left")
-)
-PNASNET = Network(
-    title="PNASNet-5-Large",
-    stride=32,
-    classifier="last_linear",
-    last_batch_norm=PNASNET_LAST,
-    cells=("cell_9", "cell_10", "cell_11"),
-    # As the authors ran it. timm's own has no dropout, and its padding changes with the size.
-    build=_timm("pnasnet5large", padded_as_at=331, drop_rate=0.5),
-    **HALVES,
-    native=331,
-    parameters=86.1,
-    source=_timm_weights("pnasnet5large.tf_in1k"),
-    licence="Apache-2.0",
-    twin="pnasnetq",
-    revision=1,
-)
-EFFICIENTNET = Network(
-    title="EfficientNet-B7",
-    stride=32,
-    classifier="classifier",
-    last_batch_norm=("bn2",),
-    cells=("blocks.6.1", "blocks.6.2", "blocks.6.3"),
-    build=_timm("tf_efficientnet_b7", drop_rate=0.5),
-    native=600,
-    parameters=66,
-    source=_timm_weights("tf_efficientnet_b7.aa_in1k"),
-    licence="Apache-2.0",
-    twin="efficientnetq",
-)
-SENET = Network(
-    title="SENet-154",
-    stride=32,
-    classifier="last_linear",
-    last_batch_norm=("layer4.2.bn3",),
-    cells=("layer4.0", "layer4.1", "layer4.2"),
-    build=_timm("legacy_senet154"),
-    source=_timm_weights("legacy_senet154.in1k"),
-    licence="Apache-2.0",
-    twin="senet14q",
-)
-INCEPTION = Network(
-    title="Inception-ResNet-v2",
-    stride=32,
-    classifier="classif",
-    last_batch_norm=("conv2d_7b.bn",),
-    cells=("repeat_2.7", "repeat_2.8", "block8"),
-    build=_timm("inception_resnet_v2"),
-    **HALVES,
-    native=299,
-    source=_timm_weights("inception_resnet_v2.tf_in1k"),
-    licence="Apache-2.0",
-    twin="inceptionresnetq",
-)
-
-PAPER = {
-    "resnet18": RESNET50._replace(
-        title="ResNet-18",
-        last_batch_norm=("layer4.1.bn2",),
-        cells=("layer3.1", "layer4.0", "layer4.1"),
-        build=_torchvision("resnet18"),
-        parameters=None,
-        source={"torchvision": "ResNet18_Weights.IMAGENET1K_V1"},
-        licence="BSD-3-Clause",
-    ),
-    "resnet50": RESNET50._replace(source=_timm_weights("resnet50.tv_in1k"), licence="BSD-3-Clause"),
-    "resnet50_cutmix": RESNET50._replace(title="ResNet-50 CutMix"),
-    "resnet50_billion_224": RESNET50_BILLION._replace(
-        source=_timm_weights("resnet50.fb_swsl_ig1b_ft_in1k")
-    ),
-    "resnet50_billion_160": RESNET50_BILLION._replace(
-        title="ResNet-50 Billion-scale@160", native=160
-    ),
-    "resnet50d": RESNET50._replace(
-        title="ResNet-50-D",
-        build=_timm("resnet50d"),
-        source=_timm_weights("resnet50d.gluon_in1k"),
-        licence="Apache-2.0",
-        twin="resnet14dq",
-    ),
-    "resnext101_32x8d_wsl": _wsl(8, 88, _wsl_timm(8)),
-    "resnext101_32x16d_wsl": _wsl(16, 193, _wsl_timm(16)),
-    "resnext101_32x32d_wsl": _wsl(32, 466, _wsl_timm(32)),
-    "resnext101_32x48d_wsl": _wsl(48, 829, WSL_48),
-    "pnasnet5large": PNASNET,
-    "efficientnet_b7": EFFICIENTNET,
-    "senet154": SENET,
-    "inception_resnet_v2": INCEPTION,
-}
-
-# --- embedded twins ----------------------------------------------------------------------------
 
 QUARTER = Network(
     title="quarter-scale ResNet-10",
@@ -321,7 +95,7 @@ TWINS = {
     ),
 }
 
-ZOO = PAPER | TWINS
+ZOO = PAPER | MODERN | TWINS
 
 
 # --- what a job asks for -----------------------------------------------------------------------
@@ -414,7 +188,7 @@ def outline(network: Network | str, classes: int) -> "torch.nn.Module":
 def markdown() -> str:
     """The table of docs/networks.md: `python -m fixres.models.zoo` prints it."""
     lines = [
-        "| name | network | parameters (paper) | stride | native | weights | licence | twin |",
+        "| name | network | parameters (published) | stride | native | weights | licence | twin |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, n in ZOO.items():

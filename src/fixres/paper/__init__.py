@@ -25,6 +25,7 @@ from fixres.paper.figure6 import figure6
 from fixres.paper.figure7 import figure7
 from fixres.paper.figure8 import figure8
 from fixres.paper.memory import memory
+from fixres.paper.modern import modern
 from fixres.paper.printed import printed
 from fixres.paper.quoted import OF_TABLES
 from fixres.paper.quoted_activations import OF_ACTIVATIONS
@@ -61,7 +62,9 @@ PAGES = (
     memory,
     appendix_a1,
     released,
+    modern,
 )
+FULL_SIZE = (modern,)  # of networks that have no embedded twin: without `twins` only
 QUOTED = [*OF_TABLES, *OF_ACTIVATIONS, *OF_SIZES]
 FIGURES = (figure1, figure2, figure3, figure4, figure5, figure6, figure7, figure8, curves)
 
@@ -83,6 +86,8 @@ def plan_of(
     if config.own:
         return Plan(config, [], printed)
     pages, figures = list(pages), list(figures)
+    if config.twins:
+        pages = [declare for declare in pages if declare not in FULL_SIZE]
     if config.pages.only is not None:
         known = [*map(name_of, (*pages, *figures))]
         for name in config.pages.only:

@@ -82,4 +82,10 @@ SECTIONS = (
         "Not in the paper: the weights that its authors published later, measured here.",
         ("released",),
     ),
+    Section(
+        "Newer weights",
+        "Not in the paper: networks that were trained with newer procedures, as they are and "
+        "fixed.",
+        ("modern",),
+    ),
 )

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fixres.config import BaseTraining, Config, ConfigError
+from fixres.models.network import Network
 from fixres.models.released import RELEASED
-from fixres.models.zoo import ZOO, Network
+from fixres.models.zoo import ZOO
 
 
 def expanded(path: str) -> str:

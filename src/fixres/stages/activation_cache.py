@@ -26,7 +26,8 @@ from fixres.jobs.ranks import Ranks
 
 Activations = tuple[torch.Tensor, ...]  # of a batch of images: what the head reads from the trunk
 Wanted = Iterable[tuple[np.ndarray, int]]  # batches: (rows of the manifest, epoch)
-RunTrunk = Callable[[Wanted], Iterator[tuple[np.ndarray, Activations]]]  # yields (rows, …)
+# Yields (rows, their activations). A second argument: keep the decoded images for later epochs.
+RunTrunk = Callable[..., Iterator[tuple[np.ndarray, Activations]]]
 
 # Of the free memory of a GPU. The rest is for the trunk's and the head's own computations.
 SHARE_OF_DEVICE = 0.7

@@ -95,7 +95,8 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
         drawn = sampling.stream(epochs, first, last, batch.micro, ranks.rank, ranks.size)
         if cache is None:
             wanted = ((rows[image], epoch) for epoch, image, _ in drawn)
-            for images, activations in run_trunk(wanted):
+            keep = loader.room_for(data, rows, args.decoded_mb * 1e6 / ranks.on_machine)
+            for images, activations in run_trunk(wanted, keep):
                 yield activations, send(torch.from_numpy(data.label[images]).long(), device.device)
         else:
             for _, image, _ in drawn:
@@ -147,10 +148,10 @@ def trunk_on(
     """
     entry, trunk = zoo.entry_of(config), device.prepare(adaptation.trunk)
 
-    def run_trunk(wanted: Wanted) -> Iterator[tuple[np.ndarray, Activations]]:
+    def run_trunk(wanted: Wanted, keep: bool = False) -> Iterator[tuple[np.ndarray, Activations]]:
         seed = config["seed"]
         requests = ([adaptation.crops(data, chosen, seed, epoch)] for chosen, epoch in wanted)
-        cut = loader.batches(data, requests, args.loader, args.workers, device.device)
+        cut = loader.batches(data, requests, args.loader, args.workers, device.device, keep)
         for [crops], [pixels] in cut:
             with torch.no_grad(), device.autocast():
                 x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)

@@ -60,10 +60,12 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
     steps_per_epoch = count_steps(config, data, args.manifest)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
     startup = time.process_time()
+    budget = args.decoded_mb * 1e6 / ranks.on_machine
+    keep = loader.room_for(data, data.rows("train"), budget)
 
     def stream(first: int) -> sgd.Batches:
         wanted = requests(config, data, first, batch, ranks)
-        cut = loader.batches(data, wanted, args.loader, args.workers, device.device)
+        cut = loader.batches(data, wanted, args.loader, args.workers, device.device, keep)
         for i, (crops, pixels) in enumerate(dealt(cut, batch.micro)):
             x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
             labels = send(torch.from_numpy(data.label[crops.views.image]).long(), device.device)

@@ -1,0 +1,167 @@
+"""The paper's networks: torchvision's and timm's own. Each names its embedded twin."""
+
+from typing import TYPE_CHECKING
+
+from fixres.models.network import (
+    HALVES,
+    NON_COMMERCIAL,
+    Network,
+    of_timm,
+    of_torchvision,
+    timm_weights,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    from fixres.models.network import Build
+
+
+RESNET50 = Network(
+    title="ResNet-50",
+    stride=32,
+    classifier="fc",
+    last_batch_norm=("layer4.2.bn3",),
+    cells=("layer4.0", "layer4.1", "layer4.2"),
+    build=of_torchvision("resnet50"),
+    parameters=25.6,
+    twin="resnet10q",
+)
+RESNET50_BILLION = RESNET50._replace(
+    title="ResNet-50 Billion-scale", licence=NON_COMMERCIAL, extra_data=True
+)
+
+
+def _resnext101(width: int) -> "Build":
+    """ResNeXt-101 32×`width`d of Mahajan et al. (2018): ResNet-101 with 32 groups a block.
+
+    timm has no name for the widest.
+    """
+
+    def build(classes: int) -> "torch.nn.Module":
+        from timm.models.resnet import Bottleneck, ResNet
+
+        return ResNet(Bottleneck, (3, 4, 23, 3), classes, cardinality=32, base_width=width)
+
+    return build
+
+
+def _wsl(width: int, parameters: float, source: dict) -> Network:
+    """A ResNeXt-101 pre-trained on 940 million images with hashtags (weakly supervised, "WSL")."""
+    return RESNET50._replace(
+        title=f"ResNeXt-101 32x{width}d",
+        build=_resnext101(width),
+        parameters=parameters,
+        source=source,
+        licence=NON_COMMERCIAL,
+        twin=f"resnext14q_4x{width}d",
+        extra_data=True,
+    )
+
+
+def _wsl_timm(width: int) -> dict[str, str]:
+    # Not the older names ig_resnext101_…: timm maps all of those to the weights of 32x8d.
+    return timm_weights(f"resnext101_32x{width}d.fb_wsl_ig1b_ft_in1k")
+
+
+# The file that the hub entry facebookresearch/WSL-Images:resnext101_32x48d_wsl loads. The digits
+# in its name are the first of its SHA-256.
+WSL_48 = {
+    "url": "https://download.pytorch.org/models/ig_resnext101_32x48-3e41cc8a.pth",
+    "sha256": "3e41cc8a",
+}
+
+# PNASNet's cells end in a concatenation of sums, so there is no single last batch-norm. These six
+# end the separable branches of its last cell.
+PNASNET_LAST = tuple(
+    f"cell_11.comb_iter_{branch}.bn_sep_2"
+    for branch in ("0_left", "1_left", "2_left", "2_right", "3_left", "4_left")
+)
+PNASNET = Network(
+    title="PNASNet-5-Large",
+    stride=32,
+    classifier="last_linear",
+    last_batch_norm=PNASNET_LAST,
+    cells=("cell_9", "cell_10", "cell_11"),
+    # As the authors ran it. timm's own has no dropout, and its padding changes with the size.
+    build=of_timm("pnasnet5large", padded_as_at=331, drop_rate=0.5),
+    **HALVES,
+    native=331,
+    parameters=86.1,
+    source=timm_weights("pnasnet5large.tf_in1k"),
+    licence="Apache-2.0",
+    twin="pnasnetq",
+    revision=1,
+)
+EFFICIENTNET = Network(
+    title="EfficientNet-B7",
+    stride=32,
+    classifier="classifier",
+    last_batch_norm=("bn2",),
+    cells=("blocks.6.1", "blocks.6.2", "blocks.6.3"),
+    build=of_timm("tf_efficientnet_b7", drop_rate=0.5),
+    native=600,
+    parameters=66,
+    source=timm_weights("tf_efficientnet_b7.aa_in1k"),
+    licence="Apache-2.0",
+    twin="efficientnetq",
+)
+SENET = Network(
+    title="SENet-154",
+    stride=32,
+    classifier="last_linear",
+    last_batch_norm=("layer4.2.bn3",),
+    cells=("layer4.0", "layer4.1", "layer4.2"),
+    build=of_timm("legacy_senet154"),
+    source=timm_weights("legacy_senet154.in1k"),
+    licence="Apache-2.0",
+    twin="senet14q",
+)
+INCEPTION = Network(
+    title="Inception-ResNet-v2",
+    stride=32,
+    classifier="classif",
+    last_batch_norm=("conv2d_7b.bn",),
+    cells=("repeat_2.7", "repeat_2.8", "block8"),
+    build=of_timm("inception_resnet_v2"),
+    **HALVES,
+    native=299,
+    source=timm_weights("inception_resnet_v2.tf_in1k"),
+    licence="Apache-2.0",
+    twin="inceptionresnetq",
+)
+
+PAPER = {
+    "resnet18": RESNET50._replace(
+        title="ResNet-18",
+        last_batch_norm=("layer4.1.bn2",),
+        cells=("layer3.1", "layer4.0", "layer4.1"),
+        build=of_torchvision("resnet18"),
+        parameters=None,
+        source={"torchvision": "ResNet18_Weights.IMAGENET1K_V1"},
+        licence="BSD-3-Clause",
+    ),
+    "resnet50": RESNET50._replace(source=timm_weights("resnet50.tv_in1k"), licence="BSD-3-Clause"),
+    "resnet50_cutmix": RESNET50._replace(title="ResNet-50 CutMix"),
+    "resnet50_billion_224": RESNET50_BILLION._replace(
+        source=timm_weights("resnet50.fb_swsl_ig1b_ft_in1k")
+    ),
+    "resnet50_billion_160": RESNET50_BILLION._replace(
+        title="ResNet-50 Billion-scale@160", native=160
+    ),
+    "resnet50d": RESNET50._replace(
+        title="ResNet-50-D",
+        build=of_timm("resnet50d"),
+        source=timm_weights("resnet50d.gluon_in1k"),
+        licence="Apache-2.0",
+        twin="resnet14dq",
+    ),
+    "resnext101_32x8d_wsl": _wsl(8, 88, _wsl_timm(8)),
+    "resnext101_32x16d_wsl": _wsl(16, 193, _wsl_timm(16)),
+    "resnext101_32x32d_wsl": _wsl(32, 466, _wsl_timm(32)),
+    "resnext101_32x48d_wsl": _wsl(48, 829, WSL_48),
+    "pnasnet5large": PNASNET,
+    "efficientnet_b7": EFFICIENTNET,
+    "senet154": SENET,
+    "inception_resnet_v2": INCEPTION,
+}

@@ -1,0 +1,107 @@
+"""Newer starting weights than the paper's: does fixing still gain? The paper has no such table.
+
+The targets are what others published: of the weights as they are, their makers; of the fixed
+EfficientNets, the paper's authors (README_FixEfficientNet.md of facebookresearch/FixRes).
+"""
+
+from typing import NamedTuple
+
+from fixres.models.zoo import ZOO
+from fixres.plan import Accuracy, Block, Line, Page, Plan, grid, line, resolutions
+
+RESNETS = ("resnet50_v2", "resnet50_a1", "resnet50_a2", "resnet50_a3")
+# The resolution that each size was fixed at, pixels; where it has two, that of Noisy Student.
+FIXED_AT = {
+    "b0": (320, 320),
+    "b1": (384, 384),
+    "b2": (420, 420),
+    "b3": (472, 472),
+    "b4": (512, 472),
+    "b5": (576, 576),
+    "b6": (576, 680),
+    "b7": (632, 632),
+    "b8": (800, None),
+    "l2": (None, 600),
+}
+KINDS = ("advprop", "noisy_student")
+
+
+class Tested(NamedTuple):
+    """A column: a network as it is or fixed, at its native resolution or at the one above."""
+
+    fixed: bool
+    native: bool
+
+
+def modern(plan: Plan) -> Page:
+    """Declare the page."""
+
+    def accuracy(name: str, k_test: int, fixed: bool) -> Accuracy:
+        run = plan.obtain_published(name)
+        if fixed:
+            run = plan.finetune(run, k_test, plan.fine_tuning(name))
+        return Accuracy(run, k_test)
+
+    def resnet(name: str, fixed: bool) -> Line:
+        key = ZOO[name].title + (" fixed" if fixed else "")
+        native = ZOO[name].native
+        return line(plan, key, ZOO[name].title, native, "✓" if fixed else "–", value=(name, fixed))
+
+    def efficientnets(kind: int) -> Block:
+        sizes = {size: k[kind] for size, k in FIXED_AT.items() if k[kind]}
+        names = {f"efficientnet_{size}_{KINDS[kind]}": k for size, k in sizes.items()}
+        rows = [
+            line(plan, ZOO[n].title, ZOO[n].title, ZOO[n].native, k, value=(n, k))
+            for n, k in names.items()
+        ]
+        return grid(
+            plan,
+            "modern",
+            f"EfficientNets, {'with' if kind else 'without'} images beyond ImageNet",
+            ["Network", "Train", "Fixed at"],
+            rows,
+            _columns(plan),
+            lambda row, how: accuracy(
+                row[0], ZOO[row[0]].native if how.native else row[1], how.fixed
+            ),
+        )
+
+    resnets = grid(
+        plan,
+        "modern",
+        "ResNet-50: top-1 at test resolution",
+        ["Network", "Train", "Fixed"],
+        [resnet(name, fixed) for name in RESNETS for fixed in (False, True)],
+        resolutions(plan, [160, 224, 256, 288, 320, 384]),
+        lambda row, k_test: accuracy(row[0], k_test, row[1]),
+    )
+    return Page(
+        "modern",
+        "Newer weights",
+        "Networks that were trained with newer procedures than the paper's, as they are and with "
+        "classifier and last batch-norm fine-tuned: top-1 accuracy (%).",
+        (f"published weights on {plan.config.dataset}", "published by others, on ImageNet"),
+        [resnets, efficientnets(0), efficientnets(1)],
+        notes=(
+            "Test transform: the paper's, which cuts 224 of 256 pixels. Some of the published "
+            "figures are for a larger part of the image.",
+            "EfficientNets pad their inputs, so a resolution need not be a multiple of 32. These "
+            "are the ones that the authors published.",
+        ),
+    )
+
+
+def _columns(plan: Plan) -> list[Line]:
+    """As it is at the native resolution, as it is at the higher one, fixed at the higher one."""
+    return [
+        line(plan, "native", "as it is, at Train", value=Tested(fixed=False, native=True)),
+        line(plan, "higher", "as it is, at Fixed at", value=Tested(fixed=False, native=False)),
+        line(plan, "fixed", "fixed", value=Tested(fixed=True, native=False)),
+        line(
+            plan,
+            "fixed top-5",
+            "fixed, top-5",
+            value=Tested(fixed=True, native=False),
+            metric="top5",
+        ),
+    ]

@@ -31,7 +31,7 @@ def photo(work: tuple[Path, int, int, int]) -> int:
         noise = Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8))
         noise = noise.resize((width, height), Image.Resampling.BICUBIC)
         canvas += (np.asarray(noise, float) - 128) * 1.2 / 2 ** (0.6 * level)
-    canvas += rng.normal(0, 5, canvas.shape)
+    canvas += rng.normal(0, 12, canvas.shape)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8)).save(path, quality=92)
     return path.stat().st_size

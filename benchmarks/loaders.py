@@ -1,129 +1,206 @@
-"""How fast images are loaded: this suite's two loaders beside torchvision.
+"""How fast photographs are loaded: this suite beside what a user would pick instead.
 
-    .venv/bin/python benchmarks/loaders.py [MANIFEST]
+    .venv/bin/python benchmarks/loaders.py [--images N] [--rounds N] [--sizes small]
 
-MANIFEST is results/data/pinhole/manifest.npz by default.
+Prints processor milliseconds a crop (of all threads and processes), medians of rounds in which the
+candidates take turns. So ratios hold even where the machine's speed drifts. Every candidate has one
+thread, or one worker process.
 
-The torchvision loop is what a user would write: ImageFolder in a DataLoader. Each loader hands over
-uint8 crops in batches of 64, with two workers.
+The images are JPEGs of 500×375 pixels and some 85 kB, with the spectrum of photographs. `--sizes
+small` takes 120×100 pixels, as the embedded scale has them.
 
-Two numbers: processor milliseconds per crop (of all threads and worker processes), and crops per
-second. The loaders take turns in one run, so ratios hold even if the machine's speed drifts.
+The last column says how far the crops of test DA at 224 px lie from torchvision's on Pillow, in
+grey levels: mean, and largest. Two candidates need an environment of their own, below
+.venv/benchmarks: plain Pillow in place of Pillow-SIMD, and FFCV. Where one cannot be made, its
+column says why.
 """
 
-import functools
-import resource
+import argparse
+import json
+import os
 import statistics
+import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import torch
+from gpu_images import render
+from loaders_candidates import CANDIDATES, SHOWN, WORKS
 from tabulate import tabulate
-from torchvision.datasets import ImageFolder
-from torchvision.transforms import v2
 
-from fixres.data import loader, manifest, regions, sampling
+from fixres.data import loader, manifest
 
 ROOT = Path(__file__).parent.parent
-BATCH, WORKERS, ROUNDS = 64, 2, 3
+ENVIRONMENTS = ROOT / ".venv/benchmarks"
+FFCV = "ffcv==1.0.2"
+# What FFCV imports. It is built against the headers of OpenCV and libjpeg-turbo.
+FFCV_NEEDS = ["numba", "opencv-python-headless", "fastargs", "terminaltables", "assertpy", "tqdm"]
+FFCV_NEEDS += ["pytorch_pfn_extras", "webdataset", "llvmlite"]
+SIZES = {"photographs": (375, 500), "small": (100, 120)}  # height, width
+REFERENCE = "torchvision + DataLoader"
 
 
-class Work(NamedTuple):
-    """What a loader has to cut."""
-
-    resolutions: list[int]  # pixels
-    train: bool  # training images under train DA, or validation images under test DA
-    repeats: int = 1  # crops of each training image (RA)
+class Absent(Exception):  # noqa: N818
+    """A candidate cannot run here. The message says why."""
 
 
-WORKS = {
-    "train DA, 56 px": Work([56], train=True),
-    "train DA, 56 px, RA 3": Work([56], train=True, repeats=3),
-    "test DA, 16 to 120 px": Work([16, 32, 56, 72, 96, 112, 120], train=False),
+# --- environments ---------------------------------------------------------------------------------
+
+
+def uv(*words: object) -> None:
+    """Run uv. Raises Absent with the end of what it said."""
+    command = [ROOT / ".venv/bin/uv", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        raise Absent(f"cannot be installed: {said[-1] if said else 'uv failed'}")
+
+
+def as_it_is() -> tuple[Path, dict]:
+    """This environment."""
+    return Path(sys.executable), {}
+
+
+def pillow_simd() -> tuple[Path, dict]:
+    """This environment, where it has Pillow-SIMD."""
+    import PIL
+
+    if ".post" not in PIL.__version__:
+        raise Absent(f"not installed here: Pillow is {PIL.__version__}")
+    return as_it_is()
+
+
+def plain_pillow() -> tuple[Path, dict]:
+    """This environment with Pillow of envs/pillow.lock before Pillow-SIMD."""
+    folder = ENVIRONMENTS / "pillow"
+    if not (folder / "PIL").is_dir():
+        lock = ROOT / "envs/pillow.lock"
+        uv("pip", "install", "-q", "--target", folder, "--require-hashes", "-r", lock)
+    return Path(sys.executable), {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT / "src")])}
+
+
+def dali() -> tuple[Path, dict]:
+    """This environment, where it has DALI."""
+    if not loader.dali_is_installed():
+        raise Absent("not installed here")
+    return as_it_is()
+
+
+def ffcv() -> tuple[Path, dict]:
+    """An environment that sees this one, and has FFCV."""
+    folder = ENVIRONMENTS / "ffcv"
+    python = folder / "bin/python"
+    if not (folder / "made").is_file():
+        uv("venv", "-q", "--clear", "--python", sys.executable, folder)
+        [packages] = folder.glob("lib/python*/site-packages")
+        here = next(p for p in map(Path, sys.path) if p.name == "site-packages")
+        (packages / "suite.pth").write_text(f"{here}\n")
+        install = ("pip", "install", "-q", "--python", python, "--no-deps")
+        uv(*install, *FFCV_NEEDS)
+        uv(*install, FFCV)
+        (folder / "made").touch()
+    if subprocess.run([python, "-c", "import ffcv"], capture_output=True, check=False).returncode:
+        raise Absent("installed, but cannot be imported")
+    return python, {}
+
+
+MADE_BY: dict[str, Callable[[], tuple[Path, dict]]] = {
+    "torchvision + DataLoader": as_it_is,
+    "suite, Pillow-SIMD": pillow_simd,
+    "suite, plain Pillow": plain_pillow,
+    "suite, DALI": dali,
+    "torchvision.io + v2, one decode": as_it_is,
+    "FFCV": ffcv,
 }
 
 
-def suite(data: manifest.Manifest, name: str, work: Work) -> int:
-    """Cut the crops once with this suite's loader `name`; returns their number."""
-    rows = data.rows("train" if work.train else "val")
-    augmentation = regions.Augmentation("train DA" if work.train else "test DA")
-    image, repeat = np.arange(len(rows)), None
-    if work.train:
-        image, repeat = sampling.order(0, 0, len(rows), len(rows) * work.repeats, work.repeats)
-
-    def requests() -> Iterator[list[loader.Crops]]:
-        for start in range(0, len(image), BATCH):
-            chosen = rows[image[start : start + BATCH]]
-            part = None if repeat is None else repeat[start : start + BATCH]
-            h, w = data.height[chosen], data.width[chosen]
-            yield [
-                loader.Crops(regions.views(augmentation, k, chosen, h, w, 0, 0, part), k)
-                for k in work.resolutions
-            ]
-
-    batches = loader.batches(data, requests(), name, WORKERS)
-    return sum(len(crops) for _, pixels in batches for crops in pixels)
+# --- measuring ------------------------------------------------------------------------------------
 
 
-def torchvision_loop(data: manifest.Manifest, work: Work) -> int:
-    """Cut the crops once with torchvision, which decodes the image again for each crop.
+class Process:
+    """A candidate in a process of its own, which measures when it is asked."""
 
-    Returns the number of crops.
-    """
-    done = 0
-    for k in work.resolutions:
-        if work.train:
-            split, crop = "train", [v2.RandomResizedCrop(k), v2.RandomHorizontalFlip()]
-        else:
-            split, crop = "val", [v2.Resize(regions.test_image_size(k)), v2.CenterCrop(k)]
-        images = ImageFolder(data.folder / split, v2.Compose([*crop, v2.PILToTensor()]))
-        for _ in range(work.repeats):
-            batches = torch.utils.data.DataLoader(
-                images, BATCH, num_workers=WORKERS, shuffle=work.train
-            )
-            done += sum(len(crops) for crops, _ in batches)
-    return done
+    def __init__(self, name: str, folder: Path):
+        python, variables = MADE_BY[name]()
+        words = [python, Path(__file__).with_name("loaders_candidates.py"), name, folder]
+        path = {"PYTHONPATH": str(ROOT / "src")}
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+        self.process = subprocess.Popen(
+            list(map(str, words)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | path | threads | variables,
+        )
+        self.answer()
+
+    def answer(self) -> dict:
+        """The next answer; lines that are none (a library talks) are passed over."""
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        said = self.process.stderr.read().strip().splitlines()
+        raise Absent(f"failed: {said[-1] if said else self.process.wait()}")
+
+    def ask(self, work: str) -> dict:
+        self.process.stdin.write(json.dumps({"work": work}) + "\n")
+        self.process.stdin.flush()
+        return self.answer()
 
 
-def cpu() -> float:
-    """Processor seconds of this process and its finished children."""
-    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(u.ru_utime + u.ru_stime for u in usage)
+def apart(folder: Path, name: str) -> str:
+    """How far its crops lie from the reference's, in grey levels."""
+    ours, theirs = (np.load(folder / f"{n}.npy").astype(int) for n in (name, REFERENCE))
+    difference = np.abs(ours - theirs)
+    return f"{difference.mean():.3f}, {difference.max()}" if difference.any() else "0"
 
 
-def measure(cut: Callable[[], int]) -> tuple[float, float]:
-    """(processor milliseconds per crop, crops per second)."""
-    started, before = time.perf_counter(), cpu()
-    crops = cut()
-    return 1000 * (cpu() - before) / crops, crops / (time.perf_counter() - started)
+def in_turn(processes: dict[str, Process], rounds: int) -> dict[tuple[str, str], float]:
+    """(candidate, work) -> median of processor milliseconds a crop."""
+    figures: dict[tuple[str, str], list[float]] = {}
+    for _ in range(rounds):
+        for title in WORKS:
+            for name, process in processes.items():
+                figures.setdefault((name, title), []).append(process.ask(title)["ms"])
+    return {key: statistics.median(ms) for key, ms in figures.items()}
 
 
 def main() -> None:
-    torch.set_num_threads(1)
-    file = sys.argv[1] if len(sys.argv) > 1 else ROOT / "results/data/pinhole/manifest.npz"
-    data = manifest.load(Path(file))
-    table = []
-    for title, work in WORKS.items():
-        candidates = {
-            "torchvision + DataLoader": functools.partial(torchvision_loop, data, work),
-            "suite, Pillow": functools.partial(suite, data, "pillow", work),
-        }
-        if loader.resolve("auto") == "dali":
-            candidates["suite, DALI"] = functools.partial(suite, data, "dali", work)
-        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in candidates}
-        for _ in range(ROUNDS):
-            for name, cut in candidates.items():
-                figures[name].append(measure(cut))
-        plain = statistics.median(ms for ms, _ in figures["torchvision + DataLoader"])
-        for name, pairs in figures.items():
-            ms, rate = (statistics.median(values) for values in zip(*pairs, strict=True))
-            table.append([title, name, ms, rate, plain / ms])
-    head = ["work", "loader", "CPU ms a crop", "crops/s", "CPU: torchvision's / this"]
-    print(tabulate(table, head, floatfmt=("", "", ".3f", ".0f", ".2f")))
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("--images", type=int, default=512, help="of each split (default: 512)")
+    p.add_argument("--rounds", type=int, default=5, help="(default: 5)")
+    p.add_argument("--sizes", choices=SIZES, default="photographs")
+    args = p.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        render(folder, 2 * args.images, *SIZES[args.sizes])
+        manifest.build(folder).save(folder / "manifest.npz")
+        processes, absent = {}, {}
+        for name in CANDIDATES:
+            try:
+                processes[name] = Process(name, folder)
+                processes[name].ask("pixels")
+            except Absent as reason:
+                absent[name] = str(reason)
+                processes.pop(name, None)
+        ms = in_turn(processes, args.rounds)
+        table = [
+            [name, *(ms[name, title] for title in WORKS), apart(folder, name)] for name in processes
+        ]
+    size = "×".join(map(str, reversed(SIZES[args.sizes])))
+    print(f"Processor milliseconds a crop; {args.images} JPEGs of {size}, {args.rounds} rounds\n")
+    head = ["", *WORKS, f"levels off (of {SHOWN} crops)"]
+    print(
+        tabulate(table, head, floatfmt=".2f", tablefmt="github", disable_numparse=[len(head) - 1])
+    )
+    for name, reason in absent.items():
+        print(f"\n{name}: {reason}")
+    names = ("torch", "torchvision", "pillow-simd", "nvidia-dali-cuda130")
+    print("\n" + ", ".join(f"{name} {version(name)}" for name in names) + f", {FFCV}")
 
 
 if __name__ == "__main__":

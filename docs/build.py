@@ -35,7 +35,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CONFIGURATIONS = {"": ("config.yaml",), "fashion": ("config.yaml", "configs/fashion.yaml")}
 FIGURES = "figure1", "figure5", "fashion-figure5"
 PLACE = re.compile(
-    r"(<!-- (?:(?P<scale>\w+)/)?(?P<what>table\S+|papers)(?: (?P<how>\w+))? -->\n)"
+    r"(<!-- (?:(?P<scale>\w+)/)?(?P<what>table\S+|claims|papers)(?: (?P<how>\w+))? -->\n)"
     r".*?(?P<end><!-- end -->)",
     re.S,
 )
@@ -48,7 +48,7 @@ def main(scale: str = "") -> None:
     KEPT.mkdir(exist_ok=True)
     mine = [place for place in places if scale_of(place) == scale and place["what"] != "papers"]
     for page in {place["what"] for place in mine}:
-        for kind in ("csv", "trends.csv"):
+        for kind in ("csv", "trends.csv") if page != "claims" else ("csv",):
             shutil.copy(results / f"{page}.{kind}", kept(scale, f"{page}.{kind}"))
     if not scale:
         crops = planned(scale, "figure1")["files"]["crops"]
@@ -84,6 +84,8 @@ def filled(place: re.Match) -> str:
     what = place["what"]
     if what == "papers":
         text = papers_claims()
+    elif what == "claims":
+        text = measured_claims(scale_of(place))
     elif place["how"] == "trends":
         text = trends(scale_of(place), what)
     else:
@@ -127,6 +129,23 @@ def trends(scale: str, page: str) -> str:
         f"{open_} are undecided."
     )
     return textwrap.fill(text, 100)
+
+
+def measured_claims(scale: str) -> str:
+    """The claims that a scale decides, each with its verdict, as a table."""
+    found = pd.read_csv(kept(scale, "claims.csv"))
+    rows = []
+    for claim in found[found["verdict"] != "missing"].itertuples():
+        counts = {
+            verdict: int(getattr(claim, f"comparisons_{verdict}"))
+            for verdict in ("holds", "fails", "undecided")
+        }
+        if pd.isna(claim.ours):
+            ours = ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)
+        else:
+            ours = f"{claim.ours:+.1f} ({claim.low:+.1f} to {claim.high:+.1f}) {claim.unit}"
+        rows.append([claim.sentence, claim.where, ours, claim.verdict])
+    return tabulate(rows, ["claim", "where", "ours", "verdict"], "pipe", disable_numparse=True)
 
 
 def papers_claims() -> str:

@@ -54,6 +54,9 @@ def test_a_number_in_a_document_is_that_of_its_csv(document, place):
     if place["what"] == "papers":
         assert build.papers_claims() in text
         return
+    if place["what"] == "claims":
+        assert build.measured_claims(build.scale_of(place)) in text
+        return
     if place["how"] == "trends":
         assert build.trends(build.scale_of(place), place["what"]) in text
         return

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch.nn import functional
 from torchvision.transforms import v2
 
 from fixres.data import batch_layout, loader, manifest, pillow_loader, regions
@@ -89,6 +90,20 @@ def test_the_released_test_transform_is_torchvisions_resize_by_height_and_padded
         assert difference(ours[i][:, ring], expected[:, ring]) <= 1, file
         padded += resized.width < k
     assert padded >= 4
+
+
+@pytest.mark.skipif(not pillow_loader.is_simd(), reason="Pillow-SIMD could not be built here")
+def test_where_pillow_is_plain_torch_resizes_train_da_to_the_same_bits(shapes, monkeypatch):
+    requests = [[crops(shapes, regions.Augmentation("train DA"), k)] for k in (17, 64, 112)]
+    with_simd = cut(shapes, *requests)
+    monkeypatch.setattr(pillow_loader, "is_simd", lambda: False)
+    resized, interpolate = [], functional.interpolate
+    monkeypatch.setattr(
+        functional, "interpolate", lambda *a, **o: resized.append(1) or interpolate(*a, **o)
+    )
+    for [ours], [expected] in zip(cut(shapes, *requests), with_simd, strict=True):
+        assert np.array_equal(ours, expected)
+    assert len(resized) == 3 * len(shapes.path)
 
 
 @pytest.mark.parametrize("name", LOADERS)

@@ -168,11 +168,11 @@ def leave(code: int) -> NoReturn:
     That takes 0.7 of the 2.6 processor seconds of a process that only imports both (measured, three
     times in turn). By now results are written and closed, and processes of this job have ended.
     """
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:  # what was said is lost, as when Python itself ends: its exit code is 120, too
-        code = code or 120
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # what was said is lost, as when Python itself ends: with 120, too
+            code = code or 120
     os._exit(code)
 
 

@@ -1,9 +1,13 @@
 """What is found in a network that nothing was prepared for."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from fixres.jobs import JobError
 from fixres.models.own import described, find
+from fixres.plan import registry
 
 OWN = """
 import torch
@@ -77,6 +81,17 @@ def test_ones_own_code_is_looked_at_and_what_nobody_states_is_asked_for(mine):
     # Not the layer that never runs, and not the batch-norm behind the pooling.
     assert (found["classifier"], found["last_norm"]) == ("out", ["b.1"])
     assert (found["stride"], found["outputs"], found["any_size"]) == (4, 7, True)
+
+
+def test_the_file_of_ones_own_code_is_found(tmp_path):
+    """In the folder that is given; without one, where Python finds the module."""
+    package = tmp_path / "nets" / "__init__.py"
+    package.parent.mkdir()
+    package.touch()
+    assert registry.code_file(str(tmp_path), "nets") == package
+    assert registry.code_file(str(tmp_path), "nets.mine") == tmp_path / "nets" / "mine.py"
+    assert registry.code_file("", "json") == Path(json.__file__)
+    assert not registry.code_file("", "no_such_package.mine").is_file()
 
 
 @pytest.mark.parametrize(

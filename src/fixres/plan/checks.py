@@ -29,6 +29,11 @@ def _names(config: Config) -> Iterator[str]:
             yield f"networks.{name}: {_unknown_network(name)}"
     if config.own and config.own.name in ZOO:
         yield f"own.name: found '{config.own.name}', a network of the zoo; take another name"
+    if config.own and config.evaluation.test_resize == "released":
+        yield (
+            "evaluation.test_resize: found released, with own; a network of one's own is tested "
+            "with its crop_pct: take paper"
+        )
     for name in config.released.files:
         if name not in RELEASED:
             yield f"released.files.{name}: {_unknown(name, RELEASED)}"

@@ -1,6 +1,7 @@
 """The jobs of a plan: id -> resolved configuration, and what names and sizes mean at its scale."""
 
 import difflib
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -87,7 +88,13 @@ def own_weights(weights: str) -> str:
 
 
 def code_file(path: str, module: str) -> Path:
-    """The file of a Python module below the folder `path`."""
+    """The file of a Python module below the folder `path`, or where Python finds it without one."""
+    if not path:
+        try:
+            found = importlib.util.find_spec(module)
+        except ModuleNotFoundError:  # of the package that should hold it
+            found = None
+        return Path(found.origin) if found and found.origin else Path(f"{module}.py")
     file = Path(path, *module.split("."))
     package = file / "__init__.py"
     return package if package.is_file() else file.with_suffix(".py")

@@ -53,6 +53,14 @@ def test_what_chance_may_explain_is_not_recommended():
     assert "+0.2 (−0.3 to 0.7)" in first
 
 
+def test_a_choice_that_is_worse_on_the_other_images_is_not_recommended():
+    best = at(288, 1.0, gain=-0.9, low=-1.4, high=-0.4)
+    (first,) = answer.answer(choice(best, best))
+    assert first.startswith("Go on testing at 224 px with crop_pct 0.875, as it is.")
+    assert "288 px with crop_pct 1" in first
+    assert first.endswith("is worse on the other images: −0.9 (−1.4 to −0.4) points.")
+
+
 def test_a_network_that_is_best_as_it_is_stays():
     usual = at(224, 0.875, gain=0.0, low=0.0, high=0.0)
     (only,) = answer.answer(choice(usual, usual))

@@ -77,7 +77,12 @@ def answer(choice: dict) -> list[str]:
     over = f"over {at(usual)} as it is"
     if _same(best, usual):
         return [f"Go on testing at {at(usual)}, as it is: nothing was better where it was chosen."]
-    if best["low"] <= 0:
+    if best["high"] < 0:
+        first = (
+            f"Go on testing at {at(usual)}, as it is. What was best where it was chosen, {at(best)}, "
+            f"{DONE[best['method']]}, is worse on the other images: {gain(best)} points."
+        )
+    elif best["low"] <= 0:
         first = (
             f"These images do not tell whether anything is better than {at(usual)} as it is. Best "
             f"where it was chosen: {at(best)}, {DONE[best['method']]}: {gain(best)} points {over}, "

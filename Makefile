@@ -53,6 +53,7 @@ bench: setup
 	$(BIN)/python benchmarks/loaders.py
 	$(BIN)/python benchmarks/manifest.py
 	$(BIN)/python benchmarks/side_by_side.py
+	$(BIN)/python benchmarks/growth.py
 
 setup: $(READY)
 

@@ -30,7 +30,7 @@ from fixres.data import manifest, sources, validate
 TRAIN, VAL, CLASSES = 1_281_167, 50_000, 1000
 EPOCH = 5005 * 512  # crops, with each drawn image three times (§5)
 FILES, ROUNDS = 600, 5
-# Run by a process of its own: python -c LOADED MANIFEST CROPS_OF_AN_EPOCH
+# Run by a process of its own: python -c LOADED MANIFEST CROPS_OF_AN_EPOCH REPEATS
 LOADED = r"""
 import json, re, sys, time
 from pathlib import Path
@@ -45,7 +45,7 @@ data = manifest.load(Path(sys.argv[1]))
 lap("load")
 times["MB loaded"] = peak()
 rows = data.rows("train")
-image, repeat = sampling.order(0, 0, len(rows), int(sys.argv[2]), 3)
+image, repeat = sampling.order(0, 0, len(rows), int(sys.argv[2]), int(sys.argv[3]))
 lap("order")
 times["MB ordered"] = peak()
 data.digest()
@@ -58,24 +58,24 @@ print(json.dumps(times))
 # --- the manifest ---------------------------------------------------------------------------------
 
 
-def synthetic() -> manifest.Manifest:
+def synthetic(images: int = TRAIN, validation: int = VAL) -> manifest.Manifest:
     """A manifest with as many rows as ImageNet has images, and paths of the same form."""
     rng = np.random.default_rng(0)
-    train_labels = np.sort(rng.integers(0, CLASSES, TRAIN))
-    label = np.concatenate([train_labels, rng.integers(0, CLASSES, VAL)]).astype(np.int32)
+    train_labels = np.sort(rng.integers(0, CLASSES, images))
+    label = np.concatenate([train_labels, rng.integers(0, CLASSES, validation)]).astype(np.int32)
     synsets = [f"n{20_000_000 + c:08d}" for c in range(CLASSES)]
     train = [
         f"train/{synsets[c]}/{synsets[c]}_{i % 30_000}.JPEG"
-        for i, c in enumerate(label[:TRAIN].tolist())
+        for i, c in enumerate(label[:images].tolist())
     ]
-    val = [f"val/ILSVRC2012_val_{i + 1:08d}.JPEG" for i in range(VAL)]
-    n = TRAIN + VAL
+    val = [f"val/ILSVRC2012_val_{i + 1:08d}.JPEG" for i in range(validation)]
+    n = images + validation
     return manifest.Manifest(
         folder=Path("/data/imagenet"),
         classes=tuple(synsets),
         path=np.array([os.fsencode(p) for p in train + val]),
         label=label,
-        split=np.repeat(np.array([0, 1], np.uint8), [TRAIN, VAL]),
+        split=np.repeat(np.array([0, 1], np.uint8), [images, validation]),
         height=rng.integers(75, 1500, n, dtype=np.int32),
         width=rng.integers(75, 1500, n, dtype=np.int32),
         checksum=rng.integers(0, 2**63, n, dtype=np.uint64),
@@ -89,7 +89,7 @@ def at_imagenet_size(folder: Path) -> None:
     synthetic().save(file)
     seconds, size = time.perf_counter() - started, file.stat().st_size / 1e6
     print(f"made {TRAIN + VAL} rows in {seconds:.1f} s; {size:.0f} MB")
-    command, runs = [sys.executable, "-c", LOADED, str(file), str(EPOCH)], []
+    command, runs = [sys.executable, "-c", LOADED, str(file), str(EPOCH), "3"], []
     for _ in range(ROUNDS):
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         runs.append(json.loads(done.stdout))

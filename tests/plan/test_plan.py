@@ -136,7 +136,7 @@ def test_names_need_no_edit_of_a_rule(monkeypatch):
 def test_the_released_test_transform_is_not_for_a_network_of_ones_own():
     network = {"source": "timm:resnet18", "weights": "pretrained", "classifier": "fc"}
     network |= {"last_norm": ["layer4.1.bn2"], "mean": [0.5] * 3, "std": [0.5] * 3}
-    network |= {"native": 224, "crop_pct": 0.875}
+    network |= {"native": 224, "crop_pct": 0.875, "stride": 32}
     own = {"name": "mine", "k_test": [224, 288], "network": network}
     over = {"own": own, "evaluation": {"test_resize": "released"}}
     with pytest.raises(ConfigError, match=r"evaluation\.test_resize: found released, with own"):

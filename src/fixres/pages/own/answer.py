@@ -79,8 +79,9 @@ def answer(choice: dict) -> list[str]:
         return [f"Go on testing at {at(usual)}, as it is: nothing was better where it was chosen."]
     if best["high"] < 0:
         first = (
-            f"Go on testing at {at(usual)}, as it is. What was best where it was chosen, {at(best)}, "
-            f"{DONE[best['method']]}, is worse on the other images: {gain(best)} points."
+            f"Go on testing at {at(usual)}, as it is. What was best where it was chosen, "
+            f"{at(best)}, {DONE[best['method']]}, is worse on the other images: {gain(best)} "
+            "points."
         )
     elif best["low"] <= 0:
         first = (

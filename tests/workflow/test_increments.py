@@ -121,6 +121,7 @@ def test_hardware_comments_and_key_order_rerun_nothing(done):
         "finetune_threads": 2,
         "loader": "pillow",
         "cache_gb": 0.001,
+        "decoded_gb": 0.001,
         "precision": "fp32",
         "tensorboard": True,
     }

@@ -28,6 +28,7 @@ from fixres.jobs.ranks import ALONE
 from fixres.models import zoo
 from fixres.models.adapt import Adaptation, adapt_last_layers
 from fixres.models.checkpoints import Checkpoints
+from fixres.models.network import IMAGENET
 from fixres.stages import sgd, train
 from fixres.stages.activation_cache import Cache
 
@@ -258,7 +259,7 @@ def plain_batches(k: int, trial: Trial, steps: int | None) -> Iterator[tuple]:
     else:
         split, crop = "val", [v2.Resize(regions.test_image_size(k)), v2.CenterCrop(k)]
     to_float = [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True)]
-    transform = v2.Compose([*crop, *to_float, v2.Normalize(*zoo.IMAGENET)])
+    transform = v2.Compose([*crop, *to_float, v2.Normalize(*IMAGENET)])
     batches = torch.utils.data.DataLoader(
         ImageFolder(trial.data.folder / split, transform),
         trial.size.batch,

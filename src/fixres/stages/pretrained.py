@@ -12,6 +12,7 @@ come from there or from a file (docs/own.md).
 
 from fixres import jobs
 from fixres.models import construct, published, weights, zoo
+from fixres.models.network import NON_COMMERCIAL
 from fixres.models.released import RELEASED
 
 
@@ -24,7 +25,7 @@ def main(arguments: list[str]) -> None:
         source = construct.weights_of(config["entry"])
     kind = next(iter(source))
     jobs.log(f"{config['run']}: {entry.title}, weights from {kind} {source[kind]}")
-    if entry.licence == zoo.NON_COMMERCIAL:
+    if entry.licence == NON_COMMERCIAL:
         what = f"the published weights of {entry.title}"
         jobs.log(f"licence: {what} are for non-commercial use only (CC BY-NC 4.0)")
 

@@ -5,8 +5,8 @@
 - table5: processor seconds of `snakemake results/table5.md` from nothing, at a small scale. One of
   the three numbers grows at a time; a straight line is fitted to its points. The constant is what
   the run costs however small that number is: start-up, and the work that it does not touch.
-- planning: seconds and memory of `snakemake results/table5.md -n` with ever more seeds. Each cell
-  is two jobs or three. A power is fitted.
+- planning: seconds and memory of `snakemake results/table5.md -n` with ever more seeds. An
+  adapted cell is two jobs; the others of one training share one. A power is fitted.
 - manifest: seconds and memory of a job that loads the manifest of ever more images and orders one
   epoch, up to the 14,197,122 of ImageNet-21k. A straight line is fitted.
 """

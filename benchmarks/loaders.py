@@ -32,6 +32,7 @@ from loaders_candidates import CANDIDATES, SHOWN, WORKS
 from tabulate import tabulate
 
 from fixres.data import loader, manifest
+from fixres.data.pillow_loader import is_simd
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENTS = ROOT / ".venv/benchmarks"
@@ -66,10 +67,8 @@ def as_it_is() -> tuple[Path, dict]:
 
 def pillow_simd() -> tuple[Path, dict]:
     """This environment, where it has Pillow-SIMD."""
-    import PIL
-
-    if ".post" not in PIL.__version__:
-        raise Absent(f"not installed here: Pillow is {PIL.__version__}")
+    if not is_simd():
+        raise Absent("not installed here: Pillow is plain")
     return as_it_is()
 
 

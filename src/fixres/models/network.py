@@ -57,6 +57,8 @@ class Network(NamedTuple):
 
 
 def of_torchvision(name: str) -> "Build":
+    """A network of torchvision."""
+
     def build(classes: int) -> "torch.nn.Module":
         from torchvision.models import get_model
 
@@ -82,4 +84,5 @@ def of_timm(name: str, padded_as_at: int | None = None, **options: object) -> "B
 
 
 def timm_weights(name: str) -> dict[str, str]:
+    """The source of weights that timm calls by this name, with its tag."""
     return {"timm": name}

@@ -10,7 +10,7 @@ from fixres.models.zoo import ZOO
 from fixres.plan import Accuracy, Block, Line, Page, Plan, grid, line, resolutions
 
 RESNETS = ("resnet50_v2", "resnet50_a1", "resnet50_a2", "resnet50_a3")
-# The resolution that each size was fixed at, pixels; where it has two, that of Noisy Student.
+# The resolution that each size was fixed at, pixels: of AdvProp, of Noisy Student.
 FIXED_AT = {
     "b0": (320, 320),
     "b1": (384, 384),

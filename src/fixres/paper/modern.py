@@ -1,7 +1,8 @@
 """Newer starting weights than the paper's: does fixing still gain? The paper has no such table.
 
-The targets are what others published: of the weights as they are, their makers; of the fixed
-EfficientNets, the paper's authors (README_FixEfficientNet.md of facebookresearch/FixRes).
+The numbers beside ours are published ones: of the weights as they are, by their makers, where we
+could look them up; of the fixed EfficientNets, by the paper's authors (README_FixEfficientNet.md of
+facebookresearch/FixRes).
 """
 
 from typing import NamedTuple

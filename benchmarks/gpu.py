@@ -48,7 +48,7 @@ PAGE = ROOT / "docs" / "gpu.md"
 BEGIN = "<!-- measured: begin (benchmarks/gpu.py writes what stands here) -->"
 END = "<!-- measured: end -->"
 FULL = Size((64, 128, 160, 224, 384), batch=256, micro=64, steps=40, images=16384, squares=64)
-QUICK = Size((128, 224), batch=256, micro=64, steps=20, images=8192, squares=64)
+QUICK = Size((128, 224), batch=256, micro=64, steps=20, images=4096, squares=64)
 TRIAL = Size((32, 64), batch=4, micro=2, steps=3, images=32, squares=8)
 PIXELS, EMBEDDED = "pixels", "embedded"
 
@@ -57,7 +57,7 @@ def main() -> None:
     args = options()
     size = TRIAL if args.trial else QUICK if args.quick else FULL
     threads = 1 if args.trial else os.cpu_count()
-    device = open_device(args.device, threads=threads, compile_networks=args.compile)
+    device = open_device(args.device, threads=threads, compile_networks=args.compile, graphs=True)
     on_gpu = device.device.type == "cuda"
     if not (on_gpu or args.trial):
         sys.exit("on a CPU only --trial: this measures GPUs")
@@ -136,7 +136,7 @@ def facts_of(args: argparse.Namespace, device: Device, size: Size) -> dict:
         "precision": device.precision,
         "compiled": args.compile,
         "torch": torch.__version__,
-        "loader": loader.resolve("auto"),
+        "loader": loader.resolve("auto", device.device),
         "batch": size.batch,
         "micro": size.micro,
         "steps": size.steps,
@@ -201,7 +201,7 @@ def tables(rows: Rows) -> str:
         f"{facts['device']}, {facts['cores']} processor cores, {facts['workers']} workers, "
         f"{facts['precision']}, torch {facts['torch']}, loader {facts['loader']}, batches of "
         f'{facts["batch"]}, micro-batches of {facts["micro"]} in "training", '
-        f"{facts['images']} images a pass."
+        f"{facts['images']} images."
     )
     compiled = ", compiled" if facts["compiled"] else ""
     titled = {
@@ -233,7 +233,7 @@ def embedded(where: str, args: argparse.Namespace, folder: Path) -> dict:
     over = ["configs/smoke.yaml"] if args.trial else []
     dataset, k_train = ("pinhole-smoke", 16) if args.trial else ("pinhole", 32)
     images, run = f"results/data/{dataset}/manifest.npz", f"runs/{dataset}/resnet10q-k{k_train}"
-    command = [Path(sys.executable).parent / "snakemake", images, "--cores", "all"]
+    command = [sys.executable, "-m", "snakemake", images, "--cores", "all"]
     command += ["--quiet", "all", *(["--configfile", *over] if over else [])]
     subprocess.run(command, cwd=ROOT, check=True)
     plan = paper.plan_of(config.load(*(ROOT / file for file in ("config.yaml", *over))))

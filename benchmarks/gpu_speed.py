@@ -33,6 +33,9 @@ from fixres.stages import sgd, train
 from fixres.stages.activation_cache import Cache
 
 CLASSES = 1000
+# Batches that a DataLoader has in work at most: two for each of its workers. Only after as many has
+# what follows the speed that it keeps.
+IN_WORK = 2
 PINNED: list = []  # stores of pinned memory: they must outlive the process's use of CUDA
 RECIPE = {
     "epochs": 1,
@@ -97,14 +100,30 @@ class Clock:
         return self.marks[-1] - self.marks[0]
 
 
-def training(k: int, trial: Trial) -> float:
-    """Base training in the paper's micro-batches, from image files to updated weights."""
-    return train_from_files(trial, training_config(k, trial.size, trial.size.micro))
+def counted(trial: Trial) -> tuple[int, int]:
+    """Batches of a loop that reads files: those that warm it up, and the number of all."""
+    warm = IN_WORK * trial.workers + max(trial.size.steps // 4, 1)
+    return warm, warm + 2 * trial.size.steps
+
+
+def training(k: int, trial: Trial, micro: int | None = None, graphs: bool = True) -> float:
+    """Base training in the paper's micro-batches, from image files to updated weights.
+
+    Parameters
+    ----------
+    micro : images of a micro-batch, in place of the paper's 64.
+    graphs : whether steps are recorded as CUDA graphs, as they are by default.
+    """
+    trial = trial._replace(device=trial.device._replace(graphs=graphs and trial.device.graphs))
+    warm, steps = counted(trial)
+    size = trial.size._replace(steps=steps)
+    config = training_config(k, size, micro or trial.size.micro)
+    return train_from_files(trial, config, warm)
 
 
 def large_training(k: int, trial: Trial) -> float:
     """The same with one micro-batch a step, as plain training has it."""
-    return train_from_files(trial, training_config(k, trial.size, trial.size.batch))
+    return training(k, trial, micro=trial.size.batch)
 
 
 # --- the suite ------------------------------------------------------------------------------------
@@ -120,24 +139,34 @@ def training_config(k: int, size: Size, micro: int) -> dict:
     return {"seed": 0, "k_train": k, "recipe": recipe, "augmentation": {"name": "train DA"}}
 
 
-def fit(model: Callable, trained: nn.Module, stream: Iterable, config: dict, trial: Trial) -> float:
-    """Images/s of `sgd.fit`.
+def fit(
+    model: Callable,
+    trained: nn.Module,
+    stream: Iterable,
+    config: dict,
+    trial: Trial,
+    warm: int | None = None,
+) -> float:
+    """Images/s of `sgd.fit`. The last step is left out: a checkpoint follows it.
 
-    The first quarter of the steps is warm-up. The last step is left out: a checkpoint follows it.
+    Parameters
+    ----------
+    warm : the first steps, which are not counted; None: a quarter of all.
     """
     clock, recipe = Clock(trial.device.device), config["recipe"]
     batch = sgd.batching(recipe, ALONE, "benchmark")
     steps = recipe["samples_per_epoch"] // recipe["batch_size"]
-    warm, last = max(steps // 4, 1) * batch.count, (steps - 1) * batch.count
+    first = max(steps // 4, 1) if warm is None else warm
+    begin, last = first * batch.count, (steps - 1) * batch.count
     checkpoints = Checkpoints(trial.folder / "checkpoints", "benchmark")
     how = sgd.Optimisation(recipe, steps, batch, trial.device)
     never = 1e9  # seconds between two checkpoints
-    sgd.fit(model, trained, lambda _: clock.timed(stream, warm, last), how, checkpoints, never)
+    sgd.fit(model, trained, lambda _: clock.timed(stream, begin, last), how, checkpoints, never)
     checkpoints.clear()
-    return (last - warm) * batch.micro / clock.seconds
+    return (last - begin) * batch.micro / clock.seconds
 
 
-def train_from_files(trial: Trial, config: dict) -> float:
+def train_from_files(trial: Trial, config: dict, warm: int) -> float:
     data, device, network = trial.data, trial.device, trial.network
     entry, batch = zoo.ZOO["resnet50"], sgd.batching(config["recipe"], ALONE, "benchmark")
 
@@ -149,7 +178,7 @@ def train_from_files(trial: Trial, config: dict) -> float:
             x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
             yield (x,), send(torch.from_numpy(data.label[crops.views.image]).long(), device.device)
 
-    return fit(device.prepare(network.train()), network, stream(), config, trial)
+    return fit(device.prepare(network.train()), network, stream(), config, trial, warm)
 
 
 def random_input(k: int, n: int, device: torch.device) -> torch.Tensor:
@@ -224,12 +253,12 @@ def evaluation(k: int, trial: Trial, with_network: bool = True) -> float:
     data, device, batch = trial.data, trial.device, trial.size.batch
     entry, test_da = zoo.ZOO["resnet50"], regions.Augmentation("test DA")
     model = device.prepare(trial.network.eval()) if with_network else None
-    count = len(data.rows("val")) // batch
-    rows, warm, last = data.rows("val")[: count * batch], max(count // 4, 1), count - 1
+    rows, (warm, count) = data.rows("val"), counted(trial)
+    last = count - 1
 
     def requests() -> Iterator[list[loader.Crops]]:
-        for start in range(0, len(rows), batch):
-            chosen = rows[start : start + batch]
+        for i in range(count):  # the images again and again
+            chosen = rows[np.arange(i * batch, (i + 1) * batch) % len(rows)]
             views = regions.views(test_da, k, chosen, data.height[chosen], data.width[chosen])
             yield [loader.Crops(views, k)]
 
@@ -246,30 +275,31 @@ def evaluation(k: int, trial: Trial, with_network: bool = True) -> float:
 # --- the plain loop -------------------------------------------------------------------------------
 
 
-def plain_batches(k: int, trial: Trial, steps: int | None) -> Iterator[tuple]:
+def plain_batches(k: int, trial: Trial, split: str, steps: int) -> Iterator[tuple]:
     """Batches from ImageFolder, v2 transforms and a DataLoader, on the device.
 
     Parameters
     ----------
-    steps : batches of training images under train DA; None: all validation images under test DA.
+    split : "train" under train DA, or "val" under test DA.
+    steps : number of batches; the images again and again.
     """
     device = trial.device.device
-    if steps:
-        split, crop = "train", [v2.RandomResizedCrop(k), v2.RandomHorizontalFlip()]
+    if split == "train":
+        crop = [v2.RandomResizedCrop(k), v2.RandomHorizontalFlip()]
     else:
-        split, crop = "val", [v2.Resize(regions.test_image_size(k)), v2.CenterCrop(k)]
+        crop = [v2.Resize(regions.test_image_size(k)), v2.CenterCrop(k)]
     to_float = [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True)]
     transform = v2.Compose([*crop, *to_float, v2.Normalize(*IMAGENET)])
     batches = torch.utils.data.DataLoader(
         ImageFolder(trial.data.folder / split, transform),
         trial.size.batch,
-        shuffle=bool(steps),
+        shuffle=split == "train",
         num_workers=trial.workers,
         pin_memory=device.type == "cuda",
         drop_last=True,
         persistent_workers=True,
     )
-    epochs = (entry for _ in itertools.count() for entry in batches) if steps else batches
+    epochs = (entry for _ in itertools.count() for entry in batches)
     for x, y in itertools.islice(epochs, steps):
         x = x.to(device, non_blocking=True, memory_format=torch.channels_last)
         yield x, y.to(device, non_blocking=True)
@@ -277,13 +307,13 @@ def plain_batches(k: int, trial: Trial, steps: int | None) -> Iterator[tuple]:
 
 def plain_training(k: int, trial: Trial) -> float:
     """Training as a user would write it, from image files to updated weights."""
-    device, network, steps = trial.device, trial.network, trial.size.steps
-    clock, warm, last = Clock(device.device), max(steps // 4, 1), steps - 1
+    device, network, (warm, steps) = trial.device, trial.network, counted(trial)
+    clock, last = Clock(device.device), steps - 1
     model = device.prepare(network.train())
     optimiser = torch.optim.SGD(
         network.parameters(), lr=RECIPE["lr"], momentum=0.9, weight_decay=1e-4
     )
-    for x, y in clock.timed(plain_batches(k, trial, steps), warm, last):
+    for x, y in clock.timed(plain_batches(k, trial, "train", steps), warm, last):
         with device.autocast():
             loss = F.cross_entropy(model(x), y)
         optimiser.zero_grad()
@@ -295,18 +325,18 @@ def plain_training(k: int, trial: Trial) -> float:
 
 def plain_evaluation(k: int, trial: Trial) -> float:
     """Evaluation as a user would write it, from image files to predictions."""
-    device, batch = trial.device, trial.size.batch
-    count = len(trial.data.rows("val")) // batch
-    clock, warm, last = Clock(device.device), max(count // 4, 1), count - 1
+    device, batch, (warm, count) = trial.device, trial.size.batch, counted(trial)
+    clock, last = Clock(device.device), count - 1
     model = device.prepare(trial.network.eval())
     with torch.no_grad(), device.autocast():
-        for x, _ in clock.timed(plain_batches(k, trial, None), warm, last):
+        for x, _ in clock.timed(plain_batches(k, trial, "val", count), warm, last):
             model(x).float().topk(5)
     return (last - warm) * batch / clock.seconds
 
 
 PARTS: dict[str, Callable[[int, Trial], float]] = {
     "training": training,
+    "training, no CUDA graphs": partial(training, graphs=False),
     "training, one micro-batch": large_training,
     "plain training": plain_training,
     "network alone": network_alone,

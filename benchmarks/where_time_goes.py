@@ -40,6 +40,7 @@ def jobs() -> pd.DataFrame:
         total, start, main = map(float, found.groups())
         row = {
             "stage": NAMES[stage],
+            "log": log,
             "jobs": 1,
             "wall": pd.read_csv(benchmark, sep="\t")["s"].iloc[0],
             "cpu": total,
@@ -57,7 +58,7 @@ def main() -> None:
     table = jobs()
     if table.empty:
         sys.exit("nothing to read yet: run `make table5` first")
-    stages = table.groupby("stage", sort=False).sum()
+    stages = table.drop(columns="log").groupby("stage", sort=False).sum()
     stages.loc["all"] = stages.sum()
     stages["start-up %"] = 100 * stages["start-up"] / stages["cpu"]
     stages["passes %"] = 100 - stages["start-up %"]

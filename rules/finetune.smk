@@ -22,6 +22,7 @@ rule finetune:
         **fixres.workflow.stage_resources(plan, "finetune"),
         checkpoint_seconds=int(hardware.checkpoint_seconds),
         tensorboard=int(hardware.tensorboard),
+        cuda_graphs=int(hardware.cuda_graphs),
         decoded_mb=int(1000 * hardware.decoded_gb),
         cache_mb=int(1000 * hardware.cache_gb),
     params:
@@ -35,5 +36,6 @@ rule finetune:
         " --manifest {input.manifest:q} --weights {input.weights:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --checkpoint-seconds {resources.checkpoint_seconds} --keep-checkpoint"
-        " --tensorboard {resources.tensorboard} --decoded-mb {resources.decoded_mb}"
+        " --tensorboard {resources.tensorboard} --cuda-graphs {resources.cuda_graphs}"
+        " --decoded-mb {resources.decoded_mb}"
         " --cache-mb {resources.cache_mb} --out {output.weights:q} 2> {log:q}"

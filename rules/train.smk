@@ -47,6 +47,7 @@ rule train:
         **fixres.workflow.stage_resources(plan, "train"),
         checkpoint_seconds=int(hardware.checkpoint_seconds),
         tensorboard=int(hardware.tensorboard),
+        cuda_graphs=int(hardware.cuda_graphs),
         decoded_mb=int(1000 * hardware.decoded_gb),
     params:
         config="results/{trained}/config.json",
@@ -60,5 +61,6 @@ rule train:
         " --manifest {input.manifest:q} {params.init} {input.init:q}"
         " --threads {threads} --gpus {resources.gpu} {resources.options}"
         " --checkpoint-seconds {resources.checkpoint_seconds}"
-        " --tensorboard {resources.tensorboard} --decoded-mb {resources.decoded_mb}"
+        " --tensorboard {resources.tensorboard} --cuda-graphs {resources.cuda_graphs}"
+        " --decoded-mb {resources.decoded_mb}"
         " --out {output.weights:q} 2> {log:q}"

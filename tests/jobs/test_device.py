@@ -37,7 +37,6 @@ def test_whole_batches_are_compiled_and_the_rest_is_not(graphs):
         x = torch.rand(n, 3, k, k)
         assert torch.equal(model(x), network(x))
     assert graphs == [(n, 3, k, k) for n, k in sizes if n == 8]
-    assert CPU.uncompiled.prepare(network) is network
 
 
 def test_a_fine_tuning_compiles_trunk_and_head_once(graphs, trained, bench):

@@ -124,6 +124,7 @@ def test_hardware_comments_and_key_order_rerun_nothing(done):
         "decoded_gb": 0.001,
         "precision": "fp32",
         "tensorboard": True,
+        "cuda_graphs": False,
     }
     done.write(merged(hardware=hardware))
     assert done.planned() == set()

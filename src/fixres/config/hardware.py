@@ -66,6 +66,11 @@ class Hardware(Section):
         None,
         description="processes of one such job; B stays the global batch; null: one a device",
     )
+    cuda_graphs: bool = Field(
+        True,
+        description="on a GPU, record a step of a training and replay it: faster, the same "
+        "numbers; not with `compile`",
+    )
     compile: bool = Field(
         False, description="torch.compile the networks: slower to start, faster on a GPU"
     )

@@ -194,7 +194,10 @@ def _cut(image, slot: Slot, start, end, flip, size=None, anchor=None):
 
 
 def _graph_inputs(manifest: Manifest, request: list[Crops], layout: Layout) -> tuple:
-    """What the graph reads for one batch: the files, then the inputs of every slot."""
+    """What the graph reads for one batch: the files, then the inputs of every slot.
+
+    Each input is one array with a row for each image. A list of arrays takes DALI longer to read.
+    """
     files = [np.frombuffer(os.fsencode(file), np.uint8) for file in manifest.files(layout.images)]
     inputs: list = [files]
     for (views, _), crops in zip(request, layout.crops, strict=True):
@@ -205,12 +208,12 @@ def _graph_inputs(manifest: Manifest, request: list[Crops], layout: Layout) -> t
         for slot in range(crops.shape[1]):
             x0, y0, x1, y1 = boxes[:, slot].T
             start, end = np.stack([y0, x0], axis=1), np.stack([y1, x1], axis=1)
-            inputs += [list(start), list(end), list(flips[:, slot])]
+            inputs += [start, end, flips[:, slot].copy()]
             if views.into is not None:
                 x0, y0, x1, y1 = views.into[rows[:, slot]].T
                 size = np.stack([y1 - y0, x1 - x0], axis=1).astype(np.float32)
                 anchor = np.stack([-y0, -x0], axis=1).astype(np.int32)
-                inputs += [list(size), list(anchor)]
+                inputs += [size, anchor]
     return tuple(inputs)
 
 

@@ -75,6 +75,14 @@ def training_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
         help="1: also write TensorBoard's event files, beside the result (default: 0)",
     )
     p.add_argument(
+        "--cuda-graphs",
+        type=int,
+        choices=(0, 1),
+        default=1,
+        help="1: on a GPU, record a step and replay it, which is faster; 0: start its kernels one "
+        "by one (default: 1)",
+    )
+    p.add_argument(
         "--decoded-mb",
         type=float,
         default=1000,

@@ -20,6 +20,7 @@ class Device(NamedTuple):
     device: torch.device
     precision: str  # bf16 or fp32
     compiled: bool = False  # whether `prepare` compiles
+    graphs: bool = False  # whether a training replays CUDA graphs (stages/cuda_graphs.py)
 
     def autocast(self) -> contextlib.AbstractContextManager:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
@@ -27,11 +28,6 @@ class Device(NamedTuple):
     def prepare(self, network: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
         """The function to call in place of the network. The network keeps its parameters' names."""
         return compiled(network) if self.compiled else network
-
-    @property
-    def uncompiled(self) -> "Device":
-        """The same device for what runs once: to compile takes a minute."""
-        return self._replace(compiled=False)
 
 
 def compiled(network: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
@@ -162,11 +158,12 @@ def open_device(
     threads: int = 1,
     ranks: Ranks = ALONE,
     compile_networks: bool = False,
+    graphs: bool = False,
 ) -> Device:
     """Pick the device of this process and set up torch for it.
 
-    torch gets this process's share of the job's threads. On CUDA, cuDNN times its algorithms for
-    each shape and keeps the fastest (`cudnn.benchmark`): crops come in few shapes. A GPU's results
+    torch gets this process's share of the job's threads. cuDNN does not time its algorithms
+    (`cudnn.benchmark`): that gained nothing, and took seconds (docs/gpu.md). A GPU's results
     are not promised to repeat bit by bit in any case.
 
     TF32 is allowed with bf16, which is coarser. It is off with --precision fp32: who asks for that
@@ -174,7 +171,8 @@ def open_device(
 
     Parameters
     ----------
-    name, precision, compile_networks : the job's --device, --precision and --compile.
+    name, precision, compile_networks, graphs : the job's --device, --precision, --compile and
+        --cuda-graphs. What is compiled is not recorded.
     threads : the job's threads on this machine.
     """
     device, threads = pick_device(name, ranks), ranks.portion(threads)
@@ -183,7 +181,6 @@ def open_device(
         precision = "bf16" if has_fast_bf16(device) else "fp32"
     if device.type == "cuda":
         torch.cuda.set_device(device)
-        torch.backends.cudnn.benchmark = True
         float_format = "ieee" if precision == "fp32" else "tf32"
         torch.backends.cudnn.conv.fp32_precision = float_format
         torch.backends.cuda.matmul.fp32_precision = float_format
@@ -192,4 +189,5 @@ def open_device(
         hardware = f"CPU, {threads} thread(s)"
     several = f"{ranks.size} processes of " if ranks.size > 1 else ""
     log(f"device: {several}{hardware}, {precision}{', compiled' if compile_networks else ''}")
-    return Device(device, precision, compile_networks)
+    graphs = graphs and device.type == "cuda" and not compile_networks
+    return Device(device, precision, compile_networks, graphs)

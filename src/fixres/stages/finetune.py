@@ -59,7 +59,8 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
 
     # --- data: the training images
     data = manifest.load(args.manifest)
-    device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
+    how_to_compute = args.precision, args.threads, ranks, args.compile, bool(args.cuda_graphs)
+    device = open_device(args.device, *how_to_compute)
     startup = time.process_time()
     rows = sampling.random_subset(data.rows("train"), recipe["images"], config["seed"])
     steps_per_epoch = count_steps(len(rows), recipe["batch_size"], args.manifest)
@@ -83,8 +84,7 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
     run_trunk = trunk_on(data, adaptation, config, args, device)
     cache = None
     if adaptation.constant_activations:
-        run_once = trunk_on(data, adaptation, config, args, device.uncompiled)
-        _, probe = next(run_once([(rows[:1], 0)]))
+        probe = of_one_image(adaptation, k, device)
         budget = args.cache_mb * 1e6
         cache = compute_once(run_trunk, probe, rows, batch.micro, budget, device.device, ranks)
     labels = torch.from_numpy(data.label[rows]).long().to(device.device)
@@ -130,6 +130,13 @@ def count_steps(images: int, batch_size: int, manifest_file: object) -> int:
             f"fine-tune on; expected at most that many (fine_tuning.images, {manifest_file})"
         )
     return images // batch_size
+
+
+def of_one_image(adaptation: Adaptation, k: int, device: Device) -> Activations:
+    """What the trunk makes of one image, of zeros: it tells shapes and types."""
+    x = torch.zeros(1, 3, k, k, device=device.device)
+    with torch.no_grad(), device.autocast():
+        return adaptation.trunk(x)
 
 
 def trunk_on(

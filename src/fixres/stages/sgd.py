@@ -32,6 +32,7 @@ from fixres.jobs.device import Device, Later
 from fixres.jobs.ranks import ALONE, Ranks
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import lists
+from fixres.stages.cuda_graphs import Replayed
 from fixres.stages.training_log import TrainingLog, open_events
 
 LOSS_MEMORY = 0.98  # weight of the past in the running loss of the log
@@ -219,6 +220,9 @@ class Step:
             norms = []  # nothing to average: one forward pass writes the statistics in place
         self.statistics = [t for m in norms for t in (m.running_mean, m.running_var)]
         self.counters = [m.num_batches_tracked for m in norms]
+        self.compute: Callable[..., list[torch.Tensor]] = self.loss_and_gradients
+        if how.device.graphs:
+            self.compute = Replayed(self.loss_and_gradients, list(state.trained.buffers()))
 
     def __call__(
         self, step: int, rate: float, batches: Batches
@@ -239,7 +243,7 @@ class Step:
             torch.manual_seed(sampling.word(self.how.seed, "dropout", step, place))
             lists.overwrite(self.statistics, before)
             lists.overwrite(self.counters, counted)
-            return self.loss_and_gradients(inputs, targets)
+            return self.compute(targets, *inputs)
 
         mean = tree_sum(micro_batch, 0, batch.per_process)
         if ranks.size > 1:
@@ -254,7 +258,7 @@ class Step:
         return loss, asked
 
     def loss_and_gradients(
-        self, inputs: tuple[torch.Tensor, ...], targets: torch.Tensor
+        self, targets: torch.Tensor, *inputs: torch.Tensor
     ) -> list[torch.Tensor]:
         """Loss, gradients and new batch-norm statistics of one micro-batch."""
         smoothing = self.how.recipe["label_smoothing"]

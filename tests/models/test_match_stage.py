@@ -143,18 +143,19 @@ def test_two_processes_fit_the_bits_of_one(bench):
 @pytest.mark.parametrize("model", matching.MODELS)
 def test_a_matched_network_is_evaluated_and_fine_tuned_and_stays_matched(bench, model):
     _, name = matched(bench, model)
-    folder, plain = bench.folder / name, bench.folder / "plain16"
+    folder, plain = bench.folder / name, bench.folder / "plain"
     start, base = folder / "weights.safetensors", bench.folder / "base.safetensors"
     network = matching.load("resnet10q", 4, 0, start)
 
-    # Evaluated: the map changes the predictions, and is no parameter.
-    at_16 = EVALUATE | {"k_test": [16]}
-    bench.run(at_16, "--weights", start, *FULL, out=f"{name}/evaluation/metrics.json")
+    # Evaluated: the map changes the predictions, and is no parameter. At 8 px the network is far
+    # from sure, so that a small change shows.
+    at_16, at_both = EVALUATE | {"k_test": [16]}, EVALUATE | {"k_test": [8, 16]}
+    bench.run(at_both, "--weights", start, *FULL, out=f"{name}/evaluation/metrics.json")
     metrics = json.loads((folder / "evaluation" / "metrics.json").read_text())
     parameters = zoo.build("resnet10q", 4, 0).parameters()
     assert metrics["parameters"] == sum(p.numel() for p in parameters)
-    bench.run(at_16, "--weights", base, *FULL, out="plain16/metrics.json")
-    files = (f / "predictions" / "k16.npz" for f in (plain, folder / "evaluation"))
+    bench.run(at_both, "--weights", base, *FULL, out="plain/metrics.json")
+    files = (f / "predictions" / "k8.npz" for f in (plain, folder / "evaluation"))
     assert not np.array_equal(*(np.load(file)["top"] for file in files))
 
     # Fine-tuned: the last layers change, and nothing else; the map stays.

@@ -3,9 +3,9 @@
     gradients = Replayed(function, state)
     gradients(x, targets)   # the first call of a shape records; every call replays
 
-A micro-batch of 64 images calls hundreds of kernels. A processor core starts them one after another,
-which on a fast GPU takes longer than to compute them: the GPU waits. A CUDA graph starts all of
-them at once. The kernels are the same, and so are the numbers.
+A micro-batch of 64 images calls hundreds of kernels. A processor core starts them one after
+another, which on a fast GPU takes longer than to compute them: the GPU waits. A CUDA graph starts
+all of them at once. The kernels are the same, and so are the numbers.
 """
 
 from collections.abc import Callable

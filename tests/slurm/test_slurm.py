@@ -209,7 +209,7 @@ def test_two_nodes_train_to_the_same_bits_as_one(cluster, profile, undisturbed, 
 def test_all_smoke_tables_go_through_sbatch(cluster, smoke):
     """Only pages are computed where Snakemake runs, and short jobs share submissions."""
     folder, process = smoke
-    assert process.wait(900) == 0, said(folder)
+    assert process.wait(2700) == 0, said(folder)
     text = said(folder)
     counts = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)}
     submitted = set(re.findall(r"has been submitted with SLURM jobid (\d+)", text))
@@ -244,7 +244,7 @@ def test_all_smoke_tables_go_through_sbatch(cluster, smoke):
 def test_what_a_cluster_has_computed_is_nothing_to_do_on_one_machine(smoke):
     """Same targets, same configuration, the default profile."""
     folder, process = smoke
-    assert process.wait(900) == 0, said(folder)
+    assert process.wait(2700) == 0, said(folder)
     words = ["all", "--configfile", "configs/smoke.yaml", "--cores", "all", "--dry-run"]
     words = command(folder, folder / "profiles/default", *words, source=folder)
     result = subprocess.run(

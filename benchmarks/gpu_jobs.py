@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import torch
 import where_time_goes
 from safetensors.torch import load_file
@@ -46,6 +45,8 @@ def main() -> None:
     args = p.parse_args()
     if not (args.trial or torch.cuda.is_available()):
         sys.exit("without a CUDA device only --trial: this measures GPUs")
+    if not args.trial:  # one device for all jobs: the second training shall wait for it
+        os.environ[leases.VISIBLE_DEVICES] = leases.available_devices()[0]
     scale = ROOT / (TRIAL if args.trial else SCALE)
     args.folder.mkdir(parents=True, exist_ok=True)
     for name in PRODUCT:
@@ -67,8 +68,7 @@ def table5(folder: Path, scale: Path) -> str:
     if done.returncode:
         sys.exit(f"Table 5 failed; the logs are in {folder / 'results'}")
     seconds = time.perf_counter() - started
-    where_time_goes.RESULTS = folder / "results"
-    jobs = where_time_goes.jobs()
+    jobs = where_time_goes.jobs(folder / "results")
     jobs["waited"] = [leases.seconds_waited(log) for log in jobs["log"]]
     jobs["worked"] = jobs["wall"] - jobs["waited"]
     stages = jobs.groupby("stage", sort=False)[["jobs", "worked", "waited", "cpu"]].sum()
@@ -137,7 +137,7 @@ def interrupted(folder: Path, scale: Path, waits: bool) -> str:
 
     Parameters
     ----------
-    waits : whether there is one device, so that the second training must wait.
+    waits : whether the second training must wait. On a processor it does not.
     """
     plan = paper.plan_of(config.load(ROOT / "config.yaml", scale))
     k_train = sorted(plan.config.table5.k_train)[len(plan.config.table5.k_train) // 2]
@@ -160,18 +160,17 @@ def interrupted(folder: Path, scale: Path, waits: bool) -> str:
     first.end(0)
     if "resuming after step" not in first.said():
         sys.exit(f"the interrupted training began anew:\n{first.said()}")
-    distances = pd.Series(
-        {
-            "interrupted, and resumed": first.distance(),
-            "not interrupted, run again": second.distance(),
-        },
-        name="distance",
-    )
-    waited = leases.seconds_waited(second.log)
-    return (
-        f"The second training waited {waited:.1f} s for the device, and got it when the first was "
-        f"interrupted. Distances from the same training in Table 5, as shares of its weights' "
-        f"norm:\n\n{tabulate(distances.to_frame(), floatfmt='.2g', tablefmt='github')}"
+    distances = [
+        ["interrupted, and resumed", first.distance()],
+        ["not interrupted, run again", second.distance()],
+    ]
+    waited = f"The second training waited {leases.seconds_waited(second.log):.1f} s for the device."
+    return "\n\n".join(
+        [
+            *([waited] if waits else []),
+            "Distance from the same training in Table 5, as a share of its weights' norm:",
+            tabulate(distances, ["training", "distance"], floatfmt=".2g", tablefmt="github"),
+        ]
     )
 
 

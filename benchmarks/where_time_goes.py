@@ -26,10 +26,10 @@ NAMES = {
 }
 
 
-def jobs() -> pd.DataFrame:
-    """One row for each job that trains or runs a network: stage, and seconds by purpose."""
+def jobs(results: Path = RESULTS) -> pd.DataFrame:
+    """One row for each job that trains or runs a network: stage, log, and seconds by purpose."""
     rows = []
-    for log in [*RESULTS.glob("runs/**/*.log"), *RESULTS.glob("runs/**/evaluation/log.txt")]:
+    for log in [*results.glob("runs/**/*.log"), *results.glob("runs/**/evaluation/log.txt")]:
         if log.name == "log.txt":
             stage, benchmark = "evaluation", log.with_name("benchmark.tsv")
         else:

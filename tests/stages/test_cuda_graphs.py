@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+import bench
 from fixres.jobs import JobError
 from fixres.jobs.device import Device
 from fixres.models.checkpoints import Checkpoints
@@ -12,18 +13,8 @@ from fixres.stages.cuda_graphs import Replayed
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="records on a GPU")
 CUDA = torch.device("cuda", 0)
-RECIPE = {
-    "epochs": 1,
-    "batch_size": 16,
-    "lr": 0.1,
-    "schedule": "step",
-    "lr_step": 30,
-    "warmup": 0.0,
-    "momentum": 0.9,
-    "nesterov": False,
-    "weight_decay": 1e-4,
-    "label_smoothing": 0.1,
-}
+CONSTANT = {"lr": 0.1, "schedule": "step", "warmup": 0.0, "nesterov": False}
+RECIPE = bench.RECIPE | CONSTANT | {"epochs": 1, "batch_size": 16, "label_smoothing": 0.1}
 
 
 def network() -> nn.Module:

@@ -196,7 +196,8 @@ def _cut(image, slot: Slot, start, end, flip, size=None, anchor=None):
 def _graph_inputs(manifest: Manifest, request: list[Crops], layout: Layout) -> tuple:
     """What the graph reads for one batch: the files, then the inputs of every slot.
 
-    Each input is one array with a row for each image. A list of arrays takes DALI longer to read.
+    The files are a list of arrays, for names differ in length. Every other input is one array with
+    a row for each image.
     """
     files = [np.frombuffer(os.fsencode(file), np.uint8) for file in manifest.files(layout.images)]
     inputs: list = [files]

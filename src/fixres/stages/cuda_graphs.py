@@ -68,7 +68,7 @@ class Replayed:
             for _ in range(WARM_UP):
                 self.function(*mine)
         torch.cuda.current_stream(device).wait_stream(aside)
-        torch.cuda.set_rng_state(random, device)  # a graph that draws numbers starts here, too
+        torch.cuda.set_rng_state(random, device)  # the warm-up drew numbers
         graph = torch.cuda.CUDAGraph()
         try:
             # thread_local: meanwhile the threads of a loader may allocate memory.
@@ -76,6 +76,8 @@ class Replayed:
                 graph, pool=self._pool(), stream=aside, capture_error_mode="thread_local"
             ):
                 outputs = self.function(*mine)
+        except torch.OutOfMemoryError:  # a RuntimeError, too, and no fault of the function
+            raise
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise JobError(

@@ -59,8 +59,8 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
 
     # --- data: the training images
     data = manifest.load(args.manifest)
-    how_to_compute = args.precision, args.threads, ranks, args.compile, bool(args.cuda_graphs)
-    device = open_device(args.device, *how_to_compute)
+    graphs = bool(args.cuda_graphs)
+    device = open_device(args.device, args.precision, args.threads, ranks, args.compile, graphs)
     startup = time.process_time()
     rows = sampling.random_subset(data.rows("train"), recipe["images"], config["seed"])
     steps_per_epoch = count_steps(len(rows), recipe["batch_size"], args.manifest)

@@ -58,8 +58,8 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
     for line in manifest.summary(data):
         jobs.log(line)
     steps_per_epoch = count_steps(config, data, args.manifest)
-    how_to_compute = args.precision, args.threads, ranks, args.compile, bool(args.cuda_graphs)
-    device = open_device(args.device, *how_to_compute)
+    graphs = bool(args.cuda_graphs)
+    device = open_device(args.device, args.precision, args.threads, ranks, args.compile, graphs)
     startup = time.process_time()
     budget = args.decoded_mb * 1e6 / ranks.on_machine
     keep = loader.room_for(data, data.rows("train"), budget)

@@ -13,8 +13,9 @@ rule evaluate:
         "results/{run}/evaluation/log.txt",
     benchmark:
         "results/{run}/evaluation/benchmark.tsv"
-    # A trained network is measured at once: its accuracy is what a person waits for.
-    priority: lambda wildcards: 20000 if plan.is_training(wildcards.run) else 0
+    # After the fine-tunings: each predicts for its own evaluation and for that of its base, at its
+    # k_test. What they leave is not computed again.
+    priority: 0
     conda:
         "../envs/environment.yaml"
     threads: hardware.evaluate_threads
@@ -42,7 +43,6 @@ use rule evaluate as sweep with:
         "results/{run}/sweep/log.txt",
     benchmark:
         "results/{run}/sweep/benchmark.tsv"
-    priority: 0
     params:
         config="results/{run}/sweep/config.json",
         ancestry_digest=fixres.workflow.ancestry_digest(plan, "{run}/sweep"),

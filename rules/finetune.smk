@@ -38,4 +38,4 @@ rule finetune:
         " --checkpoint-seconds {resources.checkpoint_seconds} --keep-checkpoint"
         " --tensorboard {resources.tensorboard} --cuda-graphs {resources.cuda_graphs}"
         " --decoded-mb {resources.decoded_mb}"
-        " --cache-mb {resources.cache_mb} --out {output.weights:q} 2> {log:q}"
+        " --cache-mb {resources.cache_mb} --predict --out {output.weights:q} 2> {log:q}"

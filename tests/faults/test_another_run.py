@@ -17,7 +17,7 @@ from faults.helpers import (
     wait_until,
 )
 from fixres.models import weights, zoo
-from fixres.stages import evaluate
+from fixres.stages import predict
 from shared import ENVIRONMENT, PAGES
 
 
@@ -85,14 +85,14 @@ def test_weights_replaced_between_two_looks_at_them(bench, monkeypatch):
     """The narrow moment: after the weights are read, before their digest names the predictions."""
     bench.run(TRAIN)
     given, other = bench.folder / "weights.safetensors", other_weights(bench)
-    read = evaluate.matching.load
+    read = predict.matching.load
 
     def load(*arguments):
         network = read(*arguments)
         os.replace(other, given)
         return network
 
-    monkeypatch.setattr(evaluate.matching, "load", load)
+    monkeypatch.setattr(predict.matching, "load", load)
     options = ["--weights", given, "--loader", "pillow"]
     assert run_in_fork(*bench.command(EVALUATE, *options, out="metrics.json")) == 1
     assert not (bench.folder / "metrics.json").exists()

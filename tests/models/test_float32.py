@@ -8,7 +8,7 @@ from bench import EVALUATE
 from fixres.data import manifest, requests
 from fixres.models import matching, zoo
 from fixres.models.float32 import compute_in_float32
-from fixres.stages import evaluate
+from fixres.stages import evaluate, predict
 
 CLASSES = 6
 
@@ -97,12 +97,12 @@ def test_torch_compile_takes_it_in_one_graph(name):
 def test_evaluation_gets_float32_logits(trained, bench, monkeypatch):
     """The logits that `evaluate` gets from its network, in bf16."""
     seen = []
-    predict = evaluate.predict
+    of_network = predict.predict
 
     def watched(model, *rest):
-        return predict(lambda x: seen.append(model(x)) or seen[-1], *rest)
+        return of_network(lambda x: seen.append(model(x)) or seen[-1], *rest)
 
-    monkeypatch.setattr(evaluate, "predict", watched)
+    monkeypatch.setattr(predict, "predict", watched)
     start = ["--weights", trained.folder / "weights.safetensors", "--precision", "bf16"]
     words = bench.command(EVALUATE, *start, "--loader", "pillow", out="metrics.json")
     evaluate.main([str(word) for word in words[1:]])

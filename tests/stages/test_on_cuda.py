@@ -39,6 +39,7 @@ from fixres.stages import (
     timing,
     train,
 )
+from fixres.stages.predict import predict
 from shared import machine_options
 
 QUARTERS = sorted(zoo.TWINS)
@@ -234,7 +235,7 @@ def test_an_evaluation_computes_logits_in_float32(name, built, tiny):
         check_logits(built(images()), 4, torch.float32)
     views = [evaluate.View(K, 1), evaluate.View(80, 1), evaluate.View(K, regions.TEN)]
     test_da = regions.Augmentation("test DA")
-    top = evaluate.predict(built, reader_of(tiny, name), test_da, views, 3)
+    top = predict(built, reader_of(tiny, name), test_da, views, 3)
     assert {view: classes.shape for view, classes in top.items()} == dict.fromkeys(views, (10, 3))
 
 

@@ -85,17 +85,9 @@ def adapt_last_layers(
     ------
     ValueError : the network has no such layers, or cannot be cut there (see `split`).
     """
-    # What trains: "the very last layers of the network".
-    names = {
-        "classifier": [entry.classifier],
-        "batch-norm": entry.last_batch_norm,  # "that precedes the global pooling"
-        "cells": entry.cells,  # the last three, entirely (PNASNet, §5.1)
-    }
-    trainable = [name for layer in layers for name in names[layer]]
-
-    # What is frozen: all the rest. In eval mode its batch-norms keep their statistics.
+    # What is frozen: all but the last layers. In eval mode its batch-norms keep their statistics.
     network.eval().requires_grad_(False)
-    parts = split(network, trainable, k_test)
+    parts = split(network, last_layers(entry, layers), k_test)
 
     # What trains is in train mode. A batch-norm in train mode follows the statistics of the
     # batches: "in this way the batch statistics are adapted to the increased resolution".
@@ -127,3 +119,18 @@ def adapt_last_layers(
         augmentation,
         constant_activations,
     )
+
+
+def last_layers(entry: Network, layers: list[str]) -> list[str]:
+    """The names of the modules that train: "the very last layers of the network".
+
+    Parameters
+    ----------
+    layers : any of "classifier", "batch-norm" and "cells".
+    """
+    names = {
+        "classifier": [entry.classifier],
+        "batch-norm": entry.last_batch_norm,  # "that precedes the global pooling"
+        "cells": entry.cells,  # the last three, entirely (PNASNet, §5.1)
+    }
+    return [name for layer in layers for name in names[layer]]

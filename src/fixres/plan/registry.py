@@ -253,7 +253,3 @@ class Jobs:
         """The crop side of a training or fine-tuning, pixels. Larger ones take longer."""
         content = self.resolved(job)
         return content.get("k_train") or content["k_test"]
-
-    def is_training(self, run: str) -> bool:
-        """Whether a run is a training, and not what was made of one."""
-        return self.resolved(run)["stage"] == "train"

@@ -7,99 +7,92 @@
 
 hits.npz beside the result says which images were classified correctly (data/per_image.py).
 
-Each validation image is decoded once for all k_test. The classifier computes in float32, whatever
-the precision of the job: logits in bf16 tie.
-
 The predictions for every image are kept in predictions/k<k_test>.npz beside the result. Those of
 ten crops an image are in k<k_test>_10crops.npz. With the released test transform, both lie in
 predictions_released/. Those at a ratio of the key crop_pct (crop over resized image) are in
 k<k_test>@<crop_pct>.npz; their metrics are called top1@<crop_pct>, and there is no plain top1. A
 file that belongs to exactly these weights and images is not computed again. So a table that gets
 one more resolution costs only that one.
+
+What is missing is computed by stages/predict.py. A fine-tuning leaves predictions, too. Where
+nothing is missing, no network is built and torch is not imported: its import takes longer than all
+the rest.
 """
 
 import argparse
+import os
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from fixres import jobs
-from fixres.data import manifest, per_image, regions, requests, sampling
-from fixres.jobs import processes
-from fixres.jobs.device import open_device
-from fixres.jobs.ranks import Ranks
-from fixres.models import matching, zoo
-from fixres.models.float32 import compute_in_float32
-
-TOP = 5  # predicted classes that are kept for each image
+from fixres.data import manifest, per_image, regions, sampling
 
 
 def main(arguments: list[str]) -> None:
     p = jobs.device_options(jobs.parser("evaluate", __doc__, "manifest", "weights", "out"))
-    processes.run(evaluate, p.parse_args(arguments), ["evaluate", *arguments])
-
-
-def evaluate(args: argparse.Namespace, ranks: Ranks) -> None:
-    config = jobs.read_config(args.config, "evaluate", args.ancestry_digest)
-
-    # The validation images.
-    data = manifest.load(args.manifest)
-    device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
-    startup = time.process_time()
-    rows = data.rows("val")
-
-    # The network.
-    entry = zoo.entry_of(config)
-    network = matching.load(entry, len(data.classes), 0, args.weights)
-    network.to(device.device).eval()
-    compute_in_float32(network, entry.classifier)
-    model = device.prepare(network)
-
-    # What is known already.
-    own = {"paper": "predictions", "released": "predictions_released"}  # of the test transform
-    folder = args.out.parent / own[config["test_resize"]]
-    keys = prediction_keys(config, data, args.weights)
-    known = ranks.broadcast(lambda: known_predictions(folder, keys))
-    if known:
-        jobs.log(f"predictions kept: k_test {', '.join(map(str, known))}")
-
-    # What is missing is measured.
-    missing = [view for view in keys if view not in known]
-    if missing:
-        jobs.log(f"{config['run']}: k_test {', '.join(map(str, missing))} on {len(rows)} images")
-        for line in manifest.enlarged(data, "val", max(view.k for view in missing)):
-            jobs.log(line)
-    loading = (device, args.loader, args.workers, ranks)
-    reader = requests.CropReader(data, rows, entry.mean, entry.std, *loading)
-    test_da = regions.Augmentation("test DA", test_resize=config["test_resize"])
-    fresh = predict(model, reader, test_da, missing, min(TOP, len(data.classes)))
-
-    # One process writes.
-    if not ranks.first:
+    args = p.parse_args(arguments)
+    # Of several processes that were started from outside, none goes its own way.
+    if "RANK" not in os.environ and finish_with_known(args):
         return
+    from fixres.jobs import processes
+    from fixres.stages import predict
+
+    processes.run(predict.evaluate, args, ["evaluate", *arguments])
+
+
+def finish_with_known(args: argparse.Namespace) -> bool:
+    """Write the result, if earlier jobs have left all predictions. Returns whether they have."""
+    startup = time.process_time()
+    config = jobs.read_config(args.config, "evaluate", args.ancestry_digest)
+    folder = predictions_folder(args.out.parent, config)
+    if not (folder.is_dir() and args.weights.is_file()):
+        return False
+    jobs.record_inputs(args.weights)
+    data = manifest.load(args.manifest)
+    keys = prediction_keys(config, data, args.weights)
+    known = known_predictions(folder, keys, quiet=True)
+    parameters = parameters_in(folder, keys)
+    if len(known) < len(keys) or parameters is None:
+        return False
+    log_known(known)
+    write_result(args.out, config, data, known, parameters)
+    jobs.log_times(startup)
+    return True
+
+
+def write_result(
+    out: Path,
+    config: dict,
+    data: manifest.Manifest,
+    predicted: "dict[View, np.ndarray]",
+    parameters: int,
+) -> None:
+    """Write metrics.json and hits.npz.
+
+    Parameters
+    ----------
+    predicted : (n, 5) classes of the validation images for each view, best first.
+    parameters : of the network.
+    """
+    rows = data.rows("val")
     labels, paths = data.label[rows], data.path[rows]
-    for view, top in fresh.items():
-        file = folder / f"{view.name}.npz"
-        save_predictions(file, key=keys[view], path=paths, label=labels, top=top)
-    predicted = {(view.k, view.suffix): (known | fresh)[view] for view in keys}
-    right = per_image.of_predictions(paths, labels, predicted)
-    per_image.save(args.out.parent / "hits.npz", right)
+    by_metric = {(view.k, view.suffix): top for view, top in predicted.items()}
+    right = per_image.of_predictions(paths, labels, by_metric)
+    per_image.save(out.parent / "hits.npz", right)
     result = {
         "run": config["run"],
         "images": len(rows),
         "folds": config["folds"],
-        "k_test": metrics(list(keys), known | fresh, labels, config["folds"]),
+        "k_test": metrics(list(predicted), predicted, labels, config["folds"]),
         "hits": right.digest,
-        "parameters": sum(p.numel() for p in network.parameters()),
+        "parameters": parameters,
         "notes": list(getattr(data, "notes", ())),
     }
-    jobs.write_json(args.out, result)
-    jobs.log_times(startup)
+    jobs.write_json(out, result)
 
 
 # --- what is measured --------------------------------------------------------------------------
@@ -141,68 +134,42 @@ def prediction_keys(config: dict, data: manifest.Manifest, weights: Path) -> dic
     return {view: jobs.digest(f"{transform} {view.k}" + view.suffix, *shared) for view in views}
 
 
-def predict(
-    model: Callable[[torch.Tensor], torch.Tensor],
-    reader: requests.CropReader,
-    test_da: regions.Augmentation,
-    views: list[View],
-    top: int,
-) -> dict[View, np.ndarray]:
-    """The classes that the network predicts for the images of the reader, in each view.
-
-    The processes of a job share the images; afterwards each has the predictions of all.
-
-    Returns
-    -------
-    For each view (n, top) int32 classes, best first.
-    """
-    shape, device = (len(reader.rows), top), reader.device.device
-    predicted = {view: torch.empty(shape, dtype=torch.int32, device=device) for view in views}
-    for crops in (1, regions.TEN):
-        together = {view: predicted[view] for view in views if view.crops == crops}
-        if together:
-            predict_together(model, reader, test_da._replace(crops=crops), together)
-    return {view: classes.cpu().numpy() for view, classes in predicted.items()}
-
-
-def predict_together(
-    model: Callable[[torch.Tensor], torch.Tensor],
-    reader: requests.CropReader,
-    test_da: regions.Augmentation,
-    predicted: dict[View, torch.Tensor],
-) -> None:
-    """Fill in the predictions of some views, all with as many crops an image as `test_da` cuts."""
-    crops, ranks = test_da.crops, reader.ranks
-    chunk = requests.BATCH // crops  # images
-    part = ranks.share(len(reader.rows), chunk)
-    at = part.start
-    total = (part.stop - part.start) * crops * len(predicted)
-    bar = jobs.progress("evaluation", total, "crops")
-    with bar, torch.no_grad(), reader.device.autocast():
-        looks = [view.k for view in predicted], [view.ratio for view in predicted]
-        for batch in reader.batches(part, test_da, *looks):
-            for classes, x in zip(predicted.values(), batch, strict=True):
-                images = len(x) // crops
-                logits = model(x).float()
-                if crops > 1:  # an image's prediction is the mean of those of its crops
-                    logits = logits.softmax(1).view(images, crops, -1).mean(1)
-                classes[at : at + images] = logits.topk(classes.shape[1]).indices
-                bar.update(len(x))
-            at += images
-    for classes in predicted.values():
-        ranks.all_gather_rows(classes, chunk)
-
-
 # --- files of predictions ----------------------------------------------------------------------
 
 
-def known_predictions(folder: Path, keys: dict[View, str]) -> dict[View, np.ndarray]:
-    """The predictions that an earlier evaluation has left, by view."""
-    found = {v: load_predictions(folder / f"{v.name}.npz", key) for v, key in keys.items()}
+def predictions_folder(folder: Path, config: dict) -> Path:
+    """Where the predictions of an evaluation in `folder` lie: each test transform has its own."""
+    of_transform = {"paper": "predictions", "released": "predictions_released"}
+    return folder / of_transform[config["test_resize"]]
+
+
+def known_predictions(
+    folder: Path, keys: dict[View, str], quiet: bool = False
+) -> dict[View, np.ndarray]:
+    """The predictions that an earlier job has left, by view. `quiet`: damage is not logged."""
+    found = {v: load_predictions(folder / f"{v.name}.npz", key, quiet) for v, key in keys.items()}
     return {view: top for view, top in found.items() if top is not None}
 
 
-def load_predictions(path: Path, key: str) -> np.ndarray | None:
+def log_known(known: dict[View, np.ndarray]) -> None:
+    """Say which predictions are kept."""
+    if known:
+        jobs.log(f"predictions kept: k_test {', '.join(map(str, known))}")
+
+
+def parameters_in(folder: Path, keys: dict[View, str]) -> int | None:
+    """How many parameters the network has, by a file of predictions.
+
+    None where the file is damaged, or of a version that did not say it.
+    """
+    try:
+        with np.load(folder / f"{next(iter(keys)).name}.npz", allow_pickle=False) as archive:
+            return int(archive["parameters"])
+    except Exception:  # any exception: it depends on the byte that is broken
+        return None
+
+
+def load_predictions(path: Path, key: str, quiet: bool = False) -> np.ndarray | None:
     """(n, 5) predicted classes, best first.
 
     None where the file is missing or damaged, or has another key.
@@ -213,16 +180,25 @@ def load_predictions(path: Path, key: str) -> np.ndarray | None:
     except FileNotFoundError:
         return None
     except Exception as error:  # any exception: it depends on the byte that is broken
-        jobs.log(f"predictions ignored: {path} is damaged ({error})")
+        if not quiet:
+            jobs.log(f"predictions ignored: {path} is damaged ({error})")
         return None
 
 
 def save_predictions(
-    file: Path, key: str, path: np.ndarray, label: np.ndarray, top: np.ndarray
+    file: Path, key: str, data: manifest.Manifest, top: np.ndarray, parameters: int
 ) -> None:
-    """Write the predictions of one view, with paths and true classes of the images."""
+    """Write the predictions of one view, with paths and true classes of the images.
+
+    Parameters
+    ----------
+    top : (n, 5) classes of the validation images.
+    parameters : of the network. An evaluation reports them.
+    """
+    rows = data.rows("val")
+    named = {"path": data.path[rows], "label": data.label[rows], "top": top}
     with jobs.atomic(file) as temporary, open(temporary, "wb") as f:
-        np.savez(f, key=np.array(key), path=path, label=label, top=top)
+        np.savez(f, key=np.array(key), parameters=np.array(parameters), **named)
 
 
 # --- accuracy ----------------------------------------------------------------------------------

@@ -8,6 +8,9 @@
 The method is the function `adapt_last_layers` of models/adapt.py. It freezes a trunk and leaves a
 head to train. This stage runs the trunk on the training crops and trains the head.
 
+With --predict the network then predicts the validation images at k_test, and so does the network
+that it was made from (predict.py). Their evaluations take these predictions as their own.
+
 Test DA cuts the same crop of an image in every epoch. The activations of the trunk are then
 computed once and kept in memory, where they fit (activation_cache.py). Otherwise every epoch
 computes them again. Both give the same numbers.
@@ -31,6 +34,7 @@ from fixres.models.adapt import Adaptation, adapt_last_layers
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
 from fixres.stages.activation_cache import Activations, RunTrunk, Wanted, compute_once
+from fixres.stages.predict import predict_ahead
 from fixres.stages.training_log import NAME
 
 
@@ -48,6 +52,13 @@ def main(arguments: list[str]) -> None:
         default=2000,
         help="memory of a machine for activations that are computed once; its processes share it; "
         "a GPU's own memory comes first; 0: none are kept (default: 2000)",
+    )
+    p.add_argument(
+        "--predict",
+        action="store_true",
+        help="also predict the validation images at k_test, for the evaluations of the result and "
+        "of --weights: those that have a config.json in evaluation/ beside the weights; a job of "
+        "several processes does not (default: no)",
     )
     processes.run(finetune, p.parse_args(arguments), ["finetune", *arguments])
 
@@ -119,6 +130,10 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
             checkpoints.keep(1)
         else:
             checkpoints.clear()
+
+    # --- while the network is at hand: predictions for the evaluations to come
+    if args.predict and ranks.size == 1:
+        predict_ahead(config, args, data, device)
     jobs.log_times(startup)
 
 

@@ -133,6 +133,7 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
 
     # --- while the network is at hand: predictions for the evaluations to come
     if args.predict and ranks.size == 1:
+        cache = None  # `stream` is done with it, and its memory is needed
         predict_ahead(config, args, data, device)
     jobs.log_times(startup)
 

@@ -41,7 +41,7 @@ class Family:
         words += ["--manifest", self.tuned / "manifest.npz"]
         words += ["--weights", run / "weights.safetensors", "--out", run / out / "metrics.json"]
         (run / out).mkdir(exist_ok=True)
-        result = fixres(*words, env=environment) if environment else fixres(*words)
+        result = fixres(*words, env=environment)
         assert result.returncode == 0, result.stderr
         return result.stderr
 
@@ -66,11 +66,11 @@ def test_they_are_those_of_the_evaluations(family, layers, tmp_path):
     log = family.finetune(layers=layers)
     assert f"k_test {K}: 2 evaluation(s) predicted ahead" in log
     (tmp_path / "sitecustomize.py").write_text(NO_TORCH)
-    paths = f"{tmp_path}:{ENVIRONMENT.get('PYTHONPATH', '')}"
-    log = family.evaluate(family.tuned, environment=ENVIRONMENT | {"PYTHONPATH": paths})
+    no_torch = {"PYTHONPATH": f"{tmp_path}:{ENVIRONMENT.get('PYTHONPATH', '')}"}
+    log = family.evaluate(family.tuned, environment=no_torch)
     assert f"predictions kept: k_test {K}" in log
     with pytest.raises(AssertionError, match="torch"):  # k_test 24 is missing
-        family.evaluate(family.base, environment=ENVIRONMENT | {"PYTHONPATH": paths})
+        family.evaluate(family.base, environment=no_torch)
     log = family.evaluate(family.base)
     assert f"predictions kept: k_test {K}" in log
     assert "k_test 24 on 48 images" in log

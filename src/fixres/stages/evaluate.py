@@ -185,20 +185,26 @@ def load_predictions(path: Path, key: str, quiet: bool = False) -> np.ndarray | 
         return None
 
 
-def save_predictions(
-    file: Path, key: str, data: manifest.Manifest, top: np.ndarray, parameters: int
+def save_all(
+    folder: Path,
+    keys: dict[View, str],
+    data: manifest.Manifest,
+    predicted: dict[View, np.ndarray],
+    parameters: int,
 ) -> None:
-    """Write the predictions of one view, with paths and true classes of the images.
+    """Write a file for each view, with paths and true classes of the images.
 
     Parameters
     ----------
-    top : (n, 5) classes of the validation images.
+    predicted : (n, 5) classes of the validation images for each view, best first.
     parameters : of the network. An evaluation reports them.
     """
     rows = data.rows("val")
-    named = {"path": data.path[rows], "label": data.label[rows], "top": top}
-    with jobs.atomic(file) as temporary, open(temporary, "wb") as f:
-        np.savez(f, key=np.array(key), parameters=np.array(parameters), **named)
+    for view, top in predicted.items():
+        named = {"path": data.path[rows], "label": data.label[rows], "top": top}
+        named |= {"key": np.array(keys[view]), "parameters": np.array(parameters)}
+        with jobs.atomic(folder / f"{view.name}.npz") as temporary, open(temporary, "wb") as f:
+            np.savez(f, **named)
 
 
 # --- accuracy ----------------------------------------------------------------------------------

@@ -26,18 +26,18 @@ from fixres.models import matching, zoo
 from fixres.models.adapt import last_layers
 from fixres.models.float32 import compute_in_float32
 from fixres.models.split import split
+from fixres.stages.activation_cache import Activations
 from fixres.stages.evaluate import (
     View,
     known_predictions,
     log_known,
     prediction_keys,
     predictions_folder,
-    save_predictions,
+    save_all,
     write_result,
 )
 
 TOP = 5  # predicted classes that are kept for each image
-Activations = tuple[torch.Tensor, ...]
 
 
 def evaluate(args: argparse.Namespace, ranks: Ranks) -> None:
@@ -78,8 +78,7 @@ def evaluate(args: argparse.Namespace, ranks: Ranks) -> None:
     if not ranks.first:
         return
     parameters = count_parameters(network)
-    for view, top in fresh.items():
-        save_predictions(folder / f"{view.name}.npz", keys[view], data, top, parameters)
+    save_all(folder, keys, data, fresh, parameters)
     predicted = {view: (known | fresh)[view] for view in keys}
     write_result(args.out, config, data, predicted, parameters)
     jobs.log_times(startup)
@@ -269,6 +268,4 @@ def predict_missing(
     top = min(TOP, len(data.classes))
     predicted = predict_heads(device.prepare(trunk), heads, reader, test_da, views, top)
     for ahead, network, of_network in zip(wanted, networks, predicted, strict=True):
-        for view, classes in of_network.items():
-            file = ahead.folder / f"{view.name}.npz"
-            save_predictions(file, ahead.keys[view], data, classes, count_parameters(network))
+        save_all(ahead.folder, ahead.keys, data, of_network, count_parameters(network))

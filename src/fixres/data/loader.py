@@ -116,10 +116,10 @@ def to_device(
     -------
     (n, 3, k, k) float32 in channels_last.
     """
-    x = send(crops, device).permute(0, 3, 1, 2).float() / 255
+    x = send(crops, device).permute(0, 3, 1, 2).float().div_(255)
     if views.jitter is not None:
         x = colour_jitter(x, torch.from_numpy(views.jitter), torch.from_numpy(views.jitter_order))
-    return (x - _channels(mean, device)) / _channels(std, device)
+    return x.sub_(_channels(mean, device)).div_(_channels(std, device))
 
 
 @functools.cache

@@ -77,7 +77,8 @@ class Cache(NamedTuple):
         if self.device.type == "cuda" and not self.stores[0].is_cuda:
             return tuple(self._copied(store, images) for store in self.stores)
         chosen = send(torch.from_numpy(images), self.device)
-        return tuple(store[chosen] for store in self.stores)
+        # Indexing, `store[chosen]`, takes three times as long on a processor.
+        return tuple(store.index_select(0, chosen) for store in self.stores)
 
     def _copied(self, store: torch.Tensor, images: np.ndarray) -> torch.Tensor:
         """Rows of the host's memory on the GPU: a copy for each row, none of which is waited for.

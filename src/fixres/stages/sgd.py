@@ -240,7 +240,7 @@ class Step:
         def micro_batch(index: int) -> list[torch.Tensor]:
             inputs, targets = next(batches)
             place = ranks.rank * batch.per_process + index  # in the global batch
-            torch.manual_seed(sampling.word(self.how.seed, "dropout", step, place))
+            self.how.device.seed(sampling.word(self.how.seed, "dropout", step, place))
             lists.overwrite(self.statistics, before)
             lists.overwrite(self.counters, counted)
             return self.compute(targets, *inputs)

@@ -1,4 +1,11 @@
-"""What is compiled, and what is not. torch.compile itself is not run: it takes half a minute."""
+"""What is compiled and what is not, seeds, and memory.
+
+torch.compile itself is not run: it takes half a minute.
+"""
+
+import ctypes
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -53,3 +60,37 @@ def test_a_fine_tuning_compiles_trunk_and_head_once(graphs, trained, bench):
     compiled = bench.read()
     bench.run(config, *start)
     assert same(compiled, bench.read())
+
+
+def test_a_seed_gives_the_numbers_of_manual_seed():
+    drawn = []
+    for seed in (torch.manual_seed, CPU.seed):
+        torch.rand(3)
+        seed(2**63 + 5)
+        drawn.append(torch.nn.functional.dropout(torch.ones(1000)))
+    assert torch.equal(*drawn)
+
+
+FAULTS = """
+import resource, torch
+from fixres.jobs.device import keep_freed_memory
+
+def faults():
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(10_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start
+
+before = faults()
+keep_freed_memory()
+faults()  # the cut-offs of aligned tensors fill glibc's small bins first
+print(before, faults())
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc's malloc")
+def test_the_next_tensor_gets_the_pages_of_the_last():
+    """40 MB, ten times: more than glibc keeps by itself. In a process of its own, for good."""
+    found = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, check=True)
+    before, after = map(int, found.stdout.split())
+    assert after < before / 5

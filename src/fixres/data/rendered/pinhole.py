@@ -16,7 +16,7 @@ number of processes changes nothing. `twins.py` says which files the images beco
 import io
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -103,14 +103,13 @@ def shape_mask(
     return slice(y0, y1), slice(x0, x1), coverage
 
 
-def _paint(canvas: np.ndarray, points: np.ndarray, paint: np.ndarray) -> None:
-    """Lay `paint` (a colour, or an H×W×3 surface) over the canvas inside the polygon."""
+def _paint(canvas: np.ndarray, points: np.ndarray, paint: Callable[..., np.ndarray]) -> None:
+    """Lay a surface over the canvas inside the polygon: `paint` of its rows and its columns."""
     found = shape_mask(points, *canvas.shape[:2])
     if found is None:
         return
     rows, columns, coverage = found
-    surface = paint[rows, columns] if paint.ndim == 3 else paint
-    canvas[rows, columns] += coverage[..., None] * (surface - canvas[rows, columns])
+    canvas[rows, columns] += coverage[..., None] * (paint(rows, columns) - canvas[rows, columns])
 
 
 # --- one image ----------------------------------------------------------------------------------
@@ -130,7 +129,7 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
         corners = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius
         points = corners + rng.uniform(0, 1, 2) * (width, height)
         colour = _rgb(rng.uniform(0, 360), rng.uniform(0, 0.5), rng.uniform(0.2, 0.9))
-        _paint(canvas, points, colour)
+        _paint(canvas, points, lambda rows, columns, colour=colour: colour)
     return canvas
 
 
@@ -139,28 +138,35 @@ def _enlarged(small: np.ndarray, height: int, width: int, resample: int) -> np.n
     return np.asarray(Image.fromarray(small).resize((width, height), resample), np.float32)
 
 
-def _surface(
-    rng: np.random.Generator, hue: str, size: float, height: int, width: int
-) -> np.ndarray:
-    """The object's surface: a random pattern of light and dark in its hue. H×W×3, 0..1."""
+def _surface(rng: np.random.Generator, hue: str, size: float) -> Callable[..., np.ndarray]:
+    """The object's surface: a random pattern of light and dark in its hue.
+
+    Returns
+    -------
+    A function: rows and columns of the image, as slices -> their part of it, h×w×3, 0..1.
+    """
     degrees = HUES[hue] + rng.normal(0, 6)
     light = _rgb(degrees, rng.uniform(0.55, 0.95), rng.uniform(0.65, 1.0))
     dark = light * rng.uniform(0.75, 0.95)
     angle = rng.uniform(0, math.pi)
     frequency = rng.uniform(1.0, 5.0) / size
     phase = rng.uniform(0, 1)
-    y, x = np.ogrid[:height, :width]
-    along = (np.cos(angle) * x + np.sin(angle) * y) * frequency + phase
-    across = (-np.sin(angle) * x + np.cos(angle) * y) * frequency + phase
     pattern = rng.integers(3)
-    if pattern == 0:
-        mix = np.zeros((height, width))
-    elif pattern == 1:
-        mix = np.sin(2 * math.pi * along)
-    else:
-        mix = np.sin(2 * math.pi * along) * np.sin(2 * math.pi * across)
-    weight = np.clip(0.5 + 2.0 * mix, 0, 1)[..., None].astype(np.float32)
-    return dark + (light - dark) * weight
+
+    def part(rows: slice, columns: slice) -> np.ndarray:
+        y, x = np.ogrid[rows, columns]
+        along = (np.cos(angle) * x + np.sin(angle) * y) * frequency + phase
+        across = (-np.sin(angle) * x + np.cos(angle) * y) * frequency + phase
+        if pattern == 0:
+            mix = np.zeros(along.shape)
+        elif pattern == 1:
+            mix = np.sin(2 * math.pi * along)
+        else:
+            mix = np.sin(2 * math.pi * along) * np.sin(2 * math.pi * across)
+        weight = np.clip(0.5 + 2.0 * mix, 0, 1)[..., None].astype(np.float32)
+        return dark + (light - dark) * weight
+
+    return part
 
 
 def render(label: int, split: str, index: int, settings: dict) -> tuple[np.ndarray, float]:
@@ -190,7 +196,7 @@ def render(label: int, split: str, index: int, settings: dict) -> tuple[np.ndarr
     r = scale * min(drawn, settings["r1_largest"])
     centre = np.array([width, height]) / 2 + rng.normal(0, settings["off_centre"], 2) * scale
     points = _rotated(outline(silhouette), rng.uniform(0, 2 * math.pi)) * r + centre
-    _paint(canvas, points, _surface(rng, hue, r, height, width))
+    _paint(canvas, points, _surface(rng, hue, r))
 
     slope = rng.normal(0, 0.25, 2)  # light: a gradient across the image, and an exposure
     y, x = np.ogrid[-0.5 : 0.5 : height * 1j, -0.5 : 0.5 : width * 1j]

@@ -4,13 +4,16 @@ torch.compile itself is not run: it takes half a minute.
 """
 
 import ctypes
+import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from bench import FINETUNE, same
+from fixres.jobs import device
 from fixres.jobs.device import Device
 from fixres.stages import finetune
 
@@ -88,9 +91,24 @@ print(before, faults())
 """
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc's malloc")
+@pytest.mark.skipif(platform.libc_ver() < ("glibc", "2.36"), reason="an older glibc, or another")
 def test_the_next_tensor_gets_the_pages_of_the_last():
     """40 MB, ten times: more than glibc keeps by itself. In a process of its own, for good."""
     found = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, check=True)
     before, after = map(int, found.stdout.split())
     assert after < before / 5
+
+
+def test_an_older_glibc_keeps_32_mb(monkeypatch):
+    """It refuses more. Without a second call the threshold would stay at 128 kB."""
+    taken = {}
+
+    def mallopt(parameter, value):
+        refused = parameter == device.MMAP_THRESHOLD and value > 2**25
+        if not refused:
+            taken[parameter] = value
+        return not refused
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=mallopt))
+    device.keep_freed_memory()
+    assert taken == {device.TRIM_THRESHOLD: 2**30, device.MMAP_THRESHOLD: 2**25}

@@ -14,9 +14,10 @@ from fixres.jobs.errors import JobError
 from fixres.jobs.logs import log
 from fixres.jobs.ranks import ALONE, Ranks
 
-# Of glibc's malloc.h.
+# glibc: two parameters of its malloc.h, and the most bytes to keep. An older glibc refuses 1 GB for
+# the second parameter: it takes at most 32 MB.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-KEPT_BYTES = 2**30
+KEPT_BYTES, KEPT_BYTES_OLDER = 2**30, 2**25
 
 
 class Device(NamedTuple):
@@ -37,8 +38,8 @@ class Device(NamedTuple):
     def seed(self, word: int) -> None:
         """Seed the random numbers that layers draw, as dropout does.
 
-        They are those after torch.manual_seed. That one also formats a stack trace for each kind of
-        device that it finds unused: on a processor, 0.3 ms a step.
+        The numbers are those that torch.manual_seed gives. It also formats a stack trace for each
+        kind of device that is not in use: on a processor, 0.3 ms a step.
         """
         torch.default_generator.manual_seed(word)
         if self.device.type == "cuda":
@@ -124,13 +125,17 @@ def keep_freed_memory() -> None:
     """Let the next tensor have the memory that the last one left, up to 1 GB.
 
     glibc would give a large tensor's memory back to the system. The next step's tensor then gets
-    new pages, each of which the system fills with zeros first: a tenth of a training's time at 96
-    px (docs/speed.md). Another C library stays as it is.
+    new pages, and the system fills each with zeros first. That was a tenth of a training's time at
+    96 px (docs/speed.md). Where the C library is not glibc, nothing changes.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(TRIM_THRESHOLD, KEPT_BYTES)
-        mallopt(MMAP_THRESHOLD, KEPT_BYTES)
+    if mallopt is None:
+        return
+    mallopt(TRIM_THRESHOLD, KEPT_BYTES)
+    # One of both must be taken. The first call fixed this threshold at 128 kB, which is worse than
+    # what glibc does by itself.
+    if not mallopt(MMAP_THRESHOLD, KEPT_BYTES):
+        mallopt(MMAP_THRESHOLD, KEPT_BYTES_OLDER)
 
 
 def has_fast_bf16(device: torch.device) -> bool:
@@ -205,7 +210,8 @@ def open_device(
     """
     device, threads = pick_device(name, ranks), ranks.portion(threads)
     torch.set_num_threads(threads)
-    keep_freed_memory()
+    if device.type == "cpu":
+        keep_freed_memory()
     if precision == "auto":
         precision = "bf16" if has_fast_bf16(device) else "fp32"
     if device.type == "cuda":

@@ -38,6 +38,8 @@ HUES = {  # degrees
     "violet": 270.0,
     "pink": 318.0,
 }
+# Some rows and columns of an image -> the colours of a surface there, h×w×3, 0..1.
+Surface = Callable[[slice, slice], np.ndarray]
 SPLITS = ("train", "val")
 SUPERSAMPLING = 4  # a shape's mask is drawn this many times larger, so that its edge is smooth
 CHUNK = 100  # images that a process renders at once
@@ -103,13 +105,14 @@ def shape_mask(
     return slice(y0, y1), slice(x0, x1), coverage
 
 
-def _paint(canvas: np.ndarray, points: np.ndarray, paint: Callable[..., np.ndarray]) -> None:
-    """Lay a surface over the canvas inside the polygon: `paint` of its rows and its columns."""
+def _paint(canvas: np.ndarray, points: np.ndarray, paint: np.ndarray | Surface) -> None:
+    """Lay `paint`, a colour or a surface, over the canvas inside the polygon."""
     found = shape_mask(points, *canvas.shape[:2])
     if found is None:
         return
     rows, columns, coverage = found
-    canvas[rows, columns] += coverage[..., None] * (paint(rows, columns) - canvas[rows, columns])
+    surface = paint(rows, columns) if callable(paint) else paint
+    canvas[rows, columns] += coverage[..., None] * (surface - canvas[rows, columns])
 
 
 # --- one image ----------------------------------------------------------------------------------
@@ -129,7 +132,7 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
         corners = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius
         points = corners + rng.uniform(0, 1, 2) * (width, height)
         colour = _rgb(rng.uniform(0, 360), rng.uniform(0, 0.5), rng.uniform(0.2, 0.9))
-        _paint(canvas, points, lambda rows, columns, colour=colour: colour)
+        _paint(canvas, points, colour)
     return canvas
 
 
@@ -138,13 +141,8 @@ def _enlarged(small: np.ndarray, height: int, width: int, resample: int) -> np.n
     return np.asarray(Image.fromarray(small).resize((width, height), resample), np.float32)
 
 
-def _surface(rng: np.random.Generator, hue: str, size: float) -> Callable[..., np.ndarray]:
-    """The object's surface: a random pattern of light and dark in its hue.
-
-    Returns
-    -------
-    A function: rows and columns of the image, as slices -> their part of it, h×w×3, 0..1.
-    """
+def _surface(rng: np.random.Generator, hue: str, size: float) -> Surface:
+    """The object's surface: a random pattern of light and dark in its hue."""
     degrees = HUES[hue] + rng.normal(0, 6)
     light = _rgb(degrees, rng.uniform(0.55, 0.95), rng.uniform(0.65, 1.0))
     dark = light * rng.uniform(0.75, 0.95)

@@ -34,7 +34,7 @@ include: "rules/timing.smk"
 include: "rules/memory.smk"
 include: "rules/sizes.smk"
 include: "rules/pages.smk"
-include: "rules/own.smk"
+include: "rules/recommend.smk"
 
 
 # Only when jobs start is it known which will run, and where. A dry run does not come here.

@@ -40,8 +40,8 @@ from gpu_speed import CLASSES, Size, Trial
 
 from fixres import config, paper
 from fixres.data import loader
-from fixres.jobs.device import Device, open_device
-from fixres.models import zoo
+from fixres.hardware.device import Device, open_device
+from fixres.models.catalogue import zoo
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "gpu.md"

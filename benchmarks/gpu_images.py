@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from fixres.data import loader, manifest, regions
-from fixres.jobs.device import Device
+from fixres.hardware.device import Device
 
 # --- images ---------------------------------------------------------------------------------------
 

@@ -28,7 +28,8 @@ from safetensors.torch import load_file
 from tabulate import tabulate
 
 from fixres import config, paper
-from fixres.jobs import leases, stopping
+from fixres.hardware import leases
+from fixres.jobs import stopping
 
 ROOT = Path(__file__).parent.parent
 PRODUCT = ("Snakefile", "rules", "envs", "src", "config.yaml")

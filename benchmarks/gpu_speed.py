@@ -23,12 +23,12 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from fixres.data import loader, manifest, regions
-from fixres.jobs.device import Device, pin, send
-from fixres.jobs.ranks import ALONE
-from fixres.models import zoo
+from fixres.hardware.device import Device, pin, send
+from fixres.hardware.ranks import ALONE
 from fixres.models.adapt import Adaptation, adapt_last_layers
+from fixres.models.catalogue import zoo
+from fixres.models.catalogue.network import IMAGENET
 from fixres.models.checkpoints import Checkpoints
-from fixres.models.network import IMAGENET
 from fixres.stages import sgd, train
 from fixres.stages.activation_cache import Cache
 

@@ -168,9 +168,11 @@ def all_measurements(plan: Plan) -> list[str]:
 
 
 def targets(plan: Plan) -> list[str]:
-    """All pages of the paper; or the answer about a network of one's own, where that is asked."""
-    if plan.config.own:
-        return [f"results/{plan.own_job()}.{kind}" for kind in ("md", "html", "csv", "svg")]
+    """All pages of the paper; or the answer about a custom network, where that is asked."""
+    if plan.config.custom:
+        return [
+            f"results/{plan.recommendation_job()}.{kind}" for kind in ("md", "html", "csv", "svg")
+        ]
     files = [f"{page}.{kind}" for page in ("claims", "text") for kind in ("md", "csv", "html")]
     files += [f"{figure}.{kind}" for figure in plan.figures for kind in ("svg", "png", "csv")]
     return [*tables(plan), *(f"results/{file}" for file in (*files, "report.html"))]
@@ -178,8 +180,8 @@ def targets(plan: Plan) -> list[str]:
 
 def all_is_there(plan: Plan) -> str:
     """What is said when all `targets` are made."""
-    if plan.config.own:
-        return f"The answer is there: open results/{plan.own_job()}.html"
+    if plan.config.custom:
+        return f"The answer is there: open results/{plan.recommendation_job()}.html"
     return "Tables, figures, claims: all are there. Open results/report.html"
 
 
@@ -218,7 +220,7 @@ def local_weights_file(plan: Plan, run: str) -> list[str]:
     When the file changes, it is read again.
     """
     source = plan.jobs.get(run, {}).get("source", {})
-    file = source.get("file") or source.get("own")
+    file = source.get("file") or source.get("custom")
     return [file] if file and file not in ("pretrained", "none") else []
 
 

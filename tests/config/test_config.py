@@ -308,7 +308,7 @@ def test_a_value_of_the_command_line_that_is_no_yaml_is_told():
         config.typed({"base_training": "{epochs: 2"})
 
 
-OWN_NETWORK = {
+NETWORK = {
     "source": "timm:resnet18",
     "stride": 32,
     "classifier": "fc",
@@ -321,29 +321,29 @@ OWN_NETWORK = {
 
 
 @pytest.mark.parametrize(
-    ("own", "network", "message"),
+    ("custom", "network", "message"),
     [
         (
             {"k_test": [224, 250]},
             {},
-            "own.k_test: found 250, expected a multiple .* 224 or 256",
+            "custom.k_test: found 250, expected a multiple .* 224 or 256",
         ),
-        ({"k_test": [224, 224]}, {}, "own.k_test: 224 stands there twice"),
-        ({}, {"any_size": False}, "own.k_test: found 288, but the network takes 224 px alone"),
-        ({"k_train": 160}, {}, "own.k_train: found without own.train: true"),
-        ({}, {"weights": "none"}, "own.network.weights: found none, with own.train false"),
-        ({}, {"source": "resnet18"}, "own.network.source"),
-        ({"choice": 1.0}, {}, "own.choice"),
+        ({"k_test": [224, 224]}, {}, "custom.k_test: 224 stands there twice"),
+        ({}, {"any_size": False}, "custom.k_test: found 288, but the network takes 224 px alone"),
+        ({"k_train": 160}, {}, "custom.k_train: found without custom.train: true"),
+        ({}, {"weights": "none"}, "custom.network.weights: found none, with custom.train false"),
+        ({}, {"source": "resnet18"}, "custom.network.source"),
+        ({"choice": 1.0}, {}, "custom.choice"),
     ],
 )
-def test_a_network_of_ones_own_that_cannot_be(own, network, message):
-    content = {"name": "mine", "k_test": [224, 288], "network": OWN_NETWORK | network} | own
+def test_a_custom_network_that_cannot_be(custom, network, message):
+    content = {"name": "mine", "k_test": [224, 288], "network": NETWORK | network} | custom
     with pytest.raises(ConfigError, match=message):
-        parse({"own": content})
+        parse({"custom": content})
 
 
 def test_a_native_resolution_need_not_be_a_multiple_of_the_stride():
-    network = OWN_NETWORK | {"native": 299}
-    own = parse({"own": {"name": "mine", "k_test": [320], "network": network}}).own
-    assert own.k_tests == [299, 320]
-    assert own.ratios == [0.875, 0.95, 1.0]
+    network = NETWORK | {"native": 299}
+    custom = parse({"custom": {"name": "mine", "k_test": [320], "network": network}}).custom
+    assert custom.k_tests == [299, 320]
+    assert custom.ratios == [0.875, 0.95, 1.0]

@@ -9,8 +9,8 @@ from PIL import Image
 from timm.data import create_transform
 
 from fixres.data import manifest, pillow_loader, regions, requests
-from fixres.jobs.device import open_device
-from fixres.jobs.ranks import ALONE
+from fixres.hardware.device import open_device
+from fixres.hardware.ranks import ALONE
 from shared import textured
 
 RATIOS = (0.875, 0.9, 0.95, 0.954, 1.0)

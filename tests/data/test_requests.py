@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from fixres.data import requests
 from fixres.data.regions import TEN, Augmentation
 from fixres.data.requests import BATCH, MOST, images_at_once
-from fixres.jobs.device import open_device
-from fixres.jobs.ranks import ALONE
+from fixres.hardware.device import open_device
+from fixres.hardware.ranks import ALONE
 
 
 @given(

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from bench import EVALUATE, TRAIN, TWO_PROCESSES, Bench, same, wait_for
+from fixres.hardware.device import Device
 from fixres.jobs import stopping
-from fixres.jobs.device import Device
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
 from shared import ENVIRONMENT, alive, children

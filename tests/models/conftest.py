@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fetching import CLASSES, NETWORK
-from fixres.models import zoo
+from fixres.models.catalogue import zoo
 
 
 @pytest.fixture(scope="session")

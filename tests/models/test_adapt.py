@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from fixres.data.regions import Augmentation
-from fixres.models import zoo
 from fixres.models.adapt import adapt_last_layers
+from fixres.models.catalogue import zoo
 
 CASES = [("resnet10q", 40), ("resnet18", 64), ("resnet50", 64)]
 

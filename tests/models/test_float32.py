@@ -6,7 +6,8 @@ from torch import nn
 
 from bench import EVALUATE
 from fixres.data import manifest, requests
-from fixres.models import matching, zoo
+from fixres.models import matching
+from fixres.models.catalogue import zoo
 from fixres.models.float32 import compute_in_float32
 from fixres.stages import evaluate, predict
 

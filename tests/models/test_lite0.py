@@ -11,14 +11,15 @@ from PIL import Image
 from timm.data import ImageNetInfo
 
 from fixres.data import loader, pillow_loader, regions
-from fixres.models import published, zoo
-from fixres.models.own import find
+from fixres.models import published
+from fixres.models.catalogue import zoo
+from fixres.models.custom import find
 from shared import ROOT
 
 
 @pytest.fixture(scope="module")
 def lite0(tmp_path_factory) -> tuple[torch.nn.Module, dict]:
-    """The network with its weights, as docs/own.md loads them; and what was found in it."""
+    """The network with its weights, as docs/recommend.md loads them; and what was found in it."""
     folder = tmp_path_factory.mktemp("lite0")
     subprocess.run([sys.executable, ROOT / "docs/lite0.py"], cwd=folder, check=True)
     file = str(folder / "lite0.safetensors")

@@ -9,8 +9,9 @@ import torch
 from bench import EVALUATE, FINETUNE, TRAIN, Bench, same
 from fixres.data import manifest, sampling
 from fixres.data.rendered import twins
-from fixres.models import matching, weights, zoo
-from fixres.models.network import IMAGENET
+from fixres.models import matching, weights
+from fixres.models.catalogue import zoo
+from fixres.models.catalogue.network import IMAGENET
 from shared import SETTINGS, fixres
 
 MATCH = {

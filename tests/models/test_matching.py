@@ -7,8 +7,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from bench import same
 from fixres.jobs import JobError
-from fixres.models import matching, weights, zoo
+from fixres.models import matching, weights
 from fixres.models.adapt import adapt_last_layers
+from fixres.models.catalogue import zoo
 
 # Networks to run, and the side of their crops in pixels.
 REAL = [

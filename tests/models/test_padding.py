@@ -10,7 +10,7 @@ from timm.layers import Conv2dSame
 from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
 from torch import nn
 
-from fixres.models import zoo
+from fixres.models.catalogue import zoo
 from fixres.models.padding import fix_padding
 from fixres.models.split import split
 

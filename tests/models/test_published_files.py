@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from bench import same
 from fetching import CLASSES, NETWORK, configuration, fetch
 from fixres.jobs import JobError
-from fixres.models import weights, zoo
+from fixres.models import weights
+from fixres.models.catalogue import zoo
 from fixres.stages import pretrained
 from shared import Harmful, fixres
 

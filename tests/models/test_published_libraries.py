@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from bench import same
 from fetching import configuration, fetch
 from fixres.jobs import JobError
-from fixres.models import weights, zoo
+from fixres.models import weights
+from fixres.models.catalogue import zoo
 from shared import fixres
 
 HUBCONF = """import torch

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from fixres.models import zoo
+from fixres.models.catalogue import zoo
 from fixres.models.split import split
 
 

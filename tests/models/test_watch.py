@@ -6,7 +6,8 @@ from timm.layers import BatchNormAct2d
 from torch import nn
 
 from fixres.jobs import JobError
-from fixres.models import matching, zoo
+from fixres.models import matching
+from fixres.models.catalogue import zoo
 
 
 class Small(nn.Module):

@@ -5,7 +5,8 @@ import torch
 
 from fetching import NETWORK
 from fixres.jobs import JobError
-from fixres.models import weights, zoo
+from fixres.models import weights
+from fixres.models.catalogue import zoo
 
 
 def test_everything_but_the_classifier(tmp_path, state):

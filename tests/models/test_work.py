@@ -1,4 +1,4 @@
-"""models/work.csv: what is counted once is what counting gives."""
+"""models/catalogue/work.csv: what is counted once is what counting gives."""
 
 import csv
 import subprocess
@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from fixres.models import work
-from fixres.models.zoo import ZOO
+from fixres.models.catalogue import work
+from fixres.models.catalogue.zoo import ZOO
 from shared import ENVIRONMENT
 
 
@@ -37,7 +37,8 @@ def test_work_grows_with_the_area():
 def test_costs_need_no_torch():
     """Snakemake itself estimates how long a run takes: importing torch would cost a second."""
     code = (
-        "import sys; from fixres.pages.costs import Costs; from fixres.models.work import work_of;"
+        "import sys; from fixres.pages.costs import Costs;"
+        "from fixres.models.catalogue.work import work_of;"
         "work_of('resnet10q', ('classifier',)); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=ENVIRONMENT)

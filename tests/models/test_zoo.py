@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from fixres.models import released, zoo
 from fixres.models.adapt import adapt_last_layers
+from fixres.models.catalogue import released, zoo
 from shared import ENVIRONMENT, ROOT
 
 FULL = list(zoo.PAPER)
@@ -171,7 +171,7 @@ def test_the_authors_released_weights():
 
 def test_planning_needs_no_torch():
     heavy = "{'torch', 'timm', 'torchvision'}"
-    code = f"import sys, fixres.models.zoo; assert not {heavy} & set(sys.modules)"
+    code = f"import sys, fixres.models.catalogue.zoo; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env=ENVIRONMENT)
 
 

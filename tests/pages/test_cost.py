@@ -6,8 +6,8 @@ import pytest
 
 from fixres import paper
 from fixres.config import load, parse
-from fixres.models import work
-from fixres.models.zoo import ZOO
+from fixres.models.catalogue import work
+from fixres.models.catalogue.zoo import ZOO
 from fixres.pages import cost, costs
 from shared import ROOT
 

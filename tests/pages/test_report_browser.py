@@ -150,7 +150,7 @@ CONTRAST = """(() => {
     .backgroundColor; if ((rgb(c)[3] ?? 1) > 0) return c; } return "rgb(255, 255, 255)"; };
   let least = 99;
   for (const e of document.querySelectorAll("body *")) {
-    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    const custom = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
     if (!own || e.closest("svg, script") || !e.checkVisibility()) continue;
     const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
     least = Math.min(least, (a + 0.05) / (b + 0.05));

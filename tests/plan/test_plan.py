@@ -6,7 +6,7 @@ import pytest
 
 from fixres import paper
 from fixres.config import ConfigError, load, merge, parse
-from fixres.models import zoo
+from fixres.models.catalogue import zoo
 from fixres.paper.subjects import main_subject
 from fixres.plan import Accuracy, Page, Runs, grid, line, resolutions
 from shared import ROOT
@@ -137,9 +137,9 @@ def test_the_released_test_transform_is_not_for_a_network_of_ones_own():
     network = {"source": "timm:resnet18", "weights": "pretrained", "classifier": "fc"}
     network |= {"last_norm": ["layer4.1.bn2"], "mean": [0.5] * 3, "std": [0.5] * 3}
     network |= {"native": 224, "crop_pct": 0.875, "stride": 32}
-    own = {"name": "mine", "k_test": [224, 288], "network": network}
-    over = {"own": own, "evaluation": {"test_resize": "released"}}
-    with pytest.raises(ConfigError, match=r"evaluation\.test_resize: found released, with own"):
+    custom = {"name": "mine", "k_test": [224, 288], "network": network}
+    over = {"custom": custom, "evaluation": {"test_resize": "released"}}
+    with pytest.raises(ConfigError, match=r"evaluation\.test_resize: found released, with custom"):
         paper.plan_of(load(ROOT / "config.yaml", extra=over))
 
 

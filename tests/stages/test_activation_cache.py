@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixres.jobs.ranks import ALONE, Ranks
+from fixres.hardware.ranks import ALONE, Ranks
 from fixres.stages import activation_cache
 from fixres.stages.activation_cache import Cache, Room, compute_once, place, room_of
 

@@ -8,10 +8,11 @@ import torch
 
 from bench import Bench
 from fixres.data import manifest, per_image, regions, requests
-from fixres.jobs.device import open_device
-from fixres.jobs.ranks import ALONE
-from fixres.models import pooled, weights, zoo
-from fixres.models.network import IMAGENET
+from fixres.hardware.device import open_device
+from fixres.hardware.ranks import ALONE
+from fixres.models import pooled, weights
+from fixres.models.catalogue import zoo
+from fixres.models.catalogue.network import IMAGENET
 
 JOB = {
     "stage": "activations",

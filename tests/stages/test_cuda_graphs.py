@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 import bench
+from fixres.hardware.device import Device
 from fixres.jobs import JobError
-from fixres.jobs.device import Device
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import lists, sgd
 from fixres.stages.cuda_graphs import Replayed

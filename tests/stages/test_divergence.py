@@ -5,7 +5,7 @@ import torch
 
 from bench import TRAIN
 from fixres import jobs
-from fixres.jobs.device import Device
+from fixres.hardware.device import Device
 from fixres.models import weights
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd

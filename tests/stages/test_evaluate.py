@@ -9,8 +9,9 @@ import torch
 
 from bench import EVALUATE, Bench
 from fixres.data import manifest
-from fixres.models import weights, zoo
-from fixres.models.network import IMAGENET
+from fixres.models import weights
+from fixres.models.catalogue import zoo
+from fixres.models.catalogue.network import IMAGENET
 from fixres.stages import evaluate
 
 PLAIN = ["--precision", "fp32", "--loader", "pillow"]  # as torchvision computes

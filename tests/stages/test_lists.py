@@ -11,8 +11,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench import RECIPE, same
-from fixres.jobs.device import Device, Later
-from fixres.jobs.ranks import ALONE
+from fixres.hardware.device import Device, Later
+from fixres.hardware.ranks import ALONE
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import lists, sgd
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench import RECIPE
-from fixres.models import zoo
+from fixres.models.catalogue import zoo
 from fixres.stages import memory
 from shared import fixres
 
@@ -63,7 +63,7 @@ def kept_for_backward(k: int, batch: int) -> int:
 
 
 def test_a_step_takes_at_least_what_its_backward_pass_needs_and_not_much_more(bench, monkeypatch):
-    monkeypatch.setattr("fixres.jobs.device.has_fast_bf16", lambda _: False)
+    monkeypatch.setattr("fixres.hardware.device.has_fast_bf16", lambda _: False)
     least = kept_for_backward(48, 8) / 1e6
     assert least < measured(bench, k=48, layers=[]) < 2 * least
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from bench import RECIPE, same
 from fixres.data import sampling
+from fixres.hardware.device import Device
+from fixres.hardware.ranks import ALONE, Ranks
 from fixres.jobs import JobError
-from fixres.jobs.device import Device
-from fixres.jobs.ranks import ALONE, Ranks
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
 

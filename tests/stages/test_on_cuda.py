@@ -22,12 +22,13 @@ from torch._subclasses.fake_tensor import (
 
 from bench import FINETUNE, RECIPE
 from fixres.data import loader, manifest, regions, requests, sampling
-from fixres.jobs.device import Device
-from fixres.jobs.ranks import ALONE, Ranks
-from fixres.models import distributions, matching, zoo
+from fixres.hardware.device import Device
+from fixres.hardware.ranks import ALONE, Ranks
+from fixres.models import distributions, matching
 from fixres.models.adapt import adapt_last_layers
+from fixres.models.catalogue import zoo
+from fixres.models.catalogue.network import IMAGENET
 from fixres.models.float32 import compute_in_float32
-from fixres.models.network import IMAGENET
 from fixres.stages import (
     activation_cache,
     activations,

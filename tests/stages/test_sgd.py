@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import RECIPE
-from fixres.jobs.device import Device
-from fixres.jobs.ranks import ALONE
+from fixres.hardware.device import Device
+from fixres.hardware.ranks import ALONE
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from bench import TRAIN, Bench
 from fixres.data import per_image, regions
-from fixres.jobs.ranks import ALONE
+from fixres.hardware.ranks import ALONE
 from fixres.stages import crops, sgd, train
 from shared import fixres
 

@@ -10,9 +10,10 @@ import torch
 
 from bench import TRAIN, same
 from fixres.data import loader, pillow_loader, sampling
+from fixres.hardware.ranks import ALONE
 from fixres.jobs import JobError
-from fixres.jobs.ranks import ALONE
-from fixres.models import weights, zoo
+from fixres.models import weights
+from fixres.models.catalogue import zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd, train
 from shared import ENVIRONMENT, fixres, without_speed

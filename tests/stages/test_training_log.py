@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from bench import FINETUNE, RECIPE, TRAIN, same
+from fixres.hardware.device import Device
 from fixres.jobs import JobError
-from fixres.jobs.device import Device
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd, training_log
 from fixres.stages.training_log import TrainingLog

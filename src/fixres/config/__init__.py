@@ -4,11 +4,11 @@
 """
 
 from fixres.config.command_line import typed
+from fixres.config.custom import Custom, CustomNetwork
 from fixres.config.datasets import Pinhole
 from fixres.config.errors import ConfigError
 from fixres.config.fields import Section
 from fixres.config.overlay import laid_over, merge
-from fixres.config.own import Own, OwnNetwork
 from fixres.config.reading import json_schema, load, parse, read_yaml
 from fixres.config.schema import SCHEMA_FILE, Config
 from fixres.config.training import BaseTraining, FineTuning
@@ -18,9 +18,9 @@ __all__ = [
     "BaseTraining",
     "Config",
     "ConfigError",
+    "Custom",
+    "CustomNetwork",
     "FineTuning",
-    "Own",
-    "OwnNetwork",
     "Pinhole",
     "Section",
     "json_schema",

@@ -7,10 +7,10 @@ import difflib
 import re
 from collections.abc import Iterator
 
+from fixres.config.custom import Custom
 from fixres.config.errors import ConfigError
 from fixres.config.fields import Section
 from fixres.config.overlay import laid_over
-from fixres.config.own import Own
 from fixres.config.schema import Config
 from fixres.config.training import BaseTraining, Weights
 
@@ -22,8 +22,8 @@ def contradictions(config: Config) -> Iterator[str]:
     yield from _recipes(config)
     yield from _weights(config)
     yield from _table5(config)
-    if config.own:
-        yield from _own(config.own)
+    if config.custom:
+        yield from _custom(config.custom)
 
 
 def _seeds(config: Config) -> Iterator[str]:
@@ -148,24 +148,27 @@ def _table5(config: Config) -> Iterator[str]:
         )
 
 
-def _own(own: Own) -> Iterator[str]:
-    network = own.network
-    yield from _stands_twice("own.k_test", own.k_test)
-    yield from _stands_twice("own.crop_pct", own.crop_pct)
-    if network.weights == "none" and not own.train:
+def _custom(custom: Custom) -> Iterator[str]:
+    network = custom.network
+    yield from _stands_twice("custom.k_test", custom.k_test)
+    yield from _stands_twice("custom.crop_pct", custom.crop_pct)
+    if network.weights == "none" and not custom.train:
         yield (
-            "own.network.weights: found none, with own.train false: random weights would be "
-            "measured; give weights, or own.train: true"
+            "custom.network.weights: found none, with custom.train false: random weights would be "
+            "measured; give weights, or custom.train: true"
         )
-    if own.k_train and not own.train:
-        yield "own.k_train: found without own.train: true, which alone reads it; remove it"
-    for key, k in [*(("own.k_test", k) for k in own.k_test), ("own.k_train", own.k_train)]:
+    if custom.k_train and not custom.train:
+        yield "custom.k_train: found without custom.train: true, which alone reads it; remove it"
+    for key, k in [
+        *(("custom.k_test", k) for k in custom.k_test),
+        ("custom.k_train", custom.k_train),
+    ]:
         if k is None or k == network.native:
             continue
         if not network.any_size:
             yield (
                 f"{key}: found {k}, but the network takes {network.native} px alone "
-                f"(own.network.any_size); expected {network.native}"
+                f"(custom.network.any_size); expected {network.native}"
             )
         elif k % network.stride:
             below, above = max(k // network.stride, 1), k // network.stride + 1

@@ -97,7 +97,7 @@ class Hardware(Section):
     multiply_adds_per_second: Positive | None = Field(
         None,
         description="of one device in a forward pass, as a trial measured it; estimates of time "
-        "use it where no finished job tells more (python -m fixres own sets it)",
+        "use it where no finished job tells more (fixres recommend sets it)",
     )
     checkpoint_seconds: NotNegative = Field(
         20.0, description="time from one checkpoint of a running job to the next, seconds"

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fixres.config.custom import Custom
 from fixres.config.datasets import Dataset, Pinhole
 from fixres.config.fields import Count, Name, Pixels, Section
 from fixres.config.hardware import Hardware
-from fixres.config.own import Own
 from fixres.config.training import (
     BaseTraining,
     FineTuning,
@@ -129,7 +129,8 @@ class Config(Section):
         "runs of several protocols stand beside each other",
     )
     network: Name = Field(
-        "resnet10q", description="the ResNet-50 of this scale: a name of fixres.models.zoo"
+        "resnet10q",
+        description="the ResNet-50 of this scale: a name of models/catalogue/zoo.py",
     )
     twins: bool = Field(
         True,
@@ -148,10 +149,10 @@ class Config(Section):
     transfer: Transfer = Transfer()
     released: Released = Released()
     evaluation: Evaluation = Evaluation()
-    own: Own | None = Field(
+    custom: Custom | None = Field(
         None,
-        description="a network and images of your own (docs/own.md); with it, there are no pages "
-        "of the paper",
+        description="a custom network and images (docs/recommend.md); with it, there are no "
+        "pages of the paper",
     )
     table5: Table5 = Table5()
     figure7: Figure7 = Figure7()

@@ -14,8 +14,8 @@ from fixres.data.batch_layout import Crops, Layout, count_slots, lay_out
 from fixres.data.listed_files import ListedFiles
 from fixres.data.manifest import Manifest
 from fixres.data.pillow_loader import decode
+from fixres.hardware.device import send
 from fixres.jobs import JobError
-from fixres.jobs.device import send
 
 SHOWN = 10  # files that a message names
 

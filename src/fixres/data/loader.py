@@ -21,8 +21,8 @@ from fixres.data.dali_loader import dali_batches
 from fixres.data.manifest import Manifest
 from fixres.data.pillow_loader import pillow_batches
 from fixres.data.regions import Views
+from fixres.hardware.device import send
 from fixres.jobs import JobError
-from fixres.jobs.device import send
 
 CPU = torch.device("cpu")
 PREFETCH = 3  # batches in memory beside a GPU, counting the batch in use

@@ -14,8 +14,8 @@ import torch
 
 from fixres.data import loader, regions
 from fixres.data.manifest import Manifest
-from fixres.jobs.device import Device
-from fixres.jobs.ranks import Ranks
+from fixres.hardware.device import Device
+from fixres.hardware.ranks import Ranks
 
 BATCH = 100  # crops of one resolution in a batch; changes nothing but speed and memory
 # Bytes of all crops of a batch. A sweep over 66 resolutions around 256 px has smaller batches: 100

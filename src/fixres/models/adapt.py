@@ -17,7 +17,7 @@ from torch import nn
 
 from fixres.data.batch_layout import Crops
 from fixres.data.regions import Augmentation, views
-from fixres.models.network import Network
+from fixres.models.catalogue.network import Network
 from fixres.models.split import split
 
 if TYPE_CHECKING:

@@ -185,6 +185,6 @@ def _try(network: nn.Module, trunk: Trunk, head: Head, first: str, k: int) -> No
         raise JobError(
             f"{type(network).__name__} cannot be cut at {first}: what comes behind it reads more "
             f"of the network than the input of {first}{why}, and torch.fx cannot trace it. Name "
-            "later layers (own.network.last_norm, own.network.classifier), or make its forward "
-            "pass traceable by torch.fx"
+            "later layers (custom.network.last_norm, custom.network.classifier), or make its "
+            "forward pass traceable by torch.fx"
         )

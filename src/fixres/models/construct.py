@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fixres.jobs import JobError
-from fixres.models.zoo import nearest
+from fixres.models.catalogue.zoo import nearest
 
 if TYPE_CHECKING:
     import torch
@@ -117,7 +117,7 @@ def weights_of(entry: dict) -> dict:
 
     Parameters
     ----------
-    entry : see plan/own.py; its `weights` are "pretrained" or the path of a file.
+    entry : see plan/custom.py; its `weights` are "pretrained" or the path of a file.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 Of timm, the folder is what timm itself writes and loads:
 
-    model = timm.create_model("local-dir:results/own/photos/fixed", pretrained=True)
+    model = timm.create_model("local-dir:results/recommend/photos/fixed", pretrained=True)
     data = timm.data.resolve_model_data_config(model, use_test_size=True)
     transform = timm.data.create_transform(**data)
 
@@ -29,7 +29,7 @@ def export(
 
     Parameters
     ----------
-    entry : see plan/own.py.
+    entry : see plan/custom.py.
     classes : their names, in the network's order.
     chosen : k_test, crop_pct, top1 (per cent, on all validation images), method and run.
     """

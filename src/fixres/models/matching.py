@@ -20,7 +20,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from fixres.jobs import JobError
-from fixres.models import weights, zoo
+from fixres.models import weights
+from fixres.models.catalogue import zoo
 
 if TYPE_CHECKING:
     from torch import fx

@@ -1,8 +1,8 @@
 """What the jobs of a plan compute, and how long that takes on one device.
 
-The work of a job is counted: the multiply-adds of its network (models/work.py) times its images.
-The rate is measured where finished jobs of the same stage and network left their times. Otherwise
-it is estimated from a reference device.
+The work of a job is counted: the multiply-adds of its network (models/catalogue/work.py) times its
+images. The rate is measured where finished jobs of the same stage and network left their times.
+Otherwise it is estimated from a reference device.
 """
 
 import csv
@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from fixres.data import manifest, sources
 from fixres.data.regions import TEN
-from fixres.jobs.leases import seconds_waited
-from fixres.models import zoo
-from fixres.models.work import Work, parameters_of, work_of
+from fixres.hardware.leases import seconds_waited
+from fixres.models.catalogue import zoo
+from fixres.models.catalogue.work import Work, parameters_of, work_of
 from fixres.plan.outputs import LOGS, benchmark_of
 
 BYTES_PER_WEIGHT = 4
@@ -150,8 +150,8 @@ class Costs:
         """The bytes that a job leaves on disk."""
         content = self.jobs[name]
         if content["stage"] in ("train", "match", "statistics", "finetune", "pretrained"):
-            own = self.config.get("own", {}).get(content["network"])
-            parameters = own["parameters"] if own else parameters_of(content["network"])
+            custom = self.config.get("custom", {}).get(content["network"])
+            parameters = custom["parameters"] if custom else parameters_of(content["network"])
             return BYTES_PER_WEIGHT * parameters
         if content["stage"] == "evaluate":
             files = len(content["k_test"]) + len(content["ten_crops"])
@@ -161,9 +161,9 @@ class Costs:
         return 0.0
 
     def _work(self, network: str, layers: tuple[str, ...], k: int) -> Work:
-        own = self.config.get("own", {}).get(network)
-        if own:
-            return _own_work(own, layers).at(k, own["native"], pooled=layers == WHOLE)
+        custom = self.config.get("custom", {}).get(network)
+        if custom:
+            return _custom_work(custom, layers).at(k, custom["native"], pooled=layers == WHOLE)
         return work_of(network, layers).at(k, zoo.ZOO[network].native, pooled=layers == WHOLE)
 
     def _images(self, name: str) -> tuple[int, int]:
@@ -198,8 +198,8 @@ class Costs:
         return max(seconds - waited, 0.0) * self.config["processes"]
 
 
-def _own_work(network: dict, layers: tuple[str, ...]) -> Work:
-    """The work of a network of one's own at its native resolution: about, that of its kind.
+def _custom_work(network: dict, layers: tuple[str, ...]) -> Work:
+    """The work of a custom network at its native resolution: about, that of its kind.
 
     Its head is taken to compute nothing beside its trunk. The frontier is a ResNet-50's: 2048
     channels, of two maps where the last normalisation trains.

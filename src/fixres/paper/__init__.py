@@ -77,13 +77,13 @@ def plan_of(
     """The plan of some tables and figures at one configuration: by default all of the paper's.
 
     Of these, `pages.only` of the configuration may name some. A figure may draw the cells of a
-    table, which must then be there, too. With `own` there are none: it asks another question.
+    table, which must then be there, too. With `recommend` there are none: it asks another question.
 
     Raises
     ------
     ConfigError : `pages.only` names a page that there is not.
     """
-    if config.own:
+    if config.custom:
         return Plan(config, [], printed)
     pages, figures = list(pages), list(figures)
     if config.twins:

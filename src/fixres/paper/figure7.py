@@ -1,6 +1,6 @@
 """Figure 7: the accuracy of one network over k_test, pixel by pixel (Appendix B)."""
 
-from fixres.models.zoo import ZOO
+from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import main_subject
 from fixres.plan import Figure, Line, Plan, Sample, grid, line
 

@@ -7,7 +7,7 @@ facebookresearch/FixRes).
 
 from typing import NamedTuple
 
-from fixres.models.zoo import ZOO
+from fixres.models.catalogue.zoo import ZOO
 from fixres.plan import Accuracy, Block, Line, Page, Plan, grid, line, resolutions
 
 RESNETS = ("resnet50_v2", "resnet50_a1", "resnet50_a2", "resnet50_a3")

@@ -1,6 +1,6 @@
 """The weights that the paper's authors released, measured beside what they published."""
 
-from fixres.models.released import RELEASED
+from fixres.models.catalogue.released import RELEASED
 from fixres.plan import Accuracy, Page, Plan, grid, line
 
 RESIZE = {

@@ -1,6 +1,6 @@
 """What the numbers of a page are about: networks and images, ours and the paper's."""
 
-from fixres.models.zoo import ZOO
+from fixres.models.catalogue.zoo import ZOO
 from fixres.plan import Label, Plan
 
 

@@ -1,6 +1,6 @@
 """Table 1: larger networks. PNASNet with three depths of fine-tuning, and ResNeXt-101."""
 
-from fixres.models.zoo import ZOO
+from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import subject
 from fixres.plan import Accuracy, Block, Line, Page, Plan, grid, line, resolutions, ticks
 

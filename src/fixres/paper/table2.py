@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from fixres.models.zoo import ZOO
+from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import subject
 from fixres.plan import Accuracy, Line, Page, Plan, Reported, grid, line
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from fixres.config import laid_over
-from fixres.models.zoo import ZOO
+from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import subject
 from fixres.plan import Accuracy, Missing, Page, Plan, Reported, Sample, grid, line
 

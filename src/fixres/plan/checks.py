@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fixres.config import BaseTraining, Config, ConfigError
-from fixres.models.network import Network
-from fixres.models.released import RELEASED
-from fixres.models.zoo import ZOO
+from fixres.models.catalogue.network import Network
+from fixres.models.catalogue.released import RELEASED
+from fixres.models.catalogue.zoo import ZOO
 
 
 def expanded(path: str) -> str:
@@ -27,11 +27,11 @@ def _names(config: Config) -> Iterator[str]:
     for name in config.networks:
         if name not in ZOO:
             yield f"networks.{name}: {_unknown_network(name)}"
-    if config.own and config.own.name in ZOO:
-        yield f"own.name: found '{config.own.name}', a network of the zoo; take another name"
-    if config.own and config.evaluation.test_resize == "released":
+    if config.custom and config.custom.name in ZOO:
+        yield f"custom.name: found '{config.custom.name}', a network of the zoo; take another name"
+    if config.custom and config.evaluation.test_resize == "released":
         yield (
-            "evaluation.test_resize: found released, with own; a network of one's own is tested "
+            "evaluation.test_resize: found released, with custom; a custom network is tested "
             "with its crop_pct: take paper"
         )
     for name in config.released.files:
@@ -75,8 +75,8 @@ def _files(config: Config) -> Iterator[str]:
     for name, network in config.networks.items():
         if network.weights and network.weights.file:
             files[f"networks.{name}.weights.file"] = network.weights.file
-    if config.own and config.own.network.weights not in ("pretrained", "none"):
-        files["own.network.weights"] = config.own.network.weights
+    if config.custom and config.custom.network.weights not in ("pretrained", "none"):
+        files["custom.network.weights"] = config.custom.network.weights
     for key, file in files.items():
         if not Path(expanded(file)).is_file():
             yield f"{key}: no file {expanded(file)}"

@@ -11,8 +11,8 @@ from pathlib import Path
 from fixres.config import Config, ConfigError
 from fixres.jobs import canonical, digest
 from fixres.plan.checks import expanded
+from fixres.plan.custom import CustomJobs
 from fixres.plan.outputs import failed, metrics_of, parent_of, per_image_of
-from fixres.plan.own import OwnJobs
 from fixres.plan.pages import Block, Cell, Figure, Page
 from fixres.plan.quantities import Cells, Claim, Quoted
 from fixres.plan.registry import Missing
@@ -27,7 +27,7 @@ RELEASED_TRANSFORM = (
 Printed = Mapping[tuple[str, str, str], float]
 
 
-class Plan(OwnJobs):
+class Plan(CustomJobs):
     """Everything that one configuration asks for.
 
     Parameters
@@ -62,7 +62,7 @@ class Plan(OwnJobs):
         self.tables = {page.name: page for page in (declare(self) for declare in declarations)}
         self.figures = {figure.name: figure for figure in (declare(self) for declare in figures)}
         self._check_captions()
-        self.add_own()
+        self.add_custom()
         self.add_evaluations()
         for page in self.tables.values():
             self._add_table(page)
@@ -172,8 +172,10 @@ class Plan(OwnJobs):
     def _costs(self) -> dict:
         """The jobs that each page needs, and how much each of them computes (results/plan.md)."""
         needed = {name: sorted(self.needed(name)) for name in (*self.tables, *self.figures)}
-        if self.config.own:
-            needed[self.own_job()] = sorted(self.with_ancestors(self.own_job()))
+        if self.config.custom:
+            needed[self.recommendation_job()] = sorted(
+                self.with_ancestors(self.recommendation_job())
+            )
         datasets = {}
         for name, dataset in self.config.datasets.items():
             rendered = dataset.rendered
@@ -191,7 +193,7 @@ class Plan(OwnJobs):
             "jobs": {job: self.jobs[job] for job in sorted(set().union(*needed.values()))},
             "cache_gb": hardware.cache_gb,
             "processes": hardware.processes or max(hardware.gpus, 1),
-            **self.own_costs(),
+            **self.custom_costs(),
         }
 
     # --- which job needs which -------------------------------------------------------------------
@@ -244,7 +246,7 @@ class Plan(OwnJobs):
         if stage == "report":
             return [f"pages/{page}" for page in (*self.tables, *self.figures, "claims", "text")]
         if stage in ("choose", "export", "answer"):
-            return self.own_parents(job)
+            return self.custom_parents(job)
         if stage == "manifest":
             render = job.replace("/manifest", "/render")
             return [render] if render in self.jobs else []
@@ -323,7 +325,7 @@ class Plan(OwnJobs):
             "sized": rf"sizes/{one}/k{one}",
             "cropped": rf"sizes/{one}/crops-{one}",
             "speeded": rf"speed/{one}/{one}",
-            "own": re.escape(self.config.own.name) if self.config.own else r"(?!)",
+            "custom": re.escape(self.config.custom.name) if self.config.custom else r"(?!)",
             "table": _any_of(self.tables),
             "figure": _any_of(self.figures),
         }

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from fixres.config import Config, ConfigError
+from fixres.config.custom import CustomNetwork
 from fixres.config.datasets import Dataset
-from fixres.config.own import OwnNetwork
 from fixres.jobs import digest
-from fixres.models.zoo import ZOO
+from fixres.models.catalogue.zoo import ZOO
 from fixres.plan.checks import check, expanded
 from fixres.plan.pages import Label
 
@@ -57,8 +57,8 @@ def _version(stage: str, network: object) -> int | str:
     return f"{version}.{entry.revision}" if entry and entry.revision else version
 
 
-def own_entry(network: OwnNetwork) -> dict:
-    """What the jobs of a network of one's own must know of it, in place of an entry of the zoo.
+def custom_entry(network: CustomNetwork) -> dict:
+    """What the jobs of a custom network must know of it, in place of an entry of the zoo.
 
     Of a constructor of the user's, a digest of its file is part of it: an edit runs its jobs again.
     """
@@ -66,7 +66,7 @@ def own_entry(network: OwnNetwork) -> dict:
     # Its title stands on the page alone: another one runs nothing again.
     entry |= {
         "path": expanded(entry["path"]),
-        "weights": own_weights(entry["weights"]),
+        "weights": custom_weights(entry["weights"]),
         "title": "",
     }
     kind, module, *_ = entry["source"].split(":")
@@ -75,14 +75,14 @@ def own_entry(network: OwnNetwork) -> dict:
         if not file.is_file():
             expected = f"expected {file}"
             raise ConfigError(
-                f"own.network.source: found '{entry['source']}' with path '{network.path}'; "
-                f"{expected}; own.network.path is the folder that holds the package or module"
+                f"custom.network.source: found '{entry['source']}' with path '{network.path}'; "
+                f"{expected}; custom.network.path is the folder that holds the package or module"
             )
         entry["code"] = digest(file.read_bytes())
     return entry
 
 
-def own_weights(weights: str) -> str:
+def custom_weights(weights: str) -> str:
     """The weights of such a network: "pretrained", "none", or the path of their file."""
     return weights if weights in ("pretrained", "none") else expanded(weights)
 
@@ -147,9 +147,9 @@ class Jobs:
     def _add(self, stage: str, job: str, **content: object) -> str:
         """Add a job and return its id. Raises ConfigError where another job has that id."""
         version = _version(stage, content.get("network"))
-        own = self.config.own
-        if own and content.get("network") == own.name:
-            content["entry"] = own_entry(own.network)
+        custom = self.config.custom
+        if custom and content.get("network") == custom.name:
+            content["entry"] = custom_entry(custom.network)
         wanted = {"stage": stage, "version": version, "run": job, **content}
         if self.jobs.setdefault(job, wanted) != wanted:
             differ = ", ".join(key for key in wanted if self.jobs[job].get(key) != wanted[key])

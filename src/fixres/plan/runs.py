@@ -25,8 +25,8 @@ same seed, and lies below it.
 """
 
 from fixres.config import BaseTraining, Config, FineTuning, laid_over, merge
-from fixres.models.released import RELEASED
-from fixres.models.zoo import ZOO
+from fixres.models.catalogue.released import RELEASED
+from fixres.models.catalogue.zoo import ZOO
 from fixres.plan.checks import check_epoch, expanded
 from fixres.plan.registry import Jobs, Missing
 
@@ -127,7 +127,8 @@ class Runs(Jobs):
         return self._train(twin, k_train, c.dataset, adaptation, where, init=tagged)
 
     def obtain_released(self, name: str) -> str:
-        """Obtain the weights that the paper's authors released as `name` (models/released.py).
+        """Obtain the weights that the paper's authors released as `name`
+        (models/catalogue/released.py).
 
         Raises
         ------
@@ -202,8 +203,8 @@ class Runs(Jobs):
         The released code fine-tunes on crops that are cut as at test time. So does the suite:
         what adapts a network to a k_test has the transform that it is tested with.
         """
-        if self.config.own:
-            return "", {"crop_pct": self.config.own.network.crop_pct}
+        if self.config.custom:
+            return "", {"crop_pct": self.config.custom.network.crop_pct}
         resize = self.config.evaluation.test_resize
         return ("", {}) if resize == "paper" else (f"_{resize}", {"test_resize": resize})
 
@@ -288,7 +289,7 @@ class Runs(Jobs):
             ten_crops=sorted(ten_crops),
             folds=c.evaluation.folds,
             test_resize=(c.released if self.is_authors(run) else c.evaluation).test_resize,
-            **({"crop_pct": c.own.ratios} if c.own else {}),
+            **({"crop_pct": c.custom.ratios} if c.custom else {}),
         )
 
     def is_authors(self, run: str) -> bool:

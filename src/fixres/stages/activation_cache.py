@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from fixres import jobs
-from fixres.jobs.device import free_bytes, pin, send
-from fixres.jobs.ranks import Ranks
+from fixres.hardware.device import free_bytes, pin, send
+from fixres.hardware.ranks import Ranks
 
 Activations = tuple[torch.Tensor, ...]  # of a batch of images: what the head reads from the trunk
 Wanted = Iterable[tuple[np.ndarray, int]]  # batches: (rows of the manifest, epoch)

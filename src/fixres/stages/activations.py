@@ -21,10 +21,11 @@ import torch
 
 from fixres import jobs
 from fixres.data import manifest, per_image, regions, requests, sampling
-from fixres.jobs import processes
-from fixres.jobs.device import open_device
-from fixres.jobs.ranks import Ranks
-from fixres.models import distributions, matching, pooled, zoo
+from fixres.hardware import processes
+from fixres.hardware.device import open_device
+from fixres.hardware.ranks import Ranks
+from fixres.models import distributions, matching, pooled
+from fixres.models.catalogue import zoo
 from fixres.models.distributions import Statistics
 from fixres.stages.match import measure
 

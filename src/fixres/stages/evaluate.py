@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     # Of several processes that were started from outside, none goes its own way.
     if "RANK" not in os.environ and finish_with_known(args):
         return
-    from fixres.jobs import processes
+    from fixres.hardware import processes
     from fixres.stages import predict
 
     processes.run(predict.evaluate, args, ["evaluate", *arguments])

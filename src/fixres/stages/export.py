@@ -1,16 +1,17 @@
-"""The network that was chosen, as other programs load it (docs/own.md).
+"""The network that was chosen, as other programs load it (docs/recommend.md).
 
-    python -m fixres export --config results/own/photos/export/config.json \\
-        --choice results/own/photos/choice/choice.json \\
+    python -m fixres export --config results/recommend/photos/export/config.json \\
+        --choice results/recommend/photos/choice/choice.json \\
         --manifest results/data/photos/manifest.npz --results results \\
-        --out results/own/photos/fixed/model.safetensors
+        --out results/recommend/photos/fixed/model.safetensors
 """
 
 from pathlib import Path
 
 from fixres import jobs
 from fixres.data import manifest
-from fixres.models import export, matching, zoo
+from fixres.models import export, matching
+from fixres.models.catalogue import zoo
 
 
 def main(arguments: list[str]) -> None:

@@ -26,11 +26,12 @@ from torch import nn
 
 from fixres import jobs
 from fixres.data import loader, manifest, regions, sampling
-from fixres.jobs import processes
-from fixres.jobs.device import Device, open_device, send
-from fixres.jobs.ranks import Ranks
-from fixres.models import matching, weights, zoo
+from fixres.hardware import processes
+from fixres.hardware.device import Device, open_device, send
+from fixres.hardware.ranks import Ranks
+from fixres.models import matching, weights
 from fixres.models.adapt import Adaptation, adapt_last_layers
+from fixres.models.catalogue import zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
 from fixres.stages.activation_cache import Activations, RunTrunk, Wanted, compute_once

@@ -26,10 +26,11 @@ import torch
 
 from fixres import jobs
 from fixres.data import manifest, regions, requests, sampling
-from fixres.jobs import processes
-from fixres.jobs.device import open_device
-from fixres.jobs.ranks import Ranks
-from fixres.models import distributions, matching, weights, zoo
+from fixres.hardware import processes
+from fixres.hardware.device import open_device
+from fixres.hardware.ranks import Ranks
+from fixres.models import distributions, matching, weights
+from fixres.models.catalogue import zoo
 from fixres.models.distributions import Moments, Statistics
 
 # The images are cut into about this many segments, whatever the number of processes. Moments are

@@ -24,11 +24,11 @@ from torch import nn
 
 from fixres import jobs
 from fixres.data import manifest
-from fixres.jobs import processes
-from fixres.jobs.device import Device, open_device
-from fixres.jobs.ranks import Ranks
-from fixres.models import zoo
+from fixres.hardware import processes
+from fixres.hardware.device import Device, open_device
+from fixres.hardware.ranks import Ranks
 from fixres.models.adapt import adapt_last_layers
+from fixres.models.catalogue import zoo
 from fixres.stages import sgd
 from fixres.stages.timing import hardware
 

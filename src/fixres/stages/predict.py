@@ -20,10 +20,11 @@ from torch import nn
 
 from fixres import jobs
 from fixres.data import manifest, regions, requests
-from fixres.jobs.device import Device, open_device
-from fixres.jobs.ranks import ALONE, Ranks
-from fixres.models import matching, zoo
+from fixres.hardware.device import Device, open_device
+from fixres.hardware.ranks import ALONE, Ranks
+from fixres.models import matching
 from fixres.models.adapt import last_layers
+from fixres.models.catalogue import zoo
 from fixres.models.float32 import compute_in_float32
 from fixres.models.split import split
 from fixres.stages.activation_cache import Activations

@@ -6,14 +6,15 @@
 
 Tables 1 to 3 start from such weights (§5.1). They come from timm, torchvision, torch hub, a URL
 with its checksum, or a file; docs/networks.md says how to write each. The same command carries on
-a download that broke off. A network of one's own says where it is built, and whether its weights
-come from there or from a file (docs/own.md).
+a download that broke off. A custom network says where it is built, and whether its weights
+come from there or from a file (docs/recommend.md).
 """
 
 from fixres import jobs
-from fixres.models import construct, published, weights, zoo
-from fixres.models.network import NON_COMMERCIAL
-from fixres.models.released import RELEASED
+from fixres.models import construct, published, weights
+from fixres.models.catalogue import zoo
+from fixres.models.catalogue.network import NON_COMMERCIAL
+from fixres.models.catalogue.released import RELEASED
 
 
 def main(arguments: list[str]) -> None:
@@ -21,7 +22,7 @@ def main(arguments: list[str]) -> None:
     config = jobs.read_config(args.config, "pretrained", args.ancestry_digest)
     name, source = config["network"], config["source"]
     entry, folder = zoo.entry_of(config), args.out.parent / "downloads"
-    if "own" in source:
+    if "custom" in source:
         source = construct.weights_of(config["entry"])
     kind = next(iter(source))
     jobs.log(f"{config['run']}: {entry.title}, weights from {kind} {source[kind]}")
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> None:
     # --- fetch
     asked = config["run"].rpartition("/")[2].removesuffix("-pretrained")
     key = f"released.files.{asked}" if asked in RELEASED else f"networks.{name}.weights.file"
-    key = "own.network.weights" if "entry" in config else key
+    key = "custom.network.weights" if "entry" in config else key
     way_out = f"get the weights elsewhere and name the file in {key}"
     try:
         fetched = published.fetch(source, folder, way_out)

@@ -27,9 +27,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.sgd import sgd
 
 from fixres.data import sampling
+from fixres.hardware.device import Device, Later
+from fixres.hardware.ranks import ALONE, Ranks
 from fixres.jobs import JobError, progress, stopping
-from fixres.jobs.device import Device, Later
-from fixres.jobs.ranks import ALONE, Ranks
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import lists
 from fixres.stages.cuda_graphs import Replayed

@@ -1,4 +1,4 @@
-"""Speed: what the forward pass of a network costs at each k_test (docs/own.md).
+"""Speed: what the forward pass of a network costs at each k_test (docs/recommend.md).
 
     python -m fixres speed --config results/speed/photos/resnet50-photos/config.json \\
         --out results/speed/photos/resnet50-photos/metrics.json
@@ -17,10 +17,10 @@ import time
 import torch
 
 from fixres import jobs
-from fixres.jobs import processes
-from fixres.jobs.device import Device, open_device
-from fixres.jobs.ranks import Ranks
-from fixres.models import zoo
+from fixres.hardware import processes
+from fixres.hardware.device import Device, open_device
+from fixres.hardware.ranks import Ranks
+from fixres.models.catalogue import zoo
 from fixres.stages.memory import MEGA, peak_on_cpu, peak_on_gpu
 from fixres.stages.timing import clock, hardware
 

@@ -21,10 +21,11 @@ from torch import nn
 
 from fixres import jobs
 from fixres.data import manifest, regions, requests, sampling
-from fixres.jobs import processes
-from fixres.jobs.device import open_device
-from fixres.jobs.ranks import Ranks
-from fixres.models import matching, weights, zoo
+from fixres.hardware import processes
+from fixres.hardware.device import open_device
+from fixres.hardware.ranks import Ranks
+from fixres.models import matching, weights
+from fixres.models.catalogue import zoo
 from fixres.models.distributions import Moments
 from fixres.stages.match import SEGMENTS
 
@@ -76,7 +77,7 @@ def check(norms: dict[str, nn.Module], title: str) -> None:
         if getattr(norm, "running_var", None) is None:
             raise jobs.JobError(
                 f"{name} of {title} is a {type(norm).__name__}: found no running statistics, "
-                "expected a batch-norm (own.network.last_norm)"
+                "expected a batch-norm (custom.network.last_norm)"
             )
 
 

@@ -29,11 +29,11 @@ from torch.nn import functional as F  # noqa: N812
 
 from fixres import jobs
 from fixres.data import loader, manifest, regions
-from fixres.jobs import processes
-from fixres.jobs.device import Device, open_device
-from fixres.jobs.ranks import Ranks
-from fixres.models import zoo
+from fixres.hardware import processes
+from fixres.hardware.device import Device, open_device
+from fixres.hardware.ranks import Ranks
 from fixres.models.adapt import adapt_last_layers
+from fixres.models.catalogue import zoo
 
 WARM_UP, BATCHES = 5, 30  # batches before the clock counts, and batches that it counts
 

@@ -23,10 +23,11 @@ from torch.nn import functional as F  # noqa: N812
 
 from fixres import jobs
 from fixres.data import loader, manifest, regions, sampling
-from fixres.jobs import processes
-from fixres.jobs.device import open_device, send
-from fixres.jobs.ranks import Ranks
-from fixres.models import weights, zoo
+from fixres.hardware import processes
+from fixres.hardware.device import open_device, send
+from fixres.hardware.ranks import Ranks
+from fixres.models import weights
+from fixres.models.catalogue import zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
 from fixres.stages.training_log import NAME

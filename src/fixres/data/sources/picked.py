@@ -1,7 +1,7 @@
 """A dataset as the user wants it: classes in a given order, split by a rule, and not too large.
 
-These are the keys classes, split and limit of an entry of `datasets` (docs/own.md). Each changes
-the listing of a source before any image is looked at.
+These are the keys classes, split and limit of an entry of `datasets` (docs/recommend.md). Each
+changes the listing of a source before any image is looked at.
 """
 
 import hashlib
@@ -93,7 +93,7 @@ def in_order(listing: Listing, classes: list[str]) -> Listing:
             f"datasets.….classes: found {len(unknown)} of the {len(listing.classes)} classes of "
             f"the images not among the network's {len(classes)}: {abbreviated(unknown)}; the "
             f"network's are {abbreviated(classes)}. Name the folders as the network's classes, or "
-            "let it train on these (own.train)"
+            "let it train on these (custom.train)"
         )
     labels = [index[name] for name in listing.classes]
     images = [(path, labels[label], split) for path, label, split in listing.images]

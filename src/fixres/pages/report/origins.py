@@ -4,7 +4,7 @@ import csv
 
 import yaml
 
-from fixres.jobs import origin
+from fixres.pages import origin
 from fixres.pages.report import markup
 from fixres.pages.report.markup import Part, text
 from fixres.pages.report.reading import Contents

@@ -1,7 +1,7 @@
 """The choice: at which k_test and crop_pct to test a network, and what fixing it gains there.
 
-    python -m fixres choose --config results/own/photos/choice/config.json --results results \\
-        --out results/own/photos/choice/choice.json
+    python -m fixres choose --config results/recommend/photos/choice/config.json \\
+        --results results --out results/recommend/photos/choice/choice.json
 
 Everything is chosen on one part of the validation images, and measured on the others: the best of
 many numbers looks better than it is on the images that it was chosen on. An image belongs to the
@@ -21,8 +21,8 @@ from fixres import jobs
 from fixres.data import per_image
 from fixres.pages.command import page_parser
 from fixres.pages.intervals import interval, resample
+from fixres.plan.custom import AS_IS, METHODS
 from fixres.plan.outputs import metrics_of, per_image_of
-from fixres.plan.own import AS_IS, METHODS
 
 FEWEST = 20  # images of a part; with fewer, an interval says nothing
 
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
     best = max(views, key=mean.get)  # of equal ones the first: the cheapest, then the least done
     as_it_is = max((v for v in views if v.method == AS_IS), key=mean.get)
     unfixed = max((v for v in views if v.method == AS_IS and v.k == best.k), key=mean.get)
-    usual = View(config["native"], config["own_crop_pct"], AS_IS)
+    usual = View(config["native"], config["native_crop_pct"], AS_IS)
 
     # --- measure on the second
     part = {view: block[:, measured_on] for view, block in hits.items()}
@@ -145,7 +145,7 @@ def check_parts(chosen_on: np.ndarray, config: dict) -> None:
     sizes = int(chosen_on.sum()), int((~chosen_on).sum())
     if min(sizes) < FEWEST:
         raise jobs.JobError(
-            f"own.choice {config['share']:g} of {sum(sizes)} validation images of "
+            f"custom.choice {config['share']:g} of {sum(sizes)} validation images of "
             f"{config['dataset']} leaves {sizes[0]} to choose on and {sizes[1]} to measure on; "
             f"expected {FEWEST} of each at least; give more validation images"
         )
@@ -156,7 +156,7 @@ def check_parts(chosen_on: np.ndarray, config: dict) -> None:
 
 def order_of(view: View, config: dict) -> tuple:
     """Which of two equal views is taken: the smaller, then the usual crop_pct, then least done."""
-    usual = view.ratio != config["own_crop_pct"]
+    usual = view.ratio != config["native_crop_pct"]
     return view.k, METHODS.index(view.method), usual, view.ratio
 
 

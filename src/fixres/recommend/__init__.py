@@ -1,15 +1,16 @@
 """At which resolution to test your network, what fixing it would gain, and what it costs.
 
-    python -m fixres own --network timm:resnet50.a1_in1k --images ~/photos
-    python -m fixres own --network python:package.module:function --path ~/code \\
+    fixres recommend --network timm:resnet50.a1_in1k --images ~/photos
+    fixres recommend --network python:package.module:function --path ~/code \\
         --weights ~/weights.pth --classes ~/classes.txt --images ~/photos
-    python -m fixres own --network timm:resnet18.a1_in1k --images ~/flowers --train
+    fixres recommend --network timm:resnet18.a1_in1k --images ~/flowers --train
 
-Give it in the suite's folder. It looks at the network and at the folder, tries how fast the network
-is here, writes configs/own-NAME.yaml, shows the plan, and starts Snakemake. The answer will be
-results/own/NAME.md and .html (docs/own.md). From then on Snakemake alone does the same:
+Give it in the suite's folder. It looks at the network and at the folder, tries how fast the
+network is here, writes configs/recommend-NAME.yaml, shows the plan, and starts Snakemake. The
+answer will be results/recommend/NAME.md and .html (docs/recommend.md). From then on Snakemake alone
+does the same:
 
-    snakemake results/own/NAME.md --configfile configs/own-NAME.yaml
+    snakemake results/recommend/NAME.md --configfile configs/recommend-NAME.yaml
 """
 
 import argparse
@@ -25,15 +26,15 @@ import yaml
 from fixres import config, jobs, paper
 from fixres.data.sources import SOURCES
 from fixres.jobs import JobError
-from fixres.own.budget import fit
-from fixres.own.images import look_at_images
 from fixres.pages.costs import Costs
 from fixres.plan import Plan
 from fixres.plan.checks import expanded
+from fixres.recommend.budget import fit
+from fixres.recommend.images import look_at_images
 
 AROUND = (6 / 7, 1, 8 / 7, 9 / 7, 10 / 7, 12 / 7)  # k_test over the native resolution
 PRECISION = "fp32"
-ASKED = "# python -m fixres own "  # begins the line of a file that holds the question
+ASKED = "# fixres recommend "  # begins the line of a file that holds the question
 BATCH = 32  # of the trial, and of the throughput that is measured
 # Recipes for some thousand images: those of Table 3 at the paper's scale (§5.3), and no step
 # schedule, whose length would have to fit.
@@ -67,7 +68,7 @@ def main(arguments: list[str]) -> None:
             "give this command in the suite's folder (git clone)"
         )
     name = args.name or name_of(args.network, args.images)
-    file = Path("configs", f"own-{name}.yaml")
+    file = Path("configs", f"recommend-{name}.yaml")
     question = shlex.join(word for word in arguments if word != "--plan")
     if not asked_before(file, question, name):
         write(file, question, configuration(name, args))
@@ -75,19 +76,19 @@ def main(arguments: list[str]) -> None:
     show_plan(plan)
 
     # --- the answer
-    command = ["snakemake", f"results/own/{name}.md", "--configfile", str(file)]
+    command = ["snakemake", f"results/recommend/{name}.md", "--configfile", str(file)]
     print(f"\nfrom now on: {' '.join(command)}", flush=True)
     if args.plan:
         return
     code = subprocess.run([sys.executable, "-m", *command], check=False).returncode
     if code:
         raise JobError("Snakemake stopped; what it says stands above. The same command goes on")
-    print(f"the answer: results/own/{name}.md, results/own/{name}.html")
+    print(f"the answer: results/recommend/{name}.md, results/recommend/{name}.html")
 
 
 def _parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
-        prog="python -m fixres own",
+        prog="fixres recommend",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -140,8 +141,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def look_at_network(args: argparse.Namespace) -> dict:
-    """What the suite finds in the network, as the key own.network of the configuration."""
-    from fixres.models import own, zoo
+    """What the suite finds in the network, as the key custom.network of the configuration."""
+    from fixres.models import custom
+    from fixres.models.catalogue import zoo
 
     given = {}
     for pair in args.given:
@@ -149,12 +151,12 @@ def look_at_network(args: argparse.Namespace) -> dict:
         if not equals:
             raise JobError(f"--given {pair}: expected KEY=VALUE, as classifier=head")
         given[key] = yaml.safe_load(value)
-    found = own.find(args.network, expanded(args.weights), expanded(args.path), given)
-    print("\n".join(own.described(found)), flush=True)
-    entry = zoo.entry_of({"network": "own", "entry": found})
+    found = custom.find(args.network, expanded(args.weights), expanded(args.path), given)
+    print("\n".join(custom.described(found)), flush=True)
+    entry = zoo.entry_of({"network": "custom", "entry": found})
     outline = zoo.outline(entry, found["outputs"])
     parameters = sum(p.numel() for p in outline.parameters())
-    known = config.OwnNetwork.model_fields
+    known = config.CustomNetwork.model_fields
     return {key: value for key, value in found.items() if key in known} | {
         "weights": args.weights,
         "path": args.path,
@@ -162,17 +164,17 @@ def look_at_network(args: argparse.Namespace) -> dict:
     }
 
 
-def trial(own: dict) -> float:
+def trial(custom: dict) -> float:
     """Multiply-adds a second of the network's forward pass on this machine, by a short trial."""
     import torch
 
-    from fixres.jobs.device import open_device
-    from fixres.models import zoo
+    from fixres.hardware.device import open_device
+    from fixres.models.catalogue import zoo
     from fixres.stages.speed import crops, milliseconds, peak_of
 
-    network, largest = own["network"], max(own["k_test"])
+    network, largest = custom["network"], max(custom["k_test"])
     device = open_device(precision=PRECISION, threads=threads())
-    entry = zoo.entry_of({"network": own["name"], "entry": network})
+    entry = zoo.entry_of({"network": custom["name"], "entry": network})
     model = zoo.build(entry, network["outputs"], 0).to(device.device).eval()
     k = network["native"]
     spent = milliseconds(model, crops(BATCH, k, device), device)
@@ -193,7 +195,7 @@ def trial(own: dict) -> float:
 
 
 def threads() -> int:
-    """Threads of a job of one's own: all, within reason."""
+    """Threads of a job of such a plan: all, within reason."""
     return min(os.cpu_count() or 1, 16)
 
 
@@ -207,14 +209,14 @@ def name_of(network: str, images: str) -> str:
 
 
 def configuration(name: str, args: argparse.Namespace) -> dict:
-    """The content of configs/own-NAME.yaml: every key that matters, so that it can be edited."""
+    """The content of configs/recommend-NAME.yaml: every key that matters, to be edited."""
     network = look_at_network(args)
     dataset, sizes = look_at_images(args, network["outputs"])
     content = keys(name, args, network, dataset)
     for recipe in ("fine_tuning", "base_training"):
         if recipe in content:
             content[recipe]["batch_size"] = min(content[recipe]["batch_size"], sizes[0])
-    content["hardware"]["multiply_adds_per_second"] = trial(content["own"])
+    content["hardware"]["multiply_adds_per_second"] = trial(content["custom"])
     fit(content, sizes, args.budget)
     return content
 
@@ -227,12 +229,12 @@ def keys(name: str, args: argparse.Namespace, network: dict, dataset: dict) -> d
         sizes = [n]
     all_threads = {f"{stage}_threads": threads() for stage in ("train", "finetune", "evaluate")}
     return {
-        "scale": "own",
+        "scale": "custom",
         "resolution_divisor": 1,
         "twins": False,
         "dataset": name,
         "datasets": {name: dataset},
-        "own": {
+        "custom": {
             "name": name,
             "network": network,
             "train": args.train,
@@ -263,7 +265,7 @@ def asked_before(file: Path, question: str, name: str) -> bool:
         return True
     raise JobError(
         f"{file}: another configuration stands there; remove it, or give another --name. To go on "
-        f"with it: snakemake results/own/{name}.md --configfile {file}"
+        f"with it: snakemake results/recommend/{name}.md --configfile {file}"
     )
 
 
@@ -271,7 +273,7 @@ def write(file: Path, question: str, content: dict) -> None:
     """Write the configuration, and the question above it."""
     head = (
         f"# yaml-language-server: $schema=schema.json\n{ASKED}{question}\n"
-        "# docs/own.md tells what the keys mean. Edit them; the same command goes on.\n\n"
+        "# docs/recommend.md tells what the keys mean. Edit them; the same command goes on.\n\n"
     )
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None)
     with jobs.atomic(file) as temporary:
@@ -280,10 +282,10 @@ def write(file: Path, question: str, content: dict) -> None:
 
 def show_plan(plan: Plan) -> None:
     """What will be measured, and about how long it takes."""
-    own, needed = plan.config.own, plan.with_ancestors(plan.own_job())
+    custom, needed = plan.config.custom, plan.with_ancestors(plan.recommendation_job())
     costs = Costs(plan.resolved("pages/plan"), Path("results"))
     minutes = max(sum(map(costs.seconds, costs.jobs)) / 60, 1)
     print(
-        f"plan: k_test {', '.join(map(str, own.k_tests))}; crop_pct "
-        f"{', '.join(f'{c:g}' for c in own.ratios)}; {len(needed)} jobs, about {minutes:.0f} min"
+        f"plan: k_test {', '.join(map(str, custom.k_tests))}; crop_pct "
+        f"{', '.join(f'{c:g}' for c in custom.ratios)}; {len(needed)} jobs, about {minutes:.0f} min"
     )

@@ -6,8 +6,8 @@ fixed in a note of their own (Touvron et al., 2020, arXiv:2003.08237).
 
 from math import ceil
 
-from fixres.models.network import HALVES, Network, of_timm, timm_weights
-from fixres.models.papers import EFFICIENTNET, RESNET50
+from fixres.models.catalogue.network import HALVES, Network, of_timm, timm_weights
+from fixres.models.catalogue.papers import EFFICIENTNET, RESNET50
 
 # name -> native resolution (pixels), millions of parameters, multiplier of the depth, dropout
 # before the classifier

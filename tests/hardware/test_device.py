@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from bench import FINETUNE, same
-from fixres.jobs import device
-from fixres.jobs.device import Device
+from fixres.hardware import device
+from fixres.hardware.device import Device
 from fixres.stages import finetune
 
 CPU = Device(torch.device("cpu"), "fp32", compiled=True)
@@ -76,7 +76,7 @@ def test_a_seed_gives_the_numbers_of_manual_seed():
 
 FAULTS = """
 import resource, torch
-from fixres.jobs.device import keep_freed_memory
+from fixres.hardware.device import keep_freed_memory
 
 def faults():
     start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -1,6 +1,6 @@
 """What one image costs a network: multiply-adds, parameters, and bytes between trunk and head.
 
-    python -m fixres.models.work > src/fixres/models/work.csv
+    python -m fixres.models.catalogue.work > src/fixres/models/catalogue/work.csv
 
 The networks of the zoo are counted once, in work.csv, so that planning needs no torch. A network
 that is not in the table is counted when it is asked for.
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from fixres.models import zoo
+from fixres.models.catalogue import zoo
 
 TABLE = Path(__file__).with_name("work.csv")
 CLASSES = 1000

@@ -1,4 +1,4 @@
-"""The choice of k_test and crop_pct for a network of one's own, on made-up hits."""
+"""The choice of k_test and crop_pct for a custom network, on made-up hits."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from fixres import jobs
 from fixres.data import per_image
-from fixres.pages.own import choose
-from fixres.plan.own import AS_IS, CLASSIFIER, FIXED
+from fixres.pages.recommend import choose
+from fixres.plan.custom import AS_IS, CLASSIFIER, FIXED
 
 SIZES, RATIOS = (32, 40), (0.875, 1.0)
 USUAL = (AS_IS, 32, 0.875)
@@ -46,24 +46,24 @@ def write(
     jobs.write_json(results / "speed/photos/net/metrics.json", speed)
     config = {
         "stage": "choose",
-        "run": "own/net/choice",
+        "run": "recommend/net/choice",
         "network": "net",
         "dataset": "photos",
         "runs": runs,
         "native": 32,
-        "own_crop_pct": 0.875,
+        "native_crop_pct": 0.875,
         "crop_pct": list(RATIOS),
         "share": share,
         "speed": "speed/photos/net",
     }
-    file = results / "own/net/choice/config.json"
+    file = results / "recommend/net/choice/config.json"
     file.parent.mkdir(parents=True)
     file.write_text(jobs.canonical(config))
     return file
 
 
 def chosen(results: Path, share_right, **how) -> dict:
-    config, out = write(results, share_right, **how), results / "own/net/choice/choice.json"
+    config, out = write(results, share_right, **how), results / "recommend/net/choice/choice.json"
     choose.main(["--config", str(config), "--results", str(results), "--out", str(out)])
     return jobs.read_json(out)
 
@@ -120,7 +120,7 @@ def test_of_equal_views_the_cheapest_and_least_changed_is_taken(tmp_path):
 
 
 def test_too_few_images_are_an_error(tmp_path):
-    with pytest.raises(jobs.JobError, match=r"own\.choice 0\.01 of 600 .* leaves \d+ to choose on"):
+    with pytest.raises(jobs.JobError, match=r"custom\.choice 0\.01 of 600 .* leaves \d+ to choose on"):
         chosen(tmp_path, better_fixed_at_40, share=0.01)
 
 

@@ -1,4 +1,4 @@
-"""What the command `own` says of a folder of images that does not fit."""
+"""What the command `recommend` says of a folder of images that does not fit."""
 
 import argparse
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fixres.jobs import JobError
-from fixres.own import name_of
-from fixres.own.images import look_at_images
+from fixres.recommend import name_of
+from fixres.recommend.images import look_at_images
 
 
 def arguments(root: Path, **over) -> argparse.Namespace:

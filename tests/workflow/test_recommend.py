@@ -1,4 +1,4 @@
-"""A network and images of one's own, through the whole workflow (docs/own.md)."""
+"""A custom network and images, through the whole workflow (docs/recommend.md)."""
 
 import copy
 import json
@@ -15,7 +15,7 @@ from PIL import Image
 from fixres import config
 from shared import ENVIRONMENT, ROOT, Workflow, textured
 
-ANSWER = "results/own/mine.md"
+ANSWER = "results/recommend/mine.md"
 COLOURS = {"blue": (40, 60, 200), "green": (60, 180, 60), "red": (200, 60, 40)}
 NETWORK = {
     "source": "timm:test_resnet",
@@ -29,11 +29,11 @@ NETWORK = {
     "crop_pct": 0.95,
 }
 MINE = {
-    "scale": "own",
+    "scale": "custom",
     "resolution_divisor": 1,
     "twins": False,
     "dataset": "photos",
-    "own": {
+    "custom": {
         "name": "mine",
         "network": NETWORK,
         "train": True,
@@ -110,23 +110,23 @@ def test_the_answer_from_end_to_end(tmp_path):
         an_edit_runs_what_it_must(mine, over, expected)
     assert "Nothing to be done" in mine.run("--dry-run").stdout  # without a target: the answer
     mine.run("results/plan.md")
-    assert "own/mine" in (mine.folder / "results/plan.md").read_text()
+    assert "recommend/mine" in (mine.folder / "results/plan.md").read_text()
 
 
 def choice(workflow: Workflow) -> dict:
-    return json.loads((workflow.folder / "results/own/mine/choice/choice.json").read_text())
+    return json.loads((workflow.folder / "results/recommend/mine/choice/choice.json").read_text())
 
 
 def timm_alone_gives_the_accuracy_of_the_page_to_the_last_image(mine: Workflow) -> None:
     exported = choice(mine)["exported"]
-    arguments = [mine.folder / "results/own/mine/fixed", mine.folder / "photos/val"]
+    arguments = [mine.folder / "results/recommend/mine/fixed", mine.folder / "photos/val"]
     command = [sys.executable, "-c", TIMM, *map(str, arguments)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     right, images = map(int, said.split())
     assert images == 60
     assert right == round(exported["top1"] * images / 100)
     assert exported["top1"] > 50  # it has learned: three classes
-    data = json.loads((mine.folder / "results/own/mine/fixed/config.json").read_text())
+    data = json.loads((mine.folder / "results/recommend/mine/fixed/config.json").read_text())
     k = exported["k_test"]
     assert data["pretrained_cfg"]["test_input_size"] == [3, k, k]
     assert data["pretrained_cfg"]["test_crop_pct"] == exported["crop_pct"]
@@ -134,13 +134,13 @@ def timm_alone_gives_the_accuracy_of_the_page_to_the_last_image(mine: Workflow) 
 
 
 def the_page_shows_all_that_was_measured(mine: Workflow) -> None:
-    points = pd.read_csv(mine.folder / "results/own/mine.csv")
+    points = pd.read_csv(mine.folder / "results/recommend/mine.csv")
     methods = ["as it is", "statistics", "classifier", "classifier + norm"]
     assert set(points["method"]) == set(methods)
     assert len(points) == 4 * 2
     assert (points[["low", "high"]].sub(points["top1"], axis=0).mul([-1, 1]) >= -1e-9).all().all()
     assert (points[["latency_ms", "images_per_second", "megabytes"]] > 0).all().all()
-    page = (mine.folder / "results/own/mine.html").read_text()
+    page = (mine.folder / "results/recommend/mine.html").read_text()
     assert "<svg" in page
     assert not re.findall(r'(?:src|href)="http', page)
     images = choice(mine)["images"]
@@ -148,11 +148,11 @@ def the_page_shows_all_that_was_measured(mine: Workflow) -> None:
 
 
 EDITS = [
-    ({"own": {"network": {"title": "Mine"}}}, {"answer": 1}),
-    ({"own": {"choice": 0.4}}, {"choose": 1, "export": 1, "answer": 1}),
-    ({"own": {"batch": 8}}, {"speed": 1, "choose": 1, "export": 1, "answer": 1}),
+    ({"custom": {"network": {"title": "Mine"}}}, {"answer": 1}),
+    ({"custom": {"choice": 0.4}}, {"choose": 1, "export": 1, "answer": 1}),
+    ({"custom": {"batch": 8}}, {"speed": 1, "choose": 1, "export": 1, "answer": 1}),
     (
-        {"own": {"k_test": [64, 96]}},
+        {"custom": {"k_test": [64, 96]}},
         {"evaluate": 4, "finetune": 2, "statistics": 1, "speed": 1}
         | {"choose": 1, "export": 1, "answer": 1},
     ),
@@ -179,7 +179,7 @@ def test_the_command_writes_the_configuration_and_shows_the_plan(tmp_path):
     for file in ("Snakefile", "config.yaml"):
         (tmp_path / file).write_bytes((ROOT / file).read_bytes())
     photos = str(tmp_path / "photos")
-    words = ["-m", "fixres", "own", "--network", "timm:test_resnet", "--weights", "none"]
+    words = ["-m", "fixres", "recommend", "--network", "timm:test_resnet", "--weights", "none"]
     words += ["--images", photos, "--train", "--plan", "--k-test", "64", "96", "--name", "net"]
 
     def run(*more: str) -> subprocess.CompletedProcess:
@@ -192,10 +192,10 @@ def test_the_command_writes_the_configuration_and_shows_the_plan(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "classifier: fc; last normalisation: layer4.0.bn2" in done.stdout
     assert "48 training and 60 validation images, 3 classes" in done.stdout
-    file = tmp_path / "configs/own-net.yaml"
+    file = tmp_path / "configs/recommend-net.yaml"
     written = yaml.safe_load(file.read_text())
-    assert written["own"]["k_test"] == [64, 96]
-    assert written["own"]["network"]["last_norm"] == ["layer4.0.bn2"]
+    assert written["custom"]["k_test"] == [64, 96]
+    assert written["custom"]["network"]["last_norm"] == ["layer4.0.bn2"]
     config.load(ROOT / "config.yaml", file)  # it is valid
     written["fine_tuning"]["epochs"] = 3
     file.write_text(file.read_text().replace("epochs: 20", "epochs: 3"))
@@ -206,4 +206,4 @@ def test_the_command_writes_the_configuration_and_shows_the_plan(tmp_path):
     assert other.returncode == 1
     assert "another configuration stands there" in other.stderr
     wrong = run("--k-test", "70", "--name", "other")
-    assert "own.k_test: found 70, expected a multiple of 32" in wrong.stderr
+    assert "custom.k_test: found 70, expected a multiple of 32" in wrong.stderr

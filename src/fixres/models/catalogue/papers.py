@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fixres.models.network import (
+from fixres.models.catalogue.network import (
     HALVES,
     NON_COMMERCIAL,
     Network,
@@ -14,7 +14,7 @@ from fixres.models.network import (
 if TYPE_CHECKING:
     import torch
 
-    from fixres.models.network import Build
+    from fixres.models.catalogue.network import Build
 
 
 RESNET50 = Network(

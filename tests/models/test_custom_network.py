@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fixres.jobs import JobError
-from fixres.models.own import described, find
+from fixres.models.custom import described, find
 from fixres.plan import registry
 
 OWN = """

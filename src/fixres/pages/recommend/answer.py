@@ -1,9 +1,10 @@
-"""The answer: at which resolution to test a network of one's own, at what gain and price.
+"""The answer: at which resolution to test a custom network, at what gain and price.
 
-    python -m fixres answer --config results/own/photos/config.json --results results \\
-        --out results/own/photos.md
+    python -m fixres answer --config results/recommend/photos/config.json --results results \\
+        --out results/recommend/photos.md
 
-The page comes as Markdown and HTML, its numbers as CSV, its figure as SVG and PNG (docs/own.md).
+The page comes as Markdown and HTML, its numbers as CSV, its figure as SVG and PNG
+(docs/recommend.md).
 """
 
 import html
@@ -15,8 +16,8 @@ from fixres.pages import lists
 from fixres.pages.command import page_parser, write
 from fixres.pages.figures import style
 from fixres.pages.numbers import csv
-from fixres.pages.own.drawing import draw
-from fixres.plan.own import AS_IS, METHODS
+from fixres.pages.recommend.drawing import draw
+from fixres.plan.custom import AS_IS, METHODS
 
 DONE = {  # what was done to the network, in a sentence
     "as it is": "as it is",
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> None:
     args = page_parser("answer", __doc__).parse_args(arguments)
     config = jobs.read_config(args.config, "answer", args.ancestry_digest)
     name = config["network"]
-    choice = jobs.read_json(args.results / "own" / name / "choice" / "choice.json")
+    choice = jobs.read_json(args.results / "recommend" / name / "choice" / "choice.json")
     points = pd.DataFrame(choice["points"])
 
     title = f"{config['title']}: at which resolution to test it"
@@ -124,7 +125,7 @@ def how(choice: dict, config: dict) -> str:
 
 def usage(config: dict, choice: dict) -> list[str]:
     """How to use the network that was written."""
-    folder, exported = f"results/own/{config['network']}/fixed", choice["exported"]
+    folder, exported = f"results/recommend/{config['network']}/fixed", choice["exported"]
     what = (
         f"{folder}/ holds the recommended network; on all validation images it has "
         f"{exported['top1']:.{config['decimals'] + 1}f}% top-1."

@@ -1,4 +1,4 @@
-"""What the suite must know of a network of one's own: found by looking at it and running it once.
+"""What the suite must know of a custom network: found by looking at it and running it once.
 
     found = find("timm:resnet50.a1_in1k")
     print("\\n".join(described(found)))
@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fixres.jobs import JobError
 from fixres.models import construct
-from fixres.models.zoo import nearest
+from fixres.models.catalogue.zoo import nearest
 
 # Norms of torch and timm end in one of these; RMSNorm and LayerNorm2d are among them.
 NORMS = ("Norm", "Norm1d", "Norm2d", "Norm3d", "NormAct", "NormAct2d")
@@ -58,13 +58,13 @@ def find(
 
     Parameters
     ----------
-    source, weights, path : as the keys of own.network (docs/own.md).
+    source, weights, path : as the keys of custom.network (docs/recommend.md).
     given : what the user says of it (`KEYS`), in place of what would be found.
 
     Returns
     -------
-    The `entry` of its jobs (plan/own.py), and: has_statistics, whether the last normalisation has
-    running statistics; multiply_adds, of one image at the native resolution.
+    The `entry` of its jobs (plan/custom.py), and: has_statistics, whether the last normalisation
+    has running statistics; multiply_adds, of one image at the native resolution.
 
     Raises
     ------
@@ -241,7 +241,7 @@ def _calls(network: nn.Module, k: int, source: str) -> list[Call]:
         except Exception as error:  # whatever the user's code raises
             raise JobError(
                 f"{source}: a forward pass of one crop of {k}×{k} px fails: {error}; "
-                "is native right? (own.network.native, --given native=…)"
+                "is native right? (custom.network.native, --given native=…)"
             ) from error
     if not isinstance(logits, torch.Tensor) or logits.dim() != 2:
         found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__

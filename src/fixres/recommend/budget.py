@@ -35,8 +35,11 @@ def fit(content: dict, sizes: tuple[int, int], budget: float | None) -> float:
 def thinner(content: dict, sizes: tuple[int, int]) -> Iterator[str]:
     """Make the plan smaller step by step; each step is described."""
     (name,) = content["datasets"]
-    limit, own = content["datasets"][name].setdefault("limit", {}), content["own"]
-    native, left = own["k_train"] or own["network"]["native"], dict(zip(PARTS, sizes, strict=True))
+    limit, custom = content["datasets"][name].setdefault("limit", {}), content["custom"]
+    native, left = (
+        custom["k_train"] or custom["network"]["native"],
+        dict(zip(PARTS, sizes, strict=True)),
+    )
 
     def fewer(fewest: tuple[int, int]) -> Iterator[str]:
         for part, least in zip(PARTS, fewest, strict=True):
@@ -46,12 +49,12 @@ def thinner(content: dict, sizes: tuple[int, int]) -> Iterator[str]:
                 yield f"{left[part]:,} images of {part}"
 
     yield from fewer(ENOUGH)
-    if len(own["crop_pct"]) > 1:
-        own["crop_pct"] = [own["network"]["crop_pct"]]
-        yield f"crop_pct {own['crop_pct'][0]:g} alone"
-    while len(own["k_test"]) > FEW_K:
-        dropped = max(own["k_test"], key=lambda k: abs(k - native))
-        own["k_test"].remove(dropped)
+    if len(custom["crop_pct"]) > 1:
+        custom["crop_pct"] = [custom["network"]["crop_pct"]]
+        yield f"crop_pct {custom['crop_pct'][0]:g} alone"
+    while len(custom["k_test"]) > FEW_K:
+        dropped = max(custom["k_test"], key=lambda k: abs(k - native))
+        custom["k_test"].remove(dropped)
         yield f"without k_test {dropped}"
     yield from fewer(FEWEST)
 
@@ -59,7 +62,7 @@ def thinner(content: dict, sizes: tuple[int, int]) -> Iterator[str]:
 def estimate(content: dict, sizes: tuple[int, int]) -> float:
     """About how many minutes the plan takes on this machine."""
     merged = config.merge(config.read_yaml("config.yaml"), content)
-    plan = paper.plan_of(config.parse(merged, where="python -m fixres own"))
+    plan = paper.plan_of(config.parse(merged, where="fixres recommend"))
     costs = Costs(plan.resolved("pages/plan"), Path("results"))
     (name,) = content["datasets"]
     limit = content["datasets"][name].get("limit", {})

@@ -1,4 +1,4 @@
-"""Settings of a network and images of one's own: the question that docs/own.md answers."""
+"""Settings of a custom network and images: the question that docs/recommend.md answers."""
 
 from typing import Annotated, Any
 
@@ -10,8 +10,8 @@ Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-class OwnNetwork(Section):
-    """What a job must know of a network. `python -m fixres own` finds it; correct it here."""
+class CustomNetwork(Section):
+    """What a job must know of a network. `fixres recommend` finds it; correct it here."""
 
     source: str = Field(
         pattern=r"^(timm:[^:]+|torchvision:[^:]+|python:[\w.]+:\w+)$",
@@ -51,11 +51,11 @@ class OwnNetwork(Section):
     parameters: Count = Field(25_000_000, description="only estimates of disk space use them")
 
 
-class Own(Section):
-    """A network and images of one's own: at which k_test to test, what fixing gains and costs."""
+class Custom(Section):
+    """A custom network and images: at which k_test to test, what fixing gains and costs."""
 
-    name: Name = Field(description="names the runs and results/own/<name>.md")
-    network: OwnNetwork
+    name: Name = Field(description="names the runs and results/recommend/<name>.md")
+    network: CustomNetwork
     train: bool = Field(
         False,
         description="true: the network does not know these classes. First all of it trains at "

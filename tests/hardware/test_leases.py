@@ -9,13 +9,14 @@ import time
 
 import pytest
 
-from fixres.jobs import JobError, leases, processes
+from fixres.hardware import leases, processes
+from fixres.jobs import JobError
 from shared import ENVIRONMENT, ROOT, machine_options
 
 # Leases devices, prints which, and holds them until it reads a character.
 HOLD = """
 import os, pathlib, sys
-from fixres.jobs import leases
+from fixres.hardware import leases
 leases.LOCK_FOLDER, leases._device_uuids = pathlib.Path(sys.argv[1]), dict
 leased = leases.lease_devices(int(sys.argv[2]), "auto")
 print(",".join(leased), os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)

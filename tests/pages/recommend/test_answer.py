@@ -1,12 +1,12 @@
-"""The page about a network of one's own: its sentences and its figure."""
+"""The page about a custom network: its sentences and its figure."""
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixres.pages.own import answer
-from fixres.pages.own.drawing import pareto
+from fixres.pages.recommend import answer
+from fixres.pages.recommend.drawing import pareto
 
 
 def at(k: int, ratio: float, method: str = "as it is", **gain: float) -> dict:

@@ -33,11 +33,11 @@ from typing import NoReturn
 
 import torch
 
-from fixres.jobs import leases
-from fixres.jobs.device import pick_device
+from fixres.hardware import leases
+from fixres.hardware.device import pick_device
+from fixres.hardware.ranks import ALONE, Ranks
 from fixres.jobs.errors import JobError
 from fixres.jobs.logs import log
-from fixres.jobs.ranks import ALONE, Ranks
 from fixres.jobs.stopping import Stopped, when_parent_ends
 
 # Environment variable, set by `_launch` alone: the folder in which a process that fails leaves its

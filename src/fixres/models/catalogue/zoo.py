@@ -10,14 +10,14 @@ import difflib
 from typing import TYPE_CHECKING
 
 from fixres.jobs import JobError
-from fixres.models.modern import MODERN
-from fixres.models.network import HALVES, Network
-from fixres.models.papers import PAPER, PNASNET, PNASNET_LAST
+from fixres.models.catalogue.modern import MODERN
+from fixres.models.catalogue.network import HALVES, Network
+from fixres.models.catalogue.papers import PAPER, PNASNET, PNASNET_LAST
 
 if TYPE_CHECKING:
     import torch
 
-    from fixres.models.network import Build
+    from fixres.models.catalogue.network import Build
 
 
 def _resnet10q(classes: int) -> "torch.nn.Module":
@@ -106,8 +106,8 @@ def entry_of(config: dict) -> Network:
 
     Parameters
     ----------
-    config : the job's resolved configuration. A network of one's own is described by its key
-        `entry` (plan/own.py); of all others `network` is the name in the zoo.
+    config : the job's resolved configuration. A custom network is described by its key
+        `entry` (plan/custom.py); of all others `network` is the name in the zoo.
     """
     if "entry" not in config:
         return ZOO[config["network"]]
@@ -128,7 +128,7 @@ def entry_of(config: dict) -> Network:
 
 
 def by_name(network: Network | str) -> Network:
-    """The entry of a name; an entry itself, as of a network of one's own, stays."""
+    """The entry of a name; an entry itself, as of a custom network, stays."""
     return ZOO[network] if isinstance(network, str) else network
 
 
@@ -158,9 +158,9 @@ def check_layers(entry: Network | str, network: "torch.nn.Module") -> None:
     if wrong:
         lines = (f"  {key}: {nearest(n, layers)}" for key, n in wrong)
         name = next((name for name, known in ZOO.items() if known is entry), "")
-        place = f"ZOO['{name}'] (models/zoo.py)" if name else "own.network"
+        place = f"ZOO['{name}'] (models/catalogue/zoo.py)" if name else "custom.network"
         way_out = "correct the entry; docs/networks.md, Adding a network"
-        way_out = way_out if name else "correct them; docs/own.md"
+        way_out = way_out if name else "correct them; docs/recommend.md"
         raise JobError(
             f"{place} names layers that {entry.title} does not have:\n"
             + "\n".join(lines)
@@ -186,7 +186,7 @@ def outline(network: Network | str, classes: int) -> "torch.nn.Module":
 
 
 def markdown() -> str:
-    """The table of docs/networks.md: `python -m fixres.models.zoo` prints it."""
+    """The table of docs/networks.md: `python -m fixres.models.catalogue.zoo` prints it."""
     lines = [
         "| name | network | parameters (published) | stride | native | weights | licence | twin |",
         "|---|---|---|---|---|---|---|---|",

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import torch
 
+from fixres.hardware.ranks import ALONE, Ranks
 from fixres.jobs.errors import JobError
 from fixres.jobs.logs import log
-from fixres.jobs.ranks import ALONE, Ranks
 
 # glibc: two parameters of its malloc.h, and the most bytes to keep. An older glibc refuses 1 GB for
 # the second parameter: it takes at most 32 MB.

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from bench import EVALUATE, FINETUNE, TRAIN, TWO_PROCESSES, Bench, same, wait_for
 from fixres.data import manifest
-from fixres.jobs import JobError, processes
-from fixres.jobs.device import pick_device
-from fixres.jobs.ranks import Ranks
+from fixres.hardware import processes
+from fixres.hardware.device import pick_device
+from fixres.hardware.ranks import Ranks
+from fixres.jobs import JobError
 from shared import ENVIRONMENT, alive, children, fixres, machine_options
 
 SMALL = {"micro_batch": 3}  # four micro-batches of three images

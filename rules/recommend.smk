@@ -1,4 +1,4 @@
-# A network and images of one's own (docs/own.md): its speed, the choice of k_test and crop_pct, the
+# A custom network and images (docs/recommend.md): its speed, the choice of k_test and crop_pct, the
 # network for other programs, and the answer.
 
 
@@ -58,19 +58,19 @@ rule speed:
 
 rule choose:
     input:
-        measurements=lambda wildcards: plan.own_measurements(),
+        measurements=lambda wildcards: plan.custom_measurements(),
     output:
-        choice="results/own/{own}/choice/choice.json",
+        choice="results/recommend/{custom}/choice/choice.json",
     log:
-        "results/own/{own}/choice/log.txt",
+        "results/recommend/{custom}/choice/log.txt",
     localrule: True
     conda:
         "../envs/environment.yaml"
     params:
-        config="results/own/{own}/choice/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "own/{own}/choice"),
+        config="results/recommend/{custom}/choice/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "recommend/{custom}/choice"),
     message:
-        "Choosing k_test and crop_pct: {wildcards.own}"
+        "Choosing k_test and crop_pct: {wildcards.custom}"
     shell:
         "exec python -m fixres choose --config {params.config:q}"
         " --ancestry-digest {params.ancestry_digest}"
@@ -81,21 +81,21 @@ rule choose:
 # comes from (models/export.py).
 rule export:
     input:
-        choice="results/own/{own}/choice/choice.json",
-        weights=lambda wildcards: [f"results/{run}/weights.safetensors" for run in plan.own_runs()],
+        choice="results/recommend/{custom}/choice/choice.json",
+        weights=lambda wildcards: [f"results/{run}/weights.safetensors" for run in plan.custom_runs()],
         manifest=lambda wildcards: f"results/data/{plan.config.dataset}/manifest.npz",
     output:
-        model="results/own/{own}/fixed/model.safetensors",
+        model="results/recommend/{custom}/fixed/model.safetensors",
     log:
-        "results/own/{own}/export/log.txt",
+        "results/recommend/{custom}/export/log.txt",
     localrule: True
     conda:
         "../envs/environment.yaml"
     params:
-        config="results/own/{own}/export/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "own/{own}/export"),
+        config="results/recommend/{custom}/export/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "recommend/{custom}/export"),
     message:
-        "Writing the chosen network: results/own/{wildcards.own}/fixed/"
+        "Writing the chosen network: results/recommend/{wildcards.custom}/fixed/"
     shell:
         "exec python -m fixres export --config {params.config:q}"
         " --ancestry-digest {params.ancestry_digest}"
@@ -105,28 +105,28 @@ rule export:
 
 rule answer:
     input:
-        choice="results/own/{own}/choice/choice.json",
-        model="results/own/{own}/fixed/model.safetensors",
+        choice="results/recommend/{custom}/choice/choice.json",
+        model="results/recommend/{custom}/fixed/model.safetensors",
     output:
-        md="results/own/{own}.md",
-        csv="results/own/{own}.csv",
-        svg="results/own/{own}.svg",
-        png="results/own/{own}.png",
+        md="results/recommend/{custom}.md",
+        csv="results/recommend/{custom}.csv",
+        svg="results/recommend/{custom}.svg",
+        png="results/recommend/{custom}.png",
         html=report(
-            "results/own/{own}.html",
+            "results/recommend/{custom}.html",
             category="Your network",
-            labels={"page": "{own}", "shows": "where to test it, what fixing gains and costs"},
+            labels={"page": "{custom}", "shows": "where to test it, what fixing gains and costs"},
         ),
     log:
-        "results/own/{own}/log.txt",
+        "results/recommend/{custom}/log.txt",
     localrule: True
     conda:
         "../envs/environment.yaml"
     params:
-        config="results/own/{own}/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "own/{own}"),
+        config="results/recommend/{custom}/config.json",
+        ancestry_digest=fixres.workflow.ancestry_digest(plan, "recommend/{custom}"),
     message:
-        "The answer: results/own/{wildcards.own}.md"
+        "The answer: results/recommend/{wildcards.custom}.md"
     shell:
         "exec python -m fixres answer --config {params.config:q}"
         " --ancestry-digest {params.ancestry_digest}"

@@ -1,1 +1,0 @@
-"""The page about a network of one's own: what to test it at, and what fixing it gains."""

@@ -4,7 +4,7 @@
 #   snakemake results/table5.md --cores all --configfile configs/imagenet.yaml
 #
 # Each stage of the paper's procedure is one file of rules/. The pages are declared in
-# src/fixres/paper/, and src/fixres/plan/ derives from them what there is to run.
+# src/fixres/paper/, and src/fixres/graph/ derives from them what there is to run.
 import sys
 from pathlib import Path
 

@@ -3,7 +3,7 @@
 
 rule activations:
     input:
-        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.run),
+        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.run),
         weights="results/{run}/weights.safetensors",
     output:
         metrics="results/{run}/activations/metrics.json",

@@ -4,7 +4,7 @@
 
 rule evaluate:
     input:
-        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.run),
+        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.run),
         weights="results/{run}/weights.safetensors",
     output:
         metrics="results/{run}/evaluation/metrics.json",

@@ -5,8 +5,8 @@
 # submission with its evaluation; when that is interrupted, Snakemake deletes the results of both.
 rule finetune:
     input:
-        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.adapted),
-        weights=lambda wildcards: fixres.plan.parent_weights(wildcards.adapted),
+        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.adapted),
+        weights=lambda wildcards: fixres.graph.parent_weights(wildcards.adapted),
     output:
         weights="results/{adapted}/weights.safetensors",
         curve="results/{adapted}/log.csv",

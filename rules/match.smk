@@ -4,8 +4,8 @@
 
 rule match:
     input:
-        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.matched),
-        weights=lambda wildcards: fixres.plan.parent_weights(wildcards.matched),
+        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.matched),
+        weights=lambda wildcards: fixres.graph.parent_weights(wildcards.matched),
     output:
         weights="results/{matched}/weights.safetensors",
     log:

@@ -3,7 +3,7 @@
 
 rule memory:
     input:
-        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.weighed),
+        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.weighed),
     output:
         metrics="results/{weighed}/metrics.json",
     log:

@@ -4,8 +4,8 @@
 
 rule statistics:
     input:
-        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.restated),
-        weights=lambda wildcards: fixres.plan.parent_weights(wildcards.restated),
+        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.restated),
+        weights=lambda wildcards: fixres.graph.parent_weights(wildcards.restated),
     output:
         weights="results/{restated}/weights.safetensors",
     log:

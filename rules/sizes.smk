@@ -4,7 +4,7 @@
 
 rule sizes:
     input:
-        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.sized),
+        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.sized),
     output:
         metrics="results/{sized}/metrics.json",
         samples="results/{sized}/samples.npz",
@@ -28,7 +28,7 @@ rule sizes:
 
 rule crops:
     input:
-        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.cropped),
+        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.cropped),
     output:
         crops="results/{cropped}/crops.npz",
     log:

@@ -4,7 +4,7 @@
 
 rule time:
     input:
-        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.timed),
+        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.timed),
     output:
         metrics="results/{timed}/metrics.json",
     log:

@@ -29,7 +29,7 @@ rule pretrained:
 
 rule train:
     input:
-        manifest=lambda wildcards: fixres.plan.manifest_of(wildcards.trained),
+        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.trained),
         init=lambda wildcards: fixres.workflow.init(plan, wildcards.trained),
     output:
         weights="results/{trained}/weights.safetensors",

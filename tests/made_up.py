@@ -10,8 +10,8 @@ import numpy as np
 from fixres import jobs
 from fixres.data import per_image
 from fixres.data.per_image import PerImage
+from fixres.graph import Plan, benchmark_of, metrics_of, per_image_of
 from fixres.pages import claims, figure, table, text
-from fixres.plan import Plan, benchmark_of, metrics_of, per_image_of
 
 IMAGES = 40
 LISTS = {"claims": claims, "text": text}

@@ -182,9 +182,14 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-if __name__ == "__main__":
+def console() -> NoReturn:
+    """The program `fixres`: run a stage, and end with its exit code."""
     code = main(sys.argv[1:])
     from fixres.jobs import stopping
 
     stopping.listen_no_more()
     leave(code)
+
+
+if __name__ == "__main__":
+    console()

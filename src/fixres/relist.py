@@ -25,10 +25,10 @@ from pathlib import Path
 
 from fixres import config, jobs, paper
 from fixres.data import inventory, manifest
+from fixres.graph import Plan
+from fixres.graph.checks import expanded
 from fixres.jobs import JobError
 from fixres.jobs.quoting import visible
-from fixres.plan import Plan
-from fixres.plan.checks import expanded
 from fixres.stages import manifest as stage
 
 RESULTS = Path("results")

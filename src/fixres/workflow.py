@@ -20,9 +20,9 @@ from snakemake.workflow import Workflow
 
 from fixres import config, jobs, paper
 from fixres.config import ConfigError
+from fixres.graph import Plan
 from fixres.jobs import stopping
 from fixres.pages.costs import Costs
-from fixres.plan import Plan
 
 START_UP = 1.5  # seconds that any job takes to start: importing torch, reading its files
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from fixres import config, paper
-from fixres.plan import Plan
+from fixres.graph import Plan
 from shared import ROOT, Workflow, without_speed
 
 DATA = "results/data/pinhole-smoke"

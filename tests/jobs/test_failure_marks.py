@@ -8,8 +8,8 @@ import pytest
 
 from bench import FINETUNE, TRAIN, wait_for
 from fixres import __main__
+from fixres.graph import failed
 from fixres.jobs import JobError, failures, stopping
-from fixres.plan import failed
 from shared import ENVIRONMENT, fixres
 
 LONGER = TRAIN | {"recipe": TRAIN["recipe"] | {"epochs": 100}}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from fixres.graph import registry
 from fixres.jobs import JobError
 from fixres.models.custom import described, find
-from fixres.plan import registry
 
 OWN = """
 import torch

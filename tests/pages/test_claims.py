@@ -10,11 +10,8 @@ from scipy import stats
 
 from fixres import jobs, paper
 from fixres.config import load, merge, parse
-from fixres.pages import claims, decided, text
-from fixres.pages.numbers import place
-from fixres.pages.quantities import Value, compute
-from fixres.plan import Cell
-from fixres.plan.quantities import (
+from fixres.graph import Cell
+from fixres.graph.quantities import (
     Quantity,
     largest,
     largest_gap,
@@ -24,6 +21,9 @@ from fixres.plan.quantities import (
     smallest,
     where_largest,
 )
+from fixres.pages import claims, decided, text
+from fixres.pages.numbers import place
+from fixres.pages.quantities import Value, compute
 from shared import ROOT
 
 PLAN = paper.plan_of(load(ROOT / "config.yaml"))

@@ -12,12 +12,12 @@ from small_report import EMBEDDED, FIGURES, PLAN, TABLES
 
 from fixres import jobs, paper
 from fixres.config import load, merge, parse, read_yaml
+from fixres.graph import Block, Page
 from fixres.jobs import JobError
 from fixres.pages import report
 from fixres.pages.numbers import Number
 from fixres.pages.report import figures, markup, origins, tables
 from fixres.paper.figure5 import figure5
-from fixres.plan import Block, Page
 from shared import ROOT
 
 

@@ -117,7 +117,7 @@ def weights_of(entry: dict) -> dict:
 
     Parameters
     ----------
-    entry : see plan/custom.py; its `weights` are "pretrained" or the path of a file.
+    entry : see graph/custom.py; its `weights` are "pretrained" or the path of a file.
 
     Raises
     ------

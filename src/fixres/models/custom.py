@@ -63,7 +63,7 @@ def find(
 
     Returns
     -------
-    The `entry` of its jobs (plan/custom.py), and: has_statistics, whether the last normalisation
+    The `entry` of its jobs (graph/custom.py), and: has_statistics, whether the last normalisation
     has running statistics; multiply_adds, of one image at the native resolution.
 
     Raises

@@ -29,7 +29,7 @@ def export(
 
     Parameters
     ----------
-    entry : see plan/custom.py.
+    entry : see graph/custom.py.
     classes : their names, in the network's order.
     chosen : k_test, crop_pct, top1 (per cent, on all validation images), method and run.
     """

@@ -13,8 +13,8 @@ import pandas as pd
 from fixres import jobs
 from fixres.data import per_image
 from fixres.data.per_image import PerImage
+from fixres.graph import failed, metrics_of, per_image_of
 from fixres.pages import intervals
-from fixres.plan import failed, metrics_of, per_image_of
 
 # The columns of a tidy CSV: one line a cell.
 COLUMNS = [

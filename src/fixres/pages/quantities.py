@@ -1,4 +1,4 @@
-"""Compute what is written down in plan/quantities.py: from ours, the replicas, and the paper's.
+"""Compute what is written down in graph/quantities.py: from ours, the replicas, and the paper's.
 
 Each quantity has three values.
 

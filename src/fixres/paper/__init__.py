@@ -12,6 +12,7 @@ To add a claim, write a function into claims.py (docs/claims.md). No rule and no
 from collections.abc import Callable, Iterable
 
 from fixres.config import Config, ConfigError
+from fixres.graph import Figure, Page, Plan
 from fixres.paper import claims_activations, claims_sizes  # noqa: F401  (they add to CLAIMS)
 from fixres.paper.appendix_a1 import appendix_a1
 from fixres.paper.claims import CLAIMS
@@ -44,7 +45,6 @@ from fixres.paper.table6 import table6
 from fixres.paper.table7 import table7
 from fixres.paper.table8 import table8
 from fixres.paper.table9 import table9
-from fixres.plan import Figure, Page, Plan
 
 PAGES = (
     table1,

@@ -1,7 +1,7 @@
 """What Figures 3, 4 and 6 share: the ResNet-50 trained at 224, measured at some k_test."""
 
+from fixres.graph import Line, Plan, Sample, line
 from fixres.paper.printed import printed
-from fixres.plan import Line, Plan, Sample, line
 
 K_TRAIN, K_TEST = 224, [64, 128, 224, 448]
 

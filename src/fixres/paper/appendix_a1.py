@@ -1,7 +1,7 @@
 """Appendix A.1: Fréchet matching after the average pooling."""
 
+from fixres.graph import Accuracy, Page, Plan, grid, line, resolutions
 from fixres.paper.subjects import main_subject
-from fixres.plan import Accuracy, Page, Plan, grid, line, resolutions
 
 K_TRAIN, K_TEST = 224, [64, 128, 224, 256, 288, 448]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from math import log
 
-from fixres.plan.quantities import Cells, Claim, Quantity, largest, mean, slope
+from fixres.graph.quantities import Cells, Claim, Quantity, largest, mean, slope
 
 CLAIMS: list[Claim] = []
 

@@ -2,8 +2,8 @@
 
 from math import log
 
+from fixres.graph.quantities import Cells, Quantity, largest_gap, slope
 from fixres.paper.claims import claim
-from fixres.plan.quantities import Cells, Quantity, largest_gap, slope
 
 K_TRAIN, OTHERS = 224, (64, 128, 448)
 POINTS = "points of the CDF"

@@ -3,8 +3,8 @@
 They are made in the way of claims.py.
 """
 
+from fixres.graph.quantities import Cells, Quantity, mean, rank_correlation
 from fixres.paper.claims import claim
-from fixres.plan.quantities import Cells, Quantity, mean, rank_correlation
 
 STRIDE = 32  # of the paper's ResNet-50, pixels
 USUAL = "224 224"  # the row of Figure 1 with this k_train and this k_test

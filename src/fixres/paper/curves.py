@@ -1,8 +1,8 @@
 """Learning curves: the loss of the base trainings of Table 5, which the paper does not print."""
 
+from fixres.graph import Figure, Missing, Plan
 from fixres.paper.subjects import main_subject
 from fixres.paper.table5 import stands_for
-from fixres.plan import Figure, Missing, Plan
 
 
 def curves(plan: Plan) -> Figure:

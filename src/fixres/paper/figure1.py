@@ -1,7 +1,7 @@
 """Figure 1: the region of one image that is cut out at train time and at test time (§3.1)."""
 
+from fixres.graph import Figure, Line, Missing, Plan, Sample, grid
 from fixres.paper.subjects import images
-from fixres.plan import Figure, Line, Missing, Plan, Sample, grid
 
 # What is shown beside the image, by the paper's resolutions: k_train and k_test.
 USUAL, LOWER, HIGHER = (224, 224), (160, 224), (224, 288)

@@ -1,7 +1,7 @@
 """Figure 2: how much of an image train DA and test DA cut out."""
 
+from fixres.graph import Figure, Line, Plan, Sample, grid, line
 from fixres.paper.subjects import images
-from fixres.plan import Figure, Line, Plan, Sample, grid, line
 
 K = 224  # of the paper; the areas hardly depend on it
 # A cell with a histogram of areas is a list: of the RoCs, the shares in equal parts of [0, 1].

@@ -1,8 +1,8 @@
 """Figure 3: the distribution of the pooled activations at several test resolutions (§3.2)."""
 
+from fixres.graph import Figure, Plan, Sample, grid, resolutions
 from fixres.paper.activations import K_TEST, K_TRAIN, number, of_base
 from fixres.paper.subjects import main_subject
-from fixres.plan import Figure, Plan, Sample, grid, resolutions
 
 
 def figure3(plan: Plan) -> Figure:

@@ -1,8 +1,8 @@
 """Figure 4: the distribution of the pooled activations before and after fine-tuning (§4.2)."""
 
+from fixres.graph import Figure, Plan, Sample, grid, resolutions
 from fixres.paper.activations import K_TEST, K_TRAIN, number, of_adapted, of_base
 from fixres.paper.subjects import main_subject
-from fixres.plan import Figure, Plan, Sample, grid, resolutions
 
 
 def figure4(plan: Plan) -> Figure:

@@ -1,7 +1,7 @@
 """Figure 5: the accuracies of Table 5 over k_test."""
 
+from fixres.graph import Figure, Plan
 from fixres.paper.subjects import main_subject
-from fixres.plan import Figure, Plan
 
 
 def figure5(plan: Plan) -> Figure:

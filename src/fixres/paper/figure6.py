@@ -1,8 +1,8 @@
 """Figure 6: the Fréchet distribution fitted to the pooled activations (A.1); A.2's moments."""
 
+from fixres.graph import Figure, Plan, grid, resolutions
 from fixres.paper.activations import K_TEST, K_TRAIN, number, of_base
 from fixres.paper.subjects import main_subject
-from fixres.plan import Figure, Plan, grid, resolutions
 
 NUMBERS = {  # column -> metric (stages/activations.py, `MEASURED`)
     "distribution": "pooled",

@@ -1,8 +1,8 @@
 """Figure 7: the accuracy of one network over k_test, pixel by pixel (Appendix B)."""
 
+from fixres.graph import Figure, Line, Plan, Sample, grid, line
 from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import main_subject
-from fixres.plan import Figure, Line, Plan, Sample, grid, line
 
 K_TRAIN = 224
 

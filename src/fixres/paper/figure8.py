@@ -1,7 +1,7 @@
 """Figure 8: the accuracies of Table 9 over k_test (Appendix D)."""
 
+from fixres.graph import Figure, Plan
 from fixres.paper.subjects import main_subject
-from fixres.plan import Figure, Plan
 
 
 def figure8(plan: Plan) -> Figure:

@@ -1,7 +1,7 @@
 """Peak memory of a step: training against fine-tuning, over the resolution (§1, Appendix C)."""
 
+from fixres.graph import Page, Plan, Time, grid, line
 from fixres.paper.subjects import main_subject
-from fixres.plan import Page, Plan, Time, grid, line
 
 RESOLUTIONS = (128, 224, 384)  # of Table 7
 BATCH = 32  # images; of both, since the claim is about equal batches

@@ -7,8 +7,8 @@ facebookresearch/FixRes).
 
 from typing import NamedTuple
 
+from fixres.graph import Accuracy, Block, Line, Page, Plan, grid, line, resolutions
 from fixres.models.catalogue.zoo import ZOO
-from fixres.plan import Accuracy, Block, Line, Page, Plan, grid, line, resolutions
 
 RESNETS = ("resnet50_v2", "resnet50_a1", "resnet50_a2", "resnet50_a3")
 # The resolution that each size was fixed at, pixels: of AdvProp, of Noisy Student.

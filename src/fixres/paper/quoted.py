@@ -5,7 +5,7 @@ Resolutions are the paper's. `says` is how the text prints the number.
 
 from collections.abc import Callable
 
-from fixres.plan.quantities import Cells, Quantity, Quoted, largest, mean, smallest, where_largest
+from fixres.graph.quantities import Cells, Quantity, Quoted, largest, mean, smallest, where_largest
 
 
 def _difference(page: str, after: tuple[str, str], before: tuple[str, str], metric: str = "top1"):

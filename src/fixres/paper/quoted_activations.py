@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from fixres.plan.quantities import Cells, Quantity, Quoted
+from fixres.graph.quantities import Cells, Quantity, Quoted
 
 
 def _cell(page: str, k_test: int, column: str) -> Callable[[Cells], Quantity]:

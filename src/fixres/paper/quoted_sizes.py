@@ -5,7 +5,7 @@ They are measured on the training images, with the RoCs that a training draws.
 
 from collections.abc import Callable
 
-from fixres.plan.quantities import Cells, Quantity, Quoted
+from fixres.graph.quantities import Cells, Quantity, Quoted
 
 USUAL = "224 224"  # the row of Figure 1 with this k_train and this k_test
 TIMES = "times"

@@ -1,7 +1,7 @@
 """The weights that the paper's authors released, measured beside what they published."""
 
+from fixres.graph import Accuracy, Page, Plan, grid, line
 from fixres.models.catalogue.released import RELEASED
-from fixres.plan import Accuracy, Page, Plan, grid, line
 
 RESIZE = {
     "released": "the image's height scaled to k_test_image",

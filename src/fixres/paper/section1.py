@@ -1,7 +1,7 @@
 """§1: what evaluation costs at half the resolution."""
 
+from fixres.graph import Page, Plan, Time, grid, line
 from fixres.paper.subjects import main_subject
-from fixres.plan import Page, Plan, Time, grid, line
 
 RESOLUTIONS = (112, 224)
 BATCH = 64  # images

@@ -1,7 +1,7 @@
 """§3.3: the ResNet-50 trained at 224, unadapted, over test resolutions."""
 
+from fixres.graph import Accuracy, Page, Plan, grid, line, resolutions
 from fixres.paper.subjects import main_subject
-from fixres.plan import Accuracy, Page, Plan, grid, line, resolutions
 
 K_TRAIN, K_TEST = 224, [64, 128, 224, 256, 288, 320, 384, 448]
 

@@ -1,7 +1,7 @@
 """§5: what repeated augmentation gains, at the same number of crops."""
 
+from fixres.graph import Accuracy, Page, Plan, grid, line, resolutions
 from fixres.paper.subjects import main_subject
-from fixres.plan import Accuracy, Page, Plan, grid, line, resolutions
 
 K_TRAIN = 224
 COPIES = (1, 3)

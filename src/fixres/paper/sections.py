@@ -4,7 +4,7 @@ The report (results/report.html) follows it. A name that a plan does not have is
 of a plan that stands nowhere here comes last.
 """
 
-from fixres.plan import Section
+from fixres.graph import Section
 
 SECTIONS = (
     Section(

@@ -1,7 +1,7 @@
 """What the numbers of a page are about: networks and images, ours and the paper's."""
 
+from fixres.graph import Label, Plan
 from fixres.models.catalogue.zoo import ZOO
-from fixres.plan import Label, Plan
 
 
 def main_subject(plan: Plan) -> Label:

@@ -1,8 +1,8 @@
 """Table 1: larger networks. PNASNet with three depths of fine-tuning, and ResNeXt-101."""
 
+from fixres.graph import Accuracy, Block, Line, Page, Plan, grid, line, resolutions, ticks
 from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import subject
-from fixres.plan import Accuracy, Block, Line, Page, Plan, grid, line, resolutions, ticks
 
 PNASNET, RESNEXT = "pnasnet5large", "resnext101_32x48d_wsl"
 HEADS = ["Model", "Train resolution", "Class.", "BN", "3 cells"]

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
+from fixres.graph import Accuracy, Line, Page, Plan, Reported, grid, line
 from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import subject
-from fixres.plan import Accuracy, Line, Page, Plan, Reported, grid, line
 
 REPORTED, TRAINED_HERE = None, ""
 

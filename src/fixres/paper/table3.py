@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 from fixres.config import laid_over
+from fixres.graph import Accuracy, Missing, Page, Plan, Reported, Sample, grid, line
 from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import subject
-from fixres.plan import Accuracy, Missing, Page, Plan, Reported, Sample, grid, line
 
 
 class Transfer(NamedTuple):

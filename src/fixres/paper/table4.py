@@ -1,7 +1,7 @@
 """Table 4: Gaussian matching before the last ReLU (Appendix A.2), crossed with fine-tuning."""
 
+from fixres.graph import Accuracy, Page, Plan, grid, line, resolutions, ticks
 from fixres.paper.subjects import main_subject
-from fixres.plan import Accuracy, Page, Plan, grid, line, resolutions, ticks
 
 ROWS = {  # the paper's row: (is the distribution matched, which layers are fine-tuned)
     "none": (False, None),

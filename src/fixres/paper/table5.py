@@ -1,7 +1,7 @@
 """Table 5: top-1 over k_train × k_test, without and with adaptation."""
 
+from fixres.graph import Accuracy, Line, Page, Plan, grid
 from fixres.paper.subjects import main_subject
-from fixres.plan import Accuracy, Line, Page, Plan, grid
 
 ADAPTED_LAYERS = {
     "cls": "classifier",

@@ -1,7 +1,7 @@
 """Table 6: the ablation. What is fine-tuned, and on which augmentation."""
 
+from fixres.graph import Accuracy, Line, Page, Plan, grid, line, resolutions, ticks
 from fixres.paper.subjects import main_subject
-from fixres.plan import Accuracy, Line, Page, Plan, grid, line, resolutions, ticks
 
 K_TRAIN, K_TEST = [128, 224], [64, 128, 224, 288, 384, 448]
 WAYS = [  # (layers that are fine-tuned, augmentation)

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
+from fixres.graph import Accuracy, Page, Plan, Time, grid, line
 from fixres.paper.subjects import main_subject
-from fixres.plan import Accuracy, Page, Plan, Time, grid, line
 
 TRAIN_BATCH, TUNE_BATCH = 32, 64  # images
 

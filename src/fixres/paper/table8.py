@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
+from fixres.graph import Accuracy, Line, Page, Plan, grid, line
 from fixres.paper.subjects import subject
-from fixres.plan import Accuracy, Line, Page, Plan, grid, line
 
 K_TRAIN = 224
 

@@ -1,7 +1,7 @@
 """Table 9: base training on random crops of a fixed size (Appendix D), unadapted."""
 
+from fixres.graph import Accuracy, Page, Plan, grid, resolutions
 from fixres.paper.subjects import main_subject
-from fixres.plan import Accuracy, Page, Plan, grid, resolutions
 
 K_TRAIN, K_TEST = [64, 128, 224, 384], [64, 96, 128, 160, 224, 256, 384, 440]
 

@@ -25,10 +25,10 @@ import yaml
 
 from fixres import config, jobs, paper
 from fixres.data.sources import SOURCES
+from fixres.graph import Plan
+from fixres.graph.checks import expanded
 from fixres.jobs import JobError
 from fixres.pages.costs import Costs
-from fixres.plan import Plan
-from fixres.plan.checks import expanded
 from fixres.recommend.budget import fit
 from fixres.recommend.images import look_at_images
 

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from fixres.graph.checks import expanded
 from fixres.jobs import JobError
-from fixres.plan.checks import expanded
 
 
 def look_at_images(args: argparse.Namespace, outputs: int) -> tuple[dict, tuple[int, int]]:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from fixres import jobs
 from fixres.data import per_image
+from fixres.graph.custom import AS_IS, CLASSIFIER, FIXED
 from fixres.pages.recommend import choose
-from fixres.plan.custom import AS_IS, CLASSIFIER, FIXED
 
 SIZES, RATIOS = (32, 40), (0.875, 1.0)
 USUAL = (AS_IS, 32, 0.875)
@@ -120,7 +120,9 @@ def test_of_equal_views_the_cheapest_and_least_changed_is_taken(tmp_path):
 
 
 def test_too_few_images_are_an_error(tmp_path):
-    with pytest.raises(jobs.JobError, match=r"custom\.choice 0\.01 of 600 .* leaves \d+ to choose on"):
+    with pytest.raises(
+        jobs.JobError, match=r"custom\.choice 0\.01 of 600 .* leaves \d+ to choose on"
+    ):
         chosen(tmp_path, better_fixed_at_40, share=0.01)
 
 

@@ -107,7 +107,7 @@ def entry_of(config: dict) -> Network:
     Parameters
     ----------
     config : the job's resolved configuration. A custom network is described by its key
-        `entry` (plan/custom.py); of all others `network` is the name in the zoo.
+        `entry` (graph/custom.py); of all others `network` is the name in the zoo.
     """
     if "entry" not in config:
         return ZOO[config["network"]]

@@ -10,9 +10,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from fixres import jobs
+from fixres.graph import failed
 from fixres.pages.figures import style
 from fixres.pages.numbers import Measured
-from fixres.plan import failed
 
 STEPS = 10  # a schedule of at most so many rates is one of steps
 COLUMNS = ["k_train", "paper_k_train", "run", "step", "epoch", "rate", "loss"]

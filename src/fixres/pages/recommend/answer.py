@@ -12,12 +12,12 @@ import html
 import pandas as pd
 
 from fixres import jobs
+from fixres.graph.custom import AS_IS, METHODS
 from fixres.pages import lists
 from fixres.pages.command import page_parser, write
 from fixres.pages.figures import style
 from fixres.pages.numbers import csv
 from fixres.pages.recommend.drawing import draw
-from fixres.plan.custom import AS_IS, METHODS
 
 DONE = {  # what was done to the network, in a sentence
     "as it is": "as it is",

@@ -19,10 +19,10 @@ import numpy as np
 
 from fixres import jobs
 from fixres.data import per_image
+from fixres.graph.custom import AS_IS, METHODS
+from fixres.graph.outputs import metrics_of, per_image_of
 from fixres.pages.command import page_parser
 from fixres.pages.intervals import interval, resample
-from fixres.plan.custom import AS_IS, METHODS
-from fixres.plan.outputs import metrics_of, per_image_of
 
 FEWEST = 20  # images of a part; with fewer, an interval says nothing
 

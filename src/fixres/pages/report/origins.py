@@ -4,11 +4,11 @@ import csv
 
 import yaml
 
+from fixres.graph import benchmark_of
 from fixres.pages import origin
 from fixres.pages.report import markup
 from fixres.pages.report.markup import Part, text
 from fixres.pages.report.reading import Contents
-from fixres.plan import benchmark_of
 
 ABOUT = (
     "Commit, versions and processor are those of the machine that put this page together. The "

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from fixres import jobs
+from fixres.graph import metrics_of
 from fixres.pages import layout, numbers, trends
 from fixres.pages.numbers import Number, Place, cells, place, runs_of
 from fixres.pages.summary import read as read_csv
-from fixres.plan import metrics_of
 
 
 class Sheet(NamedTuple):

@@ -1,6 +1,6 @@
 """Where the results of a job lie, told from its id alone.
 
-A job's id is its folder below results/. `plan/runs.py` lists the forms that an id takes.
+A job's id is its folder below results/. `graph/runs.py` lists the forms that an id takes.
 """
 
 from collections.abc import Iterable

@@ -10,7 +10,7 @@ a training.
 """
 
 from fixres.config import BaseTraining, laid_over
-from fixres.plan.steps import Steps
+from fixres.graph.steps import Steps
 
 IMAGES = 50_000  # training images that apparent sizes are measured on, drawn at random
 EPOCHS = 10  # of whose RoCs; a shorter training has fewer

@@ -10,7 +10,7 @@ that shapes its result, and of nothing that is hardware. The dict becomes result
 | runs/<dataset>/<network>-pretrained | fetches and checks published weights |
 | <run>/match-k<k_test>-<model> | distribution matching of that network |
 | <run>/ft-k<k_test>-<layers>-<augmentation> | fine-tuning of that network |
-| timing/<dataset>/<network>-k<k>, …-ft-<layers> | times its passes (Table 7; plan/steps.py) |
+| timing/<dataset>/<network>-k<k>, …-ft-<layers> | times its passes (Table 7; graph/steps.py) |
 | timing/<dataset>/<network>-k<k>-eval | times its forward pass in eval mode (§1) |
 | memory/<dataset>/<network>-k<k>, …-ft-<layers> | measures the peak memory of a step (§1) |
 | <run>/evaluation | measures its accuracy at every k_test that a page asks for |
@@ -25,10 +25,10 @@ same seed, and lies below it.
 """
 
 from fixres.config import BaseTraining, Config, FineTuning, laid_over, merge
+from fixres.graph.checks import check_epoch, expanded
+from fixres.graph.registry import Jobs, Missing
 from fixres.models.catalogue.released import RELEASED
 from fixres.models.catalogue.zoo import ZOO
-from fixres.plan.checks import check_epoch, expanded
-from fixres.plan.registry import Jobs, Missing
 
 # fine_tuning.layers -> the parts of a network that train (models/adapt.py, §4.2).
 LAYERS = {

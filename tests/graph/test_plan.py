@@ -6,9 +6,9 @@ import pytest
 
 from fixres import paper
 from fixres.config import ConfigError, load, merge, parse
+from fixres.graph import Accuracy, Page, Runs, grid, line, resolutions
 from fixres.models.catalogue import zoo
 from fixres.paper.subjects import main_subject
-from fixres.plan import Accuracy, Page, Runs, grid, line, resolutions
 from shared import ROOT
 
 RULES = {  # stage -> the wildcard that a rule of this stage matches its ids by

@@ -9,10 +9,10 @@ from typing import TypeVar
 from fixres.config import Config, ConfigError
 from fixres.config.custom import CustomNetwork
 from fixres.config.datasets import Dataset
+from fixres.graph.checks import check, expanded
+from fixres.graph.pages import Label
 from fixres.jobs import digest
 from fixres.models.catalogue.zoo import ZOO
-from fixres.plan.checks import check, expanded
-from fixres.plan.pages import Label
 
 # A change of the code that changes results is declared here. Raise the number of a stage: its jobs
 # run again, and all that depends on them. A change of one network alone is declared in its entry of

@@ -10,8 +10,8 @@ replicas, and from the numbers that the paper printed.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from fixres.plan.pages import Cell, Figure, Page
-from fixres.plan.registry import Missing
+from fixres.graph.pages import Cell, Figure, Page
+from fixres.graph.registry import Missing
 
 
 class Quantity(NamedTuple):

@@ -1,6 +1,6 @@
 """Configuration -> runs -> cells and pages. Pure data: planning imports no torch."""
 
-from fixres.plan.grid import (
+from fixres.graph.grid import (
     Accuracy,
     Line,
     Reported,
@@ -11,7 +11,7 @@ from fixres.plan.grid import (
     resolutions,
     ticks,
 )
-from fixres.plan.outputs import (
+from fixres.graph.outputs import (
     benchmark_of,
     failed,
     manifest_of,
@@ -20,11 +20,11 @@ from fixres.plan.outputs import (
     parent_weights,
     per_image_of,
 )
-from fixres.plan.pages import Block, Cell, Figure, Label, Page, Row
-from fixres.plan.plan import Plan
-from fixres.plan.registry import VERSIONS, Missing
-from fixres.plan.report import Section
-from fixres.plan.runs import Runs
+from fixres.graph.pages import Block, Cell, Figure, Label, Page, Row
+from fixres.graph.plan import Plan
+from fixres.graph.registry import VERSIONS, Missing
+from fixres.graph.report import Section
+from fixres.graph.runs import Runs
 
 __all__ = [
     "VERSIONS",

@@ -1,7 +1,7 @@
 """What one step costs: jobs that measure times and memory. Their networks have random weights."""
 
 from fixres.config import BaseTraining, FineTuning
-from fixres.plan.runs import LAYERS, Runs
+from fixres.graph.runs import LAYERS, Runs
 
 
 class Steps(Runs):

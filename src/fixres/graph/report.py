@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fixres.jobs import canonical, digest
 
 if TYPE_CHECKING:
-    from fixres.plan.plan import Plan
+    from fixres.graph.plan import Plan
 
 METHOD = "figure1"  # the figure that stands first, where there is one
 LISTS = ("claims", "text")

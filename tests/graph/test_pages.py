@@ -4,7 +4,7 @@ import pytest
 
 from fixres import paper
 from fixres.config import ConfigError, load, merge, parse
-from fixres.plan import Plan
+from fixres.graph import Plan
 from shared import ROOT
 
 

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fixres.config import Config, ConfigError
+from fixres.graph.checks import expanded
+from fixres.graph.custom import CustomJobs
+from fixres.graph.outputs import failed, metrics_of, parent_of, per_image_of
+from fixres.graph.pages import Block, Cell, Figure, Page
+from fixres.graph.quantities import Cells, Claim, Quoted
+from fixres.graph.registry import Missing
+from fixres.graph.report import Section, contents
 from fixres.jobs import canonical, digest
-from fixres.plan.checks import expanded
-from fixres.plan.custom import CustomJobs
-from fixres.plan.outputs import failed, metrics_of, parent_of, per_image_of
-from fixres.plan.pages import Block, Cell, Figure, Page
-from fixres.plan.quantities import Cells, Claim, Quoted
-from fixres.plan.registry import Missing
-from fixres.plan.report import Section, contents
 
 RELEASED_TRANSFORM = (
     "Test transform: the image's height scaled to k_test_image, as in the authors' released code "
@@ -304,7 +304,7 @@ class Plan(CustomJobs):
     def wildcards(self) -> dict[str, str]:
         """What each wildcard of the rules may be, as regular expressions.
 
-        They follow from how ids are made (`fixres.plan.runs`) and from the names in the plan. So a
+        They follow from how ids are made (`fixres.graph.runs`) and from the names in the plan. So a
         new page, network or dataset needs no edit of a rule.
         """
         one = "[^/]+"

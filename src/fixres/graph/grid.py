@@ -16,9 +16,9 @@ Example, with one row and two columns:
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from fixres.plan.pages import Block, Cell, Label, Row
-from fixres.plan.plan import Plan
-from fixres.plan.registry import Missing
+from fixres.graph.pages import Block, Cell, Label, Row
+from fixres.graph.plan import Plan
+from fixres.graph.registry import Missing
 
 
 class Line(NamedTuple):
@@ -45,7 +45,7 @@ class Time(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The cell shows the mean over images of what a job found on them (plan/outputs.py)."""
+    """The cell shows the mean over images of what a job found on them (graph/outputs.py)."""
 
     run: str
     k_test: int | None = None

@@ -12,14 +12,14 @@ again, with its classifier fine-tuned, and with classifier and last normalisatio
 | recommend/<name>/export | writes the chosen network for other programs |
 | recommend/<name> | renders the answer |
 
-All others are as in plan/runs.py. A custom network is no entry of the zoo: what is known of
+All others are as in graph/runs.py. A custom network is no entry of the zoo: what is known of
 it stands in the resolved configuration of each of its jobs, as `entry`.
 """
 
 from fixres.config import laid_over
-from fixres.plan.outputs import metrics_of, parent_of, per_image_of
-from fixres.plan.registry import custom_weights
-from fixres.plan.sizes import Sizes
+from fixres.graph.outputs import metrics_of, parent_of, per_image_of
+from fixres.graph.registry import custom_weights
+from fixres.graph.sizes import Sizes
 
 # What is done to the network, least first.
 METHODS = AS_IS, STATISTICS, CLASSIFIER, FIXED = (

@@ -3,7 +3,18 @@
 from typing import NamedTuple
 
 from fixres.config import laid_over
-from fixres.graph import Accuracy, Missing, Page, Plan, Reported, Sample, grid, line
+from fixres.graph.api import (
+    Accuracy,
+    JobGraph,
+    Missing,
+    Page,
+    Reported,
+    Sample,
+    finetune,
+    grid,
+    line,
+    measure_transfer_sizes,
+)
 from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import subject
 
@@ -27,7 +38,7 @@ ROWS = [
 BASELINE, OURS, QUOTED, SIZE = "Baseline", "+our method", "State of the art", "Image size"
 
 
-def table3(plan: Plan) -> Page:
+def table3(plan: JobGraph) -> Page:
     """Declare the page: trained entirely at one resolution, then adapted to a higher one."""
     transfer = plan.config.transfer
 
@@ -38,17 +49,17 @@ def table3(plan: Plan) -> Page:
         return transfer.datasets[row.dataset]
 
     def image_size(row: Transfer, _: None) -> Sample:
-        return Sample(plan.measure_transfer_sizes(images_of(row)))
+        return Sample(measure_transfer_sizes(plan, images_of(row)))
 
     def measure(row: Transfer, column: str) -> Accuracy | Reported:
         if column == QUOTED:
             return Reported()
-        run = plan.transfer(row.network, images_of(row))
+        run = transfer(plan, row.network, images_of(row))
         if column == BASELINE:
             return Accuracy(run, transfer.k_train)
         over = transfer.fine_tuning | {"layers": "cls+bn"}
         settings = laid_over(plan.config.fine_tuning, over, "transfer.fine_tuning")
-        return Accuracy(plan.finetune(run, transfer.k_test, settings), transfer.k_test)
+        return Accuracy(finetune(plan, run, transfer.k_test, settings), transfer.k_test)
 
     rows = [
         line(plan, x.title, x.title, ZOO[x.network].title, x.state_of_the_art, value=x)

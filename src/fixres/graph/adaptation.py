@@ -34,15 +34,17 @@ def match(graph: JobGraph, run: Job, k_test: int, model: str) -> Job:
     return graph.add(
         "match",
         f"{run.id}/match-k{k_test}-{model}{mark}{graph.seed_of(run)}",
+        {
+            "seed": graph.seed,
+            "network": run.network,
+            "k_train": run.config["k_train"],
+            "k_test": k_test,
+            "model": model,
+            "images": graph.config.matching.images,
+            **transform,
+        },
         dataset=run.dataset,
         run=run,
-        seed=graph.seed,
-        network=run.network,
-        k_train=run.config["k_train"],
-        k_test=k_test,
-        model=model,
-        images=graph.config.matching.images,
-        **transform,
     )
 
 
@@ -65,14 +67,16 @@ def finetune(graph: JobGraph, run: Job, k_test: int, settings: FineTuning) -> Jo
     return graph.add(
         "finetune",
         f"{run.id}/ft-k{k_test}-{what}-{on}{graph.protocol}{graph.seed_of(run)}",
+        {
+            "seed": graph.seed,
+            "network": run.network,
+            "k_test": k_test,
+            "layers": LAYERS[layers],
+            "recipe": recipe,
+            "augmentation": augmentation,
+        },
         dataset=run.dataset,
         run=run,
-        seed=graph.seed,
-        network=run.network,
-        k_test=k_test,
-        layers=LAYERS[layers],
-        recipe=recipe,
-        augmentation=augmentation,
     )
 
 
@@ -82,13 +86,15 @@ def estimate_statistics(graph: JobGraph, run: Job, k_test: int) -> Job:
     return graph.add(
         "statistics",
         f"{run.id}/statistics-k{k_test}{graph.seed_of(run)}",
+        {
+            "seed": graph.seed,
+            "network": custom.name,
+            "k_test": k_test,
+            "images": graph.config.matching.images,
+            "crop_pct": custom.network.crop_pct,
+        },
         dataset=run.dataset,
         run=run,
-        seed=graph.seed,
-        network=custom.name,
-        k_test=k_test,
-        images=graph.config.matching.images,
-        crop_pct=custom.network.crop_pct,
     )
 
 

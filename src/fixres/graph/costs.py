@@ -12,14 +12,14 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from fixres.data import manifest
-from fixres.data import sources
+from fixres.data import manifest, sources
 from fixres.data.regions import TEN
 from fixres.graph.pages import Cost, Images
 from fixres.graph.stages import STAGES, Stage
 from fixres.hardware.leases import seconds_waited
 from fixres.models.catalogue import zoo
-from fixres.models.catalogue.work import Work, parameters_of, work_of
+from fixres.models.catalogue.work import Work
+from fixres.models.counting import parameters_of, work_of
 
 BYTES_PER_WEIGHT = 4
 BYTES_PER_PREDICTION = 100  # top 5, label and path of one image at one resolution

@@ -69,10 +69,24 @@ def declare(
     }
     summary = Summary(scale=config.scale, tables=tuple(graph.tables))
     tables = tuple(pages[name] for name in graph.tables)
-    graph.add("summary", "pages/summary", others=tables, **summary.content())
-    graph.add("cost", "pages/plan", **_cost(graph, pages | answer).content())
+    graph.add(
+        "summary",
+        "pages/summary",
+        summary.content(),
+        others=tables,
+    )
+    graph.add(
+        "cost",
+        "pages/plan",
+        _cost(graph, pages | answer).content(),
+    )
     report = _report(graph, sections, shown).content()
-    graph.add("report", "pages/report", others=tuple(shown.values()), **report)
+    graph.add(
+        "report",
+        "pages/report",
+        report,
+        others=tuple(shown.values()),
+    )
     return graph
 
 
@@ -105,7 +119,12 @@ def _add_page(graph: JobGraph, page: Page | Figure) -> Job:
     )
     stage = "figure" if isinstance(page, Figure) else "table"
     name = f"pages/{page.name}"
-    return graph.add(stage, name, others=(*measuring, *drawn), **page.content())
+    return graph.add(
+        stage,
+        name,
+        page.content(),
+        others=(*measuring, *drawn),
+    )
 
 
 def _producers(graph: JobGraph, measurements: Iterable[Measurement]) -> list[Job]:
@@ -158,7 +177,12 @@ def _add_list(graph: JobGraph, name: str, kind: type[ClaimsPage], declared: Sequ
     page = planned(kind, declared, graph.pages, may_have_failed, **shown)
     found = dict.fromkeys(one for cell in page.cells.values() for one in cell.measurements())
     jobs = tuple(_producers(graph, found))
-    return graph.add(name, f"pages/{name}", others=jobs, **page.content())
+    return graph.add(
+        name,
+        f"pages/{name}",
+        page.content(),
+        others=jobs,
+    )
 
 
 def _report(graph: JobGraph, sections: Sequence[Section], pages: dict[str, Job]) -> Report:

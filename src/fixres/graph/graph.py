@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from fixres.config import Config, ConfigError
-from fixres.config.errors import nearest
 from fixres.graph.checks import check, classes_of, expanded
 from fixres.graph.custom import custom_entry
 from fixres.graph.jobs import Job
 from fixres.graph.pages import Figure, Page
 from fixres.graph.stages import IMAGES, STAGES
 from fixres.models.catalogue.zoo import ZOO
+from fixres.nearest import closest
 
 Asked = TypeVar("Asked")
 
@@ -56,20 +56,20 @@ class JobGraph:
         self,
         stage: str,
         name: str,
+        content: dict,
         *,
         dataset: str = "",
         run: Job | None = None,
         start: Job | None = None,
         others: tuple[Job, ...] = (),
         released: bool = False,
-        **content: object,
     ) -> Job:
-        """Add a job with the id `name`.
+        """Add a job with the id `name`, or return the one that is there.
 
         Parameters
         ----------
+        content : what shapes its result, besides the stage and its version.
         dataset, run, start, others, released : as in `Job`.
-        content : what else shapes its result.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class JobGraph:
         """
         custom = self.config.custom
         if custom and content.get("network") == custom.name:
-            content["entry"] = custom_entry(custom.network)
+            content = content | {"entry": custom_entry(custom.network)}
         version = _version(stage, content.get("network"))
         config = {"stage": stage, "version": version, "run": name, **content}
         known = self.jobs.get(name)
@@ -120,9 +120,9 @@ class JobGraph:
     def job(self, name: str) -> Job:
         """The job with an id. Raises ConfigError where there is none; it names the nearest id."""
         if name not in self.jobs:
+            [close] = closest(name, self.jobs, cutoff=0)
             raise ConfigError(
-                f"results/{name}: no such run in this configuration; nearest: "
-                f"results/{nearest(name, self.jobs)}"
+                f"results/{name}: no such run in this configuration; nearest: results/{close}"
             )
         return self.jobs[name]
 
@@ -173,7 +173,14 @@ def list_images(graph: JobGraph, name: str) -> Job:
     if dataset.rendered:
         pinhole = dataset.rendered.model_dump()
         job = f"{folder}/render"
-        rendered = (graph.add("render", job, dataset=name, source=dataset.source, pinhole=pinhole),)
+        rendered = (
+            graph.add(
+                "render",
+                job,
+                {"source": dataset.source, "pinhole": pinhole},
+                dataset=name,
+            ),
+        )
     else:
         root = expanded(dataset.root)
         if not Path(root).is_dir():
@@ -187,13 +194,14 @@ def list_images(graph: JobGraph, name: str) -> Job:
     return graph.add(
         "manifest",
         f"{folder}/manifest",
+        {
+            "source": dataset.source,
+            "on_bad": dataset.on_bad,
+            "checksums": "listed" if dataset.rendered else dataset.checksums,
+            **wanted,
+        },
         dataset=name,
         others=rendered,
-        source=dataset.source,
-        on_bad=dataset.on_bad,
-        # The archives of a twin are not the published ones.
-        checksums="listed" if dataset.rendered else dataset.checksums,
-        **wanted,
     )
 
 

@@ -55,14 +55,16 @@ def _evaluated(graph: JobGraph, run: Job, name: str, k_test: int, ten_crops: boo
     job = graph.jobs.get(name) or graph.add(
         "evaluate",
         name,
+        {
+            "network": run.network,
+            "k_test": [],
+            "ten_crops": [],
+            "folds": c.evaluation.folds,
+            "test_resize": (c.released if run.released else c.evaluation).test_resize,
+            **({"crop_pct": c.custom.ratios} if c.custom else {}),
+        },
         dataset=run.dataset,
         run=run,
-        network=run.network,
-        k_test=[],
-        ten_crops=[],
-        folds=c.evaluation.folds,
-        test_resize=(c.released if run.released else c.evaluation).test_resize,
-        **({"crop_pct": c.custom.ratios} if c.custom else {}),
     )
     for key in ("k_test", "ten_crops") if ten_crops else ("k_test",):
         if k_test not in job.config[key]:
@@ -83,13 +85,15 @@ def measure_activations(graph: JobGraph, run: Job, k_tests: list[int], above: di
     return graph.add(
         "activations",
         f"{run.id}/activations",
+        {
+            "network": run.network,
+            "k_train": run.config.get("k_train"),
+            "k_test": k_tests,
+            "test_resize": graph.config.evaluation.test_resize,
+            **above,
+        },
         dataset=run.dataset,
         run=run,
-        network=run.network,
-        k_train=run.config.get("k_train"),
-        k_test=k_tests,
-        test_resize=graph.config.evaluation.test_resize,
-        **above,
     )
 
 
@@ -115,14 +119,16 @@ def _measure_sizes(
     return graph.add(
         "sizes",
         f"sizes/{dataset}/k{k_train}-k{k_test}{_end_of_sizes(graph)}",
+        {
+            "k_train": k_train,
+            "k_test": k_test,
+            "images": IMAGES,
+            "samples_per_epoch": recipe.samples_per_epoch,
+            "batch_size": recipe.batch_size,
+            "repeated_augmentation": recipe.repeated_augmentation,
+            **_drawing(graph, recipe),
+        },
         dataset=dataset,
-        k_train=k_train,
-        k_test=k_test,
-        images=IMAGES,
-        samples_per_epoch=recipe.samples_per_epoch,
-        batch_size=recipe.batch_size,
-        repeated_augmentation=recipe.repeated_augmentation,
-        **_drawing(graph, recipe),
     )
 
 
@@ -138,12 +144,14 @@ def cut_crops(graph: JobGraph, k_train: int, lower: int, higher: int) -> Job:
     return graph.add(
         "crops",
         f"sizes/{dataset}/crops-k{k_train}{_end_of_sizes(graph)}",
+        {
+            "k_train": k_train,
+            "k_trains": sorted({k_train, lower}),
+            "k_tests": sorted({k_train, higher}),
+            "images": SEARCHED,
+            **_drawing(graph, recipe),
+        },
         dataset=dataset,
-        k_train=k_train,
-        k_trains=sorted({k_train, lower}),
-        k_tests=sorted({k_train, higher}),
-        images=SEARCHED,
-        **_drawing(graph, recipe),
     )
 
 
@@ -192,12 +200,14 @@ def time_evaluation(graph: JobGraph, k: int, batch: int) -> Job:
     return graph.add(
         "time",
         f"timing/{c.dataset}/{c.network}-k{k}-eval",
+        {
+            "augmentation": {"name": "test DA"},
+            "network": c.network,
+            "k": k,
+            "passes": ["forward"],
+            "batch": batch,
+        },
         dataset=c.dataset,
-        augmentation={"name": "test DA"},
-        network=c.network,
-        k=k,
-        passes=["forward"],
-        batch=batch,
     )
 
 
@@ -214,12 +224,14 @@ def _step(
     return graph.add(
         stage,
         f"{folder}/{c.dataset}/{c.network}-k{k}{tuned}{graph.protocol}",
+        {
+            "network": c.network,
+            "k": k,
+            "layers": LAYERS[layers] if layers else [],
+            "batch": batch,
+            **about,
+        },
         dataset=c.dataset,
-        network=c.network,
-        k=k,
-        layers=LAYERS[layers] if layers else [],
-        batch=batch,
-        **about,
     )
 
 

@@ -148,14 +148,16 @@ def train_network(
     return graph.add(
         "train",
         f"runs/{dataset}/{network}-k{k_train}{special}{graph.protocol}{graph.seed_of()}",
+        {
+            "seed": graph.seed,
+            "network": network,
+            "k_train": k_train,
+            "recipe": recipe,
+            "augmentation": {"name": crop, **augmentation},
+            "init": start.id if start else None,
+        },
         dataset=dataset,
         start=start,
-        seed=graph.seed,
-        network=network,
-        k_train=k_train,
-        recipe=recipe,
-        augmentation={"name": crop, **augmentation},
-        init=start.id if start else None,
     )
 
 
@@ -163,7 +165,13 @@ def _fetch(graph: JobGraph, name: str, network: str, source: dict, released: boo
     dataset = graph.config.dataset
     about = {"network": network, "source": source, "classes": 1000}
     job = f"runs/{dataset}/{name}-pretrained"
-    return graph.add("pretrained", job, dataset=dataset, released=released, **about)
+    return graph.add(
+        "pretrained",
+        job,
+        about,
+        dataset=dataset,
+        released=released,
+    )
 
 
 # --- settings that differ for one network --------------------------------------------------------

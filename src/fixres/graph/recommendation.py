@@ -48,10 +48,8 @@ def recommend(graph: JobGraph) -> Job:
     speed = graph.add(
         "speed",
         f"speed/{c.dataset}/{custom.name}",
+        {"network": custom.name, "k_test": custom.k_tests, "batch": custom.batch},
         dataset=c.dataset,
-        network=custom.name,
-        k_test=custom.k_tests,
-        batch=custom.batch,
     )
     runs = {
         method: {k: tuple(job.measurement for job in jobs) for k, jobs in at.items()}
@@ -65,11 +63,21 @@ def recommend(graph: JobGraph) -> Job:
     }
     name = f"recommend/{custom.name}"
     choose = Choose(**about, **where, share=custom.choice, speed=speed.measurement)
-    choice = graph.add("choose", f"{name}/choice", others=(*measured, speed), **choose.content())
+    choice = graph.add(
+        "choose",
+        f"{name}/choice",
+        choose.content(),
+        others=(*measured, speed),
+    )
     images = list_images(graph, c.dataset)
     runs = tuple(job.run for job in measured)
     content = Recommendation(**about).content()
-    export = graph.add("export", f"{name}/export", others=(choice, *runs, images), **content)
+    export = graph.add(
+        "export",
+        f"{name}/export",
+        content,
+        others=(choice, *runs, images),
+    )
     answer = Answer(
         **about,
         **where,
@@ -78,7 +86,12 @@ def recommend(graph: JobGraph) -> Job:
         seeds=len(c.seeds),
         decimals=c.pages.decimals,
     )
-    return graph.add("answer", name, others=(choice, export), **answer.content())
+    return graph.add(
+        "answer",
+        name,
+        answer.content(),
+        others=(choice, export),
+    )
 
 
 def _methods(graph: JobGraph) -> list[str]:
@@ -108,10 +121,12 @@ def _network(graph: JobGraph) -> Job:
         start = graph.add(
             "pretrained",
             f"runs/{c.dataset}/{custom.name}-pretrained",
+            {
+                "network": custom.name,
+                "source": {"custom": custom_weights(custom.network.weights)},
+                "classes": custom.network.outputs,
+            },
             dataset=c.dataset,
-            network=custom.name,
-            source={"custom": custom_weights(custom.network.weights)},
-            classes=custom.network.outputs,
         )
     if not custom.train:
         return start

@@ -12,7 +12,7 @@ from fixres.graph.api import (
     grid,
     line,
     scaled,
-    time,
+    time_step,
     train,
 )
 from fixres.paper.subjects import main_subject
@@ -61,11 +61,11 @@ def table7(plan: JobGraph) -> Page:
                 run = finetune(plan, run, k_test, settings)
             return Accuracy(run, k_test)
         if column.startswith("fine-tuning"):
-            return Time(time(plan, k_test, "cls+bn", TUNE_BATCH)) if row.tuned else None
-        training = time(plan, k_train, None, TRAIN_BATCH)
+            return Time(time_step(plan, k_test, "cls+bn", TUNE_BATCH)) if row.tuned else None
+        training = time_step(plan, k_train, None, TRAIN_BATCH)
         if column.startswith("train") or not row.tuned:
             return Time(training)
-        return Time(training, plus=time(plan, k_test, "cls+bn", TUNE_BATCH))
+        return Time(training, plus=time_step(plan, k_test, "cls+bn", TUNE_BATCH))
 
     def key(row: Schedule) -> str:
         return f"{row.k_train} {row.k_test}{' fine-tuned' if row.tuned else ''}"

@@ -23,10 +23,11 @@ import torch
 from torch import nn
 
 from fixres import jobs
-from fixres.data import manifest
+from fixres.artifacts import manifest
 from fixres.hardware import processes
 from fixres.hardware.device import Device, open_device
 from fixres.hardware.ranks import Ranks
+from fixres.models import construct
 from fixres.models.adapt import adapt_last_layers
 from fixres.models.catalogue import zoo
 from fixres.stages import sgd
@@ -45,7 +46,7 @@ def measure(args: argparse.Namespace, ranks: Ranks) -> None:
     config = jobs.read_config(args.config, "memory", args.ancestry_digest)
     classes = len(manifest.load(args.manifest).classes)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
-    network = zoo.build(zoo.entry_of(config), classes, 0).to(device.device)
+    network = construct.build(zoo.entry_of(config), classes, 0).to(device.device)
 
     # --- the step
     model, trained = what_trains(config, network, device)

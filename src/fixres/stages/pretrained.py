@@ -11,7 +11,8 @@ come from there or from a file (docs/recommend.md).
 """
 
 from fixres import jobs
-from fixres.models import construct, published, weights
+from fixres.artifacts import weights
+from fixres.models import construct, published
 from fixres.models.catalogue import zoo
 from fixres.models.catalogue.network import NON_COMMERCIAL
 from fixres.models.catalogue.released import RELEASED
@@ -30,8 +31,8 @@ def main(arguments: list[str]) -> None:
         what = f"the published weights of {entry.title}"
         jobs.log(f"licence: {what} are for non-commercial use only (CC BY-NC 4.0)")
 
-    network = zoo.outline(entry, config["classes"])
-    zoo.check_layers(entry, network)
+    network = construct.outline(entry, config["classes"])
+    construct.check_layers(entry, network)
 
     # --- fetch
     asked = config["run"].rpartition("/")[2].removesuffix("-pretrained")

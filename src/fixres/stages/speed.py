@@ -20,6 +20,7 @@ from fixres import jobs
 from fixres.hardware import processes
 from fixres.hardware.device import Device, open_device
 from fixres.hardware.ranks import Ranks
+from fixres.models import construct
 from fixres.models.catalogue import zoo
 from fixres.stages.memory import MEGA, peak_on_cpu, peak_on_gpu
 from fixres.stages.timing import clock, hardware
@@ -38,7 +39,7 @@ def measure(args: argparse.Namespace, ranks: Ranks) -> None:
     config = jobs.read_config(args.config, "speed", args.ancestry_digest)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
     entry = zoo.entry_of(config)
-    network = zoo.build(entry, config["entry"]["outputs"], 0).to(device.device).eval()
+    network = construct.build(entry, config["entry"]["outputs"], 0).to(device.device).eval()
     model = device.prepare(network)
     weights = sum(t.numel() * t.element_size() for t in network.state_dict().values())
 

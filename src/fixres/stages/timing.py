@@ -28,10 +28,12 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from fixres import jobs
-from fixres.data import loader, manifest, regions
+from fixres.artifacts import manifest
+from fixres.data import loader, regions
 from fixres.hardware import processes
 from fixres.hardware.device import Device, open_device
 from fixres.hardware.ranks import Ranks
+from fixres.models import construct
 from fixres.models.adapt import adapt_last_layers
 from fixres.models.catalogue import zoo
 
@@ -51,7 +53,7 @@ def measure(args: argparse.Namespace, ranks: Ranks) -> None:
     # --- data and network
     data = manifest.load(args.manifest)
     device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
-    network = zoo.build(zoo.entry_of(config), len(data.classes), 0).to(device.device)
+    network = construct.build(zoo.entry_of(config), len(data.classes), 0).to(device.device)
     loss_of = forward_pass(config, network, device)
     parameters = [p for p in network.parameters() if p.requires_grad]
 

@@ -22,11 +22,12 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from fixres import jobs
-from fixres.data import loader, manifest, regions, sampling
+from fixres.artifacts import manifest, weights
+from fixres.data import loader, regions, sampling
 from fixres.hardware import processes
 from fixres.hardware.device import open_device, send
 from fixres.hardware.ranks import Ranks
-from fixres.models import weights
+from fixres.models import construct
 from fixres.models.catalogue import zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
@@ -76,8 +77,8 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
             yield ((x,), labels) if mix is None else cutmix(x, labels, mix, len(data.classes))
 
     # The network.
-    network = zoo.build(entry, len(data.classes), config["seed"])
-    zoo.check_layers(entry, network)
+    network = construct.build(entry, len(data.classes), config["seed"])
+    construct.check_layers(entry, network)
     key = [jobs.canonical(config), data.digest()]
     if args.init:
         weights.load_into(network, args.init, fresh=entry.classifier)

@@ -1,18 +1,32 @@
-# The plan behind every rule.
+# The graph of jobs behind every rule, and what the rules share.
+#
+# The wildcard {job} is the id of a job, its folder below results/. {page} names a page.
 
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
 
 import fixres.workflow
+from fixres.workflow import command, network_command
 
 fixres.workflow.use_this_python(SOURCE)
 fixres.workflow.check_command_line(sys.argv)
-plan = fixres.workflow.open_plan(
+graph = fixres.workflow.open_graph(
     list(reversed(workflow.configfiles)), config, workflow.config_settings.config
 )
-hardware = plan.config.hardware
+hardware = graph.config.hardware
+# Functions of a job's wildcards: the files that it needs.
+manifest, run_weights, start_weights, local_weights = fixres.workflow.inputs_of(graph)
+measurements = fixres.workflow.measurements_of(graph)
 
 
-# Each wildcard is the id of a job, its folder below results/. What it may be follows from the plan.
-wildcard_constraints:
-    **plan.wildcards(),
+# What a rule may run: the ids of its jobs, and of no others.
+def jobs_of(rule):
+    return fixres.workflow.ids(graph, rule)
+
+
+def digest(job):
+    return fixres.workflow.ancestry_digest(graph, job)
+
+
+def limits(stage):
+    return fixres.workflow.limits(graph, stage)

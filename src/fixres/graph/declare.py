@@ -259,23 +259,23 @@ def _cost(graph: JobGraph, pages: dict[str, Job]) -> Cost:
 
 
 def measurements(graph: JobGraph, name: str) -> list[str]:
-    """The files whose numbers a page shows, and those with what was found on each image.
+    """The files whose numbers a page's job reads, and those with what was found on each image.
 
     With pages.allow_failed, the files of runs that failed are left out.
 
     Parameters
     ----------
-    name : of a table or figure, or claims, or text.
+    name : id of the job of a table, figure, claims, text or choice.
 
     Raises
     ------
     ConfigError : weights or images that the page needs were not given, and pages.allow_missing
         does not ask to show such cells as missing.
     """
-    job = graph.job(f"pages/{name}")
-    page = (graph.pages).get(name)
+    job = graph.job(name)
+    page = graph.pages.get(job.config.get("name", ""))
     cells = page.cells() if page else ()
-    figure = graph.figures.get(name)
+    figure = page if isinstance(page, Figure) else None
     missing = [cell.note for cell in cells if cell.source == "missing"]
     missing += figure.missing if figure else []
     nothing = not job.others and graph.config.dataset in graph.absent
@@ -283,7 +283,7 @@ def measurements(graph: JobGraph, name: str) -> list[str]:
         way_out = "give it"
         if not nothing:
             way_out += ", or set pages.allow_missing to have such cells shown as missing"
-        lines = [f"results/{name} needs what was not given; {way_out}:"]
+        lines = [f"results/{page.name} needs what was not given; {way_out}:"]
         raise ConfigError("\n".join([*lines, *(f"  {note}" for note in dict.fromkeys(missing))]))
     found = list(job.others)
     if graph.config.pages.allow_failed:

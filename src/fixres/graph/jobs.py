@@ -42,6 +42,12 @@ class Job:
         return STAGES[self.config["stage"]]
 
     @property
+    def rule(self) -> str:
+        """The rule that runs it: its stage, but a sweep is no run's evaluation."""
+        sweeps = self.config["stage"] == "evaluate" and self.id != evaluation_of(self.run)
+        return "sweep" if sweeps else self.config["stage"]
+
+    @property
     def parents(self) -> list["Job"]:
         """The jobs that must be done before it, each once."""
         known = [self.images, self.run, self.start, *self.others]

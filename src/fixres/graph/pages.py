@@ -38,16 +38,20 @@ class Record(BaseModel):
         ------
         JobError : the file cannot be read, or is not of that stage, that plan or this record.
         """
-        config = jobs.read_config(path, stage, ancestry_digest)
-        about = ("stage", "version", "run")
         try:
-            return cls.model_validate({k: v for k, v in config.items() if k not in about})
+            return cls.of(jobs.read_config(path, stage, ancestry_digest))
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(map(str, problem["loc"]))
             raise jobs.JobError(
                 f"{path}: {where}: {problem['msg']}; delete it and let Snakemake write it again"
             ) from None
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> Self:
+        """The record in a resolved configuration."""
+        about = ("stage", "version", "run")
+        return cls.model_validate({k: v for k, v in config.items() if k not in about})
 
 
 class Measurement(Record):

@@ -33,6 +33,7 @@ class Stage:
     # measures; START: the run whose weights a training starts from; MEASUREMENTS: what it shows
     limits: str = ""  # key of hardware.hours and hardware.memory_gb; "": it runs beside Snakemake
     uses_device: bool = False  # whether it runs a network, and so has the options about devices
+    keeps: tuple[str, ...] = ()  # of a training: keys of `hardware`, the memory for what it keeps
     fails_alone: bool = False  # whether its job leaves a mark when it fails (pages.allow_failed)
     cost: str = ""  # function of graph/costs.py that counts its multiply-adds; "": it has none
     disk: str = ""  # function of graph/costs.py that counts what it leaves on disk, in bytes
@@ -120,6 +121,7 @@ _ALL = (
         2,
         outputs=TRAINED,
         parents=(IMAGES, START),
+        keeps=("decoded_gb",),
         cost="training",
         disk="weights",
         counted_as="trainings",
@@ -152,6 +154,8 @@ _ALL = (
         2,
         outputs=TRAINED,
         parents=(IMAGES, RUN),
+        # Activations, or decoded images where crops change from epoch to epoch.
+        keeps=("decoded_gb", "cache_gb"),
         cost="fine_tuning",
         disk="weights",
         counted_as="fine-tunings",

@@ -19,13 +19,15 @@ manifest, run_weights, start_weights, local_weights = fixres.workflow.inputs_of(
 measurements = fixres.workflow.measurements_of(graph)
 
 
-# What a rule may run: the ids of its jobs, and of no others.
-def jobs_of(rule):
-    return fixres.workflow.ids(graph, rule)
+# What may run here: the ids of its jobs, and of no others.
+def jobs_of(name):
+    return fixres.workflow.ids(graph, name)
 
 
-def digest(job):
-    return fixres.workflow.ancestry_digest(graph, job)
+# What its command line tells a job: its stage, its resolved configuration, and the digest that
+# makes it run again.
+def job(name):
+    return fixres.workflow.told(graph, name)
 
 
 def limits(stage):

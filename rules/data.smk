@@ -14,12 +14,11 @@ rule render:
     resources:
         **limits("render"),
     params:
-        config="results/data/{dataset}/render/config.json",
-        ancestry_digest=digest("data/{dataset}/render"),
+        **job("data/{dataset}/render"),
     message:
         "Rendering the images of {wildcards.dataset}"
     shell:
-        command("render", "--threads {threads} --out {output.images:q}")
+        command("--threads {threads}", out="{output.images:q}")
 
 
 # Archives are unpacked beside the manifest, in unpacked/. That folder is no output, so that an
@@ -41,9 +40,11 @@ rule manifest:
     resources:
         **limits("manifest"),
     params:
-        config="results/data/{dataset}/manifest/config.json",
-        ancestry_digest=digest("data/{dataset}/manifest"),
+        **job("data/{dataset}/manifest"),
     message:
         "Checking and listing the images of {wildcards.dataset}"
     shell:
-        command("manifest", "--root {input.images:q} --threads {threads} --out {output.manifest:q}")
+        command(
+            "--root {input.images:q} --threads {threads}",
+            out="{output.manifest:q}",
+        )

@@ -24,13 +24,14 @@ rule evaluate:
     resources:
         **limits("evaluate"),
     params:
-        config="results/{job}/config.json",
-        ancestry_digest=digest("{job}"),
-        stage=lambda wildcards: graph.job(wildcards.job).stage.name,
+        **job("{job}"),
     message:
         "Evaluating {wildcards.job}"
     shell:
-        network_command("{params.stage}", "--manifest {input.manifest:q} --weights {input.weights:q}")
+        network_command(
+            "--manifest {input.manifest:q} --weights {input.weights:q}",
+            out="{output.metrics:q}",
+        )
 
 
 # The same at the many test resolutions of a sweep (Figure 7), as a job apart.

@@ -23,16 +23,15 @@ rule finetune:
     resources:
         **limits("finetune"),
     params:
-        config="results/{job}/config.json",
-        ancestry_digest=digest("{job}"),
+        **job("{job}"),
     message:
         "Fine-tuning {wildcards.job}"
     shell:
         network_command(
-            "finetune",
             "--manifest {input.manifest:q} --weights {input.weights:q}"
             " --checkpoint-seconds {resources.checkpoint_seconds} --keep-checkpoint"
             " --tensorboard {resources.tensorboard} --cuda-graphs {resources.cuda_graphs}"
             " --decoded-mb {resources.decoded_mb}"
             " --cache-mb {resources.cache_mb} --predict",
+            out="{output.weights:q}",
         )

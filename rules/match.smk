@@ -20,12 +20,14 @@ rule match:
     resources:
         **limits("match"),
     params:
-        config="results/{job}/config.json",
-        ancestry_digest=digest("{job}"),
+        **job("{job}"),
     message:
         "Matching distributions: {wildcards.job}"
     shell:
-        network_command("{rule}", "--manifest {input.manifest:q} --weights {input.weights:q}")
+        network_command(
+            "--manifest {input.manifest:q} --weights {input.weights:q}",
+            out="{output.weights:q}",
+        )
 
 
 # The control that a custom network is measured with: its last batch-norm's statistics, estimated

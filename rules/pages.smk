@@ -22,13 +22,13 @@ rule table:
     conda:
         "../envs/environment.yaml"
     params:
-        config="results/pages/{page}/config.json",
-        ancestry_digest=digest("pages/{page}"),
+        **job("pages/{page}"),
+        out="results/{page}.md",
         caption=lambda wildcards: fixres.workflow.labels(graph, wildcards.page)["shows"],
     message:
         "Rendering results/{wildcards.page}.md"
     shell:
-        command("{rule}", "--results results")
+        command("--results results", out="{params.out:q}")
 
 
 use rule table as figure with:
@@ -43,6 +43,8 @@ use rule table as figure with:
         csv="results/{page}.csv",
     wildcard_constraints:
         page=fixres.workflow.any_of(graph.figures),
+    params:
+        out="results/{page}.svg",
     message:
         "Drawing results/{wildcards.page}.svg"
 
@@ -62,9 +64,6 @@ use rule table as summary with:
         ),
     wildcard_constraints:
         page="summary",
-    params:
-        config="results/pages/{page}/config.json",
-        ancestry_digest=digest("pages/{page}"),
 
 
 # The claims of the paper, each decided by the intervals of the cells that it speaks of.
@@ -81,9 +80,6 @@ use rule table as claims with:
         ),
     wildcard_constraints:
         page="claims",
-    params:
-        config="results/pages/{page}/config.json",
-        ancestry_digest=digest("pages/{page}"),
 
 
 # Numbers that the paper prints in its text.
@@ -102,9 +98,6 @@ use rule table as text with:
         ),
     wildcard_constraints:
         page="text",
-    params:
-        config="results/pages/{page}/config.json",
-        ancestry_digest=digest("pages/{page}"),
 
 
 # Everything on one page, in one file without outside links: to send to a colleague.
@@ -122,23 +115,18 @@ use rule table as report with:
     wildcard_constraints:
         page="report",
     params:
-        config="results/pages/{page}/config.json",
-        ancestry_digest=digest("pages/{page}"),
+        out="results/{page}.html",
     message:
         "Rendering results/{wildcards.page}.html"
 
 
 # What each page would cost: jobs, device hours, disk. Ask for it before anything expensive starts.
 use rule table as cost with:
-    input:
-        [],
     output:
         md="results/{page}.md",
     wildcard_constraints:
         page="plan",
     params:
-        config="results/pages/{page}/config.json",
-        ancestry_digest=digest("pages/{page}"),
         finished=lambda wildcards: fixres.workflow.finished(),
     message:
         "Estimating the costs: results/{wildcards.page}.md"

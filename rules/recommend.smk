@@ -15,12 +15,11 @@ rule choose:
     conda:
         "../envs/environment.yaml"
     params:
-        config="results/{job}/choice/config.json",
-        ancestry_digest=digest("{job}/choice"),
+        **job("{job}/choice"),
     message:
         "Choosing k_test and crop_pct: {wildcards.job}"
     shell:
-        command("choose", "--results results")
+        command("--results results", out="{output.choice:q}")
 
 
 # The weights stand under the network's own names. What lies beside them depends on where the network
@@ -40,12 +39,14 @@ rule export:
     conda:
         "../envs/environment.yaml"
     params:
-        config="results/{job}/export/config.json",
-        ancestry_digest=digest("{job}/export"),
+        **job("{job}/export"),
     message:
         "Writing the chosen network: results/{wildcards.job}/fixed/"
     shell:
-        command("export", "--choice {input.choice:q} --manifest {input.manifest:q} --results results")
+        command(
+            "--choice {input.choice:q} --manifest {input.manifest:q} --results results",
+            out="{output.model:q}",
+        )
 
 
 rule answer:
@@ -70,9 +71,8 @@ rule answer:
     conda:
         "../envs/environment.yaml"
     params:
-        config="results/{job}/config.json",
-        ancestry_digest=digest("{job}"),
+        **job("{job}"),
     message:
         "The answer: results/{wildcards.job}.md"
     shell:
-        command("answer", "--results results")
+        command("--results results", out="{output.md:q}")

@@ -18,12 +18,12 @@ rule sizes:
     conda:
         "../envs/environment.yaml"
     params:
-        config="results/{job}/config.json",
-        ancestry_digest=digest("{job}"),
+        **job("{job}"),
+        out="results/{job}/metrics.json",
     message:
         "Measuring apparent sizes: {wildcards.job}"
     shell:
-        command("{rule}", "--manifest {input.manifest:q}")
+        command("--manifest {input.manifest:q}", out="{params.out:q}")
 
 
 use rule sizes as crops with:
@@ -35,5 +35,7 @@ use rule sizes as crops with:
         "results/{job}/crops.benchmark.tsv"
     wildcard_constraints:
         job=jobs_of("crops"),
+    params:
+        out="results/{job}/crops.npz",
     message:
         "Cutting the crops of one image: {wildcards.job}"

@@ -21,12 +21,15 @@ rule time:
         **limits("time"),
         threads_timed=hardware.train_threads,
     params:
-        config="results/{job}/config.json",
-        ancestry_digest=digest("{job}"),
+        **job("{job}"),
     message:
         "Timing {wildcards.job}"
     shell:
-        network_command("{rule}", "--manifest {input.manifest:q}", threads="{resources.threads_timed}")
+        network_command(
+            "--manifest {input.manifest:q}",
+            out="{output.metrics:q}",
+            threads="{resources.threads_timed}",
+        )
 
 
 # §1: the peak memory of a step of training, and of fine-tuning.
@@ -59,9 +62,8 @@ rule speed:
         **limits("speed"),
         threads_timed=hardware.evaluate_threads,
     params:
-        config="results/{job}/config.json",
-        ancestry_digest=digest("{job}"),
+        **job("{job}"),
     message:
         "Time and memory at each k_test: {wildcards.job}"
     shell:
-        network_command("speed", threads="{resources.threads_timed}")
+        network_command(out="{output.metrics:q}", threads="{resources.threads_timed}")

@@ -19,12 +19,11 @@ rule pretrained:
     resources:
         **limits("pretrained"),
     params:
-        config="results/{job}/config.json",
-        ancestry_digest=digest("{job}"),
+        **job("{job}"),
     message:
         "Fetching published weights: {wildcards.job}"
     shell:
-        command("pretrained", "--out {output.weights:q}")
+        command(out="{output.weights:q}")
 
 
 rule train:
@@ -48,16 +47,15 @@ rule train:
     resources:
         **limits("train"),
     params:
-        config="results/{job}/config.json",
-        ancestry_digest=digest("{job}"),
+        **job("{job}"),
         init=lambda wildcards: "--init" if start_weights(wildcards) else "",
     message:
         "Training {wildcards.job}"
     shell:
         network_command(
-            "train",
             "--manifest {input.manifest:q} {params.init} {input.init:q}"
             " --checkpoint-seconds {resources.checkpoint_seconds}"
             " --tensorboard {resources.tensorboard} --cuda-graphs {resources.cuda_graphs}"
             " --decoded-mb {resources.decoded_mb}",
+            out="{output.weights:q}",
         )

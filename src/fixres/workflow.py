@@ -84,20 +84,24 @@ def check_command_line(words: list[str]) -> None:
         )
 
 
-def ancestry_digest(graph: JobGraph, job: str) -> Callable[[Wildcards], str]:
-    """For a rule's params: the digest of all that is configured and shapes its result.
+def told(graph: JobGraph, name: str) -> dict[str, str | Callable]:
+    """For a rule's params: what the job's command line says of it.
 
     A changed digest is what makes Snakemake run a job again (`Job.ancestry_digest`).
 
     Parameters
     ----------
-    job : the id of the rule's job, with the rule's wildcards in braces.
+    name : the id of the rule's job, with the rule's wildcards in braces.
     """
 
-    def digest(wildcards: Wildcards) -> str:
-        return job_of(graph, job.format(**dict(wildcards.items()))).ancestry_digest
+    def of(attribute: Callable[[Job], str]) -> Callable[[Wildcards], str]:
+        return lambda wildcards: attribute(job_of(graph, name.format(**dict(wildcards.items()))))
 
-    return digest
+    return {
+        "stage": of(lambda job: job.stage.name),
+        "config": f"results/{name}/config.json",
+        "ancestry_digest": of(lambda job: job.ancestry_digest),
+    }
 
 
 def write_configurations(workflow: Workflow, graph: JobGraph) -> None:
@@ -276,7 +280,7 @@ def images(graph: JobGraph, dataset: str) -> str:
 def labels(graph: JobGraph, page: str) -> dict[str, str]:
     """How Snakemake's report lists a table or figure."""
     config = graph.resolved(f"pages/{page}")
-    return {"page": config["title"], "shows": config["caption"]}
+    return {"page": config.get("title", page), "shows": config.get("caption", "")}
 
 
 def finished() -> str:
@@ -287,25 +291,25 @@ def finished() -> str:
 # --- resources -----------------------------------------------------------------------------------
 
 
-def command(stage: str, options: str = "") -> str:
+def command(options: str = "", *, out: str) -> str:
     """The shell command of a rule.
 
     Parameters
     ----------
-    stage : its name, or {rule}.
     options : those of this stage alone.
+    out : the output that it is told to write. Others lie beside it.
     """
     return (
-        f"exec python -m fixres {stage} --config {{params.config:q}}"
-        f" --ancestry-digest {{params.ancestry_digest}} {options} --out {{output[0]:q}}"
+        "exec python -m fixres {params.stage} --config {params.config:q}"
+        f" --ancestry-digest {{params.ancestry_digest}} {options} --out {out}"
         " 2> {log[0]:q}"
     )
 
 
-def network_command(stage: str, options: str = "", threads: str = "{threads}") -> str:
+def network_command(options: str = "", *, out: str, threads: str = "{threads}") -> str:
     """The same for a stage that runs a network."""
     where = f"--threads {threads} --gpus {{resources.gpu}} {{resources.options}}"
-    return command(stage, f"{options} {where}")
+    return command(f"{options} {where}", out=out)
 
 
 def limits(graph: JobGraph, name: str) -> dict[str, int | str]:

@@ -20,13 +20,13 @@ import textwrap
 from pathlib import Path
 
 import pandas as pd
+from fixres.pages.quantities import Value
 from tabulate import tabulate
 
 from fixres import paper
 from fixres.config import load
 from fixres.pages import claims, decided
 from fixres.pages.figures import accuracy, crop_sheet, style
-from fixres.pages.quantities import Value
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "docs" / "results"

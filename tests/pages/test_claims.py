@@ -4,13 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import stats
-
-from fixres import jobs, paper
-from fixres.config import load, merge, parse
-from fixres.graph import Cell
 from fixres.graph.quantities import (
     Quantity,
     largest,
@@ -21,9 +14,16 @@ from fixres.graph.quantities import (
     smallest,
     where_largest,
 )
+from fixres.pages.quantities import Value, compute
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from fixres import jobs, paper
+from fixres.config import load, merge, parse
+from fixres.graph import Cell
 from fixres.pages import claims, decided, text
 from fixres.pages.numbers import place
-from fixres.pages.quantities import Value, compute
 from shared import ROOT
 
 PLAN = paper.plan_of(load(ROOT / "config.yaml"))

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from fixres.pages.quantities import Value
 
 from fixres import paper
 from fixres.config import load
 from fixres.pages import decided, text
-from fixres.pages.quantities import Value
 from shared import ROOT
 
 PLAN = paper.plan_of(load(ROOT / "config.yaml"))

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from fixres.config import Config, ConfigError
 from fixres.graph.checks import expanded
+from fixres.graph.claims import Claim, ClaimsPage, Quoted, TextPage, planned
 from fixres.graph.custom import CustomJobs
 from fixres.graph.outputs import failed, metrics_of, parent_of, per_image_of
 from fixres.graph.pages import Block, Cell, Figure, Page
-from fixres.graph.quantities import Cells, Claim, Quoted
-from fixres.graph.registry import Missing
 from fixres.graph.report import Section, contents
 from fixres.jobs import canonical, digest
 
@@ -68,8 +67,8 @@ class Plan(CustomJobs):
             self._add_table(page)
         for figure in self.figures.values():
             self._add_figure(figure)
-        self._add_claims(claims)
-        self._add_text(quoted)
+        self._add_asking("claims", ClaimsPage, claims)
+        self._add_asking("text", TextPage, quoted)
         self._add("summary", "pages/summary", scale=config.scale, tables=list(self.tables))
         self._add("cost", "pages/plan", **self._costs())
         self._add("report", "pages/report", **contents(self, sections))
@@ -145,29 +144,13 @@ class Plan(CustomJobs):
         """[job, stage] of each."""
         return [[job, self.jobs[job]["stage"]] for job in sorted(jobs)]
 
-    def _add_claims(self, claims: Sequence[Claim]) -> None:
-        cells, shown = Cells(self.tables | self.figures), []
-        for claim in claims:
-            above_0, note = _asked(claim.above_0, cells)
-            shown.append(claim._asdict() | {"above_0": above_0, "note": note})
-        self._add("claims", "pages/claims", claims=shown, **self._used(cells))
-
-    def _add_text(self, quoted: Sequence[Quoted]) -> None:
-        cells, shown = Cells(self.tables | self.figures), []
-        for number in quoted:
-            asked, note = _asked(number.number, cells)
-            shown.append(number._asdict() | {"number": asked.get(""), "note": note})
-        self._add("text", "pages/text", numbers=shown, **self._used(cells))
-
-    def _used(self, cells: Cells) -> dict:
-        """What the pages of claims and numbers share: the cells that these are computed from."""
-        used = {key: _placed(*found) for key, found in cells.used.items()}
-        return {
-            "scale": self.config.scale,
-            "cells": {key: cell._asdict() for key, cell in used.items()},
-            "decimals": self.config.pages.decimals,
-            "may_have_failed": self._jobs_by_run(used.values()),
-        }
+    def _add_asking(
+        self, name: str, kind: type[ClaimsPage], declared: Sequence[Claim | Quoted]
+    ) -> None:
+        """Add the page of claims, or of numbers in the text."""
+        shown = {"scale": self.config.scale, "decimals": self.config.pages.decimals}
+        page = planned(kind, declared, self.tables | self.figures, self._jobs_by_run, **shown)
+        self._add(name, f"pages/{name}", **page.model_dump(mode="json"))
 
     def _costs(self) -> dict:
         """The jobs that each page needs, and how much each of them computes (results/plan.md)."""
@@ -348,28 +331,6 @@ def _block(block: Block) -> dict:
     rows = [row._asdict() for row in block.rows]
     cells = [[cell and cell._asdict() for cell in line] for line in block.cells]
     return block._asdict() | {"rows": rows, "cells": cells}
-
-
-def _placed(page: str, cell: Cell, metric: str) -> Cell:
-    """A cell that stands among cells of other pages, for one of its metrics, in a place of its own.
-
-    A number of the text may want the deviation of a cell whose accuracy another number wants.
-    """
-    placed = cell._replace(row=f"{page} {cell.row}", paper_row=f"{page} {cell.paper_row}")
-    if metric == cell.metric:
-        return placed
-    column, paper_column = f"{cell.column} {metric}", f"{cell.paper_column} {metric}"
-    return placed._replace(column=column, paper_column=paper_column, metric=metric, paper=None)
-
-
-def _asked(ask: Callable, cells: Cells) -> tuple[dict[str, list], str]:
-    """What a claim or a number asks of the cells: label -> node; and what is missing for it."""
-    try:
-        asked = ask(cells)
-    except Missing as missing:
-        return {}, str(missing)
-    asked = asked if isinstance(asked, dict) else {"": asked}
-    return {label: quantity.node for label, quantity in asked.items()}, ""
 
 
 def _any_of(names: Iterable[str]) -> str:

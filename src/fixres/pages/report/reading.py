@@ -11,9 +11,12 @@ import pandas as pd
 
 from fixres import jobs
 from fixres.graph import metrics_of
-from fixres.pages import layout, numbers, trends
+from fixres.pages import claims, layout, numbers, text, trends
+from fixres.pages.decided import View
 from fixres.pages.numbers import Number, Place, cells, place, runs_of
 from fixres.pages.summary import read as read_csv
+
+LISTS = {"claims": claims.view, "text": text.view}
 
 
 class Sheet(NamedTuple):
@@ -43,7 +46,7 @@ class Contents(NamedTuple):
     results: Path
     sheets: dict[str, Sheet]  # table -> what it shows
     figures: dict[str, dict]  # figure -> its resolved configuration
-    lists: dict[str, dict]  # claims, text -> their resolved configuration
+    lists: dict[str, View]  # claims, text -> what they show
     runs: dict[str, Run]  # every run that a cell shows, in order of its name
 
     def title(self, name: str) -> str:
@@ -63,7 +66,7 @@ def read(config: dict, results: Path) -> Contents:
     for name, (stage, planned) in config["pages"].items():
         page = configuration(results, name, stage, planned)
         if "blocks" not in page:
-            contents.lists[name] = page
+            contents.lists[name] = LISTS[name](page, results)
             continue
         page = numbers.without_failed(page, results)
         measured = numbers.read(page, results)

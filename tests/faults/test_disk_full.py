@@ -25,6 +25,8 @@ from faults.helpers import (
     job_command,
     smoke_plan,
 )
+from fixres import paper
+from fixres.graph.claims import code_of
 from fixres.jobs import failures
 from fixres.models import weights
 from shared import ENVIRONMENT, Workflow, fixres, without_speed
@@ -54,14 +56,14 @@ MATCH = {
     "images": 120,
 }
 SUMMARY = {"version": 1, "scale": "smoke", "tables": ["table5"]}
-CLAIM = {"name": "a", "where": "§1", "sentence": "A", "unit": "points", "note": "weights"}
-NUMBER = CLAIM | {"says": "1", "decimals": 1}
 REPORT = {"version": 1, "scale": "smoke", "first": "figure5", "jobs": {}}
 REPORT |= {"configuration": {"twins": True}}
 REPORT |= {"pages": {"table5": ["table", ""], "figure5": ["figure", ""]}}
 REPORT |= {"sections": [{"title": "5.1", "about": "A", "pages": ["figure5", "table5"]}]}
 NO_CELLS = {"version": 1, "scale": "smoke", "decimals": 1, "cells": {}, "may_have_failed": {}}
-NO_CELLS |= {"names": {}, "code": ""}
+NO_CELLS |= {"names": {}}
+CLAIMS = {"notes": {"recover": "weights"}, "code": code_of(paper.CLAIMS[1:2])}
+NUMBERS = {"notes": {"ra": "weights"}, "code": code_of(paper.QUOTED[1:2])}
 PRETRAINED = {"version": 1, "network": "resnet10q", "classes": 24}
 STAGES = {
     "render": Stage(
@@ -86,8 +88,8 @@ STAGES = {
     "crops": Stage({}, IMAGES[:2], "crops.npz"),
     "table": Stage("results/pages/table5/config.json", RESULTS, "table5.md", "table5.trends.csv"),
     "summary": Stage(SUMMARY, RESULTS, "summary.md", "summary.html"),
-    "claims": Stage(NO_CELLS | {"asked": [CLAIM]}, RESULTS, "claims.md", "claims.comparisons.csv"),
-    "text": Stage(NO_CELLS | {"asked": [NUMBER]}, RESULTS, "text.md", "text.html"),
+    "claims": Stage(NO_CELLS | CLAIMS, RESULTS, "claims.md", "claims.comparisons.csv"),
+    "text": Stage(NO_CELLS | NUMBERS, RESULTS, "text.md", "text.html"),
     "cost": Stage({}, RESULTS, "plan.md"),
     "report": Stage(REPORT, RESULTS, "report.html"),
     "figure": Stage("results/pages/figure5/config.json", RESULTS, "figure5.svg", "figure5.png"),

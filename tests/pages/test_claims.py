@@ -14,7 +14,7 @@ from scipy import stats
 from fixres import jobs, paper
 from fixres.config import load, merge, parse
 from fixres.graph import Cell
-from fixres.graph.claims import Claim, ClaimsPage, TextPage, code_of, planned
+from fixres.graph.claims import Claim, ClaimsPage, code_of, planned
 from fixres.graph.values import (
     Cells,
     Key,
@@ -28,12 +28,13 @@ from fixres.graph.values import (
     where_largest,
 )
 from fixres.pages import claims, decided, text
+from fixres.pages.decided import Shown
 from fixres.pages.numbers import place
 from shared import ROOT
 
 PLAN = paper.plan_of(load(ROOT / "config.yaml"))
 CLAIMS = ClaimsPage.model_validate(PLAN.resolved("pages/claims"))
-TEXT = TextPage.model_validate(PLAN.resolved("pages/text"))
+TEXT = ClaimsPage.model_validate(PLAN.resolved("pages/text"))
 RNG = np.random.default_rng(0)
 
 
@@ -42,12 +43,12 @@ def normal(ours: float | None, noise: float = 0.1, paper: float | None = None) -
     return Value(ours, replicas, paper)
 
 
-def decide(monkeypatch, config: ClaimsPage, number, seeds: int = 1) -> dict[str, list]:
-    """Name -> comparisons of a page whose cells have the values that `number` gives."""
+def decide(monkeypatch, config: ClaimsPage, number, seeds: int = 1) -> dict[str, Shown]:
+    """Name -> what is shown on a page whose cells have the values that `number` gives."""
     monkeypatch.setattr(decided, "measured", lambda *_: (number, seeds))
-    declared = paper.QUOTED if isinstance(config, TextPage) else paper.CLAIMS
-    found = decided.view(config, declared, ROOT).found
-    return {asked.name: comparisons for asked, comparisons in found}
+    declared = [one for one in (*paper.CLAIMS, *paper.QUOTED) if one.name in config.notes]
+    view = decided.view(config.model_dump(), declared, ROOT)
+    return {one.declared.name: one for one in view.shown}
 
 
 def as_printed(config: ClaimsPage):
@@ -190,8 +191,9 @@ def test_what_the_papers_own_tables_say_of_its_claims(monkeypatch):
     Of some claims the paper prints no number.
     """
     found = decide(monkeypatch, CLAIMS, as_printed(CLAIMS))
+    found = {name: claim.found for name, claim in found.items()}
     said = {name: decided.papers_verdict(of_claim) for name, of_claim in found.items()}
-    assert len(said) == len(CLAIMS.asked) == len(paper.CLAIMS)
+    assert len(said) == len(CLAIMS.notes) == len(paper.CLAIMS)
     silent = {"stats-shift", "stats-return", "gauss-drift", "dense", "memory"}
     silent |= {"mismatch", "transfer-size", "border", "border-each"}
     assert {name for name, verdict in said.items() if verdict == decided.MISSING} == silent
@@ -210,7 +212,7 @@ NOT_PRINTED = ("folds", "third-time")  # in a table
 def test_what_the_papers_own_tables_say_of_its_text(monkeypatch):
     """They agree but for one: in training a backward pass takes 2.1 times a forward pass, not 3."""
     found = decide(monkeypatch, TEXT, as_printed(TEXT))
-    lines = {n.name: text.line(n, found[n.name]) for n in TEXT.asked}
+    lines = {name: text.line(number) for name, number in found.items()}
     shown = {name: line.get("tables") for name, line in lines.items() if name not in NOT_PRINTED}
     said = {
         "peak-gain": 1.4,
@@ -251,8 +253,8 @@ def test_every_claim_is_decided_or_says_what_is_missing(over, tmp_path, monkeypa
     plan = paper.plan_of(load(ROOT / "config.yaml", *(ROOT / file for file in over)))
     config = ClaimsPage.model_validate(plan.resolved("pages/claims"))
     nothing = decide(monkeypatch, config, lambda _: Value())
-    for claim in config.asked:
-        assert bool(nothing[claim.name]) != bool(claim.note), claim.name
+    for name, claim in nothing.items():
+        assert bool(claim.found) != bool(claim.note), name
     needed = set(plan.measurements("claims")) | set(plan.measurements("text"))
     shown = (*plan.tables, *plan.figures)
     assert needed <= {file for page in shown for file in plan.measurements(page)}
@@ -268,8 +270,7 @@ def test_every_cell_of_a_list_has_a_place_of_its_own(page):
 def test_a_resolution_that_is_not_there_is_named():
     config = merge({}, {"table5": {"k_test": [16, 32, 56], "k_train": [16], "k_train_adapted": []}})
     resolved = paper.plan_of(parse(config)).resolved("pages/claims")
-    notes = {claim["name"]: claim["note"] for claim in resolved["asked"]}
-    assert "table5 has no cell in row 224, column 128" in notes["recover"]
+    assert "table5 has no cell in row 224, column 128" in resolved["notes"]["recover"]
 
 
 # --- an edited function ---------------------------------------------------------------------------
@@ -278,42 +279,37 @@ def test_a_resolution_that_is_not_there_is_named():
 def test_an_edited_function_is_another_page(tmp_path, monkeypatch):
     """The page is planned anew, with the same cells. It is not made from what was not planned."""
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(decided, "measured", lambda *_: (lambda _: normal(1.0), 1))
     file = tmp_path / "made_up_claims.py"
-    body = (
-        'def above_0(cells):\n    return cells("table5", 224, "128") - cells("table5", 224, "224")'
-    )
+    ours, others = (f'cells("table5", 224, "{k_train}")' for k_train in (128, 224))
 
-    def page(text: str) -> tuple[ClaimsPage, Claim]:
-        file.write_text(text)
+    def page(formula: str) -> tuple[Claim, ClaimsPage]:
+        file.write_text(f"def above_0(cells):\n    return {formula}\n")
         linecache.checkcache()
         monkeypatch.delitem(sys.modules, "made_up_claims", raising=False)
         importlib.invalidate_caches()
         claim = Claim("a", "§1", "A.", importlib.import_module("made_up_claims").above_0)
         pages = PLAN.tables | PLAN.figures
-        return planned(ClaimsPage, [claim], pages, lambda _: {}, scale="", decimals=1), claim
+        return claim, planned([claim], pages, lambda _: {}, scale="", decimals=1)
 
-    before, _ = page(body)
-    after, edited = page(f"{body} * 2.0")
+    _, before = page(f"{ours} - {others}")
+    edited, after = page(f"({ours} - {others}) * 2.0")
     assert before.code != after.code
     assert before == after.model_copy(update={"code": before.code})
-    assert list(map(str, before.cells)) == [
-        "table5 | 224 | 128 | top1",
-        "table5 | 224 | 224 | top1",
+    assert [key.split(" | ")[1:] for key in before.cells] == [
+        ["224", "128", "top1"],
+        ["224", "224", "top1"],
     ]
-    monkeypatch.setattr(decided, "measured", lambda *_: (lambda _: normal(1.0), 1))
-    assert len(decided.view(after, [edited], tmp_path).found) == 1
+    assert len(decided.view(after.model_dump(), [edited], tmp_path).shown) == 1
     for declared in ([], [edited]):
-        with pytest.raises(jobs.JobError, match="not those that it was planned with"):
-            decided.view(before, declared, tmp_path)
+        with pytest.raises(jobs.JobError, match="not the code that this page was planned with"):
+            decided.view(before.model_dump(), declared, tmp_path)
 
 
-def test_the_functions_of_the_pages_are_the_papers():
+def test_a_page_rests_on_the_code_of_its_own_functions():
     """Another text in quoted.py is another page of numbers, and the same page of claims."""
+    assert (CLAIMS.code, TEXT.code) == (code_of(paper.CLAIMS), code_of(paper.QUOTED))
     assert CLAIMS.code != TEXT.code
-    for config, declared in ((CLAIMS, paper.CLAIMS), (TEXT, paper.QUOTED)):
-        computed = {one.name for one in config.asked if not one.note}
-        assert config.code == code_of(one.number for one in declared if one.name in computed)
-    assert code_of([]) == ""
 
 
 # --- the pages ------------------------------------------------------------------------------------
@@ -331,15 +327,8 @@ def rendered(
     return {file.name.removeprefix("page"): file.read_text() for file in tmp_path.glob("page.*")}
 
 
-def without(config: ClaimsPage, name: str, note: str) -> ClaimsPage:
-    """The page where a claim is missing."""
-    missing = {name: {"note": note}}
-    asked = (one.model_copy(update=missing.get(one.name)) for one in config.asked)
-    return config.model_copy(update={"asked": tuple(asked)})
-
-
 def test_the_page_of_claims(tmp_path, monkeypatch):
-    config = without(CLAIMS, CLAIMS.asked[1].name, "weights of a|b <i>")
+    config = CLAIMS.model_copy(update={"notes": CLAIMS.notes | {"recover": "weights of a|b <i>"}})
     printed = {key: cell.paper for key, cell in config.cells.items()}
     cells = {key: normal(number, 0.2, number) for key, number in printed.items()}
 
@@ -348,16 +337,18 @@ def test_the_page_of_claims(tmp_path, monkeypatch):
 
     pages = rendered(config, "claims", tmp_path, monkeypatch, number, 5)
     assert set(pages) == {".md", ".csv", ".html", ".comparisons.csv"}
-    for claim in config.asked:
+    assert len(config.notes) == len(paper.CLAIMS)
+    for claim in paper.CLAIMS:
         assert pages[".md"].count(claim.sentence) == pages[".html"].count(claim.sentence) == 1
         assert pages[".csv"].count(f"\n{claim.name},") == 1
     assert "over the validation images and 5 seeds" in pages[".md"]
     assert r"missing: weights of a\|b \<i>" in pages[".md"]
     assert "missing: weights of a|b &lt;i&gt;" in pages[".html"]
     assert "5 comparisons, 5 hold" in pages[".md"]
-    assert f"Of {len(config.asked)} claims: " in pages[".md"]
+    assert f"Of {len(config.notes)} claims: " in pages[".md"]
     lines = pages[".comparisons.csv"].splitlines()
-    assert len(lines) == 1 + sum(map(len, decide(monkeypatch, config, number).values()))
+    shown = decide(monkeypatch, config, number).values()
+    assert len(lines) == 1 + sum(len(claim.found) for claim in shown)
     one = rendered(config, "claims", tmp_path, monkeypatch, number, 1)
     assert "with one seed, another may decide otherwise" in one[".md"]
 

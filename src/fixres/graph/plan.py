@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fixres.config import Config, ConfigError
 from fixres.graph.checks import expanded
-from fixres.graph.claims import Claim, ClaimsPage, Quoted, TextPage, planned
+from fixres.graph.claims import Claim, Quoted, planned
 from fixres.graph.custom import CustomJobs
 from fixres.graph.outputs import failed, metrics_of, parent_of, per_image_of
 from fixres.graph.pages import Block, Cell, Figure, Page
@@ -67,8 +67,8 @@ class Plan(CustomJobs):
             self._add_table(page)
         for figure in self.figures.values():
             self._add_figure(figure)
-        self._add_asking("claims", ClaimsPage, claims)
-        self._add_asking("text", TextPage, quoted)
+        self._add_claims("claims", claims)
+        self._add_claims("text", quoted)
         self._add("summary", "pages/summary", scale=config.scale, tables=list(self.tables))
         self._add("cost", "pages/plan", **self._costs())
         self._add("report", "pages/report", **contents(self, sections))
@@ -144,12 +144,10 @@ class Plan(CustomJobs):
         """[job, stage] of each."""
         return [[job, self.jobs[job]["stage"]] for job in sorted(jobs)]
 
-    def _add_asking(
-        self, name: str, kind: type[ClaimsPage], declared: Sequence[Claim | Quoted]
-    ) -> None:
+    def _add_claims(self, name: str, declared: Sequence[Claim | Quoted]) -> None:
         """Add the page of claims, or of numbers in the text."""
         shown = {"scale": self.config.scale, "decimals": self.config.pages.decimals}
-        page = planned(kind, declared, self.tables | self.figures, self._jobs_by_run, **shown)
+        page = planned(declared, self.tables | self.figures, self._jobs_by_run, **shown)
         self._add(name, f"pages/{name}", **page.model_dump(mode="json"))
 
     def _costs(self) -> dict:

@@ -8,16 +8,14 @@ above 0, and fails where it lies below. Of several comparisons it says so of eac
 """
 
 from collections import Counter
-from pathlib import Path
 
 import pandas as pd
 
 from fixres import jobs, paper
-from fixres.graph.claims import Asked, ClaimsPage
 from fixres.graph.values import Value
 from fixres.pages import decided, lists
 from fixres.pages.command import page_parser, write
-from fixres.pages.decided import VERDICTS, Compared, View
+from fixres.pages.decided import VERDICTS, Compared, Shown, View
 from fixres.pages.lists import Table
 from fixres.pages.numbers import csv
 
@@ -38,28 +36,23 @@ BY_PAPER = {"holds": "hold", "fails": "fail", "undecided": "tie", "missing": "ha
 
 def main(arguments: list[str]) -> None:
     args = page_parser("claims", __doc__).parse_args(arguments)
-    shown = view(jobs.read_config(args.config, "claims", args.ancestry_digest), args.results)
-    paragraphs, tables = page(shown)
-    whole, each = frames(shown)
+    config = jobs.read_config(args.config, "claims", args.ancestry_digest)
+    claims = decided.view(config, paper.CLAIMS, args.results)
+    (whole, each), shown = frames(claims), page(claims)
     texts = {
-        ".md": lists.markdown("Claims", paragraphs, tables),
+        ".md": lists.markdown("Claims", *shown),
         ".csv": csv(whole),
-        ".html": lists.webpage("Claims", paragraphs, tables, marked=VERDICTS),
+        ".html": lists.webpage("Claims", *shown, marked=VERDICTS),
         ".comparisons.csv": csv(each),
     }
     write(args.out, texts)
 
 
-def view(config: dict, results: Path) -> View:
-    """The claims with their comparisons. Raises JobError as `decided.view` does."""
-    return decided.view(ClaimsPage.model_validate(config), paper.CLAIMS, results)
-
-
-def frames(shown: View) -> tuple[pd.DataFrame, pd.DataFrame]:
+def frames(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
     """One line a claim (`COLUMNS`), and one line a comparison (`EACH`)."""
     whole, each = [], []
-    for claim, found in shown.found:
-        line = {"claim": claim.name, **claim.model_dump(), **_numbers(alone(found))}
+    for claim, note, found in view.shown:
+        line = claim._asdict() | {"claim": claim.name, "note": note, **_numbers(alone(found))}
         line |= {"verdict": decided.verdict(found), "paper_verdict": decided.papers_verdict(found)}
         counts = Counter(one.verdict for one in found)
         whole.append(line | {f"comparisons_{verdict}": counts[verdict] for verdict in VERDICTS})
@@ -81,29 +74,18 @@ def alone(found: list[Compared]) -> Compared:
 # --- how it reads --------------------------------------------------------------------------------
 
 
-def page(shown: View) -> tuple[list[str], list[Table]]:
+def page(view: View) -> tuple[list[str], list[Table]]:
     """The paragraphs above the tables, and the tables."""
-    decimals = shown.config.decimals
-    claims = [
-        [
-            claim.sentence,
-            claim.where,
-            paper_says(found),
-            ours(claim, found, decimals),
-            decided.verdict(found),
-        ]
-        for claim, found in shown.found
-    ]
-    compared = [
-        [claim.name, *comparison(one, decimals)]
-        for claim, found in shown.found
-        for one in found
-        if one.label
-    ]
+    decimals, claims, compared = view.config.decimals, [], []
+    for one in view.shown:
+        claim, found = one.declared, one.found
+        numbers = [paper_says(found), ours(one, decimals)]
+        claims.append([claim.sentence, claim.where, *numbers, decided.verdict(found)])
+        compared += [[claim.name, *comparison(each, decimals)] for each in found if each.label]
     tables = [("Claims", HEADS, claims)]
     if compared:
         tables.append(("Claims over several comparisons, one by one", HEADS_OF_EACH, compared))
-    return above(shown), tables
+    return above(view), tables
 
 
 def comparison(one: Compared, decimals: int) -> list[str]:
@@ -112,25 +94,25 @@ def comparison(one: Compared, decimals: int) -> list[str]:
     return [one.label, *numbers, between(one, decimals), one.verdict]
 
 
-def above(shown: View) -> list[str]:
+def above(view: View) -> list[str]:
     """What stands above the tables: how a claim is decided, and how many are."""
-    covers = f"over the validation images and {shown.seeds} seeds"
+    covers = f"over the validation images and {view.seeds} seeds"
     caution = ""
-    if shown.seeds == 1:
+    if view.seeds == 1:
         covers = "over the validation images alone"
         caution = " These networks have one seed: with one seed, another may decide otherwise."
     how = (
-        f"The claims of the paper at the {shown.config.scale} scale. Each says that a number is "
+        f"The claims of the paper at the {view.config.scale} scale. Each says that a number is "
         f"above 0. It holds if the 95% interval of ours, {covers}, lies above 0, and fails if it "
         "lies below; else it is undecided. A claim of several comparisons holds if each holds. It "
         f"fails if one fails at a level that allows for their number.{caution}"
     )
-    counts = Counter(decided.verdict(found) for _, found in shown.found)
+    counts = Counter(decided.verdict(one.found) for one in view.shown)
     said = ", ".join(f"{counts[verdict]} {decided.in_plural(verdict)}" for verdict in VERDICTS)
-    tables = Counter(decided.papers_verdict(found) for _, found in shown.found)
+    tables = Counter(decided.papers_verdict(one.found) for one in view.shown)
     theirs = ", ".join(f"{tables[v]} {words}" for v, words in BY_PAPER.items() if v in tables)
     theirs = f"By the numbers that the paper's own tables print: {theirs}."
-    return [how, f"Of {len(shown.found)} claims: {said}. {theirs}"]
+    return [how, f"Of {len(view.shown)} claims: {said}. {theirs}"]
 
 
 def paper_says(found: list[Compared]) -> str:
@@ -140,16 +122,16 @@ def paper_says(found: list[Compared]) -> str:
     return f"{words}: {number}" if number != "–" else words
 
 
-def ours(claim: Asked, found: list[Compared], decimals: int) -> str:
+def ours(claim: Shown, decimals: int) -> str:
     """Our number with its interval, or how many comparisons came out how."""
     if claim.note:
         return f"missing: {claim.note}"
-    number = signed(alone(found).value.ours, decimals)
+    one, n = alone(claim.found), len(claim.found)
+    number = signed(one.value.ours, decimals)
     if number != "–":
-        return f"{number} ({between(found[0], decimals)}) {claim.unit}"
-    counts = Counter(one.verdict for one in found)
+        return f"{number} ({between(one, decimals)}) {claim.declared.unit}"
+    counts = Counter(one.verdict for one in claim.found)
     known = [f"{counts[v]} {decided.in_plural(v)}" for v in VERDICTS if counts[v]]
-    n = len(found)
     return f"of {n} comparison{'s' * (n > 1)}, {', '.join(known)}" if known else "missing"
 
 

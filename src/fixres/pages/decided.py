@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fixres import jobs
-from fixres.graph.claims import Asked, Claim, ClaimsPage, Quoted, code_of
+from fixres.graph.claims import Claim, ClaimsPage, Quoted, code_of
 from fixres.graph.values import Cells, Key, Value
 from fixres.pages import intervals
 from fixres.pages.numbers import collect, place, read, resampled, without_failed
@@ -37,19 +37,28 @@ class Compared(NamedTuple):
         return HOLDS if self.low > 0 else FAILS if self.high < 0 else UNDECIDED
 
 
+class Shown(NamedTuple):
+    """A claim, or a number in the text."""
+
+    declared: Claim | Quoted
+    note: str  # what is missing for it
+    found: list[Compared]  # nothing where something is missing
+
+
 class View(NamedTuple):
     """What a page of claims, or of numbers in the text, shows."""
 
     config: ClaimsPage
     seeds: int
-    found: list[tuple[Asked, list[Compared]]]  # nothing where something is missing
+    shown: list[Shown]
 
 
-def view(config: ClaimsPage, declared: Sequence[Claim | Quoted], results: Path) -> View:
+def view(config: dict, declared: Sequence[Claim | Quoted], results: Path) -> View:
     """Compute what a page shows.
 
     Parameters
     ----------
+    config : of the page, as `ClaimsPage`.
     declared : the claims or numbers of the paper.
 
     Raises
@@ -57,17 +66,18 @@ def view(config: ClaimsPage, declared: Sequence[Claim | Quoted], results: Path) 
     JobError : a file is missing or damaged, and the message names the cell and the file; or the
         page was planned from other code.
     """
-    functions = {one.name: one.number for one in declared}
-    wanted = [functions.get(one.name) for one in config.asked if not one.note]
-    if None in wanted or code_of(wanted) != config.code:
+    page = ClaimsPage.model_validate(config)
+    declared = [one for one in declared if one.name in page.notes]
+    if len(declared) < len(page.notes) or code_of(declared) != page.code:
         raise jobs.JobError(
-            "fixres.paper: the functions of this page are not those that it was planned with. Ask "
-            "Snakemake for the page, so that it is planned again."
+            "fixres.paper: not the code that this page was planned with; let Snakemake plan again"
         )
-    number, seeds = measured(config, results)
-    cells = Cells(config.names, number)
-    found = [[] if one.note else compared(functions[one.name](cells)) for one in config.asked]
-    return View(config, seeds, list(zip(config.asked, found, strict=True)))
+    number, seeds = measured(page, results)
+    cells, shown = Cells(page.names, number), []
+    for one in declared:
+        note = page.notes[one.name]
+        shown.append(Shown(one, note, [] if note else compared(one.number(cells))))
+    return View(page, seeds, shown)
 
 
 def measured(config: ClaimsPage, results: Path) -> tuple[Callable[[Key], Value], int]:

@@ -67,7 +67,7 @@ def missing(contents: Contents) -> Part:
             wanted.setdefault(note, {})[name] = words
     for name, title in (("claims", "claim"), ("text", "number of the text")):
         shown = contents.lists.get(name)
-        notes = [one.note for one in shown.config.asked] if shown else []
+        notes = [one.note for one in shown.shown] if shown else []
         for note in dict.fromkeys(filter(None, notes)):
             words = markup.counted(notes.count(note), title)
             wanted.setdefault(note, {})[name] = words

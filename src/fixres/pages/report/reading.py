@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from fixres import jobs
+from fixres import jobs, paper
 from fixres.graph import metrics_of
-from fixres.pages import claims, layout, numbers, text, trends
+from fixres.pages import decided, layout, numbers, trends
 from fixres.pages.decided import View
 from fixres.pages.numbers import Number, Place, cells, place, runs_of
 from fixres.pages.summary import read as read_csv
 
-LISTS = {"claims": claims.view, "text": text.view}
+DECLARED = {"claims": paper.CLAIMS, "text": paper.QUOTED}
 
 
 class Sheet(NamedTuple):
@@ -66,7 +66,7 @@ def read(config: dict, results: Path) -> Contents:
     for name, (stage, planned) in config["pages"].items():
         page = configuration(results, name, stage, planned)
         if "blocks" not in page:
-            contents.lists[name] = LISTS[name](page, results)
+            contents.lists[name] = decided.view(page, DECLARED[name], results)
             continue
         page = numbers.without_failed(page, results)
         measured = numbers.read(page, results)

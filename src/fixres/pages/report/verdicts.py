@@ -2,10 +2,9 @@
 
 from collections import Counter
 
-from fixres.graph.claims import Asked
 from fixres.pages import claims, decided
 from fixres.pages import text as numbers_of_text
-from fixres.pages.decided import VERDICTS, Compared
+from fixres.pages.decided import VERDICTS, Compared, Shown
 from fixres.pages.numbers import runs_of
 from fixres.pages.report import markup
 from fixres.pages.report.markup import Part, link, text
@@ -25,29 +24,28 @@ def counts(contents: Contents) -> dict[str, int]:
     """Verdict -> claims."""
     if "claims" not in contents.lists:
         return {}
-    found = Counter(decided.verdict(found) for _, found in contents.lists["claims"].found)
+    found = Counter(decided.verdict(one.found) for one in contents.lists["claims"].shown)
     return {verdict: found[verdict] for verdict in VERDICTS}
 
 
 def _claims(contents: Contents) -> Part:
-    shown = contents.lists["claims"]
-    how, outcome = claims.above(shown)
-    items = "\n".join(_claim(contents, *one) for one in shown.found)
+    view = contents.lists["claims"]
+    how, outcome = claims.above(view)
+    items = "\n".join(_claim(contents, one) for one in view.shown)
     body = f'<p class="how">{text(f"{how} {RESOLUTIONS}")}</p>\n<ul class="claims">\n{items}\n</ul>'
     return Part("claims", "The paper's claims", outcome, body)
 
 
-def _claim(contents: Contents, claim: Asked, found: list[Compared]) -> str:
+def _claim(contents: Contents, shown: Shown) -> str:
     """A claim: verdict, sentence, numbers; then, behind a click, what it rests on."""
-    decimals = contents.lists["claims"].config.decimals
-    rows = []
+    claim, note, found = shown
+    decimals, rows = contents.lists["claims"].config.decimals, []
     for one in found:
-        *shown, verdict = claims.comparison(one, decimals)
-        rows += [[*map(text, shown), _verdict(verdict)]] if one.label else []
+        *numbers, verdict = claims.comparison(one, decimals)
+        rows += [[*map(text, numbers), _verdict(verdict)]] if one.label else []
     below = markup.table(f"Comparisons in {claim.unit}", COMPARED, rows, False) if rows else ""
     below += _cells(contents, found)
-    ours = claims.ours(claim, found, decimals)
-    ours = f"Missing: {claim.note}" if claim.note else f"Ours: {ours}"
+    ours = f"Missing: {note}" if note else f"Ours: {claims.ours(shown, decimals)}"
     return (
         f'<li id="claim-{text(claim.name)}">{_verdict(decided.verdict(found))}<div>'
         f"<p>{text(claim.sentence)} <small>{text(claim.where)}</small></p>"

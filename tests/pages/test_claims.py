@@ -28,7 +28,7 @@ from fixres.graph.values import (
     where_largest,
 )
 from fixres.pages import claims, decided, text
-from fixres.pages.decided import Shown
+from fixres.pages.decided import Decided
 from fixres.pages.numbers import place
 from shared import ROOT
 
@@ -43,12 +43,12 @@ def normal(ours: float | None, noise: float = 0.1, paper: float | None = None) -
     return Value(ours, replicas, paper)
 
 
-def decide(monkeypatch, config: ClaimsPage, number, seeds: int = 1) -> dict[str, Shown]:
+def decide(monkeypatch, config: ClaimsPage, number, seeds: int = 1) -> dict[str, Decided]:
     """Name -> what is shown on a page whose cells have the values that `number` gives."""
     monkeypatch.setattr(decided, "measured", lambda *_: (number, seeds))
     declared = [one for one in (*paper.CLAIMS, *paper.QUOTED) if one.name in config.notes]
-    view = decided.view(config.model_dump(), declared, ROOT)
-    return {one.declared.name: one for one in view.shown}
+    decisions = decided.decide(config.model_dump(), declared, ROOT)
+    return {one.declared.name: one for one in decisions.shown}
 
 
 def as_printed(config: ClaimsPage):
@@ -300,10 +300,10 @@ def test_an_edited_function_is_another_page(tmp_path, monkeypatch):
         ["224", "128", "top1"],
         ["224", "224", "top1"],
     ]
-    assert len(decided.view(after.model_dump(), [edited], tmp_path).shown) == 1
+    assert len(decided.decide(after.model_dump(), [edited], tmp_path).shown) == 1
     for declared in ([], [edited]):
         with pytest.raises(jobs.JobError, match="not the code that this page was planned with"):
-            decided.view(before.model_dump(), declared, tmp_path)
+            decided.decide(before.model_dump(), declared, tmp_path)
 
 
 def test_a_page_rests_on_the_code_of_its_own_functions():

@@ -15,7 +15,7 @@ from fixres import jobs, paper
 from fixres.graph.values import Value
 from fixres.pages import decided, lists
 from fixres.pages.command import page_parser, write
-from fixres.pages.decided import VERDICTS, Compared, Shown, View
+from fixres.pages.decided import VERDICTS, Compared, Decided, Decisions
 from fixres.pages.lists import Table
 from fixres.pages.numbers import csv
 
@@ -37,7 +37,7 @@ BY_PAPER = {"holds": "hold", "fails": "fail", "undecided": "tie", "missing": "ha
 def main(arguments: list[str]) -> None:
     args = page_parser("claims", __doc__).parse_args(arguments)
     config = jobs.read_config(args.config, "claims", args.ancestry_digest)
-    claims = decided.view(config, paper.CLAIMS, args.results)
+    claims = decided.decide(config, paper.CLAIMS, args.results)
     (whole, each), shown = frames(claims), page(claims)
     texts = {
         ".md": lists.markdown("Claims", *shown),
@@ -48,10 +48,10 @@ def main(arguments: list[str]) -> None:
     write(args.out, texts)
 
 
-def frames(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
+def frames(decisions: Decisions) -> tuple[pd.DataFrame, pd.DataFrame]:
     """One line a claim (`COLUMNS`), and one line a comparison (`EACH`)."""
     whole, each = [], []
-    for claim, note, found in view.shown:
+    for claim, note, found in decisions.shown:
         line = claim._asdict() | {"claim": claim.name, "note": note, **_numbers(alone(found))}
         line |= {"verdict": decided.verdict(found), "paper_verdict": decided.papers_verdict(found)}
         counts = Counter(one.verdict for one in found)
@@ -74,10 +74,10 @@ def alone(found: list[Compared]) -> Compared:
 # --- how it reads --------------------------------------------------------------------------------
 
 
-def page(view: View) -> tuple[list[str], list[Table]]:
+def page(decisions: Decisions) -> tuple[list[str], list[Table]]:
     """The paragraphs above the tables, and the tables."""
-    decimals, claims, compared = view.config.decimals, [], []
-    for one in view.shown:
+    decimals, claims, compared = decisions.page.decimals, [], []
+    for one in decisions.shown:
         claim, found = one.declared, one.found
         numbers = [paper_says(found), ours(one, decimals)]
         claims.append([claim.sentence, claim.where, *numbers, decided.verdict(found)])
@@ -85,7 +85,7 @@ def page(view: View) -> tuple[list[str], list[Table]]:
     tables = [("Claims", HEADS, claims)]
     if compared:
         tables.append(("Claims over several comparisons, one by one", HEADS_OF_EACH, compared))
-    return above(view), tables
+    return above(decisions), tables
 
 
 def comparison(one: Compared, decimals: int) -> list[str]:
@@ -94,25 +94,25 @@ def comparison(one: Compared, decimals: int) -> list[str]:
     return [one.label, *numbers, between(one, decimals), one.verdict]
 
 
-def above(view: View) -> list[str]:
+def above(decisions: Decisions) -> list[str]:
     """What stands above the tables: how a claim is decided, and how many are."""
-    covers = f"over the validation images and {view.seeds} seeds"
+    covers = f"over the validation images and {decisions.seeds} seeds"
     caution = ""
-    if view.seeds == 1:
+    if decisions.seeds == 1:
         covers = "over the validation images alone"
         caution = " These networks have one seed: with one seed, another may decide otherwise."
     how = (
-        f"The claims of the paper at the {view.config.scale} scale. Each says that a number is "
+        f"The claims of the paper at the {decisions.page.scale} scale. Each says that a number is "
         f"above 0. It holds if the 95% interval of ours, {covers}, lies above 0, and fails if it "
         "lies below; else it is undecided. A claim of several comparisons holds if each holds. It "
         f"fails if one fails at a level that allows for their number.{caution}"
     )
-    counts = Counter(decided.verdict(one.found) for one in view.shown)
+    counts = Counter(decided.verdict(one.found) for one in decisions.shown)
     said = ", ".join(f"{counts[verdict]} {decided.in_plural(verdict)}" for verdict in VERDICTS)
-    tables = Counter(decided.papers_verdict(one.found) for one in view.shown)
+    tables = Counter(decided.papers_verdict(one.found) for one in decisions.shown)
     theirs = ", ".join(f"{tables[v]} {words}" for v, words in BY_PAPER.items() if v in tables)
     theirs = f"By the numbers that the paper's own tables print: {theirs}."
-    return [how, f"Of {len(view.shown)} claims: {said}. {theirs}"]
+    return [how, f"Of {len(decisions.shown)} claims: {said}. {theirs}"]
 
 
 def paper_says(found: list[Compared]) -> str:
@@ -122,7 +122,7 @@ def paper_says(found: list[Compared]) -> str:
     return f"{words}: {number}" if number != "–" else words
 
 
-def ours(claim: Shown, decimals: int) -> str:
+def ours(claim: Decided, decimals: int) -> str:
     """Our number with its interval, or how many comparisons came out how."""
     if claim.note:
         return f"missing: {claim.note}"
@@ -137,11 +137,9 @@ def ours(claim: Shown, decimals: int) -> str:
 
 def signed(value: float | None, decimals: int) -> str:
     """A number with its sign, or a dash."""
-    return "–" if value is None or pd.isna(value) else f"{value:+.{decimals}f}"
+    return "–" if pd.isna(value) else f"{value:+.{decimals}f}"
 
 
 def between(one: Compared, decimals: int) -> str:
     """The interval of ours, or a dash."""
-    if one.low is None or pd.isna(one.low):
-        return "–"
-    return f"{one.low:+.{decimals}f} to {one.high:+.{decimals}f}"
+    return "–" if pd.isna(one.low) else f"{one.low:+.{decimals}f} to {one.high:+.{decimals}f}"

@@ -37,7 +37,7 @@ class Compared(NamedTuple):
         return HOLDS if self.low > 0 else FAILS if self.high < 0 else UNDECIDED
 
 
-class Shown(NamedTuple):
+class Decided(NamedTuple):
     """A claim, or a number in the text."""
 
     declared: Claim | Quoted
@@ -45,15 +45,15 @@ class Shown(NamedTuple):
     found: list[Compared]  # nothing where something is missing
 
 
-class View(NamedTuple):
+class Decisions(NamedTuple):
     """What a page of claims, or of numbers in the text, shows."""
 
-    config: ClaimsPage
+    page: ClaimsPage
     seeds: int
-    shown: list[Shown]
+    shown: list[Decided]
 
 
-def view(config: dict, declared: Sequence[Claim | Quoted], results: Path) -> View:
+def decide(config: dict, declared: Sequence[Claim | Quoted], results: Path) -> Decisions:
     """Compute what a page shows.
 
     Parameters
@@ -76,20 +76,15 @@ def view(config: dict, declared: Sequence[Claim | Quoted], results: Path) -> Vie
     cells, shown = Cells(page.names, number), []
     for one in declared:
         note = page.notes[one.name]
-        shown.append(Shown(one, note, [] if note else compared(one.number(cells))))
-    return View(page, seeds, shown)
+        shown.append(Decided(one, note, [] if note else compared(one.number(cells))))
+    return Decisions(page, seeds, shown)
 
 
-def measured(config: ClaimsPage, results: Path) -> tuple[Callable[[Key], Value], int]:
-    """A function: key of a cell -> its value. And the number of seeds.
-
-    Raises
-    ------
-    JobError : a file is missing or damaged. The message names the cell and the file.
-    """
-    wanted = {key: cell._asdict() for key, cell in config.cells.items()}
+def measured(claims: ClaimsPage, results: Path) -> tuple[Callable[[Key], Value], int]:
+    """A function: key of a cell -> its value. And the number of seeds. Raises as `decide`."""
+    wanted = {key: cell._asdict() for key, cell in claims.cells.items()}
     page = {"title": "cells", "blocks": [{"cells": [list(wanted.values())]}]}
-    page = without_failed(page | {"may_have_failed": config.may_have_failed}, results)
+    page = without_failed(page | {"may_have_failed": claims.may_have_failed}, results)
     found = read(page, results)
     replicas = resampled(page, found)
     numbers = collect(page, found, replicas)

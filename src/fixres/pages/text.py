@@ -10,7 +10,7 @@ from fixres import jobs, paper
 from fixres.graph.claims import Quoted
 from fixres.pages import decided, lists
 from fixres.pages.command import page_parser, write
-from fixres.pages.decided import Compared, Shown, View
+from fixres.pages.decided import Compared, Decided, Decisions
 from fixres.pages.numbers import csv
 
 COLUMNS = ["number", "where", "what", "unit", "says", "tables", "ours", "low", "high", "note"]
@@ -21,7 +21,7 @@ HEADS = ["where", "what", "the text", "its tables", "ours", "95% interval"]
 def main(arguments: list[str]) -> None:
     args = page_parser("text", __doc__).parse_args(arguments)
     config = jobs.read_config(args.config, "text", args.ancestry_digest)
-    numbers = decided.view(config, paper.QUOTED, args.results)
+    numbers = decided.decide(config, paper.QUOTED, args.results)
     shown = page(numbers)
     texts = {
         ".md": lists.markdown("Numbers in the text", *shown),
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
     write(args.out, texts)
 
 
-def line(number: Shown) -> dict:
+def line(number: Decided) -> dict:
     """A line of the CSV."""
     declared = number.declared
     about = declared._asdict() | {"number": declared.name, "what": declared.sentence}
@@ -42,16 +42,16 @@ def line(number: Shown) -> dict:
     return about
 
 
-def page(view: View) -> tuple[list[str], list[lists.Table]]:
+def page(decisions: Decisions) -> tuple[list[str], list[lists.Table]]:
     """The paragraph above the table, and the table."""
-    seeds = view.seeds
+    seeds, scale = decisions.seeds, decisions.page.scale
     covers = f"images and {seeds} seeds" if seeds > 1 else "images (one seed: images only)"
     about = (
-        f"Numbers that the paper prints in its text, at the {view.config.scale} scale. Beside what "
+        f"Numbers that the paper prints in its text, at the {scale} scale. Beside what "
         "the text says stands what the paper's own tables come to, then ours with its 95% interval "
         f"over validation {covers}. Resolutions are the paper's."
     )
-    return [about], [("Numbers", HEADS, [_row(*one) for one in view.shown])]
+    return [about], [("Numbers", HEADS, [_row(*one) for one in decisions.shown])]
 
 
 def _row(number: Quoted, note: str, found: list[Compared]) -> list[str]:

@@ -4,14 +4,13 @@ from collections import Counter
 
 from fixres.pages import claims, decided
 from fixres.pages import text as numbers_of_text
-from fixres.pages.decided import VERDICTS, Compared, Shown
+from fixres.pages.decided import VERDICTS, Compared, Decided
 from fixres.pages.numbers import runs_of
 from fixres.pages.report import markup
 from fixres.pages.report.markup import Part, link, text
 from fixres.pages.report.reading import Contents
 
 RESOLUTIONS = "The claims name the paper's resolutions."
-COMPARED = ["compared", "the paper", "ours", "95% interval", "verdict"]
 
 
 def parts(contents: Contents) -> list[Part]:
@@ -29,21 +28,22 @@ def counts(contents: Contents) -> dict[str, int]:
 
 
 def _claims(contents: Contents) -> Part:
-    view = contents.lists["claims"]
-    how, outcome = claims.above(view)
-    items = "\n".join(_claim(contents, one) for one in view.shown)
+    decisions = contents.lists["claims"]
+    how, outcome = claims.above(decisions)
+    items = "\n".join(_claim(contents, one) for one in decisions.shown)
     body = f'<p class="how">{text(f"{how} {RESOLUTIONS}")}</p>\n<ul class="claims">\n{items}\n</ul>'
     return Part("claims", "The paper's claims", outcome, body)
 
 
-def _claim(contents: Contents, shown: Shown) -> str:
+def _claim(contents: Contents, shown: Decided) -> str:
     """A claim: verdict, sentence, numbers; then, behind a click, what it rests on."""
     claim, note, found = shown
-    decimals, rows = contents.lists["claims"].config.decimals, []
+    decimals, rows = contents.lists["claims"].page.decimals, []
     for one in found:
         *numbers, verdict = claims.comparison(one, decimals)
         rows += [[*map(text, numbers), _verdict(verdict)]] if one.label else []
-    below = markup.table(f"Comparisons in {claim.unit}", COMPARED, rows, False) if rows else ""
+    title, heads = f"Comparisons in {claim.unit}", claims.HEADS_OF_EACH[1:]
+    below = markup.table(title, heads, rows, False) if rows else ""
     below += _cells(contents, found)
     ours = f"Missing: {note}" if note else f"Ours: {claims.ours(shown, decimals)}"
     return (
@@ -68,7 +68,7 @@ def _cells(contents: Contents, found: list[Compared]) -> str:
         f"<li>{link(page, contents.title(page))}: {text('; '.join(places))}</li>"
         for page, places in by_page.items()
     ]
-    cells = contents.lists["claims"].config.cells
+    cells = contents.lists["claims"].page.cells
     runs = {run for key in keys for run in runs_of(cells[str(key)]._asdict())}
     about = f"Cells, in the paper’s resolutions ({markup.counted(len(runs), 'run')}):"
     return f'<p>{about}</p><ul class="notes">{"".join(lines)}</ul>' if keys else ""

@@ -24,9 +24,10 @@ from tabulate import tabulate
 
 from fixres import paper
 from fixres.config import load
+from fixres.graph.claims import ClaimsPage
+from fixres.graph.values import Cells, Value
 from fixres.pages import claims, decided
 from fixres.pages.figures import accuracy, crop_sheet, style
-from fixres.pages.quantities import Value
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "docs" / "results"
@@ -150,17 +151,17 @@ def measured_claims(scale: str) -> str:
 
 def papers_claims() -> str:
     """What the numbers that the paper prints say of its claims, as a table."""
-    config = paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/claims")
+    resolved = paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/claims")
+    config = ClaimsPage.model_validate(resolved)
+    cells = Cells(config.names, lambda key: Value(paper=config.cells[str(key)].paper))
     heads = ["claim", "where", "comparisons", "smallest", "the paper's tables"]
     rows = []
-    for claim in config["claims"]:
-        found = decided.compared(
-            claim["above_0"], lambda key: Value(None, None, config["cells"][key]["paper"])
-        )
+    for claim in paper.CLAIMS:
+        found = decided.compared(claim.number(cells))
         printed = [one.value.paper for one in found if one.value.paper is not None]
         smallest = f"{min(printed):+.1f}" if printed else "–"
         verdict = claims.OF_PAPER[decided.papers_verdict(found)]
-        rows.append([claim["sentence"], claim["where"], len(found), smallest, verdict])
+        rows.append([claim.sentence, claim.where, len(found), smallest, verdict])
     return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True)
 
 

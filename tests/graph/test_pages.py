@@ -21,7 +21,7 @@ def test_a_plan_of_some_pages_has_no_other_jobs():
     assert {job for job in runs if "evaluation" in job} == {
         job for job in whole.needed("table5") if "evaluation" in job
     }
-    notes = {claim["name"]: claim["note"] for claim in some.resolved("pages/claims")["claims"]}
+    notes = some.resolved("pages/claims")["notes"]
     assert not notes["recover"]
     assert notes["transfer-all"] == "the page table3, which this plan does not have"
 

@@ -3,7 +3,7 @@
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from fixres.graph import values
 from fixres.graph.graph import Missing
@@ -13,107 +13,52 @@ from fixres.jobs import digest
 
 
 class Claim(NamedTuple):
-    """A sentence of the paper that numbers decide.
+    """A sentence of the paper that numbers decide."""
 
-    Attributes
-    ----------
-    name : short and unique, such as "adapt-always".
-    where : the place in the paper.
-    sentence : the claim in our words.
-    number : gives what is above 0 if the claim holds. Where it gives several, by what they compare,
-        the claim says it of each. Raises Missing where a cell is missing.
-    unit : of the numbers.
-    """
-
-    name: str
-    where: str
-    sentence: str
+    name: str  # short and unique, such as "adapt-always"
+    where: str  # the place in the paper
+    sentence: str  # the claim in our words
+    # Gives what is above 0 if the claim holds. Where it gives several, by what they compare, the
+    # claim says it of each. Raises Missing where a cell is missing.
     number: Callable[[Cells], Value | dict[str, Value]]
     unit: str = "points"
 
 
 class Quoted(NamedTuple):
-    """A number in the paper's text.
+    """A number in the paper's text."""
 
-    Attributes
-    ----------
-    name : short and unique, such as "peak-gain".
-    where : the place in the paper.
-    sentence : what the number is.
-    says : how the text prints it.
-    number : gives the same from cells. Raises Missing where a cell is missing.
-    unit, decimals : how it is printed.
-    """
-
-    name: str
-    where: str
-    sentence: str
-    says: str
-    number: Callable[[Cells], Value]
+    name: str  # short and unique, such as "peak-gain"
+    where: str  # the place in the paper
+    sentence: str  # what the number is
+    says: str  # how the text prints it
+    number: Callable[[Cells], Value]  # gives the same from cells, or raises Missing
     unit: str = "points"
     decimals: int = 1
 
 
-class Asked(Record):
-    """A claim, as its page shows it."""
-
-    name: str
-    where: str
-    sentence: str
-    unit: str
-    note: str  # what is missing for it; empty: its number is computed
-
-
-class AskedNumber(Asked):
-    """A number in the text, as its page shows it."""
-
-    says: str
-    decimals: int
-
-
 class ClaimsPage(Record):
-    """The page of claims: its resolved configuration.
-
-    Attributes
-    ----------
-    decimals : of the numbers.
-    asked : what the page shows, in order.
-    cells : `Key`, as text -> the cell that a function asked for.
-    names : page -> the names of its cells, as for `Cells`; of the pages that a function asked for.
-    may_have_failed : as on the pages of tables.
-    code : digest of the functions that compute the numbers (`code_of`).
-    """
+    """The page of claims, or of numbers in the text: its resolved configuration."""
 
     scale: str
     decimals: int
-    asked: tuple[Asked, ...]
-    cells: dict[str, Cell]
-    names: dict[str, tuple[tuple[str, str, str], ...]]
+    notes: dict[str, str]  # name -> what is missing for it; empty: it is computed
+    cells: dict[str, Cell]  # a `Key` as text -> the cell that a function asked for
+    # Page -> the names of its cells (`Cells`), of the pages that a function asked for.
+    names: dict[str, list[tuple[str, str, str]]]
     may_have_failed: dict[str, Logs]
-    code: str
-
-
-class TextPage(ClaimsPage):
-    """The page of numbers in the text: its resolved configuration."""
-
-    asked: tuple[AskedNumber, ...]
-
-
-AnyPage = TypeVar("AnyPage", bound=ClaimsPage)
+    code: str  # digest of what is declared and how it is computed (`code_of`)
 
 
 def planned(
-    kind: type[AnyPage],
     declared: Sequence[Claim | Quoted],
     pages: Mapping[str, Page],
     may_have_failed: Callable[[Iterable[Cell]], dict],
     **shown: object,
-) -> AnyPage:
-    """The page of some claims or numbers.
+) -> ClaimsPage:
+    """The page of some claims or numbers. Their functions tell which cells they need.
 
     Parameters
     ----------
-    kind : ClaimsPage or TextPage.
     pages : name -> the pages whose cells they may ask for.
     may_have_failed : cells -> the jobs behind them that may have failed.
     shown : scale and decimals of the page.
@@ -128,24 +73,19 @@ def planned(
         used[str(key)] = _placed(key, cell)
         return Value()
 
-    names = {
-        name: tuple((c.paper_row, c.paper_column, c.metric) for c in page.cells())
-        for name, page in pages.items()
-    }
-    cells = Cells(names, number)
-    notes = [_missing(one.number, cells) for one in declared]
-    computed = [one.number for one, note in zip(declared, notes, strict=True) if not note]
-    return kind(
-        asked=[
-            {k: v for k, v in one._asdict().items() if k != "number"} | {"note": note}
-            for one, note in zip(declared, notes, strict=True)
-        ],
+    cells = Cells({name: _names(page) for name, page in pages.items()}, number)
+    return ClaimsPage(
+        notes={one.name: _missing(one.number, cells) for one in declared},
         cells=used,
-        names={name: names[name] for name in sorted(cells.opened)},
+        names={name: cells.names[name] for name in sorted(cells.opened)},
         may_have_failed=may_have_failed(used.values()),
-        code=code_of(computed),
+        code=code_of(declared),
         **shown,
     )
+
+
+def _names(page: Page) -> list[tuple[str, str, str]]:
+    return [(cell.paper_row, cell.paper_column, cell.metric) for cell in page.cells()]
 
 
 def _missing(ask: Callable[[Cells], object], cells: Cells) -> str:
@@ -163,9 +103,8 @@ def _placed(key: Key, cell: Cell) -> Cell:
     A number of the text may want the deviation of a cell whose accuracy another number wants.
     """
     page, metric = key.page, key.metric
-    placed = cell.model_copy(
-        update={"row": f"{page} {cell.row}", "paper_row": f"{page} {cell.paper_row}"}
-    )
+    rows = {"row": f"{page} {cell.row}", "paper_row": f"{page} {cell.paper_row}"}
+    placed = cell.model_copy(update=rows)
     if metric == cell.metric:
         return placed
     column, paper_column = f"{cell.column} {metric}", f"{cell.paper_column} {metric}"
@@ -173,14 +112,7 @@ def _placed(key: Key, cell: Cell) -> Cell:
     return placed.model_copy(update=other)
 
 
-def code_of(functions: Iterable[Callable]) -> str:
-    """Digest of the code that computes numbers: the modules of the functions, and graph/values.py.
-
-    Of no functions it is empty.
-    """
-    modules = {function.__module__ for function in functions}
-    if not modules:
-        return ""
-    return digest(
-        *(inspect.getsource(sys.modules[name]) for name in sorted({*modules, values.__name__}))
-    )
+def code_of(declared: Iterable[Claim | Quoted]) -> str:
+    """Digest of the source of the modules that declare some claims, and of graph/values.py."""
+    modules = {one.number.__module__ for one in declared} | {values.__name__}
+    return digest(*(inspect.getsource(sys.modules[name]) for name in sorted(modules)))

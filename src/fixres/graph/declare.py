@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fixres.config import ConfigError
 from fixres.graph.checks import expanded
-from fixres.graph.claims import Claim, ClaimsPage, Quoted, TextPage, planned
+from fixres.graph.claims import Claim, Quoted, planned
 from fixres.graph.graph import JobGraph
 from fixres.graph.jobs import Job
 from fixres.graph.pages import (
@@ -64,8 +64,8 @@ def declare(
     pages = {name: _add_page(graph, page) for name, page in graph.pages.items()}
     answer = {job.id: job for job in ([recommend(graph)] if config.custom else [])}
     shown = pages | {
-        "claims": _add_list(graph, "claims", ClaimsPage, claims),
-        "text": _add_list(graph, "text", TextPage, quoted),
+        "claims": _add_claims(graph, "claims", claims),
+        "text": _add_claims(graph, "text", quoted),
     }
     summary = Summary(scale=config.scale, tables=tuple(graph.tables))
     tables = tuple(pages[name] for name in graph.tables)
@@ -166,7 +166,7 @@ def _logs(job: Job) -> Logs:
 # --- pages over all others -----------------------------------------------------------------------
 
 
-def _add_list(graph: JobGraph, name: str, kind: type[ClaimsPage], declared: Sequence) -> Job:
+def _add_claims(graph: JobGraph, name: str, declared: Sequence[Claim | Quoted]) -> Job:
     """Add the page of claims, or of numbers in the text."""
     shown = {"scale": graph.config.scale, "decimals": graph.config.pages.decimals}
 
@@ -174,7 +174,7 @@ def _add_list(graph: JobGraph, name: str, kind: type[ClaimsPage], declared: Sequ
         found = dict.fromkeys(one for cell in cells for one in cell.measurements())
         return _may_have_failed(graph, found, {})
 
-    page = planned(kind, declared, graph.pages, may_have_failed, **shown)
+    page = planned(declared, graph.pages, may_have_failed, **shown)
     found = dict.fromkeys(one for cell in page.cells.values() for one in cell.measurements())
     jobs = tuple(_producers(graph, found))
     return graph.add(

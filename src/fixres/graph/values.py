@@ -7,6 +7,7 @@ which cells the function needs. When its page is made, the same call computes th
 times: from our numbers, from their bootstrap replicas, and from the numbers that the paper printed.
 """
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +28,11 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return " | ".join(self)
+
+
+def _operators(apply: Callable[..., Any]) -> tuple[Callable, Callable]:
+    """An operator of a value with what is on its right, and with a number on its left."""
+    return lambda a, b: _computed(apply, a, b), lambda b, a: _computed(apply, a, b)
 
 
 @dataclass(frozen=True)
@@ -50,29 +56,10 @@ class Value:
 
     __array_ufunc__ = None  # a number of numpy on the left leaves the operation to this class
 
-    def __add__(self, other: "Value | float") -> "Value":
-        return _computed(lambda a, b: a + b, self, other)
-
-    def __sub__(self, other: "Value | float") -> "Value":
-        return _computed(lambda a, b: a - b, self, other)
-
-    def __mul__(self, other: "Value | float") -> "Value":
-        return _computed(lambda a, b: a * b, self, other)
-
-    def __truediv__(self, other: "Value | float") -> "Value":
-        return _computed(lambda a, b: a / b, self, other)
-
-    def __radd__(self, other: float) -> "Value":
-        return _exact(other) + self
-
-    def __rsub__(self, other: float) -> "Value":
-        return _exact(other) - self
-
-    def __rmul__(self, other: float) -> "Value":
-        return _exact(other) * self
-
-    def __rtruediv__(self, other: float) -> "Value":
-        return _exact(other) / self
+    __add__, __radd__ = _operators(operator.add)
+    __sub__, __rsub__ = _operators(operator.sub)
+    __mul__, __rmul__ = _operators(operator.mul)
+    __truediv__, __rtruediv__ = _operators(operator.truediv)
 
 
 def _exact(number: "Value | float") -> Value:

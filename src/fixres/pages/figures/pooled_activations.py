@@ -13,9 +13,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from fixres.graph.values import cdf
 from fixres.pages.figures import style
 from fixres.pages.numbers import Measured, Number, cells, collect, place, resampled
-from fixres.pages.quantities import cdf
 
 SHOWN = 0.97  # of the widest distribution: the x-axis ends there
 

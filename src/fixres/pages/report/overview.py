@@ -66,8 +66,8 @@ def missing(contents: Contents) -> Part:
             words = f"{sheet.page['title']} ({markup.counted(notes.count(note), 'cell')})"
             wanted.setdefault(note, {})[name] = words
     for name, title in (("claims", "claim"), ("text", "number of the text")):
-        shown = contents.lists.get(name, {})
-        notes = [one["note"] for one in shown.get("claims", shown.get("numbers", []))]
+        shown = contents.lists.get(name)
+        notes = [one.note for one in shown.shown] if shown else []
         for note in dict.fromkeys(filter(None, notes)):
             words = markup.counted(notes.count(note), title)
             wanted.setdefault(note, {})[name] = words

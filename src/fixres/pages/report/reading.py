@@ -9,11 +9,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from fixres import jobs
+from fixres import jobs, paper
 from fixres.graph import metrics_of
-from fixres.pages import layout, numbers, trends
+from fixres.pages import decided, layout, numbers, trends
+from fixres.pages.decided import Decisions
 from fixres.pages.numbers import Number, Place, cells, place, runs_of
 from fixres.pages.summary import read as read_csv
+
+DECLARED = {"claims": paper.CLAIMS, "text": paper.QUOTED}
 
 
 class Sheet(NamedTuple):
@@ -43,7 +46,7 @@ class Contents(NamedTuple):
     results: Path
     sheets: dict[str, Sheet]  # table -> what it shows
     figures: dict[str, dict]  # figure -> its resolved configuration
-    lists: dict[str, dict]  # claims, text -> their resolved configuration
+    lists: dict[str, Decisions]  # claims, text -> what they show
     runs: dict[str, Run]  # every run that a cell shows, in order of its name
 
     def title(self, name: str) -> str:
@@ -63,7 +66,7 @@ def read(config: dict, results: Path) -> Contents:
     for name, (stage, planned) in config["pages"].items():
         page = configuration(results, name, stage, planned)
         if "blocks" not in page:
-            contents.lists[name] = page
+            contents.lists[name] = decided.decide(page, DECLARED[name], results)
             continue
         page = numbers.without_failed(page, results)
         measured = numbers.read(page, results)

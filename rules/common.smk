@@ -6,6 +6,7 @@ SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
 
 import fixres.workflow
+from fixres.graph.patterns import any_of, ids
 from fixres.workflow import command, network_command
 
 fixres.workflow.use_this_python(SOURCE)
@@ -21,7 +22,7 @@ measurements = fixres.workflow.measurements_of(graph)
 
 # What may run here: the ids of its jobs, and of no others.
 def jobs_of(name):
-    return fixres.workflow.ids(graph, name)
+    return ids(graph, name)
 
 
 # What its command line tells a job: its stage, its resolved configuration, and the digest that

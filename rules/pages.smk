@@ -17,7 +17,7 @@ rule table:
     log:
         "results/pages/{page}/log.txt",
     wildcard_constraints:
-        page=fixres.workflow.any_of(graph.tables),
+        page=any_of(graph.tables),
     localrule: True
     conda:
         "../envs/environment.yaml"
@@ -42,7 +42,7 @@ use rule table as figure with:
         png="results/{page}.png",
         csv="results/{page}.csv",
     wildcard_constraints:
-        page=fixres.workflow.any_of(graph.figures),
+        page=any_of(graph.figures),
     params:
         out="results/{page}.svg",
     message:

@@ -4,10 +4,9 @@ import _thread
 import json
 import math
 import os
-import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
@@ -29,7 +28,6 @@ from fixres.graph.pages import Cost
 from fixres.graph.stages import STAGES
 from fixres.jobs import stopping
 
-NOTHING = r"(?!)"  # the regular expression that matches nothing
 START_UP = 1.5  # seconds that any job takes to start: importing torch, reading its files
 
 # --- the graph ------------------------------------------------------------------------------------
@@ -183,29 +181,7 @@ def tables(graph: JobGraph) -> list[str]:
     return [f"results/{file}" for job in pages for file in job.outputs.values()]
 
 
-# --- which jobs a rule may run, and their inputs --------------------------------------------------
-
-
-def ids(graph: JobGraph, rule: str) -> str:
-    """A regular expression that matches the ids of a rule's jobs, and nothing else."""
-    return _one_of([Path(job.id).parts for job in graph.jobs.values() if job.rule == rule])
-
-
-def _one_of(paths: list[tuple[str, ...]]) -> str:
-    """A regular expression of some paths. They share their folders, so that it is fast."""
-    below: dict[str, list[tuple[str, ...]]] = {}
-    for first, *rest in paths:
-        below.setdefault(first, []).append(tuple(rest))
-    found = []
-    for first, rests in below.items():
-        rests = [rest for rest in rests if rest]
-        found.append(re.escape(first) + (f"/{_one_of(rests)}" if rests else ""))
-    return f"(?:{'|'.join(found)})" if found else NOTHING
-
-
-def any_of(names: Iterable[str]) -> str:
-    """A regular expression that matches exactly these names; nothing where there are none."""
-    return "|".join(map(re.escape, names)) or NOTHING
+# --- inputs of the rules -------------------------------------------------------------------------
 
 
 def job_of(graph: JobGraph, name: str) -> Job:

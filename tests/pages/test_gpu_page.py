@@ -4,11 +4,11 @@ import json
 import re
 
 import pytest
+from fixres.pages.costs import PAPER, Costs
 
 from fixres import paper
 from fixres.config import load
 from fixres.models.counting import work_of
-from fixres.pages.costs import PAPER, Costs
 from shared import ROOT
 
 PAGE = (ROOT / "docs/gpu.md").read_text(encoding="utf-8")

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fixres.graph import Block, Cell, Page
 from fixres.pages import intervals
-from fixres.pages.numbers import collect, place, read, resampled, without_failed
 from fixres.pages.quantities import Value, compute
+from fixres.pages.view import View
 
 # Metrics that no image, no seed and no clock changes. Their replicas are the number itself: the
 # interval has no width, and the sign decides. A time is not among them.
@@ -44,23 +45,18 @@ def cells_of(config: dict, results: Path) -> tuple[Lookup, int]:
     ------
     JobError : a file is missing or damaged. The message names the cell and the file.
     """
-    wanted = list(config["cells"].values())
-    page = {"title": "cells", "blocks": [{"cells": [wanted]}]} | {
-        "may_have_failed": config["may_have_failed"]
-    }
-    page = without_failed(page, results)
-    measured = read(page, results)
-    replicas = resampled(page, measured)
-    numbers = collect(page, measured, replicas)
+    wanted = {key: Cell.model_validate(cell) for key, cell in config["cells"].items()}
+    block = Block("", (), (), (), (tuple(wanted.values()),))
+    page = Page("cells", "cells", "", ("", ""), (block,), may_have_failed=config["may_have_failed"])
+    view = View(page, results)
 
     def cell(key: str) -> Value:
-        at, metric = place(config["cells"][key]), config["cells"][key]["metric"]
-        ours, varied = numbers[at].ours, replicas.get(at)
-        if varied is None and ours is not None and metric in EXACT:
-            varied = np.float64(ours)  # like a number that is written in the quantity
-        return Value(ours, varied, numbers[at].paper)
+        number, varied = view.numbers[wanted[key].place], view.replicas.get(wanted[key].place)
+        if varied is None and number.ours is not None and wanted[key].metric in EXACT:
+            varied = np.float64(number.ours)  # like a number that is written in the quantity
+        return Value(number.ours, varied, number.paper)
 
-    return cell, max((number.seeds for number in numbers.values()), default=0)
+    return cell, max((number.seeds for number in view.numbers.values()), default=0)
 
 
 def compared(above_0: dict[str, list], cell: Lookup) -> list[Compared]:

@@ -59,7 +59,13 @@ class CustomJobs(Sizes):
             "crop_pct": custom.ratios,
             "native_crop_pct": custom.network.crop_pct,
         }
-        choose = Choose(**about, **where, share=custom.choice, speed=measurement_of(speed))
+        choose = Choose(
+            **about,
+            **where,
+            run=self.recommendation_job("choice"),
+            share=custom.choice,
+            speed=measurement_of(speed),
+        )
         answer = Answer(
             **about,
             **where,

@@ -33,7 +33,7 @@ class Record(BaseModel):
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:
         """The record in a resolved configuration. Raises ValidationError where it is another."""
-        about = ("stage", "version", "run")
+        about = {"stage", "version", "run"} - set(cls.model_fields)
         return cls.model_validate({k: v for k, v in config.items() if k not in about})
 
     @classmethod
@@ -200,6 +200,7 @@ class Recommendation(Record):
 class Choose(Recommendation):
     """What is chosen from."""
 
+    run: str  # the job's own id, which its result names
     native: int  # k_test as it is used now, pixels
     native_crop_pct: float
     crop_pct: tuple[float, ...]

@@ -1,108 +1,93 @@
 """The claims of the paper with their verdicts, and the numbers of its text."""
 
+from typing import NamedTuple
+
 import pandas as pd
 
-from fixres.pages import claims
+from fixres.graph import Cell
+from fixres.pages import claims, decided, web
 from fixres.pages import text as numbers_of_text
-from fixres.pages.decided import VERDICTS
-from fixres.pages.numbers import runs_of
-from fixres.pages.report import markup
-from fixres.pages.report.markup import Part, link, text
+from fixres.pages.report.parts import Part
 from fixres.pages.report.reading import Contents
-from fixres.pages.summary import read as read_csv
 
 RESOLUTIONS = "The claims name the paper's resolutions."
-COMPARED = ["compared", "the paper", "ours", "95% interval", "verdict"]
 
 
-def parts(contents: Contents) -> list[Part]:
+class Decided(NamedTuple):
+    """The claims, as their own page has them."""
+
+    whole: pd.DataFrame
+    each: pd.DataFrame
+    seeds: int
+
+
+def read(contents: Contents) -> Decided | None:
+    """What decides the claims; None: the report has none."""
+    config = contents.lists.get("claims")
+    if config is None:
+        return None
+    cell, seeds = decided.cells_of(config, contents.results)
+    found = {c["name"]: decided.compared(c["above_0"], cell) for c in config["claims"]}
+    return Decided(*claims.frames(config["claims"], found), seeds)
+
+
+def parts(contents: Contents, found: Decided | None) -> list[Part]:
     """Claims and numbers, of those that the report has."""
-    made = {"claims": _claims, "text": _numbers}
-    return [make(contents) for name, make in made.items() if name in contents.lists]
+    shown = [_claims(contents, found)] if found else []
+    return [*shown, _numbers(contents)] if "text" in contents.lists else shown
 
 
-def counts(contents: Contents) -> dict[str, int]:
-    """Verdict -> claims."""
-    if "claims" not in contents.lists:
-        return {}
-    found = _read(contents, "claims", claims.COLUMNS)["verdict"].value_counts()
-    return {verdict: int(found.get(verdict, 0)) for verdict in VERDICTS}
-
-
-def _read(contents: Contents, name: str, columns: list[str]) -> pd.DataFrame:
-    table = read_csv(contents.results / f"{name}.csv", columns)
-    whole = [column for column in columns if column.startswith("comparisons_")]
-    return table.astype(dict.fromkeys(whole, int))
-
-
-def _seeds(page: dict) -> int:
-    return max((len(set(cell["runs"])) for cell in page["cells"].values()), default=0)
-
-
-def _claims(contents: Contents) -> Part:
+def _claims(contents: Contents, found: Decided) -> Part:
     config = contents.lists["claims"]
-    whole = _read(contents, "claims", claims.COLUMNS)
-    each = _read(contents, "claims.comparisons", claims.EACH)
-    how, outcome = claims.above(config, whole, _seeds(config))
-    declared = {claim["name"]: claim for claim in config["claims"]}
-    items = "\n".join(
-        _claim(contents, line, each[each["claim"] == line.claim], declared[line.claim])
-        for line in whole.itertuples()
+    how, outcome = claims.above(config, found.whole, found.seeds)
+    body = web.render(
+        "report_claims",
+        how=f"{how} {RESOLUTIONS}",
+        claims=[_claim(contents, found, line) for line in found.whole.itertuples()],
     )
-    body = f'<p class="how">{text(f"{how} {RESOLUTIONS}")}</p>\n<ul class="claims">\n{items}\n</ul>'
     return Part("claims", "The paper's claims", outcome, body)
 
 
-def _claim(contents: Contents, line: tuple, each: pd.DataFrame, declared: dict) -> str:
+def _claim(contents: Contents, found: Decided, line: tuple) -> dict[str, object]:
     """A claim: verdict, sentence, numbers; then, behind a click, what it rests on."""
     config = contents.lists["claims"]
-    decimals = config["decimals"]
-    rows = [
-        [
-            text(one.compared),
-            claims.signed(one.paper, 1),
-            claims.signed(one.ours, decimals),
-            claims.between(one, decimals),
-            _verdict(one.verdict),
-        ]
-        for one in each.itertuples()
-        if one.compared
-    ]
-    below = markup.table(f"Comparisons in {line.unit}", COMPARED, rows, False) if rows else ""
-    below += _cells(contents, config, list(declared["above_0"].values()))
-    missing = f"Missing: {line.note}"
-    ours = missing if line.note else f"Ours: {claims.ours(line, decimals)}"
-    return (
-        f'<li id="claim-{text(line.claim)}">{_verdict(line.verdict)}<div>'
-        f"<p>{text(line.sentence)} <small>{text(line.where)}</small></p>"
-        f'<p class="numbers">{text(ours)}. The paper’s tables {text(claims.paper(line))}.</p>'
-        f"{below and markup.folded('What it rests on', below)}</div></li>"
-    )
+    decimals, each = config["decimals"], found.each[found.each["claim"] == line.claim]
+    [declared] = [claim for claim in config["claims"] if claim["name"] == line.claim]
+    pages, runs = _cells(config, list(declared["above_0"].values()))
+    return {
+        "line": line,
+        "ours": f"Missing: {line.note}" if line.note else f"Ours: {claims.ours(line, decimals)}",
+        "paper": claims.paper(line),
+        "compared": [
+            [
+                one.compared,
+                claims.signed(one.paper, 1),
+                claims.signed(one.ours, decimals),
+                claims.between(one, decimals),
+                one.verdict,
+            ]
+            for one in each.itertuples()
+            if one.compared
+        ],
+        "pages": {name: (contents.title(name), cells) for name, cells in pages.items()},
+        "runs": runs,
+    }
 
 
-def _verdict(verdict: str) -> str:
-    return f'<span class="verdict {text(verdict)}">{text(verdict)}</span>'
-
-
-def _cells(contents: Contents, config: dict, nodes: list) -> str:
-    """The cells that a quantity is computed from, by table; each table is a link."""
-    keys = numbers_of_text.cell_keys(nodes)
-    by_page: dict[str, list[str]] = {}
-    for key in keys:
+def _cells(config: dict, nodes: list) -> tuple[dict[str, list[str]], int]:
+    """Table -> the cells that a quantity is computed from; and how many runs they show."""
+    pages, runs = {}, set()
+    for key in numbers_of_text.cell_keys(nodes):
         page, row, column, _ = key.split(" | ")
-        by_page.setdefault(page, []).append(f"row {row}, column {column}")
-    lines = [
-        f"<li>{link(page, contents.title(page))}: {text('; '.join(places))}</li>"
-        for page, places in by_page.items()
-    ]
-    runs = {run for key in keys for run in runs_of(config["cells"][key])}
-    about = f"Cells, in the paper’s resolutions ({markup.counted(len(runs), 'run')}):"
-    return f'<p>{about}</p><ul class="notes">{"".join(lines)}</ul>' if keys else ""
+        pages.setdefault(page, []).append(f"row {row}, column {column}")
+        runs |= set(Cell.model_validate(config["cells"][key]).measurements())
+    return pages, len(runs)
 
 
 def _numbers(contents: Contents) -> Part:
     config = contents.lists["text"]
-    found = _read(contents, "text", numbers_of_text.COLUMNS)
-    [about], [(title, heads, rows)] = numbers_of_text.page(config, found, _seeds(config))
-    shown = markup.table(title, heads, [list(map(text, row)) for row in rows], False)
-    return Part("text", "Numbers in the text", about, shown)
+    cell, seeds = decided.cells_of(config, contents.results)
+    lines = [numbers_of_text.line(number, cell) for number in config["numbers"]]
+    found = pd.DataFrame(lines, columns=numbers_of_text.COLUMNS)
+    [about], [table] = numbers_of_text.page(config, found, seeds)
+    return Part("text", "Numbers in the text", about, web.render("report_numbers", table=table))

@@ -13,17 +13,25 @@ from fixres.graph.grid import (
 )
 from fixres.graph.outputs import (
     benchmark_of,
-    failed,
     manifest_of,
     metrics_of,
     parent_of,
     parent_weights,
     per_image_of,
 )
-from fixres.graph.pages import Block, Cell, Figure, Label, Page, Row
+from fixres.graph.pages import (
+    Block,
+    Cell,
+    Figure,
+    Label,
+    Measurement,
+    Page,
+    Row,
+    Section,
+    failed,
+)
 from fixres.graph.plan import Plan
 from fixres.graph.registry import VERSIONS, Missing
-from fixres.graph.report import Section
 from fixres.graph.runs import Runs
 
 __all__ = [
@@ -34,6 +42,7 @@ __all__ = [
     "Figure",
     "Label",
     "Line",
+    "Measurement",
     "Missing",
     "Page",
     "Plan",

@@ -5,10 +5,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from pydantic import BaseModel, field_serializer
-
 from fixres.graph import values
-from fixres.graph.pages import Cell, Figure, Page
+from fixres.graph.pages import Cell, Logs, Page, Record
 from fixres.graph.registry import Missing
 from fixres.graph.values import Cells, Key, Value
 from fixres.jobs import digest
@@ -38,7 +36,7 @@ class Quoted(NamedTuple):
     decimals: int = 1
 
 
-class ClaimsPage(BaseModel, frozen=True):
+class ClaimsPage(Record):
     """The page of claims, or of numbers in the text: its resolved configuration."""
 
     scale: str
@@ -46,18 +44,14 @@ class ClaimsPage(BaseModel, frozen=True):
     notes: dict[str, str]  # name -> what is missing for it; empty: it is computed
     cells: dict[str, Cell]  # a `Key` as text -> the cell that a function asked for
     # Page -> the names of its cells (`Cells`), of the pages that a function asked for.
-    names: dict[str, list[tuple[str, str, str]]]
-    may_have_failed: dict[str, list[tuple[str, str]]]
+    names: dict[str, tuple[tuple[str, str, str], ...]]
+    may_have_failed: dict[str, Logs]
     code: str  # digest of what is declared and how it is computed (`code_of`)
-
-    @field_serializer("cells")
-    def _as_dicts(self, cells: dict[str, Cell]) -> dict[str, dict]:
-        return {key: cell._asdict() for key, cell in cells.items()}
 
 
 def planned(
     declared: Sequence[Claim | Quoted],
-    pages: Mapping[str, Page | Figure],
+    pages: Mapping[str, Page],
     may_have_failed: Callable[[Iterable[Cell]], dict],
     **shown: object,
 ) -> ClaimsPage:
@@ -90,7 +84,7 @@ def planned(
     )
 
 
-def _names(page: Page | Figure) -> list[tuple[str, str, str]]:
+def _names(page: Page) -> list[tuple[str, str, str]]:
     return [(cell.paper_row, cell.paper_column, cell.metric) for cell in page.cells()]
 
 
@@ -108,12 +102,13 @@ def _placed(key: Key, cell: Cell) -> Cell:
 
     A number of the text may want the deviation of a cell whose accuracy another number wants.
     """
-    page, metric = key.page, key.metric
-    placed = cell._replace(row=f"{page} {cell.row}", paper_row=f"{page} {cell.paper_row}")
-    if metric == cell.metric:
+    rows = {"row": f"{key.page} {cell.row}", "paper_row": f"{key.page} {cell.paper_row}"}
+    placed = cell.model_copy(update=rows)
+    if key.metric == cell.metric:
         return placed
-    column, paper_column = f"{cell.column} {metric}", f"{cell.paper_column} {metric}"
-    return placed._replace(column=column, paper_column=paper_column, metric=metric, paper=None)
+    column, paper_column = (f"{name} {key.metric}" for name in (cell.column, cell.paper_column))
+    changed = {"column": column, "paper_column": paper_column, "metric": key.metric, "paper": None}
+    return placed.model_copy(update=changed)
 
 
 def code_of(declared: Iterable[Claim | Quoted]) -> str:

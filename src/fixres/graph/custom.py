@@ -17,7 +17,8 @@ it stands in the resolved configuration of each of its jobs, as `entry`.
 """
 
 from fixres.config import laid_over
-from fixres.graph.outputs import metrics_of, parent_of, per_image_of
+from fixres.graph.outputs import measurement_of, parent_of
+from fixres.graph.pages import Answer, Choose, Measurement, Recommendation
 from fixres.graph.registry import custom_weights
 from fixres.graph.sizes import Sizes
 
@@ -39,13 +40,12 @@ class CustomJobs(Sizes):
         custom = self.config.custom
         if not custom:
             return
-        runs = {  # method -> k_test -> a run for each seed
-            method: {
-                str(k): self.at_every_seed(lambda k=k, m=method: self._measured(m, k))
-                for k in custom.k_tests
-            }
-            for method in self._methods()
-        }
+
+        def of_seeds(method: str, k: int) -> list[Measurement]:
+            runs = self.at_every_seed(lambda: self._measured(method, k))
+            return list(map(measurement_of, runs))
+
+        runs = {m: {k: of_seeds(m, k) for k in custom.k_tests} for m in self._methods()}
         speed = self._add(
             "speed",
             f"speed/{self.config.dataset}/{custom.name}",
@@ -59,18 +59,14 @@ class CustomJobs(Sizes):
             "crop_pct": custom.ratios,
             "native_crop_pct": custom.network.crop_pct,
         }
-        self._add(
-            "choose",
-            self.recommendation_job("choice"),
+        choose = Choose(
             **about,
             **where,
+            run=self.recommendation_job("choice"),
             share=custom.choice,
-            speed=speed,
+            speed=measurement_of(speed),
         )
-        self._add("export", self.recommendation_job("export"), **about)
-        self._add(
-            "answer",
-            self.recommendation_job(),
+        answer = Answer(
             **about,
             **where,
             title=custom.network.title or custom.network.source,
@@ -78,6 +74,14 @@ class CustomJobs(Sizes):
             seeds=len(self.config.seeds),
             decimals=self.config.pages.decimals,
         )
+        self._choose = choose
+        export = Recommendation(**about)
+        for stage, name, record in (
+            ("choose", "choice", choose),
+            ("export", "export", export),
+            ("answer", "", answer),
+        ):
+            self._add(stage, self.recommendation_job(name), **record.content())
 
     def recommendation_job(self, name: str = "") -> str:
         """The id of one of the last three jobs; "" without `recommend`."""
@@ -146,24 +150,20 @@ class CustomJobs(Sizes):
 
     def custom_runs(self) -> list[str]:
         """All runs that are measured, each once."""
-        runs = self.resolved(self.recommendation_job())["runs"]
-        return list(
-            dict.fromkeys(r for at in runs.values() for seeds in at.values() for r in seeds)
-        )
+        return [found.run for found in self._choose.measurements()]
 
     def custom_measurements(self) -> list[str]:
         """The files that the choice is made from."""
-        files = [
-            file for run in self.custom_runs() for file in (metrics_of(run), per_image_of(run))
-        ]
-        speed = self.resolved(self.recommendation_job("choice"))["speed"]
-        return [f"results/{file}" for file in (*files, metrics_of(speed))]
+        found = self._choose.measurements()
+        files = [file for one in found for file in (one.metrics, one.per_image)]
+        return [f"results/{file}" for file in (*files, self._choose.speed.metrics)]
 
     def custom_parents(self, job: str) -> list[str]:
         """The jobs that one of recommend/ needs."""
         content, choice = self.resolved(job), self.recommendation_job("choice")
         if content["stage"] == "choose":
-            return [*(parent_of(metrics_of(run)) for run in self.custom_runs()), content["speed"]]
+            found = (*self._choose.measurements(), self._choose.speed)
+            return [parent_of(one.metrics) for one in found]
         if content["stage"] == "export":
             return [choice, *self.custom_runs(), f"data/{content['dataset']}/manifest"]
         return [choice, self.recommendation_job("export")]

@@ -13,10 +13,11 @@ Example, with one row and two columns:
     )
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from fixres.graph.pages import Block, Cell, Label, Row
+from fixres.graph.outputs import measurement_of
+from fixres.graph.pages import Block, Cell, Label, Measurement, Row
 from fixres.graph.plan import Plan
 from fixres.graph.registry import Missing
 
@@ -111,8 +112,6 @@ def _cell(plan: Plan, page: str, row: Line, column: Line, cell: Callable) -> Cel
         *place,
         metric,
         paper,
-        [],
-        None,
         paper_std=printed.get((*place, "ms_std")) if is_time else None,
     )
     try:
@@ -121,13 +120,20 @@ def _cell(plan: Plan, page: str, row: Line, column: Line, cell: Callable) -> Cel
         if asked is None:
             return None
         if isinstance(asked, Reported):
-            return empty._replace(source="reported")
+            return empty.model_copy(update={"source": "reported"})
         if isinstance(asked, Time):  # it follows from no seed
-            return empty._replace(runs=[asked.run], plus=asked.plus)
+            plus = measurement_of(asked.plus) if asked.plus else None
+            return empty.model_copy(update={"runs": measurements([asked.run]), "plus": plus})
         if isinstance(asked, Sample):
-            return empty._replace(runs=[one.run for one in at_seeds], k_test=asked.k_test)
+            runs = [one.run for one in at_seeds]
+            return empty.model_copy(update={"runs": measurements(runs), "k_test": asked.k_test})
         evaluate = plan.evaluate_on_ten_crops if metric.endswith("_10crops") else plan.evaluate
         runs = [evaluate(one.run, one.k_test) for one in at_seeds]
-        return empty._replace(runs=runs, k_test=asked.k_test)
+        return empty.model_copy(update={"runs": measurements(runs), "k_test": asked.k_test})
     except Missing as missing:
-        return empty._replace(source="missing", note=str(missing))
+        return empty.model_copy(update={"source": "missing", "note": str(missing)})
+
+
+def measurements(runs: Iterable[str]) -> tuple[Measurement, ...]:
+    """What a cell reads of some runs."""
+    return tuple(map(measurement_of, runs))

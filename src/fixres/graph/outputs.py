@@ -3,10 +3,7 @@
 A job's id is its folder below results/. `graph/runs.py` lists the forms that an id takes.
 """
 
-from collections.abc import Iterable
-from pathlib import Path
-
-from fixres.jobs import failures
+from fixres.graph.pages import Measurement
 
 # For each stage: the log that it leaves in its folder.
 LOGS = {
@@ -38,20 +35,9 @@ def benchmark_of(job: str, stage: str) -> str:
     return f"{job}/benchmark.tsv" if stage in ALONE else f"{job}/{stage}.benchmark.tsv"
 
 
-def failed(jobs: Iterable[tuple[str, str]], results: Path) -> Path | None:
-    """The log of the first job that left the mark of a failure; None: there is no such job.
-
-    Nothing else is a failure: not a job that was interrupted, not a result that was deleted.
-
-    Parameters
-    ----------
-    jobs : (id, stage) of every job that a number needs.
-    results : the folder of all results.
-    """
-    for name, stage in jobs:
-        if stage in LOGS and (results / name / failures.NAME).is_file():
-            return results / name / LOGS[stage]
-    return None
+def log_of(job: str, stage: str) -> str:
+    """The log of a job, below results/; "": its stage leaves no mark when it fails."""
+    return f"{job}/{LOGS[stage]}" if stage in LOGS else ""
 
 
 def measures(run: str) -> bool:
@@ -74,6 +60,11 @@ def per_image_of(run: str) -> str:
     if any(part in SWEEPS for part in _ends(run)):
         return f"{run}/hits.npz"
     return f"{run}/samples.npz" if any(part in SAMPLES for part in _ends(run)) else ""
+
+
+def measurement_of(run: str) -> Measurement:
+    """What a cell reads of a run."""
+    return Measurement(run, metrics_of(run), per_image_of(run))
 
 
 def _ends(run: str) -> tuple[str, str]:

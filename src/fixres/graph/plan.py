@@ -12,9 +12,9 @@ from fixres.config import Config, ConfigError
 from fixres.graph.checks import expanded
 from fixres.graph.claims import Claim, Quoted, planned
 from fixres.graph.custom import CustomJobs
-from fixres.graph.outputs import failed, metrics_of, parent_of, per_image_of
-from fixres.graph.pages import Block, Cell, Figure, Page
-from fixres.graph.report import Section, contents
+from fixres.graph.outputs import log_of, parent_of
+from fixres.graph.pages import Cell, Figure, Logs, Measurement, Page, Section, Summary, failed
+from fixres.graph.report import contents
 from fixres.jobs import canonical, digest
 
 RELEASED_TRANSFORM = (
@@ -69,9 +69,10 @@ class Plan(CustomJobs):
             self._add_figure(figure)
         self._add_claims("claims", claims)
         self._add_claims("text", quoted)
-        self._add("summary", "pages/summary", scale=config.scale, tables=list(self.tables))
+        summary = Summary(scale=config.scale, tables=tuple(self.tables))
+        self._add("summary", "pages/summary", **summary.content())
         self._add("cost", "pages/plan", **self._costs())
-        self._add("report", "pages/report", **contents(self, sections))
+        self._add("report", "pages/report", **contents(self, sections).content())
 
     # --- pages -----------------------------------------------------------------------------------
 
@@ -88,39 +89,27 @@ class Plan(CustomJobs):
                 raise ConfigError(f"pages.captions.{name}: no such page; known: {', '.join(known)}")
 
     def _add_table(self, page: Page) -> None:
-        self._add(
-            "table",
-            f"pages/{page.name}",
-            **self._common(page),
-            decimals=self.config.pages.decimals,
-            notes=page.notes + self._test_notes(page),
-            bold=page.bold,
-        )
+        more = {
+            "decimals": self.config.pages.decimals,
+            "notes": page.notes + self._test_notes(page),
+        }
+        page = page.model_copy(update=self._common(page) | more)
+        self._add("table", f"pages/{page.name}", **page.content())
 
     def _add_figure(self, figure: Figure) -> None:
         common = self._common(figure)
         if self.config.pages.allow_failed:
-            of_files = (job for job, _ in figure.files.values())
-            stages = {job: self._stages(self.with_ancestors(job)) for job in of_files}
-            common["may_have_failed"] = stages | common["may_have_failed"]
-        self._add(
-            "figure",
-            f"pages/{figure.name}",
-            **common,
-            draw=figure.draw,
-            files={name: f"{job}/{file}" for name, (job, file) in figure.files.items()},
-            settings=figure.settings,
-        )
+            of_files = map(parent_of, figure.files.values())
+            logs = {job: self._logs(self.with_ancestors(job)) for job in of_files}
+            common["may_have_failed"] = logs | common["may_have_failed"]
+        figure = figure.model_copy(update=common)
+        self._add("figure", f"pages/{figure.name}", **figure.content())
 
-    def _common(self, page: Page | Figure) -> dict:
-        """What the pages of tables and figures share."""
+    def _common(self, page: Page) -> dict:
+        """What the plan adds to the pages of tables and figures."""
         return {
-            "name": page.name,
-            "title": page.title,
             "caption": self.config.pages.captions.get(page.name, page.caption),
             "scale": self.config.scale,
-            "subject": page.subject,
-            "blocks": [_block(block) for block in page.blocks],
             "may_have_failed": self._jobs_by_run(page.cells()),
         }
 
@@ -129,26 +118,27 @@ class Plan(CustomJobs):
 
         For the authors' weights, their own page says it.
         """
-        tested = [run for cell in page.cells() if cell.k_test for run in cell.runs]
+        tested = [found.run for cell in page.cells() if cell.k_test for found in cell.runs]
         other = self.config.evaluation.test_resize == "released"
         return (RELEASED_TRANSFORM,) if other and not all(map(self.is_authors, tested)) else ()
 
-    def _jobs_by_run(self, cells: Iterable[Cell]) -> dict[str, list[list[str]]]:
-        """Run -> [job, stage] of every job that its numbers need, where a job may have failed."""
+    def _jobs_by_run(self, cells: Iterable[Cell]) -> dict[str, Logs]:
+        """Run -> the log of every job that its numbers need, where a job may have failed."""
         if not self.config.pages.allow_failed:
             return {}
-        runs = dict.fromkeys(run for cell in cells for run in (*cell.runs, cell.plus) if run)
-        return {run: self._stages(self._needed(run)) for run in runs}
+        found = dict.fromkeys(one for cell in cells for one in cell.measurements())
+        return {one.run: self._logs(self.with_ancestors(parent_of(one.metrics))) for one in found}
 
-    def _stages(self, jobs: Iterable[str]) -> list[list[str]]:
-        """[job, stage] of each."""
-        return [[job, self.jobs[job]["stage"]] for job in sorted(jobs)]
+    def _logs(self, jobs: Iterable[str]) -> Logs:
+        """The log of each job that leaves a mark when it fails."""
+        logs = {job: log_of(job, self.jobs[job]["stage"]) for job in sorted(jobs)}
+        return {job: log for job, log in logs.items() if log}
 
     def _add_claims(self, name: str, declared: Sequence[Claim | Quoted]) -> None:
         """Add the page of claims, or of numbers in the text."""
         shown = {"scale": self.config.scale, "decimals": self.config.pages.decimals}
         page = planned(declared, self.tables | self.figures, self._jobs_by_run, **shown)
-        self._add(name, f"pages/{name}", **page.model_dump(mode="json"))
+        self._add(name, f"pages/{name}", **page.content())
 
     def _costs(self) -> dict:
         """The jobs that each page needs, and how much each of them computes (results/plan.md)."""
@@ -183,15 +173,11 @@ class Plan(CustomJobs):
         """The ids of all jobs that a page needs, without its own."""
         return set().union(*map(self.with_ancestors, self._measuring(page)))
 
-    def _needed(self, run: str) -> set[str]:
-        """The ids of all jobs that the numbers of a run need."""
-        return self.with_ancestors(parent_of(metrics_of(run)))
-
     def _measuring(self, page: str) -> list[str]:
         """The ids of the jobs whose files a page reads."""
-        of_cells = [parent_of(metrics_of(run)) for run in self._runs_on(page)]
+        of_cells = [parent_of(found.metrics) for found in self._read_by(page)]
         figure = self.figures.get(page)
-        return of_cells + ([job for job, _ in figure.files.values()] if figure else [])
+        return of_cells + (list(map(parent_of, figure.files.values())) if figure else [])
 
     def with_ancestors(self, job: str) -> set[str]:
         """The ids of a job and of all jobs that it needs."""
@@ -250,11 +236,11 @@ class Plan(CustomJobs):
         ConfigError : weights or images that the page needs were not given, and pages.allow_missing
             does not ask to show such cells as missing.
         """
-        runs, figure = self._runs_on(page), self.figures.get(page)
+        found, figure = self._read_by(page), self.figures.get(page)
         files = list(figure.files.values()) if figure else []
-        missing = [cell["note"] for cell in self._cells_on(page) if cell["source"] == "missing"]
+        missing = [cell.note for cell in self._cells_on(page) if cell.source == "missing"]
         missing += figure.missing if figure else []
-        nothing = not runs and not files and self.config.dataset in self.absent
+        nothing = not found and not files and self.config.dataset in self.absent
         if missing and (nothing or not self.config.pages.allow_missing):
             way_out = "give it"
             if not nothing:
@@ -266,11 +252,11 @@ class Plan(CustomJobs):
         jobs = self.resolved(f"pages/{page}").get("may_have_failed", {})
 
         def there(job: str) -> bool:
-            return not failed(jobs.get(job, []), Path("results"))
+            return not failed(jobs.get(job, {}), Path("results"))
 
-        runs = list(filter(there, runs))
-        wanted = [*map(metrics_of, runs), *filter(None, map(per_image_of, runs))]
-        wanted += [f"{job}/{file}" for job, file in files if there(job)]
+        found = [one for one in found if there(one.run)]
+        wanted = [*(one.metrics for one in found), *(x.per_image for x in found if x.per_image)]
+        wanted += [file for file in files if there(parent_of(file))]
         return [f"results/{file}" for file in wanted]
 
     def caption(self, name: str) -> str:
@@ -311,24 +297,14 @@ class Plan(CustomJobs):
             "figure": _any_of(self.figures),
         }
 
-    def _runs_on(self, page: str) -> list[str]:
-        """The runs that a page shows, in order of appearance."""
-        cells = self._cells_on(page)
-        return list(dict.fromkeys(run for c in cells for run in (*c["runs"], c["plus"]) if run))
+    def _read_by(self, page: str) -> list[Measurement]:
+        """What a page reads, in order of appearance."""
+        return list(dict.fromkeys(one for c in self._cells_on(page) for one in c.measurements()))
 
-    def _cells_on(self, page: str) -> list[dict]:
-        content = self.resolved(f"pages/{page}")
-        if "blocks" not in content:
-            return list(content["cells"].values())
-        blocks = content["blocks"]
-        return [cell for block in blocks for line in block["cells"] for cell in line if cell]
-
-
-def _block(block: Block) -> dict:
-    """A block as plain dicts and lists."""
-    rows = [row._asdict() for row in block.rows]
-    cells = [[cell and cell._asdict() for cell in line] for line in block.cells]
-    return block._asdict() | {"rows": rows, "cells": cells}
+    def _cells_on(self, page: str) -> list[Cell]:
+        if page in self.tables or page in self.figures:
+            return (self.tables | self.figures)[page].cells()
+        return list(map(Cell.model_validate, self.resolved(f"pages/{page}")["cells"].values()))
 
 
 def _any_of(names: Iterable[str]) -> str:

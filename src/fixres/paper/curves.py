@@ -14,7 +14,7 @@ def curves(plan: Plan) -> Figure:
         except Missing as reason:
             missing[str(reason)] = None
             continue
-        files |= {run: (run, "log.csv") for run in runs}
+        files |= {run: f"{run}/log.csv" for run in runs}
         papers = stands_for(plan, k_train)
         trainings |= {run: {"k_train": k_train, "papers": papers} for run in runs}
     return Figure(
@@ -22,7 +22,7 @@ def curves(plan: Plan) -> Figure:
         "Learning curves",
         "Training loss and learning rate over the epochs, for the base trainings of Table 5.",
         main_subject(plan),
-        "curves",
+        draw="curves",
         files=files,
         settings={"trainings": trainings},
         missing=tuple(missing),

@@ -24,8 +24,8 @@ def figure1(plan: Plan) -> Figure:
         "Figure 1",
         "The same object in the crops that a network is trained on and tested on.",
         images(plan),
-        "crop_sheet",
         [block],
+        draw="crop_sheet",
         files=_crops(plan),
         settings={"shown": [here[pair] for pair in (USUAL, LOWER, HIGHER)]},
     )
@@ -40,10 +40,10 @@ def _words(pair: tuple[int, int]) -> str:
     return "{} {}".format(*pair)
 
 
-def _crops(plan: Plan) -> dict[str, tuple[str, str]]:
+def _crops(plan: Plan) -> dict[str, str]:
     """The file with the crops. None without the images: then the cells say what is missing."""
     usual, lower, higher = plan.scaled(USUAL[0]), plan.scaled(LOWER[0]), plan.scaled(HIGHER[1])
     try:
-        return {"crops": (plan.cut_crops(usual, lower, higher), "crops.npz")}
+        return {"crops": f"{plan.cut_crops(usual, lower, higher)}/crops.npz"}
     except Missing:
         return {}

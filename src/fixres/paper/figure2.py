@@ -31,6 +31,6 @@ def figure2(plan: Plan) -> Figure:
         "How much of an image is cut out: area of the region of classification (RoC) over the "
         "area of the image.",
         images(plan),
-        "areas",
         [block],
+        draw="areas",
     )

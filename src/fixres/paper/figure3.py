@@ -27,7 +27,7 @@ def figure3(plan: Plan) -> Figure:
         "CDF of the activations after the average pooling, tested at several resolutions; trained "
         f"at {plan.scaled(K_TRAIN)}.",
         main_subject(plan),
-        "pooled_activations",
         [grid(plan, "figure3", title, heads, resolutions(plan, K_TEST), columns, measure)],
+        draw="pooled_activations",
         settings={"panels": [["distribution", ""]], "k_train": plan.scaled(K_TRAIN)},
     )

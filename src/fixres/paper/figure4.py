@@ -20,8 +20,8 @@ def figure4(plan: Plan) -> Figure:
         "CDF of the activations after the average pooling, before and after fine-tuning at the "
         f"test resolution; trained at {plan.scaled(K_TRAIN)}.",
         main_subject(plan),
-        "pooled_activations",
         [grid(plan, "figure4", title, heads, resolutions(plan, K_TEST), columns, measure)],
+        draw="pooled_activations",
         settings={
             "panels": [["before", "before fine-tuning"], ["after", "after fine-tuning"]],
             "k_train": plan.scaled(K_TRAIN),

@@ -11,6 +11,6 @@ def figure5(plan: Plan) -> Figure:
         "Figure 5",
         "Top-1 accuracy according to the test resolution, without and with resolution adaptation.",
         main_subject(plan),
-        "accuracy",
         plan.table("table5", "figure5").blocks,
+        draw="accuracy",
     )

@@ -30,6 +30,6 @@ def figure6(plan: Plan) -> Figure:
         "Fréchet distribution fitted to the CDF of the activations after the average pooling, "
         f"zeros left out; trained at {plan.scaled(K_TRAIN)}.",
         main_subject(plan),
-        "frechet",
         [grid(plan, "figure6", title, heads, rows, columns, lambda k, _: of_base(plan, k))],
+        draw="frechet",
     )

@@ -26,8 +26,8 @@ def figure7(plan: Plan) -> Figure:
         "Figure 7",
         "Top-1 accuracy according to the test resolution, pixel by pixel, without adaptation.",
         main_subject(plan),
-        "sweep",
         [grid(plan, "section3.3", title, heads, rows, columns, measure)],
+        draw="sweep",
         settings={
             "k_train": plan.scaled(K_TRAIN),
             "stride": ZOO[plan.config.network].stride,

@@ -12,6 +12,6 @@ def figure8(plan: Plan) -> Figure:
         "Top-1 accuracy according to the test resolution, for networks that were trained on random "
         "crops of a fixed size.",
         main_subject(plan),
-        "accuracy",
         plan.table("table9", "figure8").blocks,
+        draw="accuracy",
     )

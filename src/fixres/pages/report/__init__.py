@@ -14,8 +14,7 @@ from fixres.graph.pages import Report, Section
 from fixres.pages import web
 from fixres.pages.command import page_parser, write
 from fixres.pages.report import figures, origins, overview, tables, verdicts
-from fixres.pages.report.parts import Part
-from fixres.pages.report.reading import Contents, read
+from fixres.pages.report.reading import Contents, Part, read
 
 
 def main(arguments: list[str]) -> None:
@@ -27,15 +26,15 @@ def main(arguments: list[str]) -> None:
 def page(report: Report, results: Path) -> str:
     """The whole page."""
     contents = read(report, results)
-    decided = verdicts.read(contents)
+    claims = verdicts.read(contents)
     parts = [
         *([figures.first(contents, report.first)] if report.first else []),
-        *verdicts.parts(contents, decided),
+        *verdicts.parts(contents, claims),
         *(_section(contents, section, i) for i, section in enumerate(report.sections, 1)),
         overview.missing(contents),
         origins.part(contents),
     ]
-    top, cells = overview.top(contents, decided), tables.details(contents)
+    top, cells = overview.top(contents, claims), tables.details(contents)
     return web.render("report", **top, parts=parts, cells=cells)
 
 

@@ -4,9 +4,8 @@ from collections import Counter
 
 from fixres.pages import trends, web
 from fixres.pages.decided import VERDICTS, in_plural
-from fixres.pages.report.parts import Part
-from fixres.pages.report.reading import Contents
-from fixres.pages.report.verdicts import Decided
+from fixres.pages.report.reading import Contents, Part
+from fixres.pages.report.verdicts import Claims
 from fixres.pages.web import counted
 
 IDEA = (
@@ -25,22 +24,22 @@ HOW_TO_GIVE = (
 )
 
 
-def top(contents: Contents, decided: Decided | None) -> dict[str, object]:
+def top(contents: Contents, claims: Claims | None) -> dict[str, object]:
     """The paragraphs below the title, and the counts of how it came out."""
     report = contents.report
     scale = f"All numbers were measured at the {report.scale} scale."
     if report.configuration["twins"]:
         scale += f" {SMALL}"
-    return {"idea": IDEA, "scale": scale, "counts": _counts(contents, decided)}
+    return {"idea": IDEA, "scale": scale, "counts": _counts(contents, claims)}
 
 
-def _counts(contents: Contents, decided: Decided | None) -> list[tuple[str, str, str]]:
+def _counts(contents: Contents, claims: Claims | None) -> list[tuple[str, str, str]]:
     """Anchor, number, and what the number is of."""
     views, lines = contents.tables.values(), []
-    if decided:
-        found = Counter(decided.whole["verdict"])
+    if claims:
+        found = Counter(verdict for *_, verdict in claims.lines)
         said = ", ".join(f"{found[v]} {in_plural(v)}" for v in VERDICTS if found[v])
-        lines.append(("claims", counted(len(decided.whole), "claim"), said))
+        lines.append(("claims", counted(found.total(), "claim"), said))
     ways = Counter(pair.verdict for view in views for pair in view.trends)
     said = ", ".join(f"{ways[verdict]:,} {verdict}" for verdict in trends.VERDICTS)
     about = f"of numbers in a row or column, which the paper tells apart: {said}"

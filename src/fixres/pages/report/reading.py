@@ -3,10 +3,22 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 from fixres import jobs
 from fixres.graph import Cell, Figure, Page
 from fixres.graph.pages import Report
 from fixres.pages.view import View
+
+
+class Part(NamedTuple):
+    """A part of the report, with a heading that the contents link to."""
+
+    anchor: str
+    title: str
+    about: str  # one paragraph below the heading
+    body: Markup = Markup()
+    parts: tuple["Part", ...] = ()  # below it, with smaller headings
 
 
 class Run(NamedTuple):

@@ -7,81 +7,56 @@ import pandas as pd
 from fixres.graph import Cell
 from fixres.pages import claims, decided, web
 from fixres.pages import text as numbers_of_text
-from fixres.pages.report.parts import Part
-from fixres.pages.report.reading import Contents
+from fixres.pages.report.reading import Contents, Part
 
 RESOLUTIONS = "The claims name the paper's resolutions."
 
 
-class Decided(NamedTuple):
-    """The claims, as their own page has them."""
+class Claims(NamedTuple):
+    """The page of the claims: its paragraphs, and the lines of its tables."""
 
-    whole: pd.DataFrame
-    each: pd.DataFrame
-    seeds: int
+    above: list[str]
+    lines: list[list[str]]  # a line a claim: sentence, where, the paper, ours, verdict
+    compared: list[list[str]]  # a line a comparison; the claim stands first
 
 
-def read(contents: Contents) -> Decided | None:
-    """What decides the claims; None: the report has none."""
+def read(contents: Contents) -> Claims | None:
+    """The claims, as their own page has them; None: the report has none."""
     config = contents.lists.get("claims")
     if config is None:
         return None
     cell, seeds = decided.cells_of(config, contents.results)
     found = {c["name"]: decided.compared(c["above_0"], cell) for c in config["claims"]}
-    return Decided(*claims.frames(config["claims"], found), seeds)
+    above, tables = claims.page(config, *claims.frames(config["claims"], found), seeds)
+    rows = [rows for _, _, rows in tables]
+    return Claims(above, rows[0], rows[1] if len(rows) > 1 else [])
 
 
-def parts(contents: Contents, found: Decided | None) -> list[Part]:
+def parts(contents: Contents, found: Claims | None) -> list[Part]:
     """Claims and numbers, of those that the report has."""
     shown = [_claims(contents, found)] if found else []
     return [*shown, _numbers(contents)] if "text" in contents.lists else shown
 
 
-def _claims(contents: Contents, found: Decided) -> Part:
-    config = contents.lists["claims"]
-    how, outcome = claims.above(config, found.whole, found.seeds)
-    body = web.render(
-        "report_claims",
-        how=f"{how} {RESOLUTIONS}",
-        claims=[_claim(contents, found, line) for line in found.whole.itertuples()],
-    )
+def _claims(contents: Contents, found: Claims) -> Part:
+    """Of each claim verdict, sentence, numbers; then, behind a click, what it rests on."""
+    how, outcome = found.above
+    config, shown = contents.lists["claims"], []
+    for claim, (*_, paper, ours, verdict) in zip(config["claims"], found.lines, strict=True):
+        rests_on = {
+            "compared": [row[1:] for row in found.compared if row[0] == claim["name"]],
+            "pages": {},
+            "runs": set(),
+        }
+        for key in numbers_of_text.cell_keys(list(claim["above_0"].values())):
+            page, row, column, _ = key.split(" | ")
+            where = f"row {row}, column {column}"
+            rests_on["pages"].setdefault((page, contents.title(page)), []).append(where)
+            rests_on["runs"] |= set(Cell.model_validate(config["cells"][key]).measurements())
+        ours = f"Missing: {claim['note']}" if claim["note"] else f"Ours: {ours}"
+        shown.append({"claim": claim, "paper": paper, "ours": ours, "verdict": verdict} | rests_on)
+    body = web.render("report_claims", how=f"{how} {RESOLUTIONS}", claims=shown)
     return Part("claims", "The paper's claims", outcome, body)
-
-
-def _claim(contents: Contents, found: Decided, line: tuple) -> dict[str, object]:
-    """A claim: verdict, sentence, numbers; then, behind a click, what it rests on."""
-    config = contents.lists["claims"]
-    decimals, each = config["decimals"], found.each[found.each["claim"] == line.claim]
-    [declared] = [claim for claim in config["claims"] if claim["name"] == line.claim]
-    pages, runs = _cells(config, list(declared["above_0"].values()))
-    return {
-        "line": line,
-        "ours": f"Missing: {line.note}" if line.note else f"Ours: {claims.ours(line, decimals)}",
-        "paper": claims.paper(line),
-        "compared": [
-            [
-                one.compared,
-                claims.signed(one.paper, 1),
-                claims.signed(one.ours, decimals),
-                claims.between(one, decimals),
-                one.verdict,
-            ]
-            for one in each.itertuples()
-            if one.compared
-        ],
-        "pages": {name: (contents.title(name), cells) for name, cells in pages.items()},
-        "runs": runs,
-    }
-
-
-def _cells(config: dict, nodes: list) -> tuple[dict[str, list[str]], int]:
-    """Table -> the cells that a quantity is computed from; and how many runs they show."""
-    pages, runs = {}, set()
-    for key in numbers_of_text.cell_keys(nodes):
-        page, row, column, _ = key.split(" | ")
-        pages.setdefault(page, []).append(f"row {row}, column {column}")
-        runs |= set(Cell.model_validate(config["cells"][key]).measurements())
-    return pages, len(runs)
 
 
 def _numbers(contents: Contents) -> Part:

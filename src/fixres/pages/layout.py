@@ -68,7 +68,9 @@ def headline(view: View, reading: str = READING) -> str:
     page = view.page
     ours, theirs = page.subject
     parts = [f"Measured at the {page.scale} scale ({ours}); the paper: {theirs}."]
-    if any(mine != paper for mine, paper in _labels(view)):
+    labels = [label for block in page.blocks for label in block.columns]
+    labels += [label for block in page.blocks for row in block.rows for label in row.labels]
+    if any(mine != paper for mine, paper in labels):
         parts.append("A resolution is followed by the paper's that it stands for, in parentheses.")
     bold = "; the best of ours in a column is bold" if page.bold else ""
     parts.append(f"{reading}{bold}.")
@@ -86,11 +88,3 @@ def headline(view: View, reading: str = READING) -> str:
     if any(cell.source == "reported" for cell in page.cells()):
         parts.append("In italics: what the paper reports, not measured by us.")
     return " ".join(parts)
-
-
-def _labels(view: View) -> list[Label]:
-    return [
-        label
-        for block in view.page.blocks
-        for label in [*block.columns, *(x for row in block.rows for x in row.labels)]
-    ]

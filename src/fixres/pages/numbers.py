@@ -11,22 +11,9 @@ from fixres.graph import Cell
 from fixres.graph.pages import Place
 
 # The columns of a tidy CSV: one line a cell.
-COLUMNS = [
-    "table",
-    "row",
-    "column",
-    "paper_row",
-    "paper_column",
-    "metric",
-    "paper",
-    "ours",
-    "low",
-    "high",
-    "seeds",
-    "fold_std",
-    "time_std",
-    "source",
-]
+OF_CELL = ["row", "column", "paper_row", "paper_column", "metric"]
+OF_NUMBER = ["paper", "ours", "low", "high", "seeds", "fold_std", "time_std"]
+COLUMNS = ["table", *OF_CELL, *OF_NUMBER, "source"]
 
 
 class Number(NamedTuple):

@@ -15,7 +15,7 @@ from fixres.data.per_image import PerImage
 from fixres.graph import Cell, Page, failed
 from fixres.graph.pages import Place
 from fixres.pages import intervals, trends
-from fixres.pages.numbers import COLUMNS, Number, best, is_accuracy, number_of
+from fixres.pages.numbers import COLUMNS, OF_CELL, OF_NUMBER, Number, best, is_accuracy, number_of
 
 
 class Measured(NamedTuple):
@@ -45,26 +45,28 @@ class View:
         measured = Measured({}, {})
         for cell, found in [(c, found) for c in self.page.cells() for found in c.measurements()]:
             if found.run not in measured.metrics:
-                with self._read(cell, found.metrics) as file:
+                with self._named(cell, found.metrics) as file:
                     metrics = measured.metrics[found.run] = jobs.read_json(file)
                 if found.per_image:
                     digest = metrics.get("hits") or metrics.get("samples", "")
-                    with self._read(cell, found.per_image) as file:
+                    with self._named(cell, found.per_image) as file:
                         measured.per_image[found.run] = per_image.load(file, digest)
         return measured
 
     @contextlib.contextmanager
-    def _read(self, cell: Cell, name: str) -> Iterator[Path]:
-        """A file below results/. An error of the block names the cell and the file."""
-        file = self.results / name
-        where = f"{self._where(cell)}: {file}"
+    def _named(self, cell: Cell, name: str = "") -> Iterator[Path]:
+        """A file below results/ (the first metrics of a cell). An error of the block names both."""
+        name = name or (cell.runs[0].metrics if cell.runs else "")
+        where = f"{self.page.title}, row {cell.row}, column {cell.column}: {self.results / name}"
+        way_out = "delete it and let Snakemake make it again"
         try:
-            yield file
+            yield self.results / name
         except OSError as error:
             raise jobs.JobError(f"{where} cannot be read ({error.strerror})") from None
         except ValueError as error:
-            way_out = "delete it and let Snakemake make it again"
             raise jobs.JobError(f"{where} is damaged ({error}); {way_out}") from None
+        except (KeyError, TypeError) as error:
+            raise jobs.JobError(f"{where} is damaged or lacks {error}; {way_out}") from None
 
     @cached_property
     def replicas(self) -> dict[Place, np.ndarray]:
@@ -78,7 +80,7 @@ class View:
             of_runs = [left[found.run] for found in cell.runs if found.run in left]
             name = per_image.name(cell.metric, cell.k_test)
             if of_runs and (is_accuracy(cell.metric) or name in of_runs[0].values):
-                with self._damaged(cell):
+                with self._named(cell):
                     values = np.stack([found.values[name] for found in of_runs])
                 by_images.setdefault(of_runs[0].image_set, {})[cell.place] = values
         replicas: dict[Place, np.ndarray] = {}
@@ -91,7 +93,7 @@ class View:
         """The number of every cell."""
         numbers = {}
         for cell in self.page.cells():
-            with self._damaged(cell):
+            with self._named(cell):
                 number = number_of(cell, self.measured.metrics)
             replicas = self.replicas.get(cell.place)
             if replicas is not None and replicas.ndim == 1:
@@ -99,20 +101,6 @@ class View:
                 number = number._replace(low=low, high=high)
             numbers[cell.place] = number
         return numbers
-
-    @contextlib.contextmanager
-    def _damaged(self, cell: Cell) -> Iterator[None]:
-        """Let a number that is missing in the block be an error that names cell and file."""
-        try:
-            yield
-        except (KeyError, TypeError) as error:
-            raise jobs.JobError(
-                f"{self._where(cell)}: {self.results / cell.runs[0].metrics} is damaged or lacks "
-                f"{error}; delete it and let Snakemake make it again"
-            ) from None
-
-    def _where(self, cell: Cell) -> str:
-        return f"{self.page.title}, row {cell.row}, column {cell.column}"
 
     @cached_property
     def trends(self) -> list[trends.Pair]:
@@ -147,10 +135,9 @@ class View:
         """One line a cell, in full precision; columns: `COLUMNS`."""
         lines = []
         for cell in self.page.cells():
-            number, names = self.numbers[cell.place], COLUMNS[1:6]
-            line = {"table": self.page.name, **{name: getattr(cell, name) for name in names}}
-            line |= {column: getattr(number, column) for column in COLUMNS[6:-1]}
-            lines.append(line | {"source": cell.source})
+            line = [self.page.name, *(getattr(cell, name) for name in OF_CELL)]
+            line += [getattr(self.numbers[cell.place], name) for name in OF_NUMBER]
+            lines.append([*line, cell.source])
         return pd.DataFrame(lines, columns=COLUMNS)
 
 

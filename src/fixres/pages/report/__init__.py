@@ -14,8 +14,7 @@ from fixres.graph.pages import Report, Section
 from fixres.pages import web
 from fixres.pages.command import page_parser, write
 from fixres.pages.report import figures, origins, overview, tables, verdicts
-from fixres.pages.report.parts import Part
-from fixres.pages.report.reading import Contents, read
+from fixres.pages.report.reading import Contents, Part, read
 
 
 def main(arguments: list[str]) -> None:

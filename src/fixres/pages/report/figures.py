@@ -12,8 +12,7 @@ from markupsafe import Markup
 
 from fixres.jobs import JobError, record_inputs
 from fixres.pages import web
-from fixres.pages.report.parts import Part
-from fixres.pages.report.reading import Contents
+from fixres.pages.report.reading import Contents, Part
 
 HREF = ("href", "{http://www.w3.org/1999/xlink}href")
 FORBIDDEN = ("metadata", "script", "foreignObject")

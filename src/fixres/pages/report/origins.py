@@ -6,8 +6,7 @@ from pathlib import Path
 import yaml
 
 from fixres.pages import origin, web
-from fixres.pages.report.parts import Part
-from fixres.pages.report.reading import Contents
+from fixres.pages.report.reading import Contents, Part
 
 ABOUT = (
     "Commit, versions and processor are those of the machine that put this page together. The "

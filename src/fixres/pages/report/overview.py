@@ -4,8 +4,7 @@ from collections import Counter
 
 from fixres.pages import trends, web
 from fixres.pages.decided import VERDICTS, in_plural, verdict
-from fixres.pages.report.parts import Part
-from fixres.pages.report.reading import Contents
+from fixres.pages.report.reading import Contents, Part
 from fixres.pages.web import counted
 
 IDEA = (

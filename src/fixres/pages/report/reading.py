@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 from fixres import jobs, paper
 from fixres.graph import Cell, Figure, Page
 from fixres.graph.claims import ClaimsPage
@@ -12,6 +14,16 @@ from fixres.pages.decided import Decisions
 from fixres.pages.view import View
 
 DECLARED = {"claims": paper.CLAIMS, "text": paper.QUOTED}
+
+
+class Part(NamedTuple):
+    """A part of the report, with a heading that the contents link to."""
+
+    anchor: str
+    title: str
+    about: str  # one paragraph below the heading
+    body: Markup = Markup()
+    parts: tuple["Part", ...] = ()  # below it, with smaller headings
 
 
 class Run(NamedTuple):
@@ -53,17 +65,18 @@ def read(report: Report, results: Path) -> Contents:
     contents = Contents(report, results, {}, {}, {}, {})
     for name, (stage, planned) in report.pages.items():
         file = results / "pages" / name / "config.json"
+        kind = {"table": Page, "figure": Figure}.get(stage, ClaimsPage)
         try:
-            if stage == "table":
-                contents.tables[name] = View(Page.read(file, stage, planned), results)
-            elif stage == "figure":
-                contents.figures[name] = View(Figure.read(file, stage, planned), results)
-            else:
-                page = ClaimsPage.read(file, stage, planned)
-                contents.lists[name] = decided.decide(page, DECLARED[name], results)
+            page = kind.read(file, stage, planned)
         except jobs.JobError as error:
             page = results / f"{name}.md"
             raise jobs.JobError(f"{error}. Delete {page}, too: Snakemake then makes both") from None
+        if stage == "table":
+            contents.tables[name] = View(page, results)
+        elif stage == "figure":
+            contents.figures[name] = View(page, results)
+        else:
+            contents.lists[name] = decided.decide(page, DECLARED[name], results)
     found = {}
     for view in (*contents.tables.values(), *contents.figures.values()):
         for one in (one for cell in view.page.cells() for one in cell.measurements()):

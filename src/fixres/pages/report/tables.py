@@ -12,8 +12,7 @@ from markupsafe import Markup
 from fixres.graph import Cell
 from fixres.pages import layout, web
 from fixres.pages.numbers import Number
-from fixres.pages.report.parts import Part
-from fixres.pages.report.reading import Contents
+from fixres.pages.report.reading import Contents, Part
 
 READING = (
     "Each cell: ours; the switch at the top of this page shows the paper's number or the "

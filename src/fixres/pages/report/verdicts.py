@@ -3,8 +3,7 @@
 from fixres.pages import claims, decided, web
 from fixres.pages import text as numbers_of_text
 from fixres.pages.decided import Decided
-from fixres.pages.report.parts import Part
-from fixres.pages.report.reading import Contents
+from fixres.pages.report.reading import Contents, Part
 
 RESOLUTIONS = "The claims name the paper's resolutions."
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from fixres import jobs, paper
 from fixres.config import load, merge, parse
-from fixres.graph import Cell
+from fixres.graph import Cell, Measurement
 from fixres.graph.quantities import (
     Quantity,
     largest,
@@ -22,7 +22,6 @@ from fixres.graph.quantities import (
     where_largest,
 )
 from fixres.pages import claims, decided, text
-from fixres.pages.numbers import place
 from fixres.pages.quantities import Value, compute
 from shared import ROOT
 
@@ -145,8 +144,8 @@ def test_an_exact_number_decides_by_its_sign_and_a_time_decides_nothing(tmp_path
         "timing/set/b": {"forward_ms": 3.0, "forward_ms_std": 0.1},
     }.items():
         jobs.write_json(tmp_path / name / "metrics.json", metrics)
-        cell = Cell(name, "x", name, "x", next(iter(metrics)), None, [name], None)
-        cells[name] = cell._asdict()
+        runs = [Measurement(name, f"{name}/metrics.json")]
+        cells[name] = Cell(name, "x", name, "x", next(iter(metrics)), None, runs).content()
     cell, _ = decided.cells_of({"cells": cells, "may_have_failed": {}}, tmp_path)
 
     def verdicts(kind: str) -> list[str]:
@@ -244,7 +243,7 @@ def test_every_claim_is_decided_or_says_what_is_missing(over, tmp_path, monkeypa
 def test_every_cell_of_a_list_has_a_place_of_its_own(page):
     """The deviation over ten folds is another number than the accuracy of the same cell."""
     cells = PLAN.resolved(f"pages/{page}")["cells"]
-    assert len({place(cell) for cell in cells.values()}) == len(cells)
+    assert len({Cell.of(cell).place for cell in cells.values()}) == len(cells)
 
 
 def test_a_resolution_that_is_not_there_is_named():

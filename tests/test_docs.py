@@ -8,8 +8,10 @@ import pytest
 
 from fixres import paper
 from fixres.config import load
+from fixres.graph import Page
 from fixres.pages.markdown import markdown
-from fixres.pages.numbers import Number, cells, place
+from fixres.pages.numbers import Number
+from fixres.pages.view import Measured, View
 from shared import ROOT
 
 sys.path.append(str(ROOT / "docs"))
@@ -35,9 +37,10 @@ def test_adding_a_table_is_one_declaration():
     assert {job for job in new if after.jobs[job]["stage"] == "finetune"} == adapted - {
         f"{base}/ft-k56-cls+bn-testda"
     }
-    page = after.resolved("pages/table10")
-    numbers = {place(c): Number(50.0, None) for c in cells(page)}
-    assert markdown(page, numbers, set(), []).count("50.0") == 9
+    view = View(Page.of(after.resolved("pages/table10")), ROOT)
+    view.measured, view.replicas = Measured({}, {}), {}
+    view.numbers = {cell.place: Number(50.0, None) for cell in view.page.cells()}
+    assert markdown(view).count("50.0") == 9
 
 
 PLACES = [

@@ -25,10 +25,12 @@ from faults.helpers import (
 )
 from fixres import jobs
 from fixres.data import loader, manifest, regions
+from fixres.graph import Block, Cell, Page
+from fixres.graph.outputs import measurement_of
 from fixres.jobs import JobError
 from fixres.models import weights
 from fixres.models.checkpoints import Checkpoints
-from fixres.pages import table
+from fixres.pages.view import View
 from fixres.stages import evaluate
 from shared import PAGES
 
@@ -127,11 +129,12 @@ def test_metrics(copy_file, tmp_path, happened):
     folder.mkdir(parents=True)
     for name in ("metrics.json", "hits.npz"):
         shutil.copy(copy_file(f"{LARGE_BASE}/evaluation/{name}"), folder / name)
-    cell = {"runs": [run], "plus": None, "row": "a", "column": "b"}
-    page = {"title": "A page", "blocks": [{"cells": [[cell]]}]}
+    cell = Cell("a", "b", "a", "b", "top1", runs=[measurement_of(run)])
+    block = Block("", [], [], [], [[cell]])
+    page = Page("page", "A page", "", ("", ""), [block])
 
     def read(_: Path) -> list:
-        measured = table.read(page, tmp_path)
+        measured = View(page, tmp_path).measured
         arrays = {key: bits.tolist() for key, bits in measured.per_image[run].values.items()}
         return [measured.metrics, arrays, measured.per_image[run].images.tolist()]
 

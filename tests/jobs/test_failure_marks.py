@@ -23,7 +23,7 @@ def is_failed(bench):
 
     def log_of(stage: str):
         (bench.folder / f"{stage}.log").touch()
-        return failed([(bench.folder.name, stage)], bench.folder.parent)
+        return failed({bench.folder.name: f"{bench.folder.name}/{stage}.log"}, bench.folder.parent)
 
     return log_of
 

@@ -91,10 +91,10 @@ class View:
     @cached_property
     def numbers(self) -> dict[Place, Number]:
         """The number of every cell."""
-        numbers = {}
+        numbers, metrics = {}, self.measured.metrics
         for cell in self.page.cells():
             with self._named(cell):
-                number = number_of(cell, self.measured.metrics)
+                number = number_of(cell, metrics)
             replicas = self.replicas.get(cell.place)
             if replicas is not None and replicas.ndim == 1:
                 low, high = intervals.interval(replicas)

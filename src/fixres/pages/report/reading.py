@@ -62,7 +62,7 @@ def read(report: Report, results: Path) -> Contents:
     ------
     JobError : a file is missing, damaged, or not of this plan. The message names it.
     """
-    contents = Contents(report, results, {}, {}, {}, {})
+    contents, asked = Contents(report, results, {}, {}, {}, {}), {}
     for name, (stage, planned) in report.pages.items():
         file = results / "pages" / name / "config.json"
         kind = {"table": Page, "figure": Figure}.get(stage, ClaimsPage)
@@ -76,7 +76,7 @@ def read(report: Report, results: Path) -> Contents:
         elif stage == "figure":
             contents.figures[name] = View(page, results)
         else:
-            contents.lists[name] = decided.decide(page, DECLARED[name], results)
+            asked[name] = page
     found = {}
     for view in (*contents.tables.values(), *contents.figures.values()):
         for one in (one for cell in view.page.cells() for one in cell.measurements()):
@@ -86,4 +86,6 @@ def read(report: Report, results: Path) -> Contents:
         digest = jobs.digest(jobs.canonical(metrics))
         per_image = metrics.get("hits") or metrics.get("samples", "")
         contents.runs[run] = Run(i, file, seed, digest, per_image)
+    for name, page in asked.items():  # last: a damaged file is an error of the table that shows it
+        contents.lists[name] = decided.decide(page, DECLARED[name], results)
     return contents

@@ -17,6 +17,7 @@ Exit code: 1 if a folder cannot be listed, else 0.
 """
 
 import argparse
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -173,8 +174,11 @@ def _results(plan: JobGraph, name: str) -> list[str]:
 
 
 def _stage_of(file: Path) -> str:
-    """The stage that left a file: its resolved configuration lies beside it."""
-    return jobs.read_json(file.parent / "config.json")["stage"]
+    """The stage that left a file, by the configuration beside it; "" where none can be read."""
+    try:
+        return json.loads((file.parent / "config.json").read_text(encoding="utf-8"))["stage"]
+    except (OSError, ValueError, KeyError):
+        return ""
 
 
 def _some(names: Iterable[str]) -> str:

@@ -56,7 +56,7 @@ MATCH = {
     "images": 120,
 }
 SUMMARY = {"version": 1, "scale": "smoke", "tables": ["table5"]}
-REPORT = {"version": 1, "scale": "smoke", "first": "figure5", "jobs": {}}
+REPORT = {"version": 1, "scale": "smoke", "first": "figure5", "jobs": {}, "work": []}
 REPORT |= {"configuration": {"twins": True}}
 REPORT |= {"pages": {"table5": ["table", ""], "figure5": ["figure", ""]}}
 REPORT |= {"sections": [{"title": "5.1", "about": "A", "pages": ["figure5", "table5"]}]}

@@ -13,8 +13,9 @@ from scipy import stats
 
 from fixres import jobs, paper
 from fixres.config import load, merge, parse
-from fixres.graph import Cell
 from fixres.graph.claims import Claim, ClaimsPage, code_of, planned
+from fixres.graph.declare import measurements
+from fixres.graph.pages import Cell, Measurement
 from fixres.graph.values import (
     Cells,
     Key,
@@ -29,12 +30,11 @@ from fixres.graph.values import (
 )
 from fixres.pages import claims, decided, text
 from fixres.pages.decided import Decided
-from fixres.pages.numbers import place
 from shared import ROOT
 
 PLAN = paper.plan_of(load(ROOT / "config.yaml"))
-CLAIMS = ClaimsPage.model_validate(PLAN.resolved("pages/claims"))
-TEXT = ClaimsPage.model_validate(PLAN.resolved("pages/text"))
+CLAIMS = ClaimsPage.of(PLAN.resolved("pages/claims"))
+TEXT = ClaimsPage.of(PLAN.resolved("pages/text"))
 RNG = np.random.default_rng(0)
 
 
@@ -47,7 +47,7 @@ def decide(monkeypatch, config: ClaimsPage, number, seeds: int = 1) -> dict[str,
     """Name -> what is shown on a page whose cells have the values that `number` gives."""
     monkeypatch.setattr(decided, "measured", lambda *_: (number, seeds))
     declared = [one for one in (*paper.CLAIMS, *paper.QUOTED) if one.name in config.notes]
-    decisions = decided.decide(config.model_dump(), declared, ROOT)
+    decisions = decided.decide(config, declared, ROOT)
     return {one.declared.name: one for one in decisions.shown}
 
 
@@ -164,7 +164,8 @@ def test_an_exact_number_decides_by_its_sign_and_a_time_decides_nothing(tmp_path
     }.items():
         jobs.write_json(tmp_path / name / "metrics.json", metrics)
         key = Key("page", name, "x", next(iter(metrics)))
-        cells[str(key)] = Cell(name, "x", name, "x", key.metric, None, [name], None)
+        run = Measurement(name, f"{name}/metrics.json")
+        cells[str(key)] = Cell(name, "x", name, "x", key.metric, runs=[run])
     number, _ = decided.measured(CLAIMS.model_copy(update={"cells": cells}), tmp_path)
 
     def values(kind: str, metric: str) -> list[Value]:
@@ -251,20 +252,20 @@ def test_every_claim_is_decided_or_says_what_is_missing(over, tmp_path, monkeypa
     for name in ("IMAGENET", "CARS", "CUB", "FLOWERS", "PETS", "BIRDSNAP"):
         monkeypatch.setenv(name, str(tmp_path))
     plan = paper.plan_of(load(ROOT / "config.yaml", *(ROOT / file for file in over)))
-    config = ClaimsPage.model_validate(plan.resolved("pages/claims"))
+    config = ClaimsPage.of(plan.resolved("pages/claims"))
     nothing = decide(monkeypatch, config, lambda _: Value())
     for name, claim in nothing.items():
         assert bool(claim.found) != bool(claim.note), name
-    needed = set(plan.measurements("claims")) | set(plan.measurements("text"))
+    needed = {file for page in ("claims", "text") for file in measurements(plan, f"pages/{page}")}
     shown = (*plan.tables, *plan.figures)
-    assert needed <= {file for page in shown for file in plan.measurements(page)}
+    assert needed <= {file for page in shown for file in measurements(plan, f"pages/{page}")}
 
 
 @pytest.mark.parametrize("page", ["claims", "text"])
 def test_every_cell_of_a_list_has_a_place_of_its_own(page):
     """The deviation over ten folds is another number than the accuracy of the same cell."""
-    cells = PLAN.resolved(f"pages/{page}")["cells"]
-    assert len({place(cell) for cell in cells.values()}) == len(cells)
+    cells = ClaimsPage.of(PLAN.resolved(f"pages/{page}")).cells
+    assert len({cell.place for cell in cells.values()}) == len(cells)
 
 
 def test_a_resolution_that_is_not_there_is_named():
@@ -300,10 +301,10 @@ def test_an_edited_function_is_another_page(tmp_path, monkeypatch):
         ["224", "128", "top1"],
         ["224", "224", "top1"],
     ]
-    assert len(decided.decide(after.model_dump(), [edited], tmp_path).shown) == 1
+    assert len(decided.decide(after, [edited], tmp_path).shown) == 1
     for declared in ([], [edited]):
         with pytest.raises(jobs.JobError, match="not the code that this page was planned with"):
-            decided.decide(before.model_dump(), declared, tmp_path)
+            decided.decide(before, declared, tmp_path)
 
 
 def test_a_page_rests_on_the_code_of_its_own_functions():
@@ -320,7 +321,7 @@ def rendered(
 ) -> dict[str, str]:
     """suffix -> text of a page whose cells have the values that `number` gives."""
     file = tmp_path / "config.json"
-    file.write_text(json.dumps({"stage": stage} | config.model_dump(mode="json")))
+    file.write_text(json.dumps({"stage": stage} | config.content()))
     monkeypatch.setattr(decided, "measured", lambda *_: (number, seeds))
     words = ["--config", file, "--results", tmp_path, "--out", tmp_path / "page.md"]
     {"claims": claims, "text": text}[stage].main([*map(str, words)])

@@ -15,7 +15,7 @@ PLAN = paper.plan_of(load(ROOT / "config.yaml"))
 
 def answer(page: str, name: str, number) -> Value | dict[str, Value]:
     """What the function of a claim or of a number returns, for such cells."""
-    config = ClaimsPage.model_validate(PLAN.resolved(f"pages/{page}"))
+    config = ClaimsPage.of(PLAN.resolved(f"pages/{page}"))
     assert not config.notes[name]
     [declared] = [one for one in (*paper.CLAIMS, *paper.QUOTED) if one.name == name]
     return declared.number(Cells(config.names, number))

@@ -61,7 +61,7 @@ def test_the_numbers_in_the_text(table5):
     written = sum(map(table5.cache_needed, table5.jobs))
 
     def hours(stage: str, path: str = "") -> float:
-        of_stage = (n for n, job in table5.jobs.items() if job["stage"] == stage)
+        of_stage = (n for n, job in table5.jobs.items() if job.config["stage"] == stage)
         return sum(table5.duration(n) for n in of_stage if path in n) / 3600
 
     every = sum(map(table5.duration, table5.jobs)) / 3600
@@ -89,8 +89,8 @@ def test_the_numbers_in_the_text(table5):
 
 def test_no_two_fine_tunings_of_table_5_share_a_trunk_pass(table5):
     shared = [
-        (name.rsplit("/", 1)[0], job["k_test"])
+        (name.rsplit("/", 1)[0], job.config["k_test"])
         for name, job in table5.jobs.items()
-        if job["stage"] == "finetune"
+        if job.config["stage"] == "finetune"
     ]
     assert len(shared) == len(set(shared)) == 28

@@ -44,7 +44,7 @@ class ClaimsPage(Record):
     notes: dict[str, str]  # name -> what is missing for it; empty: it is computed
     cells: dict[str, Cell]  # a `Key` as text -> the cell that a function asked for
     # Page -> the names of its cells (`Cells`), of the pages that a function asked for.
-    names: dict[str, list[tuple[str, str, str]]]
+    names: dict[str, tuple[tuple[str, str, str], ...]]
     may_have_failed: dict[str, Logs]
     code: str  # digest of what is declared and how it is computed (`code_of`)
 
@@ -102,14 +102,13 @@ def _placed(key: Key, cell: Cell) -> Cell:
 
     A number of the text may want the deviation of a cell whose accuracy another number wants.
     """
-    page, metric = key.page, key.metric
-    rows = {"row": f"{page} {cell.row}", "paper_row": f"{page} {cell.paper_row}"}
+    rows = {"row": f"{key.page} {cell.row}", "paper_row": f"{key.page} {cell.paper_row}"}
     placed = cell.model_copy(update=rows)
-    if metric == cell.metric:
+    if key.metric == cell.metric:
         return placed
-    column, paper_column = f"{cell.column} {metric}", f"{cell.paper_column} {metric}"
-    other = {"column": column, "paper_column": paper_column, "metric": metric, "paper": None}
-    return placed.model_copy(update=other)
+    column, paper_column = (f"{name} {key.metric}" for name in (cell.column, cell.paper_column))
+    changed = {"column": column, "paper_column": paper_column, "metric": key.metric, "paper": None}
+    return placed.model_copy(update=changed)
 
 
 def code_of(declared: Iterable[Claim | Quoted]) -> str:

@@ -4,7 +4,7 @@ The plan writes these records into the resolved configuration of a page (`Record
 page reads them back with the same class (`Record.read`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -31,6 +31,12 @@ class Record(BaseModel):
         return self.model_dump(mode="json")
 
     @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Self:
+        """The record in a resolved configuration. Raises ValidationError where it is another."""
+        about = {"stage", "version", "run"} - set(cls.model_fields)
+        return cls.model_validate({k: v for k, v in config.items() if k not in about})
+
+    @classmethod
     def read(cls, path: Path, stage: str, ancestry_digest: str = "") -> Self:
         """The record in the resolved configuration of a job (`jobs.read_config`).
 
@@ -38,20 +44,15 @@ class Record(BaseModel):
         ------
         JobError : the file cannot be read, or is not of that stage, that plan or this record.
         """
+        config = jobs.read_config(path, stage, ancestry_digest)
         try:
-            return cls.of(jobs.read_config(path, stage, ancestry_digest))
+            return cls.of(config)
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(map(str, problem["loc"]))
             raise jobs.JobError(
                 f"{path}: {where}: {problem['msg']}; delete it and let Snakemake write it again"
             ) from None
-
-    @classmethod
-    def of(cls, config: dict[str, Any]) -> Self:
-        """The record in a resolved configuration."""
-        about = ("stage", "version", "run")
-        return cls.model_validate({k: v for k, v in config.items() if k not in about})
 
 
 class Measurement(Record):
@@ -132,6 +133,14 @@ class Page(Record):
     def measurements(self) -> list[Measurement]:
         """All that its cells read, in order of appearance, each once."""
         return list(dict.fromkeys(found for c in self.cells() for found in c.measurements()))
+
+    def with_cells(self, change: Callable[[Cell], Cell]) -> Self:
+        """The page with each of its cells changed."""
+        blocks = []
+        for block in self.blocks:
+            cells = tuple(tuple(c and change(c) for c in line) for line in block.cells)
+            blocks.append(block.model_copy(update={"cells": cells}))
+        return self.model_copy(update={"blocks": tuple(blocks)})
 
 
 class Figure(Page):
@@ -228,6 +237,7 @@ class Recommendation(Record):
 class Choose(Recommendation):
     """What is chosen from."""
 
+    run: str  # the job's own id, which its result names
     native: int  # k_test as it is used now, pixels
     native_crop_pct: float
     crop_pct: tuple[float, ...]

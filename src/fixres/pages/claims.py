@@ -11,7 +11,8 @@ from collections import Counter
 
 import pandas as pd
 
-from fixres import jobs, paper
+from fixres import paper
+from fixres.graph.claims import ClaimsPage
 from fixres.graph.values import Value
 from fixres.pages import decided, lists
 from fixres.pages.command import page_parser, write
@@ -36,8 +37,8 @@ BY_PAPER = {"holds": "hold", "fails": "fail", "undecided": "tie", "missing": "ha
 
 def main(arguments: list[str]) -> None:
     args = page_parser("claims", __doc__).parse_args(arguments)
-    config = jobs.read_config(args.config, "claims", args.ancestry_digest)
-    claims = decided.decide(config, paper.CLAIMS, args.results)
+    planned = ClaimsPage.read(args.config, "claims", args.ancestry_digest)
+    claims = decided.decide(planned, paper.CLAIMS, args.results)
     (whole, each), shown = frames(claims), page(claims)
     texts = {
         ".md": lists.markdown("Claims", *shown),

@@ -8,9 +8,10 @@ import numpy as np
 
 from fixres import jobs
 from fixres.graph.claims import Claim, ClaimsPage, Quoted, code_of
+from fixres.graph.pages import Block, Page
 from fixres.graph.values import Cells, Key, Value
 from fixres.pages import intervals
-from fixres.pages.numbers import collect, place, read, resampled, without_failed
+from fixres.pages.view import View
 
 # Metrics that no image, no seed and no clock changes. Their replicas are the number itself: the
 # interval has no width, and the sign decides. A time is not among them.
@@ -53,12 +54,11 @@ class Decisions(NamedTuple):
     shown: list[Decided]
 
 
-def decide(config: dict, declared: Sequence[Claim | Quoted], results: Path) -> Decisions:
+def decide(page: ClaimsPage, declared: Sequence[Claim | Quoted], results: Path) -> Decisions:
     """Compute what a page shows.
 
     Parameters
     ----------
-    config : of the page, as `ClaimsPage`.
     declared : the claims or numbers of the paper.
 
     Raises
@@ -66,7 +66,6 @@ def decide(config: dict, declared: Sequence[Claim | Quoted], results: Path) -> D
     JobError : a file is missing or damaged, and the message names the cell and the file; or the
         page was planned from other code.
     """
-    page = ClaimsPage.model_validate(config)
     declared = [one for one in declared if one.name in page.notes]
     if len(declared) < len(page.notes) or code_of(declared) != page.code:
         raise jobs.JobError(
@@ -82,21 +81,18 @@ def decide(config: dict, declared: Sequence[Claim | Quoted], results: Path) -> D
 
 def measured(claims: ClaimsPage, results: Path) -> tuple[Callable[[Key], Value], int]:
     """A function: key of a cell -> its value. And the number of seeds. Raises as `decide`."""
-    wanted = {key: cell._asdict() for key, cell in claims.cells.items()}
-    page = {"title": "cells", "blocks": [{"cells": [list(wanted.values())]}]}
-    page = without_failed(page | {"may_have_failed": claims.may_have_failed}, results)
-    found = read(page, results)
-    replicas = resampled(page, found)
-    numbers = collect(page, found, replicas)
+    block = Block("", (), (), (), (tuple(claims.cells.values()),))
+    page = Page("cells", "cells", "", ("", ""), (block,), may_have_failed=claims.may_have_failed)
+    view = View(page, results)
 
     def number(key: Key) -> Value:
-        at = place(wanted[str(key)])
-        ours, varied = numbers[at].ours, replicas.get(at)
-        if varied is None and ours is not None and key.metric in EXACT:
-            varied = np.float64(ours)  # like a number that is written in a formula
-        return Value(ours, varied, numbers[at].paper)
+        at = claims.cells[str(key)].place
+        found, varied = view.numbers[at], view.replicas.get(at)
+        if varied is None and found.ours is not None and key.metric in EXACT:
+            varied = np.float64(found.ours)  # like a number that is written in a formula
+        return Value(found.ours, varied, found.paper)
 
-    return number, max((number.seeds for number in numbers.values()), default=0)
+    return number, max((number.seeds for number in view.numbers.values()), default=0)
 
 
 def compared(answer: Value | dict[str, Value]) -> list[Compared]:

@@ -6,8 +6,8 @@
 
 import pandas as pd
 
-from fixres import jobs, paper
-from fixres.graph.claims import Quoted
+from fixres import paper
+from fixres.graph.claims import ClaimsPage, Quoted
 from fixres.pages import decided, lists
 from fixres.pages.command import page_parser, write
 from fixres.pages.decided import Compared, Decided, Decisions
@@ -20,8 +20,8 @@ HEADS = ["where", "what", "the text", "its tables", "ours", "95% interval"]
 
 def main(arguments: list[str]) -> None:
     args = page_parser("text", __doc__).parse_args(arguments)
-    config = jobs.read_config(args.config, "text", args.ancestry_digest)
-    numbers = decided.decide(config, paper.QUOTED, args.results)
+    planned = ClaimsPage.read(args.config, "text", args.ancestry_digest)
+    numbers = decided.decide(planned, paper.QUOTED, args.results)
     shown = page(numbers)
     texts = {
         ".md": lists.markdown("Numbers in the text", *shown),

@@ -18,7 +18,7 @@ it stands in the resolved configuration of each of its jobs, as `entry`.
 
 from fixres.config import laid_over
 from fixres.graph.outputs import measurement_of, parent_of
-from fixres.graph.pages import Answer, Choose, Measurement, Recommendation
+from fixres.graph.pages import Answer, Candidates, Measurement, Recommendation
 from fixres.graph.registry import custom_weights
 from fixres.graph.sizes import Sizes
 
@@ -59,7 +59,7 @@ class CustomJobs(Sizes):
             "crop_pct": custom.ratios,
             "native_crop_pct": custom.network.crop_pct,
         }
-        choose = Choose(
+        candidates = Candidates(
             **about,
             **where,
             run=self.recommendation_job("choice"),
@@ -74,10 +74,10 @@ class CustomJobs(Sizes):
             seeds=len(self.config.seeds),
             decimals=self.config.pages.decimals,
         )
-        self._choose = choose
+        self._candidates = candidates
         export = Recommendation(**about)
         for stage, name, record in (
-            ("choose", "choice", choose),
+            ("choose", "choice", candidates),
             ("export", "export", export),
             ("answer", "", answer),
         ):
@@ -150,19 +150,19 @@ class CustomJobs(Sizes):
 
     def custom_runs(self) -> list[str]:
         """All runs that are measured, each once."""
-        return [found.run for found in self._choose.measurements()]
+        return [found.run for found in self._candidates.measurements()]
 
     def custom_measurements(self) -> list[str]:
         """The files that the choice is made from."""
-        found = self._choose.measurements()
+        found = self._candidates.measurements()
         files = [file for one in found for file in (one.metrics, one.per_image)]
-        return [f"results/{file}" for file in (*files, self._choose.speed.metrics)]
+        return [f"results/{file}" for file in (*files, self._candidates.speed.metrics)]
 
     def custom_parents(self, job: str) -> list[str]:
         """The jobs that one of recommend/ needs."""
         content, choice = self.resolved(job), self.recommendation_job("choice")
         if content["stage"] == "choose":
-            found = (*self._choose.measurements(), self._choose.speed)
+            found = (*self._candidates.measurements(), self._candidates.speed)
             return [parent_of(one.metrics) for one in found]
         if content["stage"] == "export":
             return [choice, *self.custom_runs(), f"data/{content['dataset']}/manifest"]

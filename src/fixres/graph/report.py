@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fixres.graph.outputs import benchmark_of
-from fixres.graph.pages import Behind, Report, Section
+from fixres.graph.pages import Report, Section, SourceJob
 from fixres.jobs import canonical, digest
 
 if TYPE_CHECKING:
@@ -60,11 +60,11 @@ def _planned(plan: "Plan", page: str) -> tuple[str, str]:
     return content["stage"], digest(canonical(content))
 
 
-def _jobs(plan: "Plan", pages: Sequence[str]) -> dict[str, Behind]:
+def _jobs(plan: "Plan", pages: Sequence[str]) -> dict[str, SourceJob]:
     """All jobs behind the pages, by their ids."""
     jobs = set().union(*(plan.with_ancestors(f"pages/{page}") for page in pages))
     found = {job: plan.jobs[job] for job in sorted(jobs) if not job.startswith("pages/")}
     return {
-        job: Behind(content["stage"], content.get("seed"), benchmark_of(job, content["stage"]))
+        job: SourceJob(content["stage"], content.get("seed"), benchmark_of(job, content["stage"]))
         for job, content in found.items()
     }

@@ -24,7 +24,8 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def __init__(self, *values: object, **named: object):
-        super().__init__(**dict(zip(type(self).model_fields, values, strict=False)), **named)
+        names = list(type(self).model_fields)[: len(values)]
+        super().__init__(**dict(zip(names, values, strict=True)), **named)
 
     def content(self) -> dict[str, Any]:
         """The record as plain values, for the resolved configuration of its job."""

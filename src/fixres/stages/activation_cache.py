@@ -40,7 +40,7 @@ class Room(NamedTuple):
     host: float  # its part of --cache-mb
 
 
-def place(need: float, room: Room) -> str | None:
+def where_kept(need: float, room: Room) -> str | None:
     """Where activations of `need` bytes are kept: "device", "host", or nowhere (None)."""
     if not room.host:
         return None  # --cache-mb 0 asks for no cache at all
@@ -117,7 +117,7 @@ def compute_once(
     """
     need = sum(a[0].numel() * a.element_size() for a in probe) * len(rows)
     room = room_of(device, budget, ranks)
-    where = place(need, room)
+    where = where_kept(need, room)
     shapes = ", ".join("×".join(map(str, a.shape[1:])) for a in probe)
     take = f"activations ({shapes}) take {need / 1e9:.2f} GB"
     if where is None:

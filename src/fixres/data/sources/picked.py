@@ -53,7 +53,7 @@ def names(classes: str | list[str]) -> list[str]:
     return list(ImageNetInfo().label_names())  # WordNet ids
 
 
-def place(path: str, purpose: str) -> float:
+def uniform(path: str, purpose: str) -> float:
     """A number in [0, 1) that follows from the path of an image (SHA-256), and from what for."""
     digest = hashlib.sha256(f"{purpose} {path}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
@@ -73,7 +73,7 @@ def _by_share(share: float) -> Callable[[Path], Listing]:
                 "a folder for each class; remove split, or name another folder"
             )
         classes, images = class_folders(folder, ".", 0)
-        parts = [(path, label, int(place(path, "split") < share)) for path, label, _ in images]
+        parts = [(path, label, int(uniform(path, "split") < share)) for path, label, _ in images]
         return Listing(classes, parts, (".", "."))
 
     return read
@@ -110,9 +110,9 @@ def limited(listing: Listing, limit: dict[str, int]) -> Listing:
         part = [(path, label) for path, label, at in listing.images if at == number]
         rank: dict[int, int] = {}
         turns = []
-        for path, label in sorted(part, key=lambda row: place(row[0], "limit")):
+        for path, label in sorted(part, key=lambda row: uniform(row[0], "limit")):
             rank[label] = rank.get(label, 0) + 1  # the first of each class, then the second …
-            turns.append((rank[label], place(path, "limit"), path))
+            turns.append((rank[label], uniform(path, "limit"), path))
         turns.sort()
         kept.update(path for *_, path in turns[: limit.get(split)])
     images = [row for row in listing.images if row[0] in kept]

@@ -142,8 +142,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def look_at_network(args: argparse.Namespace) -> dict:
     """What the suite finds in the network, as the key custom.network of the configuration."""
-    from fixres.models import construct, custom
-    from fixres.models.catalogue import zoo
+    from fixres.models import custom
 
     given = {}
     for pair in args.given:
@@ -153,15 +152,7 @@ def look_at_network(args: argparse.Namespace) -> dict:
         given[key] = yaml.safe_load(value)
     found = custom.find(args.network, expanded(args.weights), expanded(args.path), given)
     print("\n".join(custom.described(found)), flush=True)
-    entry = zoo.entry_of({"network": "custom", "entry": found})
-    outline = construct.outline(entry, found["outputs"])
-    parameters = sum(p.numel() for p in outline.parameters())
-    known = config.CustomNetwork.model_fields
-    return {key: value for key, value in found.items() if key in known} | {
-        "weights": args.weights,
-        "path": args.path,
-        "parameters": parameters,
-    }
+    return found.model_dump() | {"weights": args.weights, "path": args.path}
 
 
 def trial(custom: dict) -> float:

@@ -28,8 +28,7 @@ from fixres.data.sources import SOURCES
 from fixres.graph import Plan
 from fixres.graph.checks import expanded
 from fixres.jobs import JobError
-from fixres.pages.costs import Costs
-from fixres.recommend.budget import fit
+from fixres.recommend.budget import fit, minutes_of
 from fixres.recommend.images import look_at_images
 
 AROUND = (6 / 7, 1, 8 / 7, 9 / 7, 10 / 7, 12 / 7)  # k_test over the native resolution
@@ -275,8 +274,7 @@ def write(file: Path, question: str, content: dict) -> None:
 def show_plan(plan: Plan) -> None:
     """What will be measured, and about how long it takes."""
     custom, needed = plan.config.custom, plan.with_ancestors(plan.recommendation_job())
-    costs = Costs(plan.resolved("pages/plan"), Path("results"))
-    minutes = max(sum(map(costs.seconds, costs.jobs)) / 60, 1)
+    minutes = max(minutes_of(plan), 1)
     print(
         f"plan: k_test {', '.join(map(str, custom.k_tests))}; crop_pct "
         f"{', '.join(f'{c:g}' for c in custom.ratios)}; {len(needed)} jobs, about {minutes:.0f} min"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fixres import config, paper
+from fixres.graph import Plan
 from fixres.jobs import JobError
 from fixres.pages.costs import Costs
 
@@ -34,12 +35,9 @@ def fit(content: dict, sizes: tuple[int, int], budget: float | None) -> float:
 
 def thinner(content: dict, sizes: tuple[int, int]) -> Iterator[str]:
     """Make the plan smaller step by step; each step is described."""
-    (name,) = content["datasets"]
-    limit, custom = content["datasets"][name].setdefault("limit", {}), content["custom"]
-    native, left = (
-        custom["k_train"] or custom["network"]["native"],
-        dict(zip(PARTS, sizes, strict=True)),
-    )
+    [dataset], custom = content["datasets"].values(), content["custom"]
+    limit, left = dataset.setdefault("limit", {}), dict(zip(PARTS, sizes, strict=True))
+    native = custom["k_train"] or custom["network"]["native"]
 
     def fewer(fewest: tuple[int, int]) -> Iterator[str]:
         for part, least in zip(PARTS, fewest, strict=True):
@@ -63,9 +61,18 @@ def estimate(content: dict, sizes: tuple[int, int]) -> float:
     """About how many minutes the plan takes on this machine."""
     merged = config.merge(config.read_yaml("config.yaml"), content)
     plan = paper.plan_of(config.parse(merged, where="fixres recommend"))
+    [(name, dataset)] = content["datasets"].items()
+    limit, parts = dataset.get("limit", {}), zip(PARTS, sizes, strict=True)
+    return minutes_of(plan, {name: tuple(min(n, limit.get(part, n)) for part, n in parts)})
+
+
+def minutes_of(plan: Plan, sizes: dict[str, tuple[int, ...]] | None = None) -> float:
+    """About how many minutes the jobs of a plan that are not done take on this machine.
+
+    Parameters
+    ----------
+    sizes : training and validation images of datasets that are not listed yet.
+    """
     costs = Costs(plan.resolved("pages/plan"), Path("results"))
-    (name,) = content["datasets"]
-    limit = content["datasets"][name].get("limit", {})
-    parts = zip(PARTS, sizes, strict=True)
-    costs.sizes[name] = tuple(min(n, limit.get(part, n)) for part, n in parts)
+    costs.sizes |= sizes or {}
     return sum(map(costs.seconds, costs.jobs)) / 60

@@ -245,7 +245,7 @@ def test_ten_crops_are_torchvisions(height, width, k):
     resized = regions.Resized(np.array([height]), np.array([width]), k)
     h, w = int(resized.height[0]), int(resized.width[0])
     pixels = torch.arange(h * w).view(1, h, w)
-    cut = regions.ten_crops(np.array([7]), np.array([height]), np.array([width]), k)
+    cut = regions.ten_crops(np.array([7]), resized)
     assert cut.image.tolist() == [7] * 10
     for box, flip, expected in zip(
         cut.box, cut.flip, v2.functional.ten_crop(pixels, [k, k]), strict=True
@@ -262,7 +262,8 @@ def test_ten_crops_of_the_released_transform_mirror_each_other(height, width, k)
 
     The image takes the same columns in the first five crops.
     """
-    cut = regions.ten_crops(np.array([0]), np.array([height]), np.array([width]), k, "released")
+    resized = regions.Resized(np.array([height]), np.array([width]), k, "released")
+    cut = regions.ten_crops(np.array([0]), resized)
     x0, x1 = cut.box[:, 0], cut.box[:, 2]
     assert cut.flip.tolist() == [False] * 5 + [True] * 5
     np.testing.assert_allclose(width - x1[5:], x0[:5], atol=1e-6 * width)
@@ -270,8 +271,7 @@ def test_ten_crops_of_the_released_transform_mirror_each_other(height, width, k)
     assert np.all(x0 >= -1e-9)
     assert np.all(x1 <= width * (1 + 1e-9))
     assert np.array_equal(k - cut.into[5:, 2], cut.into[:5, 0])
-    place = regions.Resized(np.array([height]), np.array([width]), k, "released").places
-    assert np.array_equal(cut.into[:5], np.repeat(place, 5, axis=0))
+    assert np.array_equal(cut.into[:5], np.repeat(resized.places, 5, axis=0))
 
 
 def test_random_numbers_depend_on_nothing_but_their_coordinates():

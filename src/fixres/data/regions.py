@@ -127,7 +127,8 @@ class Resized:
         self.width = np.where(by_width, size, follows)
         self.across = np.minimum(k, self.width)
         self.margins = self.width - self.across, self.height - k
-        self._k, self._scales = k, (widths / self.width, heights / self.height)
+        self.k, self._test_resize = k, test_resize
+        self._scales = widths / self.width, heights / self.height
 
     def boxes(self, left: np.ndarray, top: np.ndarray) -> np.ndarray:
         """RoCs of crops whose upper left corners lie at `left`, `top` of the resized images.
@@ -140,7 +141,7 @@ class Resized:
         (n, 4) x0, y0, x1, y1 in pixels of the input image; in general not whole numbers.
         """
         sx, sy = self._scales
-        right, bottom = left + self.across, top + self._k
+        right, bottom = left + self.across, top + self.k
         return np.stack([left * sx, top * sy, right * sx, bottom * sy], axis=1)
 
     @property
@@ -153,16 +154,18 @@ class Resized:
         return np.rint(across / 2.0), np.rint(down / 2.0)
 
     @property
-    def places(self) -> np.ndarray:
+    def places(self) -> np.ndarray | None:
         """Where the RoC lies in the crop: a narrower image stands between two black bars.
 
         Returns
         -------
         (n, 4) int64: x0, y0, x1, y1 in pixels of the crop. If the number of black columns is odd,
-        the right bar has one more, as in torchvision's CenterCrop.
+        the right bar has one more, as in torchvision's CenterCrop. None: no image can be narrower.
         """
-        left = (self._k - self.across) // 2
-        top, bottom = np.zeros_like(left), np.full_like(left, self._k)
+        if self._test_resize == "paper":
+            return None
+        left = (self.k - self.across) // 2
+        top, bottom = np.zeros_like(left), np.full_like(left, self.k)
         return np.stack([left, top, left + self.across, bottom], axis=1)
 
 
@@ -171,27 +174,20 @@ def position(u: np.ndarray, margin: np.ndarray) -> np.ndarray:
     return np.minimum(np.floor(u * (margin + 1)), margin)
 
 
-def ten_crops(
-    images: np.ndarray,
-    heights: np.ndarray,
-    widths: np.ndarray,
-    k_test: int,
-    test_resize: str = "paper",
-) -> Views:
+def ten_crops(images: np.ndarray, resized: Resized) -> Views:
     """TEN crops of every image, one image after another, as torchvision's TenCrop.
 
     The first five come from the resized image, the last five from its mirror image.
     """
-    resized = Resized(heights, widths, k_test, test_resize)
     right, bottom = resized.margins
     left, top = np.zeros_like(right), np.zeros_like(bottom)
     upright = [(left, top), (right, top), (left, bottom), (right, bottom), resized.centre]
     # The centre of an odd margin is rounded on the mirror image: one pixel further on this image.
     corners = upright + [(right - x, y) for x, y in upright]
     boxes = np.stack([resized.boxes(*corner) for corner in corners], axis=1).reshape(-1, 4)
-    flip, into = np.tile(np.arange(TEN) >= len(upright), len(images)), None
-    if test_resize == "released":
-        into = _mirrored(np.repeat(resized.places, TEN, axis=0), k_test, flip)
+    flip, into = np.tile(np.arange(TEN) >= len(upright), len(images)), resized.places
+    if into is not None:
+        into = _mirrored(np.repeat(into, TEN, axis=0), resized.k, flip)
     return Views(np.repeat(images, TEN), boxes, flip, None, None, cut=False, into=into)
 
 
@@ -276,14 +272,12 @@ def views(
         `repeats` is (n,), None means zeros.
     """
     name, n = augmentation.name, len(images)
-    if name == "test DA" and augmentation.crops == TEN:
-        return ten_crops(images, heights, widths, k, augmentation.test_resize)
-    as_tested, into = name in ("test DA", "test DA2"), None
+    as_tested = name in ("test DA", "test DA2")
     how = (augmentation.test_resize, augmentation.crop_pct) if as_tested else ()
     resized = Resized(heights, widths, k, *how)
-    (left, top), (across, down) = resized.centre, resized.margins
-    if as_tested and augmentation.test_resize == "released":
-        into = resized.places
+    if name == "test DA" and augmentation.crops == TEN:
+        return ten_crops(images, resized)
+    (left, top), (across, down), into = resized.centre, resized.margins, resized.places
     if name == "test DA":
         whole = None
         if augmentation.crop_pct:

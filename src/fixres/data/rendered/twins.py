@@ -109,8 +109,6 @@ def _write_objects(file: Path, images: list[Item], sizes: list[float], names: li
 
 def _write_sums(folder: Path, distributed: list[str]) -> None:
     """md5sums.txt: the checksum of every distributed file."""
-    lines = []
-    for name in distributed:
-        md5 = hashlib.md5((folder / name).read_bytes()).hexdigest()
-        lines.append(f"{md5}  {name}\n")
-    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+    sums = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in distributed}
+    text = "".join(f"{md5}  {name}\n" for name, md5 in sums.items())
+    (folder / SUMS).write_text(text, encoding="utf-8")

@@ -17,6 +17,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.module import register_module_forward_hook
 from torch.utils.flop_counter import FlopCounterMode
 
 from fixres.config import CustomNetwork
@@ -225,25 +226,20 @@ def _takes_others(network: nn.Module, k: int) -> bool:
 def _calls(network: nn.Module, k: int, source: str) -> list[Call]:
     """The layers that a forward pass runs, in order; of nested ones the inner come first."""
     calls: list[Call] = []
+    names = {layer: name for name, layer in network.named_modules() if name}
 
-    def watch(name: str, layer: nn.Module) -> Any:
-        def hook(_: nn.Module, __: tuple, output: Any) -> None:
-            if isinstance(output, torch.Tensor):
-                calls.append(Call(name, layer, tuple(output.shape)))
+    def note(layer: nn.Module, _: tuple, output: Any) -> None:
+        if layer in names and isinstance(output, torch.Tensor):
+            calls.append(Call(names[layer], layer, tuple(output.shape)))
 
-        return layer.register_forward_hook(hook)
-
-    with contextlib.ExitStack() as stack:
-        for name, layer in network.named_modules():
-            if name:
-                stack.callback(watch(name, layer).remove)
-        try:
+    try:
+        with register_module_forward_hook(note):
             logits = _run(network, k)
-        except Exception as error:  # whatever the user's code raises
-            raise JobError(
-                f"{source}: a forward pass of one crop of {k}×{k} px fails: {error}; "
-                "is native right? (custom.network.native, --given native=…)"
-            ) from error
+    except Exception as error:  # whatever the user's code raises
+        raise JobError(
+            f"{source}: a forward pass of one crop of {k}×{k} px fails: {error}; "
+            "is native right? (custom.network.native, --given native=…)"
+        ) from error
     if not isinstance(logits, torch.Tensor) or logits.dim() != 2:
         found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise JobError(f"{source}: gives {found}, expected logits of the shape (images, classes)")
@@ -311,11 +307,8 @@ def _side(network: nn.Module, k: int, name: str) -> int | None:
     """The side of the map that a layer gives; None where the network refuses the size."""
     seen: list[int] = []
     layer = network.get_submodule(name)
-    hook = layer.register_forward_hook(lambda _, __, output: seen.append(output.shape[2]))
-    try:
+    with layer.register_forward_hook(lambda _, __, output: seen.append(output.shape[2])):
         return seen[-1] if _takes(network, k) else None
-    finally:
-        hook.remove()
 
 
 def _to_be_given(source: str, network: nn.Module, keys: tuple[str, ...]) -> str:

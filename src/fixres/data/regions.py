@@ -11,18 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fixres.data.sampling import (
-    AREA,
-    ASPECT,
-    ATTEMPTS,
-    FLIP,
-    JITTER,
-    JITTER_ORDER,
-    LEFT,
-    SHIFT,
-    TOP,
-    uniforms,
-)
+from fixres.data import sampling
 
 TEN = 10  # crops of an image: four corners and the centre, upright and flipped
 # k_test_image / k_test. The ratio stays constant when k_test changes (§4.1).
@@ -220,9 +209,9 @@ def random_resized_boxes(
     heights, widths = np.asarray(heights, np.int64), np.asarray(widths, np.int64)
     area_low, area_high = augmentation.area
     log_low, log_high = (math.log(a) for a in augmentation.aspect)
-    share = area_low + (area_high - area_low) * u[:, AREA : AREA + ATTEMPTS]
+    share = area_low + (area_high - area_low) * u[:, sampling.AREA]
     area = (heights * widths)[:, None] * share
-    alpha = np.exp(log_low + (log_high - log_low) * u[:, ASPECT : ASPECT + ATTEMPTS])
+    alpha = np.exp(log_low + (log_high - log_low) * u[:, sampling.ASPECT])
     w = np.rint(np.sqrt(area * alpha)).astype(np.int64)
     h = np.rint(np.sqrt(area / alpha)).astype(np.int64)
     fits = (w > 0) & (w <= widths[:, None]) & (h > 0) & (h <= heights[:, None])
@@ -231,8 +220,8 @@ def random_resized_boxes(
     fallback_w, fallback_h = _largest_centre_crop(heights, widths, augmentation.aspect)
     w = np.where(found, w[rows, first], fallback_w)
     h = np.where(found, h[rows, first], fallback_h)
-    top = np.where(found, np.floor(u[:, TOP] * (heights - h + 1)), (heights - h) // 2)
-    left = np.where(found, np.floor(u[:, LEFT] * (widths - w + 1)), (widths - w) // 2)
+    top = np.where(found, np.floor(u[:, sampling.TOP] * (heights - h + 1)), (heights - h) // 2)
+    left = np.where(found, np.floor(u[:, sampling.LEFT] * (widths - w + 1)), (widths - w) // 2)
     return np.stack([left, top, left + w, top + h], axis=1).astype(np.float64)
 
 
@@ -284,13 +273,16 @@ def views(
             whole = np.stack([resized.width, resized.height, left, top], axis=1).astype(np.int64)
         boxes, upright = resized.boxes(left, top), np.zeros(n, bool)
         return Views(images, boxes, upright, None, None, cut=False, into=into, whole=whole)
-    u = uniforms(seed, epoch, images, np.zeros(n, np.int64) if repeats is None else repeats)
+    repeats = np.zeros(n, np.int64) if repeats is None else repeats
+    u = sampling.uniforms(seed, epoch, images, repeats)
     if name == "train DA":
         boxes = random_resized_boxes(heights, widths, u, augmentation)
     elif name == "test DA2":  # moved sideways, from the left edge of the image to the right edge
-        boxes = resized.boxes(position(u[:, SHIFT], across), top)
+        boxes = resized.boxes(position(u[:, sampling.SHIFT], across), top)
     elif name == "resize + random crop":  # every position is equally likely (Appendix D)
-        boxes = resized.boxes(position(u[:, LEFT], across), position(u[:, TOP], down))
+        boxes = resized.boxes(
+            position(u[:, sampling.LEFT], across), position(u[:, sampling.TOP], down)
+        )
     else:
         raise ValueError(
             f"augmentation '{name}': "
@@ -298,9 +290,10 @@ def views(
         )
     jitter = jitter_order = None
     if augmentation.jitter:
-        jitter = (1 + augmentation.jitter * (2 * u[:, JITTER : JITTER + 3] - 1)).astype(np.float32)
-        jitter_order = (u[:, JITTER_ORDER] * 6).astype(np.int64)
-    flip = u[:, FLIP] < 0.5
+        jitter = 1 + augmentation.jitter * (2 * u[:, sampling.JITTER] - 1)
+        jitter = jitter.astype(np.float32)
+        jitter_order = (u[:, sampling.JITTER_ORDER] * 6).astype(np.int64)
+    flip = u[:, sampling.FLIP] < 0.5
     if into is not None:
         into = _mirrored(into, k, flip)  # the image is flipped before it is cut
     return Views(images, boxes, flip, jitter, jitter_order, cut=name == "train DA", into=into)

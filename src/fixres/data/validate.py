@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fixres.artifacts.manifest import SPLITS
 from fixres.data.sources import Listing, Source, images_below
 from fixres.jobs import progress
 from fixres.jobs.pool import spread
@@ -185,7 +186,7 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, notes: It
         f"| {' | '.join(HEAD)} |",
         "|" + "---|" * len(HEAD),
     ]
-    for number, name in enumerate(("train", "val")):
+    for number, name in enumerate(SPLITS):
         row = (name, *_counts(source, listing, seen, number))
         lines.append(f"| {' | '.join(map(str, row))} |")
     lines += ["", *(f"- {plain(note)}" for note in notes)] if notes else []

@@ -136,12 +136,23 @@ def _stated(source: str, weights: str) -> dict[str, Any]:
             f"network: found '{source}', expected timm:NAME[.TAG], torchvision:NAME[.WEIGHTS] or "
             "python:package.module:function"
         )
-    if kind == "timm":
-        return _stated_by_timm(name, weights)
-    return _stated_by_torchvision(name) if kind == "torchvision" else {}
+    if kind == "python":
+        return {}
+    mean, std, native, crop_pct, outputs = (
+        _stated_by_timm(name, weights) if kind == "timm" else _stated_by_torchvision(name)
+    )
+    if mean is None:
+        return {"outputs": outputs}
+    return {
+        "mean": [float(x) for x in mean],
+        "std": [float(x) for x in std],
+        "native": int(native),
+        "crop_pct": float(crop_pct),
+        "outputs": int(outputs),
+    }
 
 
-def _stated_by_timm(name: str, weights: str) -> dict[str, Any]:
+def _stated_by_timm(name: str, weights: str) -> tuple:
     import timm
 
     architecture = construct.check_timm(name)
@@ -149,28 +160,17 @@ def _stated_by_timm(name: str, weights: str) -> dict[str, Any]:
         name = construct.timm_weights(name)
     cfg = timm.get_pretrained_cfg(name) or timm.get_pretrained_cfg(architecture)
     if cfg is None:
-        return {"outputs": 1000}
-    return {
-        "mean": [float(x) for x in cfg.mean],
-        "std": [float(x) for x in cfg.std],
-        "native": int(cfg.input_size[-1]),
-        "crop_pct": float(cfg.crop_pct),
-        "outputs": int(cfg.num_classes or 1000),
-    }
+        return None, None, None, None, 1000
+    return cfg.mean, cfg.std, cfg.input_size[-1], cfg.crop_pct, cfg.num_classes or 1000
 
 
-def _stated_by_torchvision(name: str) -> dict[str, Any]:
+def _stated_by_torchvision(name: str) -> tuple:
     construct.check_torchvision(name)
     found = construct.torchvision_weights(name)
     transform = found.transforms()
     crop, resize = transform.crop_size[0], transform.resize_size[0]
-    return {
-        "mean": [float(x) for x in transform.mean],
-        "std": [float(x) for x in transform.std],
-        "native": int(crop),
-        "crop_pct": round(crop / resize, 4),
-        "outputs": len(found.meta["categories"]),
-    }
+    classes = len(found.meta["categories"])
+    return transform.mean, transform.std, crop, round(crop / resize, 4), classes
 
 
 # --- the network runs once -----------------------------------------------------------------------

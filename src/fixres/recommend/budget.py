@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fixres import config, paper
+from fixres.artifacts.manifest import SPLITS
 from fixres.graph import Plan
 from fixres.jobs import JobError
 from fixres.pages.costs import Costs
 
-PARTS = ("train", "val")
 # What a budget leaves: images of train and of val, at first and at the least; and k_test.
 ENOUGH, FEWEST, FEW_K = (4000, 2000), (500, 1000), 3
 
@@ -36,11 +36,11 @@ def fit(content: dict, sizes: tuple[int, int], budget: float | None) -> float:
 def thinner(content: dict, sizes: tuple[int, int]) -> Iterator[str]:
     """Make the plan smaller step by step; each step is described."""
     [dataset], custom = content["datasets"].values(), content["custom"]
-    limit, left = dataset.setdefault("limit", {}), dict(zip(PARTS, sizes, strict=True))
+    limit, left = dataset.setdefault("limit", {}), dict(zip(SPLITS, sizes, strict=True))
     native = custom["k_train"] or custom["network"]["native"]
 
     def fewer(fewest: tuple[int, int]) -> Iterator[str]:
-        for part, least in zip(PARTS, fewest, strict=True):
+        for part, least in zip(SPLITS, fewest, strict=True):
             while left[part] >= 2 * least:
                 left[part] //= 2
                 limit[part] = left[part]
@@ -62,7 +62,7 @@ def estimate(content: dict, sizes: tuple[int, int]) -> float:
     merged = config.merge(config.read_yaml("config.yaml"), content)
     plan = paper.plan_of(config.parse(merged, where="fixres recommend"))
     [(name, dataset)] = content["datasets"].items()
-    limit, parts = dataset.get("limit", {}), zip(PARTS, sizes, strict=True)
+    limit, parts = dataset.get("limit", {}), zip(SPLITS, sizes, strict=True)
     return minutes_of(plan, {name: tuple(min(n, limit.get(part, n)) for part, n in parts)})
 
 

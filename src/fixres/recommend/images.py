@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from fixres.artifacts.manifest import SPLITS
 from fixres.data import sources
 from fixres.data.sources.lists import folders_in, images_below
 from fixres.graph.checks import expanded
@@ -45,7 +46,7 @@ def look_at_images(args: argparse.Namespace, outputs: int) -> tuple[dict, tuple[
 
 def count_folder(args: argparse.Namespace, root: Path) -> tuple[tuple[int, int], list[str]]:
     """Training and validation images of an image folder, and its classes."""
-    parts = [part for part in ("train", "val") if (root / part).is_dir()]
+    parts = [part for part in SPLITS if (root / part).is_dir()]
     if len(parts) == 1:
         raise JobError(
             f"{root}: found {parts[0]}/ alone; expected train/ and val/, or neither of them and "

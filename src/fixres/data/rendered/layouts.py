@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fixres.artifacts.manifest import SPLITS
 from fixres.data import idx
 from fixres.data.rendered.archives import pack, savemat, structs
-from fixres.data.rendered.pinhole import SPLITS
 
 
 @dataclass

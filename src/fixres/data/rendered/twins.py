@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from fixres import jobs
+from fixres.artifacts.manifest import SPLITS
 from fixres.data.building import OBJECTS
 from fixres.data.rendered import pinhole
 from fixres.data.rendered.layouts import LAYOUTS, Item
-from fixres.data.rendered.pinhole import SPLITS, Drawing
+from fixres.data.rendered.pinhole import Drawing
 from fixres.data.unpack import SUMS
 from fixres.jobs import JobError
 

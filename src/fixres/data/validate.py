@@ -165,15 +165,8 @@ def bad(listing: Listing, remarks: Iterable[Remark]) -> list[Remark]:
 
 # --- the report ---------------------------------------------------------------------------------
 
-HEAD = (
-    "split",
-    "images",
-    "listed",
-    "published",
-    "classes with images",
-    "smallest, largest class",
-    "width × height",
-)
+HEAD = "split | images | listed | published | classes with images | smallest, largest class"
+HEAD += " | width × height"
 
 
 def report(source: Source, folder: Path, listing: Listing, seen: Seen, notes: Iterable[str]) -> str:
@@ -183,8 +176,8 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, notes: It
         "",
         f"Images below {code(str(folder))}. From: {source.where}. Terms: {source.terms}.",
         "",
-        f"| {' | '.join(HEAD)} |",
-        "|" + "---|" * len(HEAD),
+        f"| {HEAD} |",
+        "|---|---|---|---|---|---|---|",
     ]
     for number, name in enumerate(SPLITS):
         row = (name, *_counts(source, listing, seen, number))

@@ -34,7 +34,7 @@ from faults.helpers import (
 )
 from fixres import workflow as workflows
 from fixres.jobs import JobError, canonical
-from fixres.jobs.pool import spread
+from fixres.hardware.pool import spread
 from fixres.models import weights
 from shared import ENVIRONMENT, PAGES, Workflow, fixres
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from fixres.data.sources import Listing, Source, images_below
 from fixres.jobs import progress
-from fixres.jobs.pool import spread
+from fixres.hardware.pool import spread
 from fixres.jobs.quoting import code, plain
 
 CHUNK = 100  # images that a process takes at once

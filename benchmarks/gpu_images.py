@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from fixres.data import loader, manifest, regions
+from fixres.artifacts import manifest
+from fixres.data import loader, regions
 from fixres.hardware.device import Device
 
 # --- images ---------------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ from torch.nn import functional as F  # noqa: N812
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from fixres.data import loader, manifest, regions
+from fixres.artifacts import manifest
+from fixres.data import loader, regions
 from fixres.hardware.device import Device, pin, send
 from fixres.hardware.ranks import ALONE
 from fixres.models.adapt import Adaptation, adapt_last_layers

@@ -31,7 +31,7 @@ from gpu_images import render
 from loaders_candidates import CANDIDATES, SHOWN, WORKS
 from tabulate import tabulate
 
-from fixres.data import loader, manifest
+from fixres.data import building, loader
 from fixres.data.pillow_loader import is_simd
 
 ROOT = Path(__file__).parent.parent
@@ -177,7 +177,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         render(folder, 2 * args.images, *SIZES[args.sizes])
-        manifest.build(folder).save(folder / "manifest.npz")
+        building.build(folder).save(folder / "manifest.npz")
         processes, absent = {}, {}
         for name in CANDIDATES:
             try:

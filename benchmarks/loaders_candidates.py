@@ -57,7 +57,8 @@ def suite(name: str) -> Callable[[Path, Work], Epochs]:
     """
 
     def epochs(folder: Path, work: Work) -> Epochs:
-        from fixres.data import loader, manifest, regions, sampling
+        from fixres.artifacts import manifest
+        from fixres.data import loader, regions, sampling
 
         data = manifest.load(folder / "manifest.npz")
         rows = data.rows("train" if work.train else "val")

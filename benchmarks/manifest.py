@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fixres.data import manifest, sources, validate
+from fixres.artifacts import manifest
+from fixres.data import sources, validate
 
 TRAIN, VAL, CLASSES = 1_281_167, 50_000, 1000
 EPOCH = 5005 * 512  # crops, with each drawn image three times (§5)
@@ -34,7 +35,8 @@ FILES, ROUNDS = 600, 5
 LOADED = r"""
 import json, re, sys, time
 from pathlib import Path
-from fixres.data import manifest, sampling
+from fixres.artifacts import manifest
+from fixres.data import sampling
 def peak():
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1000
 times, clock = {"MB before": peak()}, time.perf_counter()

@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from fixres.data import manifest
-from fixres.models import weights
+from fixres.artifacts import manifest, weights
 from shared import ENVIRONMENT, fixres
 
 RECIPE = {

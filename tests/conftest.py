@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from bench import TRAIN, Bench
-from fixres.data import manifest
+from fixres.artifacts import manifest
+from fixres.data import building
 from fixres.data.rendered import twins
 from shared import SETTINGS, textured
 
@@ -27,7 +28,7 @@ def shapes(tmp_path_factory) -> manifest.Manifest:
             path = folder / split / f"class {i % 2}" / f"{i}é.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             textured(height, width, i).save(path, quality=92)
-    return manifest.build(folder)
+    return building.build(folder)
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +36,7 @@ def tiny(tmp_path_factory) -> manifest.Manifest:
     """96 + 48 small pinhole images."""
     folder = tmp_path_factory.mktemp("tiny")
     twins.write("imagefolder", folder, SETTINGS)
-    return manifest.build(folder)
+    return building.build(folder)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from fixres.models import weights
+from fixres.artifacts import weights
 from fixres.stages import pretrained
 
 NETWORK, CLASSES = "resnet10q", 24

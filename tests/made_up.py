@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from fixres import jobs
-from fixres.data import per_image
-from fixres.data.per_image import PerImage
+from fixres.artifacts import per_image
+from fixres.artifacts.per_image import PerImage
 from fixres.graph import Plan, benchmark_of, metrics_of, per_image_of
 from fixres.pages import claims, figure, table, text
 

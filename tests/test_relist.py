@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from fixres import config, paper, relist
-from fixres.data import inventory, manifest
+from fixres.artifacts import manifest
+from fixres.data import building, inventory
 from fixres.data.rendered import twins
 from fixres.data.sources import SOURCES
 from fixres.jobs import JobError
@@ -32,7 +33,7 @@ class Folder:
     def __init__(self, folder, source="imagefolder"):
         self.root, self.data = folder / "my data", folder / "results/data/set"
         twins.write(source, self.root, LOOK)
-        (self.root / manifest.OBJECTS).unlink()
+        (self.root / building.OBJECTS).unlink()
         self.settings = {
             "dataset": "set",
             "datasets": {
@@ -192,7 +193,7 @@ def test_the_note_of_a_rendered_set_has_no_date(listed):
     note = "set: 24 training and 24 validation images, {}."
     file = listed.data / "manifest.npz"
     assert re.fullmatch(note.format(r"listed on \d{4}-\d\d-\d\d"), manifest.load(file).notes[0])
-    (listed.root / manifest.OBJECTS).write_text("path,r\n")  # as beside a rendered set
+    (listed.root / building.OBJECTS).write_text("path,r\n")  # as beside a rendered set
     listed.list_images()
     assert manifest.load(file).notes[0] == note.format("rendered")
 

@@ -24,7 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from fixres import config, jobs, paper
-from fixres.data import inventory, manifest
+from fixres.artifacts import manifest
+from fixres.data import inventory
 from fixres.graph import Plan
 from fixres.graph.checks import expanded
 from fixres.jobs import JobError

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
-from fixres.data import manifest, sources
+from fixres.artifacts import manifest
+from fixres.data import building, sources
 from fixres.data.rendered import twins
 from shared import SETTINGS
 
@@ -34,7 +35,7 @@ class Twin:
         self.before = state(self.root)
         listed = "published" if source == "imagefolder" else "listed"
         report = self.out / "report.md"
-        self.manifest = manifest.build(
+        self.manifest = building.build(
             self.root, source, self.out / "unpacked", checksums=listed, report=report
         )
         self.report = report.read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from timm.data import create_transform
 
-from fixres.data import manifest, pillow_loader, regions, requests
+from fixres.data import building, pillow_loader, regions, requests
 from fixres.hardware.device import open_device
 from fixres.hardware.ranks import ALONE
 from shared import textured
@@ -69,7 +69,7 @@ def test_several_ratios_come_from_one_decode(tmp_path, name):
         for name, size in (("a", (80, 61)), ("b", (50, 90))):
             (tmp_path / split / name).mkdir(parents=True)
             textured(*size).save(tmp_path / split / name / f"{split}.png")
-    data = manifest.build(tmp_path)
+    data = building.build(tmp_path)
     rows = data.rows("val")
     device = open_device("cpu", "fp32", 1)
     reader = requests.CropReader(data, rows, (0.0,) * 3, (1.0,) * 3, device, name, 1, ALONE)

@@ -8,7 +8,8 @@ import pytest
 from layouts_shared import CLASSES, OFFICIAL, rows_of
 from scipy.io import loadmat, savemat
 
-from fixres.data import manifest
+from fixres.artifacts import manifest
+from fixres.data import building
 from fixres.jobs import JobError
 from shared import textured
 
@@ -48,7 +49,7 @@ def test_a_label_out_of_range_is_named_with_its_list(made, tmp_path, no_md5s, so
     root = made(source).unpacked(tmp_path)
     relabel(root, source, label)
     with pytest.raises(JobError) as caught:
-        manifest.build(root, source)
+        building.build(root, source)
     file = {
         "cars": "cars_test_annos_withlabels.mat",
         "flowers": "imagelabels.mat",
@@ -115,7 +116,7 @@ def test_lists_at_odds_with_each_other(made, tmp_path, source, file, old, new, e
     root = made(source).unpacked(tmp_path)
     edit(root / file, old, new)
     with pytest.raises(JobError) as caught:
-        manifest.build(root, source)
+        building.build(root, source)
     assert expected in str(caught.value)
 
 
@@ -124,14 +125,14 @@ def test_flowers_beyond_the_labels(made, tmp_path, no_md5s):
     labels = loadmat(root / "imagelabels.mat")["labels"]
     savemat(root / "imagelabels.mat", {"labels": labels[:, :-1]})
     with pytest.raises(JobError, match=r"image 72, but imagelabels\.mat has labels of 1 to 71"):
-        manifest.build(root, "flowers")
+        building.build(root, "flowers")
 
 
 def test_imagenet_of_other_classes_than_its_devkit(made, tmp_path):
     root = made("imagenet").unpacked(tmp_path)
     (root / "train" / "n20000000").rename(root / "train" / "n19999999")
     with pytest.raises(JobError, match="only one of them has n19999999, n20000000"):
-        manifest.build(root, "imagenet")
+        building.build(root, "imagenet")
 
 
 @pytest.mark.parametrize("source", OFFICIAL)
@@ -146,10 +147,10 @@ def test_a_listed_image_that_is_absent(made, tmp_path, no_md5s, source):
     (root / victim).unlink()
     if source != "birdsnap":
         with pytest.raises(JobError) as caught:
-            manifest.build(root, source, report=tmp_path / "report.md")
+            building.build(root, source, report=tmp_path / "report.md")
         assert f"{root / victim}: is listed, but there is no such file" in str(caught.value)
         assert victim in (tmp_path / "report.md").read_text(encoding="utf-8")
-    again = manifest.build(root, source, on_bad="exclude")
+    again = building.build(root, source, on_bad="exclude")
     assert rows_of(again) == {
         p: row for p, row in rows_of(made(source).manifest).items() if p != victim
     }
@@ -167,13 +168,13 @@ def test_an_image_that_no_list_names(made, tmp_path, no_md5s, source):
     folder = folders.get(source, "images")
     textured(30, 30, 77).save(root / folder / "stränger.jpg")
     if source in ("pets", "birdsnap"):
-        data = manifest.build(root, source, report=tmp_path / "report.md")
+        data = building.build(root, source, report=tmp_path / "report.md")
     else:
         with pytest.raises(
             JobError, match=r"stränger\.jpg: lies in an image folder, but no list names it"
         ):
-            manifest.build(root, source)
-        data = manifest.build(root, source, on_bad="exclude", report=tmp_path / "report.md")
+            building.build(root, source)
+        data = building.build(root, source, on_bad="exclude", report=tmp_path / "report.md")
         assert any("left out as bad: 1 unlisted" in n for n in data.notes)
     assert rows_of(data) == rows_of(made(source).manifest)
     assert f"- `{folder}/stränger.jpg`" in (tmp_path / "report.md").read_text(encoding="utf-8")
@@ -191,11 +192,11 @@ def test_bad_images_stop_or_are_left_out(made, tmp_path):
     shutil.copy(original, copy)
     shutil.copy(original, root / "val" / "bar-blue" / "copy.jpg")
     with pytest.raises(JobError) as caught:
-        manifest.build(root, report=report)
+        building.build(root, report=report)
     for file in (cut, text, empty):
         assert f"{file}: cannot be decoded" in str(caught.value)
     stopped = report.read_text(encoding="utf-8")
-    data = manifest.build(root, on_bad="exclude", report=report)
+    data = building.build(root, on_bad="exclude", report=report)
     assert rows_of(data).keys() == rows_of(made("imagefolder").manifest).keys() - set(paths[:3]) | {
         "val/bar-blue/copy.jpg"
     }
@@ -213,8 +214,8 @@ def test_a_birdsnap_image_of_other_content_than_its_list_says(made, tmp_path):
     root = made("birdsnap").unpacked(tmp_path)
     textured(30, 30, 5).save(root / "images/bar_green/7.jpg")
     with pytest.raises(JobError, match=r"bar_green/7\.jpg: is not the image that the list names"):
-        manifest.build(root, "birdsnap")
-    data = manifest.build(root, "birdsnap", on_bad="exclude")
+        building.build(root, "birdsnap")
+    data = building.build(root, "birdsnap", on_bad="exclude")
     assert "images/bar_green/7.jpg" not in rows_of(data)
     assert any("left out as bad: 1 altered" in n for n in data.notes)
 
@@ -224,4 +225,4 @@ def test_a_split_without_a_usable_image(made, tmp_path):
     for file in (root / "val").rglob("*.jpg"):
         file.write_bytes(b"")
     with pytest.raises(JobError, match="no usable image in val"):
-        manifest.build(root, on_bad="exclude")
+        building.build(root, on_bad="exclude")

@@ -12,7 +12,8 @@ from PIL import Image
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from fixres.data import batch_layout, loader, manifest, pillow_loader, regions
+from fixres.artifacts import manifest
+from fixres.data import batch_layout, building, loader, pillow_loader, regions
 from fixres.data.validate import checksum_of
 from fixres.jobs import JobError
 
@@ -226,7 +227,7 @@ def test_several_resolutions_share_one_decode(shapes, name):
 @pytest.mark.parametrize("damage", ["gone", "cut short"])
 def test_a_file_damaged_after_the_manifest_is_named(tmp_path, shapes, name, damage):
     shutil.copytree(shapes.folder, tmp_path / "set")
-    data = manifest.build(tmp_path / "set")
+    data = building.build(tmp_path / "set")
     victim = tmp_path / "set" / "val" / "class 1" / "3é.jpg"
     victim.unlink() if damage == "gone" else victim.write_bytes(victim.read_bytes()[:60])
     with pytest.raises(JobError, match=r"3é\.jpg"):
@@ -263,7 +264,7 @@ def test_a_batch_that_dali_alone_cannot_load_is_named(shapes):
 def with_undecodable_file(shapes, folder, row: int) -> tuple[manifest.Manifest, str]:
     """A copy of the images in which the file of one row is no image; and that file."""
     shutil.copytree(shapes.folder, folder)
-    data = manifest.build(folder)
+    data = building.build(folder)
     [victim] = data.files(np.array([row]))
     content = b"\xff\xd8\xff\xe0 no image" * 10
     Path(victim).write_bytes(content)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fixres.data import per_image
-from fixres.data.per_image import PerImage
+from fixres.artifacts import per_image
+from fixres.artifacts.per_image import PerImage
 
 PATHS = np.array(["val/a/1.jpg", "val/ä/2.jpg", "val/b/3.jpg"], dtype=object)
 IMAGES = np.array([path.encode() for path in PATHS])

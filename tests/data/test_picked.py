@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixres import jobs
-from fixres.data import manifest, sources
+from fixres.artifacts import manifest
+from fixres.data import building, sources
 from fixres.data.sources.base import Listing
 from fixres.data.sources.picked import in_order, limited, names
 from shared import textured
@@ -26,7 +27,7 @@ def folders(root: Path, *parts: str, images: int = 6) -> Path:
 
 
 def built(root: Path, **wanted) -> manifest.Manifest:
-    return manifest.build(root, sources.picked(sources.load("imagefolder"), wanted))
+    return building.build(root, sources.picked(sources.load("imagefolder"), wanted))
 
 
 def paths(data: manifest.Manifest, split: str) -> set[bytes]:

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from scipy.stats import binomtest, kstest
 
-from fixres.data import manifest
+from fixres.artifacts import manifest
+from fixres.data import building
 from fixres.data.rendered import pinhole, twins
 from fixres.jobs import JobError
 from shared import SETTINGS, fixres, textured
@@ -154,7 +155,7 @@ def spoil(folder, how):
 def test_bad_data_are_named(folder, how, expected):
     spoil(folder, how)
     with pytest.raises(JobError) as caught:
-        manifest.build(folder)
+        building.build(folder)
     for part in expected:
         assert part in str(caught.value)
 

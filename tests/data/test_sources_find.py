@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 from layouts_shared import OFFICIAL
 
-from fixres.data import manifest, sources, unpack
+from fixres.artifacts import manifest
+from fixres.data import building, sources, unpack
 from fixres.jobs import JobError
 
 
 @pytest.mark.parametrize("source", OFFICIAL)
 def test_missing_files_are_told_with_where_to_get_them(tmp_path, source):
     with pytest.raises(JobError) as caught:
-        manifest.build(tmp_path / "nowhere", source, key=f"datasets.{source}.root")
+        building.build(tmp_path / "nowhere", source, key=f"datasets.{source}.root")
     described, message = sources.load(source), str(caught.value)
     for part in described.parts:
         assert (part.archive or part.path) in message
@@ -49,7 +50,7 @@ def test_a_list_that_is_missing_or_damaged_is_named(made, tmp_path, no_md5s, sou
         {"garbage": b"\x00\xff no list\n" * 40, "empty": b""}[damage]
     )
     with pytest.raises(JobError) as caught:
-        manifest.build(tmp_path, source)
+        building.build(tmp_path, source)
     assert Path(file).name in str(caught.value)
 
 
@@ -62,14 +63,14 @@ def test_a_wrong_checksum_stops_before_anything_is_unpacked(made, tmp_path, sour
     data[len(data) // 2] ^= 1
     (root / name).write_bytes(data)
     with pytest.raises(JobError, match=rf"{name}: MD5 [0-9a-f]{{32}}, expected"):
-        manifest.build(root, source, tmp_path / "work", checksums="listed")
+        building.build(root, source, tmp_path / "work", checksums="listed")
     assert not list(tmp_path.glob("work/archives/*.partial"))
     if source != "birdsnap":  # no checksum of it is published
         with pytest.raises(
             JobError,
             match=r"expected [0-9a-f]{32}: the file is cut short, damaged or not the official one",
         ):
-            manifest.build(made(source).root, source, tmp_path / "work")
+            building.build(made(source).root, source, tmp_path / "work")
 
 
 def test_checksums_of_ones_own(made, tmp_path):
@@ -82,7 +83,7 @@ def test_checksums_of_ones_own(made, tmp_path):
     ]:
         sums.write_text(content) if content is not None else sums.unlink()
         with pytest.raises(JobError, match=expected):
-            manifest.build(tmp_path / "root", "cub", tmp_path / "work", checksums="listed")
+            building.build(tmp_path / "root", "cub", tmp_path / "work", checksums="listed")
 
 
 def command(root: Path, out: Path, source: str) -> int:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts_shared import CLASSES, everything, rows_of, state
 
-from fixres.data import manifest, sources, unpack
+from fixres.artifacts import manifest
+from fixres.data import building, sources, unpack
 from shared import textured
 
 
@@ -44,7 +45,7 @@ def test_an_unpacked_layout_is_read_where_it_lies(made, source, at_home, tmp_pat
     """In the folder itself, or below the name that the archives unpack to. Nothing is unpacked."""
     home = (*sources.load(source).homes, "")[0] if at_home else ""
     twin, folder = made(source), made(source).unpacked(tmp_path / "a é" / home)
-    again = manifest.build(tmp_path / "a é", source)
+    again = building.build(tmp_path / "a é", source)
     assert again.folder == folder
     assert again.digest() == twin.manifest.digest()
     if source == "cub":
@@ -66,7 +67,7 @@ def test_a_folder_of_another_dataset_beside_it_is_not_taken_for_its_own(
             shutil.copy(twin.root / name, tmp_path)
     else:
         twin.unpacked(home)
-    again = manifest.build(
+    again = building.build(
         tmp_path, source, tmp_path / "work", checksums="listed" if packed else "published"
     )
     assert again.digest() == twin.manifest.digest()
@@ -91,7 +92,7 @@ def test_imagenet_agrees_with_torchvisions_own_reader(made, tmp_path, monkeypatc
 
     assert theirs == ours(twin.manifest)
     # torchvision has unpacked both splits with a folder for each class: the usual unpacked form.
-    assert ours(manifest.build(tmp_path, "imagenet")) == theirs
+    assert ours(building.build(tmp_path, "imagenet")) == theirs
 
 
 def test_flowers_agree_with_torchvisions_own_reader(made, tmp_path, monkeypatch):

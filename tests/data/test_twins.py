@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts_shared import LOOK, state
 
-from fixres.data import manifest, sources
+from fixres.artifacts import manifest
+from fixres.data import sources
 from fixres.data.rendered import twins
 from fixres.jobs import JobError
 from fixres.stages import render

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts_shared import everything
 
-from fixres.data import manifest, unpack
+from fixres.data import building, unpack
 from fixres.jobs import JobError
 
 
@@ -160,7 +160,7 @@ def test_unpacking_resumes_after_kill_9(made, tmp_path, monkeypatch):
     twin = made("imagenet")
 
     def work():
-        return manifest.build(twin.root, "imagenet", tmp_path / "unpacked", checksums="listed")
+        return building.build(twin.root, "imagenet", tmp_path / "unpacked", checksums="listed")
 
     # First come the devkit (2 lists, 2 folders) and 24 validation images, then the training images
     # in classes of eight. The job is killed in the third class.
@@ -204,4 +204,4 @@ def test_an_archive_without_what_it_should_hold(tmp_path):
     md5 = unpack.md5(tmp_path / "CUB_200_2011.tgz")
     (tmp_path / "md5sums.txt").write_text(f"{md5}  CUB_200_2011.tgz\n")
     with pytest.raises(JobError, match=r"CUB_200_2011\.tgz: holds no CUB_200_2011/images\.txt"):
-        manifest.build(tmp_path, "cub", tmp_path / "work", checksums="listed")
+        building.build(tmp_path, "cub", tmp_path / "work", checksums="listed")

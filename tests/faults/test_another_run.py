@@ -16,7 +16,7 @@ from faults.helpers import (
     unfinished_copy,
     wait_until,
 )
-from fixres.models import weights
+from fixres.artifacts import weights
 from fixres.models.catalogue import zoo
 from fixres.stages import predict
 from shared import ENVIRONMENT, PAGES

@@ -33,9 +33,9 @@ from faults.helpers import (
     wait_until,
 )
 from fixres import workflow as workflows
-from fixres.jobs import JobError, canonical
+from fixres.artifacts import weights
 from fixres.hardware.pool import spread
-from fixres.models import weights
+from fixres.jobs import JobError, canonical
 from shared import ENVIRONMENT, PAGES, Workflow, fixres
 
 # A training of four micro-batches a step, and the options that share them between two processes.

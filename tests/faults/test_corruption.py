@@ -24,9 +24,9 @@ from faults.helpers import (
     smoke_plan,
 )
 from fixres import jobs
-from fixres.data import loader, manifest, regions
+from fixres.artifacts import manifest, weights
+from fixres.data import building, loader, regions
 from fixres.jobs import JobError
-from fixres.models import weights
 from fixres.models.checkpoints import Checkpoints
 from fixres.pages import table
 from fixres.stages import evaluate
@@ -203,7 +203,7 @@ def test_image(tiny, tmp_path, name, happened):
     if name == "dali":
         pytest.importorskip("nvidia.dali")
     shutil.copytree(tiny.folder, tmp_path / "set")
-    data = manifest.build(tmp_path / "set")
+    data = building.build(tmp_path / "set")
     rows = data.rows("val")[:4]
     file = Path(data.files(rows)[1])
 

@@ -25,8 +25,8 @@ from faults.helpers import (
     job_command,
     smoke_plan,
 )
+from fixres.artifacts import weights
 from fixres.jobs import failures
-from fixres.models import weights
 from shared import ENVIRONMENT, Workflow, fixres, without_speed
 
 NO_SPACE = "No space left on device"

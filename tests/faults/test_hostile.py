@@ -15,7 +15,7 @@ import torch
 import yaml
 
 from faults.helpers import fresh_workflow, smoke_config
-from fixres.data import manifest
+from fixres.artifacts import manifest
 from fixres.jobs import quoting
 from shared import PAGES, Harmful, Workflow, fixres, textured
 

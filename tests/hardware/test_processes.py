@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import EVALUATE, FINETUNE, TRAIN, TWO_PROCESSES, Bench, same, wait_for
-from fixres.data import manifest
+from fixres.artifacts import manifest
 from fixres.hardware import processes
 from fixres.hardware.device import pick_device
 from fixres.hardware.ranks import Ranks

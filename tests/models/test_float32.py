@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from bench import EVALUATE
-from fixres.data import manifest, requests
+from fixres.artifacts import manifest
+from fixres.data import requests
 from fixres.models import matching
 from fixres.models.catalogue import zoo
 from fixres.models.float32 import compute_in_float32

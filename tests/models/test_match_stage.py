@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from bench import EVALUATE, FINETUNE, TRAIN, Bench, same
-from fixres.data import manifest, sampling
+from fixres.artifacts import manifest, weights
+from fixres.data import building, sampling
 from fixres.data.rendered import twins
-from fixres.models import matching, weights
+from fixres.models import matching
 from fixres.models.catalogue import zoo
 from fixres.models.catalogue.network import IMAGENET
 from shared import SETTINGS, fixres
@@ -38,7 +39,7 @@ def bench(tmp_path_factory) -> Bench:
         "shorter_side": [64, 80],
     }
     twins.write("imagefolder", folder / "set", SETTINGS | few)
-    made = Bench(folder, manifest.build(folder / "set"))
+    made = Bench(folder, building.build(folder / "set"))
     recipe = TRAIN["recipe"] | {"epochs": 8, "samples_per_epoch": 384, "batch_size": 32, "lr": 0.1}
     made.run(TRAIN | {"recipe": recipe, "seed": 1}, *FULL, out="base.safetensors")
     return made

@@ -6,8 +6,9 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from bench import same
+from fixres.artifacts import weights
 from fixres.jobs import JobError
-from fixres.models import matching, weights
+from fixres.models import matching
 from fixres.models.adapt import adapt_last_layers
 from fixres.models.catalogue import zoo
 

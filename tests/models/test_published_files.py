@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 from bench import same
 from fetching import CLASSES, NETWORK, configuration, fetch
+from fixres.artifacts import weights
 from fixres.jobs import JobError
-from fixres.models import weights
 from fixres.models.catalogue import zoo
 from fixres.stages import pretrained
 from shared import Harmful, fixres

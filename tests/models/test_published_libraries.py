@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 
 from bench import same
 from fetching import configuration, fetch
+from fixres.artifacts import weights
 from fixres.jobs import JobError
-from fixres.models import weights
 from fixres.models.catalogue import zoo
 from shared import fixres
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from fixres.models import published, weights
+from fixres.artifacts import weights
+from fixres.models import published
 from fixres.models.catalogue import released, zoo
 
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from fetching import NETWORK
+from fixres.artifacts import weights
 from fixres.jobs import JobError
-from fixres.models import weights
 from fixres.models.catalogue import zoo
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fixres import jobs, paper
+from fixres.artifacts.per_image import PerImage
 from fixres.config import load
-from fixres.data.per_image import PerImage
 from fixres.pages.figures import accuracy, areas, crop_sheet, style, sweep
 from fixres.pages.numbers import Measured, cells
 from shared import ROOT

@@ -8,8 +8,8 @@ import torch
 from scipy.stats import genextreme
 
 from fixres import jobs, paper
+from fixres.artifacts.per_image import PerImage
 from fixres.config import load
-from fixres.data.per_image import PerImage
 from fixres.models import pooled
 from fixres.pages.figures import frechet, pooled_activations
 from fixres.pages.numbers import Measured, cells

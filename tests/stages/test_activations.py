@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from bench import Bench
-from fixres.data import manifest, per_image, regions, requests
+from fixres.artifacts import manifest, per_image, weights
+from fixres.data import regions, requests
 from fixres.hardware.device import open_device
 from fixres.hardware.ranks import ALONE
-from fixres.models import pooled, weights
+from fixres.models import pooled
 from fixres.models.catalogue import zoo
 from fixres.models.catalogue.network import IMAGENET
 

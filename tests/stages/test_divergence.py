@@ -5,8 +5,8 @@ import torch
 
 from bench import TRAIN
 from fixres import jobs
+from fixres.artifacts import weights
 from fixres.hardware.device import Device
-from fixres.models import weights
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
 

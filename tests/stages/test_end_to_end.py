@@ -8,8 +8,8 @@ import json
 import numpy as np
 import pytest
 
+from fixres.artifacts import manifest
 from fixres.config import Pinhole
-from fixres.data import manifest
 from fixres.data.rendered import twins
 from fixres.stages import evaluate, finetune, train
 from fixres.stages import manifest as list_images

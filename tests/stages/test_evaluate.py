@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from bench import EVALUATE, Bench
-from fixres.data import manifest
-from fixres.models import weights
+from fixres.artifacts import manifest, weights
 from fixres.models.catalogue import zoo
 from fixres.models.catalogue.network import IMAGENET
 from fixres.stages import evaluate

@@ -7,8 +7,8 @@ import torch
 
 from bench import EVALUATE, TRAIN, same
 from fixres import jobs
+from fixres.artifacts import weights
 from fixres.jobs import failures
-from fixres.models import weights
 from shared import fixres
 
 

@@ -21,7 +21,8 @@ from torch._subclasses.fake_tensor import (
 )
 
 from bench import FINETUNE, RECIPE
-from fixres.data import loader, manifest, regions, requests, sampling
+from fixres.artifacts import manifest
+from fixres.data import loader, regions, requests, sampling
 from fixres.hardware.device import Device
 from fixres.hardware.ranks import ALONE, Ranks
 from fixres.models import distributions, matching

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench import EVALUATE, FINETUNE, Bench
-from fixres.data import manifest
+from fixres.artifacts import manifest
 from shared import ENVIRONMENT, fixres
 
 K = FINETUNE["k_test"]

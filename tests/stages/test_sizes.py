@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from bench import TRAIN, Bench
-from fixres.data import per_image, regions
+from fixres.artifacts import per_image
+from fixres.data import regions
 from fixres.hardware.ranks import ALONE
 from fixres.stages import crops, sgd, train
 from shared import fixres

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from bench import TRAIN, same
+from fixres.artifacts import weights
 from fixres.data import loader, pillow_loader, sampling
 from fixres.hardware.ranks import ALONE
 from fixres.jobs import JobError
-from fixres.models import weights
 from fixres.models.catalogue import zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd, train

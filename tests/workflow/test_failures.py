@@ -9,7 +9,7 @@ import time
 import pytest
 from small import ADAPTED, BASES, SMALL, finetunes, merged
 
-from fixres.models import weights
+from fixres.artifacts import weights
 from shared import PAGES, Workflow
 
 

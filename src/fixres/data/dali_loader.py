@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from fixres.artifacts.manifest import Manifest
 from fixres.data.batch_layout import Crops, Layout, count_slots, lay_out
 from fixres.data.listed_files import ListedFiles
-from fixres.data.manifest import Manifest
 from fixres.data.pillow_loader import decode
 from fixres.hardware.device import send
 from fixres.jobs import JobError

@@ -4,7 +4,7 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from fixres.data.manifest import Manifest
+from fixres.artifacts.manifest import Manifest
 from fixres.data.validate import checksum_of
 from fixres.jobs import JobError
 

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
+from fixres.artifacts.manifest import Manifest
 from fixres.data.batch_layout import Crops
 from fixres.data.dali_loader import dali_batches
-from fixres.data.manifest import Manifest
 from fixres.data.pillow_loader import pillow_batches
 from fixres.data.regions import Views
 from fixres.hardware.device import send

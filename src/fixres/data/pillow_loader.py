@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from fixres.artifacts.manifest import Manifest
 from fixres.data.batch_layout import Crops, count_slots, lay_out
 from fixres.data.listed_files import ListedFiles
-from fixres.data.manifest import Manifest
 from fixres.data.regions import Views
 from fixres.jobs import JobError
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fixres.artifacts.manifest import Manifest
 from fixres.data import loader, regions
-from fixres.data.manifest import Manifest
 from fixres.hardware.device import Device
 from fixres.hardware.ranks import Ranks
 

@@ -21,7 +21,7 @@ from fixres.models.catalogue.network import Network
 from fixres.models.split import split
 
 if TYPE_CHECKING:
-    from fixres.data.manifest import Manifest
+    from fixres.artifacts.manifest import Manifest
 
 TEST_DA = Augmentation("test DA")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
+from fixres.artifacts import weights
 from fixres.jobs import log
-from fixres.models import weights
 
 KEPT = 2  # checkpoints
 

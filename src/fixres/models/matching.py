@@ -19,8 +19,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from fixres.artifacts import weights
 from fixres.jobs import JobError
-from fixres.models import weights
 from fixres.models.catalogue import zoo
 
 if TYPE_CHECKING:

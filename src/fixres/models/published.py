@@ -20,8 +20,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from fixres.artifacts import weights
 from fixres.jobs import JobError, file_digest, log, progress
-from fixres.models import weights
 
 CHUNK = 2**20  # bytes of a download that are read at a time
 TIMEOUT = 30.0  # seconds to wait for an answer

@@ -10,7 +10,8 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from fixres.data import manifest, sources
+from fixres.artifacts import manifest
+from fixres.data import sources
 from fixres.data.regions import TEN
 from fixres.graph.outputs import LOGS, benchmark_of
 from fixres.hardware.leases import seconds_waited

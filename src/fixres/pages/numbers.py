@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from fixres import jobs
-from fixres.data import per_image
-from fixres.data.per_image import PerImage
+from fixres.artifacts import per_image
+from fixres.artifacts.per_image import PerImage
 from fixres.graph import failed, metrics_of, per_image_of
 from fixres.pages import intervals
 

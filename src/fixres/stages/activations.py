@@ -9,7 +9,7 @@
 The validation images are seen twice, under test DA. First all together: the distribution behind the
 global average pooling, the Fréchet distributions that fit it, and the moments of each channel
 before the last ReLU. Then each image by itself, for the intervals: samples.npz beside the result
-(data/per_image.py). The names of both are in `MEASURED`.
+(artifacts/per_image.py). The names of both are in `MEASURED`.
 """
 
 import argparse
@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from fixres import jobs
-from fixres.data import manifest, per_image, regions, requests, sampling
+from fixres.artifacts import manifest, per_image
+from fixres.data import regions, requests, sampling
 from fixres.hardware import processes
 from fixres.hardware.device import open_device
 from fixres.hardware.ranks import Ranks

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fixres import jobs
-from fixres.data import loader, manifest, regions
+from fixres.artifacts import manifest
+from fixres.data import loader, regions
 from fixres.data.apparent_sizes import scales
 from fixres.data.listed_files import ListedFiles
 from fixres.data.pillow_loader import decode

@@ -5,7 +5,7 @@
         --weights results/runs/pinhole/resnet10q-k56/weights.safetensors \\
         --out results/runs/pinhole/resnet10q-k56/evaluation/metrics.json
 
-hits.npz beside the result says which images were classified correctly (data/per_image.py).
+hits.npz beside the result says which images were classified correctly (artifacts/per_image.py).
 
 The predictions for every image are kept in predictions/k<k_test>.npz beside the result. Those of
 ten crops an image are in k<k_test>_10crops.npz. With the released test transform, both lie in
@@ -29,7 +29,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fixres import jobs
-from fixres.data import manifest, per_image, regions, sampling
+from fixres.artifacts import manifest, per_image
+from fixres.data import regions, sampling
 
 
 def main(arguments: list[str]) -> None:

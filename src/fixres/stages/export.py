@@ -9,7 +9,7 @@
 from pathlib import Path
 
 from fixres import jobs
-from fixres.data import manifest
+from fixres.artifacts import manifest
 from fixres.models import export, matching
 from fixres.models.catalogue import zoo
 

@@ -25,11 +25,12 @@ import torch
 from torch import nn
 
 from fixres import jobs
-from fixres.data import loader, manifest, regions, sampling
+from fixres.artifacts import manifest, weights
+from fixres.data import loader, regions, sampling
 from fixres.hardware import processes
 from fixres.hardware.device import Device, open_device, send
 from fixres.hardware.ranks import Ranks
-from fixres.models import matching, weights
+from fixres.models import matching
 from fixres.models.adapt import Adaptation, adapt_last_layers
 from fixres.models.catalogue import zoo
 from fixres.models.checkpoints import Checkpoints

@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from fixres import jobs
-from fixres.data import inventory, manifest, sources
+from fixres.artifacts import manifest
+from fixres.data import building, inventory, sources
 
 
 def main(arguments: list[str]) -> None:
@@ -52,10 +53,10 @@ def build(config: dict, root: Path, out: Path, threads: int) -> manifest.Manifes
 
     Raises
     ------
-    JobError : as `manifest.build`.
+    JobError : as `building.build`.
     """
     out = out.absolute()
-    data = manifest.build(
+    data = building.build(
         root,
         source_of(config),
         work=out.parent / "unpacked",
@@ -66,7 +67,7 @@ def build(config: dict, root: Path, out: Path, threads: int) -> manifest.Manifes
         key=f"datasets.{out.parent.name}.root",
     )
     # A rendered set is the same on every day.
-    rendered = (root / manifest.OBJECTS).is_file()
+    rendered = (root / building.OBJECTS).is_file()
     when = "rendered" if rendered else f"listed on {time.strftime('%Y-%m-%d')}"
     data = replace(data, notes=(manifest.counts(data, out.parent.name, when), *data.notes))
     for line in (*manifest.summary(data), *data.notes):

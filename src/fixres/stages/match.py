@@ -25,11 +25,12 @@ import numpy as np
 import torch
 
 from fixres import jobs
-from fixres.data import manifest, regions, requests, sampling
+from fixres.artifacts import manifest, weights
+from fixres.data import regions, requests, sampling
 from fixres.hardware import processes
 from fixres.hardware.device import open_device
 from fixres.hardware.ranks import Ranks
-from fixres.models import distributions, matching, weights
+from fixres.models import distributions, matching
 from fixres.models.catalogue import zoo
 from fixres.models.distributions import Moments, Statistics
 

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from fixres import jobs
-from fixres.data import manifest
+from fixres.artifacts import manifest
 from fixres.hardware import processes
 from fixres.hardware.device import Device, open_device
 from fixres.hardware.ranks import Ranks

@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from fixres import jobs
-from fixres.data import manifest, regions, requests
+from fixres.artifacts import manifest
+from fixres.data import regions, requests
 from fixres.hardware.device import Device, open_device
 from fixres.hardware.ranks import ALONE, Ranks
 from fixres.models import matching

@@ -11,7 +11,8 @@ come from there or from a file (docs/recommend.md).
 """
 
 from fixres import jobs
-from fixres.models import construct, published, weights
+from fixres.artifacts import weights
+from fixres.models import construct, published
 from fixres.models.catalogue import zoo
 from fixres.models.catalogue.network import NON_COMMERCIAL
 from fixres.models.catalogue.released import RELEASED

@@ -15,7 +15,8 @@ samples.npz beside the result has the numbers of each image, means over its draw
 import numpy as np
 
 from fixres import jobs
-from fixres.data import manifest, per_image, regions, sampling
+from fixres.artifacts import manifest, per_image
+from fixres.data import regions, sampling
 from fixres.data.apparent_sizes import area_shares, scales
 
 BINS = 100  # of the histograms of RoC area over image area, from 0 to 1

@@ -20,11 +20,12 @@ import torch
 from torch import nn
 
 from fixres import jobs
-from fixres.data import manifest, regions, requests, sampling
+from fixres.artifacts import manifest, weights
+from fixres.data import regions, requests, sampling
 from fixres.hardware import processes
 from fixres.hardware.device import open_device
 from fixres.hardware.ranks import Ranks
-from fixres.models import matching, weights
+from fixres.models import matching
 from fixres.models.catalogue import zoo
 from fixres.models.distributions import Moments
 from fixres.stages.match import SEGMENTS

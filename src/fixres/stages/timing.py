@@ -28,7 +28,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from fixres import jobs
-from fixres.data import loader, manifest, regions
+from fixres.artifacts import manifest
+from fixres.data import loader, regions
 from fixres.hardware import processes
 from fixres.hardware.device import Device, open_device
 from fixres.hardware.ranks import Ranks

@@ -22,11 +22,11 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from fixres import jobs
-from fixres.data import loader, manifest, regions, sampling
+from fixres.artifacts import manifest, weights
+from fixres.data import loader, regions, sampling
 from fixres.hardware import processes
 from fixres.hardware.device import open_device, send
 from fixres.hardware.ranks import Ranks
-from fixres.models import weights
 from fixres.models.catalogue import zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd

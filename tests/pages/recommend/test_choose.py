@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixres import jobs
-from fixres.data import per_image
+from fixres.artifacts import per_image
 from fixres.graph.custom import AS_IS, CLASSIFIER, FIXED
 from fixres.pages.recommend import choose
 

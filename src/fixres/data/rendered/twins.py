@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from fixres import jobs
-from fixres.data.manifest import OBJECTS
+from fixres.data.building import OBJECTS
 from fixres.data.rendered import pinhole
 from fixres.data.rendered.layouts import LAYOUTS, Item
 from fixres.data.rendered.pinhole import SPLITS, Drawing

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fixres import jobs
-from fixres.data import per_image
+from fixres.artifacts import per_image
 from fixres.graph.custom import AS_IS, METHODS
 from fixres.graph.outputs import metrics_of, per_image_of
 from fixres.pages.command import page_parser

@@ -1,0 +1,134 @@
+"""The manifest: a table of the images of a dataset. Later jobs read it and search no folders.
+
+It has one row for each image: path, label, split, height, width and a checksum of the file. For
+pinhole images it also has the true apparent size of the object. data/building.py makes it.
+"""
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fixres import jobs
+from fixres.jobs import JobError, atomic
+
+SPLITS = ("train", "val")
+COLUMNS = ("path", "label", "split", "height", "width", "checksum", "object_size")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The images of one dataset. Arrays have one row for each image, sorted by split."""
+
+    folder: Path  # that the paths are relative to
+    classes: tuple[str, ...]
+    path: np.ndarray  # (n,) bytes, UTF-8
+    label: np.ndarray  # (n,) int32
+    split: np.ndarray  # (n,) uint8, index into SPLITS
+    height: np.ndarray  # (n,) int32, pixels
+    width: np.ndarray  # (n,) int32, pixels
+    checksum: np.ndarray  # (n,) uint64, BLAKE2b of the file
+    object_size: np.ndarray  # (n,) float32, r in pixels; NaN where unknown
+    notes: tuple[str, ...] = ()  # sentences that every page about this dataset must print
+
+    def rows(self, split: str) -> np.ndarray:
+        """Row numbers of one split."""
+        return np.flatnonzero(self.split == SPLITS.index(split))
+
+    def files(self, rows: np.ndarray) -> list[str]:
+        """Absolute paths of some rows."""
+        return [os.path.join(self.folder, os.fsdecode(p)) for p in self.path[rows].tolist()]
+
+    def digest(self) -> str:
+        """A digest of the images, labels and paths, but not of the place of the folder."""
+        arrays = (self.path, self.label, self.split, self.height, self.width, self.checksum)
+        return jobs.digest(
+            "\0".join(self.classes), *(np.ascontiguousarray(a).tobytes() for a in arrays)
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the manifest as .npz; `load` reads it."""
+        texts = {"folder": str(self.folder), "classes": self.classes, "notes": self.notes}
+        texts = {name: np.array(text, np.str_) for name, text in texts.items()}
+        columns = {name: getattr(self, name) for name in COLUMNS}
+        with atomic(path) as temporary, open(temporary, "wb") as f:
+            np.savez(f, **texts, **columns)
+
+
+def load(path: Path) -> Manifest:
+    """Read the manifest that a job depends on.
+
+    Raises
+    ------
+    JobError : names the file where it is missing or damaged.
+    """
+    jobs.record_inputs(path)
+    return read(path)
+
+
+def read(path: Path) -> Manifest:
+    """Read a manifest that may change while the job runs. Else as `load`.
+
+    The archive carries checksums, so damage is noticed.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            columns = {name: archive[name] for name in COLUMNS}
+            texts = {name: tuple(archive[name].tolist()) for name in ("classes", "notes")}
+            return Manifest(Path(str(archive["folder"])), **texts, **columns)
+    except FileNotFoundError:
+        raise JobError(
+            f"{path}: no such manifest; ask Snakemake for it: snakemake {path}"
+        ) from None
+    except Exception as error:
+        raise JobError(
+            f"{path}: damaged manifest ({error}); delete it and let Snakemake build it again"
+        ) from None
+
+
+# --- in words ------------------------------------------------------------------------------------
+
+
+def counts(manifest: Manifest, name: str, when: str) -> str:
+    """The note that says on which images the numbers of a page were measured.
+
+    Parameters
+    ----------
+    name : of the dataset.
+    when : what is known of the images' time, as "listed on 2019-06-14".
+    """
+    train, val = (len(manifest.rows(split)) for split in SPLITS)
+    return f"{name}: {train:,} training and {val:,} validation images, {when}."
+
+
+def summary(manifest: Manifest) -> list[str]:
+    """Counts and sizes of a dataset, one line for each split."""
+    lines = []
+    for split in SPLITS:
+        rows = manifest.rows(split)
+        counts = Counter(manifest.label[rows].tolist()).values()
+        h, w = manifest.height[rows], manifest.width[rows]
+        lines.append(
+            f"{split}: {len(rows)} images, {len(manifest.classes)} classes "
+            f"of {min(counts)} to {max(counts)}, "
+            f"{w.min()}×{h.min()} to {w.max()}×{h.max()} pixels"
+        )
+    return lines
+
+
+def enlarged(manifest: Manifest, split: str, k: int) -> list[str]:
+    """One line if some images are smaller than a k×k crop: the transform enlarges them."""
+    rows = manifest.rows(split)
+    shorter = np.minimum(manifest.height[rows], manifest.width[rows])
+    smaller = int((shorter < k).sum())
+    if not smaller:
+        return []
+    worst = rows[np.argmin(shorter)]
+    [file] = manifest.files(np.array([worst]))
+    return [
+        f"{split}: {smaller} of {len(rows)} images are smaller than the {k} px crop "
+        f"and are enlarged for it; the smallest is {file} "
+        f"({manifest.width[worst]}×{manifest.height[worst]})"
+    ]

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fixres.data.sources import Listing, Source, images_below
-from fixres.jobs import progress
 from fixres.hardware.pool import spread
+from fixres.jobs import progress
 from fixres.jobs.quoting import code, plain
 
 CHUNK = 100  # images that a process takes at once

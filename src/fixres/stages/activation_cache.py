@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from fixres import jobs
-from fixres.hardware.device import free_bytes, pin, send
+from fixres.hardware.device import send
+from fixres.hardware.memory import free_bytes, pin
 from fixres.hardware.ranks import Ranks
 
 Activations = tuple[torch.Tensor, ...]  # of a batch of images: what the head reads from the trunk

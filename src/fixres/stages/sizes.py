@@ -15,7 +15,7 @@ samples.npz beside the result has the numbers of each image, means over its draw
 import numpy as np
 
 from fixres import jobs
-from fixres.artifacts import manifest, per_image
+from fixres.artifacts import manifest, metrics, per_image
 from fixres.data import regions, sampling
 from fixres.data.apparent_sizes import area_shares, scales
 
@@ -43,9 +43,8 @@ def main(arguments: list[str]) -> None:
     found["image_size"] = np.sqrt(h.astype(float) * w)  # sqrt(HW), pixels
 
     # Means over the images, and what is said of all images together.
-    samples = per_image.PerImage(data.path[rows], found)
-    metrics = {name: float(values.mean()) for name, values in found.items()}
-    metrics |= {
+    measured = {name: float(values.mean()) for name, values in found.items()}
+    measured |= {
         "train_areas": histogram(train_areas),
         "test_areas": histogram(test_areas),
         "least_ratio": float((s_test / s_train).min()),
@@ -53,10 +52,9 @@ def main(arguments: list[str]) -> None:
         "seen": seen(config, len(everything)),
     }
     for name in ("expected_ratio", "ratio", "least_ratio"):
-        jobs.log(f"{name}: {metrics[name]:.4f}")
-    per_image.save(args.out.with_name("samples.npz"), samples)
-    about = {"run": config["run"], "images": len(rows), "samples": samples.digest}
-    jobs.write_json(args.out, about | metrics | {"notes": list(data.notes)})
+        jobs.log(f"{name}: {measured[name]:.4f}")
+    about = {"run": config["run"], "images": len(rows), "notes": list(data.notes)}
+    metrics.write(args.out, about | measured, samples=per_image.PerImage(data.path[rows], found))
 
 
 def train_views(config: dict, data: manifest.Manifest, rows: np.ndarray) -> list[regions.Views]:

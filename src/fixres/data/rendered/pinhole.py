@@ -23,8 +23,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fixres.jobs import naming_in_errors, progress
 from fixres.hardware.pool import spread
+from fixres.jobs import naming_in_errors, progress
 
 POLYGONS = {"triangle": 3, "square": 4, "pentagon": 5, "hexagon": 6, "heptagon": 7, "octagon": 8}
 SILHOUETTES = ("bar", "cross", *POLYGONS, "star5", "star6", "star7", "star8", "star9")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fixres.hardware.ranks import ALONE, Ranks
 from fixres.stages import activation_cache
-from fixres.stages.activation_cache import Cache, Room, compute_once, place, room_of
+from fixres.stages.activation_cache import Cache, Room, compute_once, room_of, where_kept
 
 GB = 1e9
 CPU = torch.device("cpu")
@@ -29,7 +29,7 @@ CUDA = torch.device("cuda", 0)
 )
 def test_the_device_comes_first_then_the_host(need, device, host, expected):
     free = None if device is None else device * GB
-    assert place(need * GB, Room(free, host * GB)) == expected
+    assert where_kept(need * GB, Room(free, host * GB)) == expected
 
 
 @given(
@@ -41,7 +41,7 @@ def test_the_device_comes_first_then_the_host(need, device, host, expected):
 def test_more_room_never_moves_activations_farther_away(need, device, host, more):
     near = ["device", "host", None]
     wider = Room(device and device * more, host * more)
-    before, after = place(need, Room(device, host)), place(need, wider)
+    before, after = where_kept(need, Room(device, host)), where_kept(need, wider)
     assert near.index(after) <= near.index(before)
     assert before != "device" or need <= 0.7 * device
     assert before != "host" or need <= host

@@ -3,7 +3,7 @@
     cache = compute_once(run_trunk, probe, rows, batch, 64e9, device, ranks)
     activations = cache.read(images)  # of some of the rows, on the device
 
-`place` says where the activations are kept. Beside a GPU that is
+`where_kept` says where the activations are kept. Beside a GPU that is
 
 1. the GPU's memory, where they take at most 70% of what the model leaves free. Example: ResNet-50
    with cls+bn at 64 px takes 42 GB of an H100's 80;
@@ -41,7 +41,7 @@ class Room(NamedTuple):
     host: float  # its part of --cache-mb
 
 
-def place(need: float, room: Room) -> str | None:
+def where_kept(need: float, room: Room) -> str | None:
     """Where activations of `need` bytes are kept: "device", "host", or nowhere (None)."""
     if not room.host:
         return None  # --cache-mb 0 asks for no cache at all
@@ -118,7 +118,7 @@ def compute_once(
     """
     need = sum(a[0].numel() * a.element_size() for a in probe) * len(rows)
     room = room_of(device, budget, ranks)
-    where = place(need, room)
+    where = where_kept(need, room)
     shapes = ", ".join("×".join(map(str, a.shape[1:])) for a in probe)
     take = f"activations ({shapes}) take {need / 1e9:.2f} GB"
     if where is None:

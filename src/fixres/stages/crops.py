@@ -20,7 +20,7 @@ from fixres.data import loader, regions
 from fixres.data.apparent_sizes import scales
 from fixres.data.listed_files import ListedFiles
 from fixres.data.pillow_loader import decode
-from fixres.data.regions import Augmentation
+from fixres.stages.sizes import test_views, train_views
 
 UNKNOWN = 0.25  # an object of unknown size is taken to be so large, as a share of sqrt(HW)
 # From the middle of the image to the nearest edge of the RoC, in sizes of the object: a long one,
@@ -51,16 +51,14 @@ def most_typical(config: dict, data: manifest.Manifest) -> Typical:
     ------
     JobError : no RoC shows the middle of its image.
     """
-    train_da = Augmentation(**config["augmentation"])
-    rows = data.rows("train")[: config["images"]]
-    k, h, w = config["k_train"], data.height[rows], data.width[rows]
-    test = scales(_test_views(config, data, rows, k), k)
+    rows, k = data.rows("train")[: config["images"]], config["k_train"]
+    test = scales(test_views(config, data, rows, k), k)
     expected = regions.expected_size_ratio(k, k, tuple(config["augmentation"]["area"]))
     object_size = _relative_size(data, rows)
     size = np.abs(np.log(object_size / np.median(object_size)))
     best, least = None, np.inf
     for epoch in range(config["epochs"]):
-        views = regions.views(train_da, k, rows, h, w, config["seed"], epoch)
+        views = train_views(config, data, rows, k, epoch)
         x0, y0, x1, y1 = views.box.T
         off = np.abs(np.log(test / scales(views, k) / expected))
         off += np.abs(np.log((x1 - x0) / (y1 - y0))) + size
@@ -90,11 +88,6 @@ def _relative_size(data: manifest.Manifest, rows: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(r), r, UNKNOWN)
 
 
-def _test_views(config: dict, data: manifest.Manifest, rows: np.ndarray, k: int) -> regions.Views:
-    test_da = Augmentation("test DA", test_resize=config["test_resize"])
-    return regions.views(test_da, k, rows, data.height[rows], data.width[rows])
-
-
 def sheet(config: dict, data: manifest.Manifest, row: int, epoch: int) -> dict[str, np.ndarray]:
     """What the figure draws of one image.
 
@@ -106,13 +99,8 @@ def sheet(config: dict, data: manifest.Manifest, row: int, epoch: int) -> dict[s
     "train 56 scale" … : pixels of the crop for each pixel of the image (eq. 1).
     """
     rows = np.array([row])
-    train_da = Augmentation(**config["augmentation"])
-    sizes = data.height[rows], data.width[rows]
-    views = {
-        ("train", k): regions.views(train_da, k, rows, *sizes, config["seed"], epoch)
-        for k in config["k_trains"]
-    }
-    views |= {("test", k): _test_views(config, data, rows, k) for k in config["k_tests"]}
+    views = {("train", k): train_views(config, data, rows, k, epoch) for k in config["k_trains"]}
+    views |= {("test", k): test_views(config, data, rows, k) for k in config["k_tests"]}
     [file], listed = data.files(rows), ListedFiles(data)
     [checksum] = listed.take(rows)
     found = {

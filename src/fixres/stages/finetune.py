@@ -24,10 +24,9 @@ import torch
 from torch import nn
 
 from fixres import jobs
-from fixres.artifacts import log_csv, manifest, weights
+from fixres.artifacts import log_csv, manifest
 from fixres.data import loader, regions, sampling
 from fixres.hardware.device import Device, send
-from fixres.models import matching
 from fixres.models.adapt import Adaptation, adapt_last_layers
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
@@ -119,8 +118,7 @@ def finetune(job: Opened) -> None:
 
     # --- result
     if ranks.first:
-        about = {"run": config["run"], "classes": list(data.classes), **matching.about(network)}
-        weights.save(args.out, network.state_dict(), about)
+        job.save(network)
         log.write(args.out.parent / log_csv.NAME)
         if args.keep_checkpoint:
             checkpoints.keep(1)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from fixres import jobs
-from fixres.artifacts import manifest, weights
+from fixres.artifacts import manifest
 from fixres.artifacts.predictions import Cropping
 from fixres.data import regions, requests, sampling
 from fixres.models import distributions, matching
@@ -70,9 +70,11 @@ def match(job: Opened) -> None:
         for when, name in (("before", "k_test"), ("after", "matched"))
     }
     log_map(scale, shift, distances)
-    about = {"run": config["run"], "matching": model, "k_train": k_train, "k_test": k_test}
+    resolutions = {"k_train": k_train, "k_test": k_test}
     result = {
-        **about,
+        "run": config["run"],
+        "matching": model,
+        **resolutions,
         "images": len(rows),
         "parameters": {name: distributions.as_json(fitted) for name, fitted in fits.items()},
         "scale": scale.tolist(),
@@ -80,9 +82,8 @@ def match(job: Opened) -> None:
         "distance": distances,
         "pooled": distributions.curves({name: s.pooled for name, s in measured.items()}),
     }
-    out = job.args.out
-    jobs.write_json(out.with_name("matching.json"), result)
-    weights.save(out, network.state_dict(), about | {"classes": list(data.classes)})
+    jobs.write_json(job.args.out.with_name("matching.json"), result)
+    job.save(network, **resolutions)
 
 
 def load_unmatched(job: Opened) -> torch.nn.Module:

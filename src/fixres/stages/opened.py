@@ -21,7 +21,7 @@ import numpy as np
 from torch import nn
 
 from fixres import jobs
-from fixres.artifacts import manifest
+from fixres.artifacts import manifest, weights
 from fixres.artifacts.manifest import Manifest
 from fixres.data.regions import Augmentation
 from fixres.data.requests import CropReader
@@ -55,6 +55,12 @@ class Opened(NamedTuple):
         """The network with --weights, in eval mode, on the device."""
         network = matching.load(self.entry, len(self.data.classes), seed, self.args.weights)
         return network.to(self.device.device).eval()
+
+    def save(self, network: nn.Module, **more: object) -> None:
+        """Write the weights of a network as --out, with the run and the classes they belong to."""
+        about = {"run": self.config["run"], "classes": list(self.data.classes)}
+        about |= {**matching.about(network), **more}
+        weights.save(self.args.out, network.state_dict(), about)
 
     def reader(self, rows: np.ndarray) -> CropReader:
         """Reads these images of the manifest, for the job's network."""

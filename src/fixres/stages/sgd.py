@@ -239,8 +239,8 @@ class Step:
 
         def micro_batch(index: int) -> list[torch.Tensor]:
             inputs, targets = next(batches)
-            place = ranks.rank * batch.per_process + index  # in the global batch
-            self.how.device.seed(sampling.word(self.how.seed, "dropout", step, place))
+            position = ranks.rank * batch.per_process + index  # in the global batch
+            self.how.device.seed(sampling.word(self.how.seed, "dropout", step, position))
             lists.overwrite(self.statistics, before)
             lists.overwrite(self.counters, counted)
             return self.compute(targets, *inputs)

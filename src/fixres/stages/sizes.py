@@ -30,15 +30,17 @@ def main(arguments: list[str]) -> None:
     data = manifest.load(args.manifest)
     everything = data.rows("train")
     rows = sampling.random_subset(everything, config["images"], 0)  # the same at every seed
-    train, test = train_views(config, data, rows), test_views(config, data, rows)
+    k_train, k_test = config["k_train"], config["k_test"]
+    train = [train_views(config, data, rows, k_train, e) for e in range(config["epochs"])]
+    test = test_views(config, data, rows, k_test)
     jobs.log(f"{config['run']}: {len(rows)} training images, {len(train)} RoCs of each")
 
     # What they make of the image.
     h, w = data.height[rows], data.width[rows]
     train_areas = np.stack([area_shares(views, h, w) for views in train])  # (draws, n)
     test_areas = area_shares(test, h, w)
-    s_train = np.stack([scales(views, config["k_train"]) for views in train])
-    s_test = scales(test, config["k_test"])
+    s_train = np.stack([scales(views, k_train) for views in train])
+    s_test = scales(test, k_test)
     found = of_each_image(data.object_size[rows], train_areas, test_areas, s_train, s_test)
     found["image_size"] = np.sqrt(h.astype(float) * w)  # sqrt(HW), pixels
 
@@ -57,20 +59,19 @@ def main(arguments: list[str]) -> None:
     metrics.write(args.out, about | measured, samples=per_image.PerImage(data.path[rows], found))
 
 
-def train_views(config: dict, data: manifest.Manifest, rows: np.ndarray) -> list[regions.Views]:
-    """The crops that training draws of some images, epoch by epoch; the first of its copies."""
+def train_views(
+    config: dict, data: manifest.Manifest, rows: np.ndarray, k: int, epoch: int
+) -> regions.Views:
+    """The crops that training draws of some images in an epoch; the first of its copies."""
     train_da = regions.Augmentation(**config["augmentation"])
-    sizes = data.height[rows], data.width[rows]
-    return [
-        regions.views(train_da, config["k_train"], rows, *sizes, config["seed"], epoch)
-        for epoch in range(config["epochs"])
-    ]
+    h, w = data.height[rows], data.width[rows]
+    return regions.views(train_da, k, rows, h, w, config["seed"], epoch)
 
 
-def test_views(config: dict, data: manifest.Manifest, rows: np.ndarray) -> regions.Views:
-    """The crops of the same images under test DA."""
+def test_views(config: dict, data: manifest.Manifest, rows: np.ndarray, k: int) -> regions.Views:
+    """The crops of some images under test DA."""
     test_da = regions.Augmentation("test DA", test_resize=config["test_resize"])
-    return regions.views(test_da, config["k_test"], rows, data.height[rows], data.width[rows])
+    return regions.views(test_da, k, rows, data.height[rows], data.width[rows])
 
 
 def of_each_image(

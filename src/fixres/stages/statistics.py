@@ -16,11 +16,9 @@ import torch
 from torch import nn
 
 from fixres import jobs
-from fixres.artifacts import weights
 from fixres.artifacts.predictions import Cropping
 from fixres.data import requests, sampling
 from fixres.data.regions import Augmentation
-from fixres.models import matching
 from fixres.models.distributions import Moments
 from fixres.stages.opened import Opened, run
 from fixres.stages.passes import MergedMoments, one_pass
@@ -48,11 +46,9 @@ def estimate(job: Opened) -> None:
     if not job.ranks.first:
         return
     moved = {name: put_in(norms[name], moments) for name, moments in measured.items()}
-    about = {"run": config["run"], "k_test": k, "images": len(rows)}
-    out = job.args.out
-    jobs.write_json(out.with_name("statistics.json"), about | {"moved": moved})
-    about = {"run": config["run"], "classes": list(data.classes), **matching.about(network)}
-    weights.save(out, network.state_dict(), about)
+    result = {"run": config["run"], "k_test": k, "images": len(rows), "moved": moved}
+    jobs.write_json(job.args.out.with_name("statistics.json"), result)
+    job.save(network)
 
 
 def check(norms: dict[str, nn.Module], title: str) -> None:

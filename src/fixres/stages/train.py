@@ -97,8 +97,7 @@ def train(job: Opened) -> None:
     log = how.log(args.out.parent, bool(args.tensorboard))
     sgd.fit(model, network, stream, how, checkpoints, args.checkpoint_seconds, log)
     if ranks.first:
-        about = {"run": config["run"], "classes": list(data.classes)}
-        weights.save(args.out, network.state_dict(), about)
+        job.save(network)
         log.write(args.out.parent / log_csv.NAME)
         checkpoints.clear()
 

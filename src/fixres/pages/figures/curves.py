@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from fixres import jobs
+from fixres.artifacts import log_csv
 from fixres.graph import failed
 from fixres.pages.figures import style
 from fixres.pages.numbers import Measured
@@ -67,16 +67,10 @@ def read(config: dict, results: Path) -> pd.DataFrame:
     for run, file in config["files"].items():
         if failed(config["may_have_failed"].get(run, []), results):
             continue
-        path = results / file
-        jobs.record_inputs(path)
         about = config["settings"]["trainings"][run]
-        try:
-            rows = pd.read_csv(path)
-            rows = rows.assign(run=run, k_train=about["k_train"], paper_k_train=about["papers"])
-            logs.append(rows[COLUMNS])
-        except (OSError, ValueError, KeyError) as error:
-            way_out = "delete it and let Snakemake make it again"
-            raise jobs.JobError(f"{path}: no log of a training ({error}); {way_out}") from None
+        rows = log_csv.read(results / file)
+        rows = rows.assign(run=run, k_train=about["k_train"], paper_k_train=about["papers"])
+        logs.append(rows[COLUMNS])
     return pd.concat(logs) if logs else pd.DataFrame(columns=COLUMNS)
 
 

@@ -42,7 +42,7 @@ from fixres.stages import (
     train,
 )
 from fixres.stages.opened import Opened
-from fixres.stages.predict import predict
+from fixres.stages.predict import as_it_is, predict
 from shared import machine_options
 
 QUARTERS = sorted(zoo.TWINS)
@@ -238,7 +238,7 @@ def test_an_evaluation_computes_logits_in_float32(name, built, tiny):
         check_logits(built(images()), 4, torch.float32)
     croppings = [Cropping(K), Cropping(80), Cropping(K, regions.TEN)]
     test_da = regions.Augmentation("test DA")
-    top = predict(built, reader_of(tiny, name), test_da, croppings, 3)
+    [top] = predict(as_it_is, [built], reader_of(tiny, name), test_da, [croppings], 3)
     assert {c: classes.shape for c, classes in top.items()} == dict.fromkeys(croppings, (10, 3))
 
 

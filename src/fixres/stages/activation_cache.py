@@ -133,18 +133,6 @@ def compute_once(
     if device.type == "cuda" and where == "host":
         for store in stores:
             pin(store)
-    fill(stores, run_trunk, rows, batch, ranks)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)  # before the host reads what the copies have written
-    for store in stores:
-        ranks.all_gather_rows(store, batch)
-    return Cache(stores, device)
-
-
-def fill(
-    stores: Activations, run_trunk: RunTrunk, rows: np.ndarray, batch: int, ranks: Ranks
-) -> None:
-    """Compute this process's share of the activations."""
     share = ranks.share(len(rows), batch)
     starts = range(share.start, share.stop, batch)
     wanted = ((rows[start : min(start + batch, share.stop)], 0) for start in starts)
@@ -155,6 +143,11 @@ def fill(
                 store[at : at + len(images)].copy_(a, non_blocking=True)
             at += len(images)
             bar.update(len(images))
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # before the host reads what the copies have written
+    for store in stores:
+        ranks.all_gather_rows(store, batch)
+    return Cache(stores, device)
 
 
 def described(room: Room) -> str:

@@ -9,9 +9,6 @@ that is most typical: it magnifies as train DA does on average (eq. 5), it is ne
 shows the middle of the image, where the object is, and the object is of middling size.
 """
 
-from pathlib import Path
-from typing import NamedTuple
-
 import numpy as np
 
 from fixres import jobs
@@ -34,18 +31,17 @@ def main(arguments: list[str]) -> None:
     data = manifest.load(args.manifest)
     row, epoch = most_typical(config, data)
     jobs.log(f"{config['run']}: {data.files(np.array([row]))[0]}, RoC of epoch {epoch}")
-    save(args.out, sheet(config, data, row, epoch))
+    found = sheet(config, data, row, epoch)
+    with jobs.atomic(args.out) as temporary, open(temporary, "wb") as f:
+        np.savez_compressed(f, **found)
 
 
-class Typical(NamedTuple):
-    """One RoC of one image."""
-
-    row: int  # of the manifest
-    epoch: int  # in which the training draws it
-
-
-def most_typical(config: dict, data: manifest.Manifest) -> Typical:
+def most_typical(config: dict, data: manifest.Manifest) -> tuple[int, int]:
     """The image and the RoC that the figure shows.
+
+    Returns
+    -------
+    Row of the manifest, and the epoch in which the training draws the RoC.
 
     Raises
     ------
@@ -64,7 +60,7 @@ def most_typical(config: dict, data: manifest.Manifest) -> Typical:
         off += np.abs(np.log((x1 - x0) / (y1 - y0))) + size
         off[views.flip | ~_shows_the_middle(views.box, data, rows)] = np.inf
         if off.min() < least:
-            best, least = Typical(int(rows[off.argmin()]), epoch), off.min()
+            best, least = (int(rows[off.argmin()]), epoch), off.min()
     if best is None:
         raise jobs.JobError(
             f"{config['run']}: no RoC of {len(rows)} training images shows the middle of its "
@@ -116,9 +112,3 @@ def sheet(config: dict, data: manifest.Manifest, row: int, epoch: int) -> dict[s
         found[f"{when} {k}"] = crop[0].numpy()
         found[f"{when} {k} scale"] = scales(view, k)[0]
     return found
-
-
-def save(file: Path, found: dict[str, np.ndarray]) -> None:
-    """Write what the figure draws as .npz."""
-    with jobs.atomic(file) as temporary, open(temporary, "wb") as f:
-        np.savez_compressed(f, **found)

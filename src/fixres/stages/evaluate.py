@@ -38,14 +38,15 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> None:
-    p = jobs.device_options(jobs.parser("evaluate", __doc__, "manifest", "weights", "out"))
+    files = ("manifest", "weights", "out")
+    p = jobs.device_options(jobs.parser("evaluate", __doc__, *files))
     args = p.parse_args(arguments)
-    # Of several processes that were started from outside, none goes its own way.
+    # Of several processes that were started from outside, all must take the same path.
     if "RANK" not in os.environ and finish_with_known(args):
         return
-    from fixres.stages import opened
+    from fixres.stages.opened import run
 
-    opened.start(evaluate, "evaluate", args, arguments)
+    run(evaluate, "evaluate", __doc__, arguments, *files)
 
 
 def finish_with_known(args: argparse.Namespace) -> bool:
@@ -92,7 +93,8 @@ def evaluate(job: "Opened") -> None:
         for line in manifest.enlarged(data, "val", max(cropping.k for cropping in missing)):
             jobs.log(line)
     top = min(predict.TOP, len(data.classes))
-    fresh = predict.predict(model, job.reader(rows), job.test_da, missing, top)
+    reader = job.reader(rows)
+    [fresh] = predict.predict(predict.as_it_is, [model], reader, job.test_da, [missing], top)
 
     # One process writes.
     if not ranks.first:

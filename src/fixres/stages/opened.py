@@ -86,13 +86,6 @@ def run(
     """
     p = jobs.device_options(jobs.parser(name, doc, *files))
     options(p)
-    start(stage, name, p.parse_args(arguments), arguments)
-
-
-def start(
-    stage: Callable[[Opened], None], name: str, args: argparse.Namespace, arguments: list[str]
-) -> None:
-    """As `run`, with a command line that is read already."""
 
     def opened(args: argparse.Namespace, ranks: Ranks) -> None:
         config = jobs.read_config(args.config, name, args.ancestry_digest)
@@ -103,4 +96,4 @@ def start(
         stage(Opened(args, config, data, device, ranks))
         jobs.log_times(startup)
 
-    processes.run(opened, args, [name, *arguments])
+    processes.run(opened, p.parse_args(arguments), [name, *arguments])

@@ -24,7 +24,7 @@ def one_pass(
     reader: CropReader,
     test_da: Augmentation,
     croppings: list[Cropping],
-    chunk: int = requests.BATCH,
+    chunk: int | None = None,
 ) -> Iterator[Iterator[tuple[Cropping, slice, torch.Tensor]]]:
     """Go through this process's share of the images once, without gradients.
 
@@ -32,7 +32,7 @@ def one_pass(
     ----------
     what : the work, for the progress bar.
     croppings : all with as many crops an image; their crop_pct None is that of `test_da`.
-    chunk : images that no two processes share, see `Ranks.share`.
+    chunk : images that no two processes share, see `Ranks.share`; None: those of a batch.
 
     Yields
     ------
@@ -40,7 +40,7 @@ def one_pass(
     reader these are, and their crops, (crops · n, 3, k, k), ready for the network.
     """
     crops = croppings[0].crops
-    part = reader.ranks.share(len(reader.rows), chunk)
+    part = reader.ranks.share(len(reader.rows), chunk or requests.BATCH)
     bar = jobs.progress(what, (part.stop - part.start) * crops * len(croppings), "crops")
     ratios = [c.crop_pct or test_da.crop_pct for c in croppings]
     test_da = test_da._replace(crops=crops)

@@ -3,9 +3,9 @@
 Each validation image is decoded once for all k_test. The classifier computes in float32, whatever
 the precision of the job: logits in bf16 tie.
 
-`predict` computes what is missing of one evaluation. `predict_ahead` is the end of a fine-tuning:
-it has the trunk at hand, and one pass of it gives the predictions of the fine-tuned network and of
-the one that it was made from.
+`predict` makes one pass over the images. `predict_ahead` is the end of a fine-tuning: it has the
+trunk at hand, and one pass gives the predictions of the fine-tuned network and of the one that it
+was made from.
 """
 
 from collections.abc import Callable
@@ -33,24 +33,12 @@ TOP = 5  # predicted classes that are kept for each image
 # --- passes over the images --------------------------------------------------------------------
 
 
-def predict(
-    model: Callable[[torch.Tensor], torch.Tensor],
-    reader: requests.CropReader,
-    test_da: Augmentation,
-    croppings: list[Cropping],
-    top: int,
-) -> Predicted:
-    """The classes that one network predicts for the images of the reader."""
-    [predicted] = predict_heads(as_it_is, [model], reader, test_da, [croppings], top)
-    return predicted
-
-
 def as_it_is(x: torch.Tensor) -> Activations:
     """The trunk where each head is a whole network."""
     return (x,)
 
 
-def predict_heads(
+def predict(
     trunk: Callable[[torch.Tensor], Activations],
     heads: list[Callable[..., torch.Tensor]],
     reader: requests.CropReader,
@@ -77,24 +65,26 @@ def predict_heads(
         {c: torch.empty(len(reader.rows), top, dtype=torch.int32, device=device) for c in of_head}
         for of_head in croppings
     ]
+    asking: dict[Cropping, list[tuple[Callable[..., torch.Tensor], torch.Tensor]]] = {}
+    for head, of_head in zip(heads, predicted, strict=True):
+        for cropping, classes in of_head.items():
+            asking.setdefault(cropping, []).append((head, classes))
     for crops in (1, 10):
-        asked = dict.fromkeys(c for of_head in croppings for c in of_head if c.crops == crops)
-        if not asked:
+        together = [cropping for cropping in asking if cropping.crops == crops]
+        if not together:
             continue
         chunk = requests.BATCH // crops  # images
-        with one_pass("evaluation", reader, test_da, list(asked), chunk) as batches:
+        with one_pass("evaluation", reader, test_da, together, chunk) as batches:
             for cropping, images, x in batches:
                 activations = trunk(x)
-                for head, classes in zip(heads, predicted, strict=True):
-                    if cropping in classes:
-                        logits = head(*activations).float()
-                        if crops > 1:  # an image's prediction is the mean of those of its crops
-                            logits = logits.softmax(1).unflatten(0, (-1, crops)).mean(1)
-                        classes[cropping][images] = logits.topk(top).indices
-        for classes in predicted:
-            for cropping in (c for c in asked if c in classes):
-                ranks.all_gather_rows(classes[cropping], chunk)
-    return [{c: top.cpu().numpy() for c, top in classes.items()} for classes in predicted]
+                for head, classes in asking[cropping]:
+                    logits = head(*activations).float()
+                    if crops > 1:  # an image's prediction is the mean of those of its crops
+                        logits = logits.softmax(1).unflatten(0, (-1, crops)).mean(1)
+                    classes[images] = logits.topk(top).indices
+        for _, classes in (pair for cropping in together for pair in asking[cropping]):
+            ranks.all_gather_rows(classes, chunk)
+    return [{c: classes.cpu().numpy() for c, classes in of.items()} for of in predicted]
 
 
 # --- at the end of a fine-tuning ---------------------------------------------------------------
@@ -158,7 +148,7 @@ def predict_missing(job: Opened, wanted: list[Predictions]) -> None:
     test_da = Augmentation("test DA", test_resize=wanted[0].test_resize)
     reader = job.reader(data.rows("val"))
     top = min(TOP, len(data.classes))
-    predicted = predict_heads(device.prepare(trunk), heads, reader, test_da, croppings, top)
+    predicted = predict(device.prepare(trunk), heads, reader, test_da, croppings, top)
     for files, network, of_network in zip(wanted, networks, predicted, strict=True):
         parameters = sum(p.numel() for p in network.parameters())
         files.save(data, of_network, parameters)

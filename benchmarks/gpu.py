@@ -41,7 +41,7 @@ from gpu_speed import CLASSES, Size, Trial
 from fixres import config, paper
 from fixres.data import loader
 from fixres.hardware.device import Device, open_device
-from fixres.models.catalogue import zoo
+from fixres.models import construct
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "gpu.md"
@@ -172,7 +172,7 @@ class Bench:
     @cached_property
     def trial(self) -> Trial:
         photos = gpu_images.render(self.folder / "photos", self.size.images, 375, 500)
-        network = zoo.build("resnet50", CLASSES, 0).to(self.device.device)
+        network = construct.build("resnet50", CLASSES, 0).to(self.device.device)
         return Trial(network, photos, self.device, self.args.workers, self.size, self.folder)
 
     @cached_property

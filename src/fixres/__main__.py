@@ -98,11 +98,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _print_unknown_stage(stage: str) -> None:
-    import difflib
+    from fixres.nearest import did_you_mean
 
-    close = difflib.get_close_matches(stage, STAGES, n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else ""
-    print(f"no stage '{stage}'{hint}\n\n{usage()}", file=sys.stderr)
+    hint = "; ".join(filter(None, (f"no stage '{stage}'", did_you_mean(stage, STAGES))))
+    print(f"{hint}\n\n{usage()}", file=sys.stderr)
 
 
 def _set_library_threads(options: list[str]) -> None:

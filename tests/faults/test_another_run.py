@@ -17,8 +17,7 @@ from faults.helpers import (
     wait_until,
 )
 from fixres.artifacts import weights
-from fixres.models import matching
-from fixres.models.catalogue import zoo
+from fixres.models import construct, matching
 from shared import ENVIRONMENT, PAGES
 
 
@@ -43,7 +42,7 @@ def test_two_snakemakes_in_one_folder(undisturbed, tmp_path, happened):
 def other_weights(bench) -> Path:
     """Weights of another network that fit."""
     file = bench.folder / "other.safetensors"
-    weights.save(file, zoo.build("resnet10q", 24, 9).state_dict())
+    weights.save(file, construct.build("resnet10q", 24, 9).state_dict())
     return file
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from fixres.data.regions import Augmentation
+from fixres.models import construct
 from fixres.models.adapt import adapt_last_layers
 from fixres.models.catalogue import zoo
 
@@ -16,7 +17,7 @@ CASES = [("resnet10q", 40), ("resnet18", 64), ("resnet50", 64)]
 @pytest.mark.parametrize("layers", [["classifier"], ["batch-norm", "classifier"]])
 @pytest.mark.parametrize("bf16", [False, True])
 def test_head_of_trunk_is_the_network(name, k, layers, bf16):
-    network = zoo.build(name, 7, seed=1)
+    network = construct.build(name, 7, seed=1)
     x = torch.randn(3, 3, k, k).contiguous(memory_format=torch.channels_last)
     for module in network.modules():  # statistics that are not the trivial 0 and 1
         if isinstance(module, nn.BatchNorm2d):
@@ -33,7 +34,7 @@ def test_head_of_trunk_is_the_network(name, k, layers, bf16):
 @pytest.mark.parametrize(("name", "k"), CASES)
 def test_the_last_batch_norm_is_the_last(name, k):
     """The zoo's name is the batch-norm that runs last, and the classifier the last layer."""
-    network, order = zoo.build(name, 5, 0).eval(), []
+    network, order = construct.build(name, 5, 0).eval(), []
     for path, module in network.named_modules():
         in_shortcut = "shortcut" in path or "downsample" in path
         if isinstance(module, (nn.BatchNorm2d, nn.Linear)) and not in_shortcut:
@@ -47,7 +48,7 @@ def test_the_frontier_of_a_resnet():
 
     The two maps take 401 KB a bf16 image at 224 px.
     """
-    network, entry = zoo.build("resnet50", 5, 0), zoo.ZOO["resnet50"]
+    network, entry = construct.build("resnet50", 5, 0), zoo.ZOO["resnet50"]
     x = torch.zeros(1, 3, 64, 64)
     pooled = adapt_last_layers(network, entry, ["classifier"], 64).trunk(x)
     assert [tuple(a.shape) for a in pooled] == [(1, 2048)]
@@ -57,7 +58,7 @@ def test_the_frontier_of_a_resnet():
 
 def test_the_quarter_scale_has_the_papers_maps():
     """64/32 = 16/8 = 2, 224/32 = 56/8 = 7, 448/32 = 112/8 = 14."""
-    network, entry = zoo.build("resnet10q", 5, 0).eval(), zoo.ZOO["resnet10q"]
+    network, entry = construct.build("resnet10q", 5, 0).eval(), zoo.ZOO["resnet10q"]
     for k, side in [(16, 2), (56, 7), (112, 14)]:
         parts = adapt_last_layers(network, entry, ["batch-norm", "classifier"], k)
         assert parts.trunk(torch.zeros(1, 3, k, k))[0].shape[-2:] == (side, side)
@@ -70,7 +71,7 @@ def test_the_quarter_scale_has_the_papers_maps():
     ("batch_norm", "moving"), [("affine+statistics", {"weight", "bias"}), ("statistics", set())]
 )
 def test_what_trains(batch_norm, moving):
-    network, entry = zoo.build("resnet10q", 5, 0), zoo.ZOO["resnet10q"]
+    network, entry = construct.build("resnet10q", 5, 0), zoo.ZOO["resnet10q"]
     before = {name: t.clone() for name, t in network.state_dict().items()}
     parts = adapt_last_layers(network, entry, ["batch-norm", "classifier"], 32, batch_norm)
     parameters = [p for m in parts.trained for p in m.parameters() if p.requires_grad]
@@ -91,7 +92,7 @@ def test_what_trains(batch_norm, moving):
 
 @pytest.mark.parametrize(("name", "inside"), [("resnet10q", True), ("efficientnetq", False)])
 def test_statistics_alone_move_unless_the_batch_norm_is_part_of_a_trained_cell(name, inside):
-    network, entry = zoo.build(name, 5, 0), zoo.ZOO[name]
+    network, entry = construct.build(name, 5, 0), zoo.ZOO[name]
     adapt_last_layers(network, entry, ["cells", "batch-norm", "classifier"], 32, "statistics")
     [last] = entry.last_batch_norm
     assert network.get_submodule(last).training
@@ -109,7 +110,7 @@ def test_statistics_alone_move_unless_the_batch_norm_is_part_of_a_trained_cell(n
     [("test DA", True), ("test DA2", False), ("train DA", False)],
 )
 def test_only_test_da_gives_the_same_crops_in_every_epoch(shapes, augmentation, constant):
-    network, entry = zoo.build("resnet10q", 5, 0), zoo.ZOO["resnet10q"]
+    network, entry = construct.build("resnet10q", 5, 0), zoo.ZOO["resnet10q"]
     how = ("affine+statistics", Augmentation(augmentation))
     parts = adapt_last_layers(network, entry, ["classifier"], 48, *how)
     assert parts.constant_activations == constant

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from fixres.data import loader, pillow_loader, regions
+from fixres.models import construct
 from fixres.models.catalogue import zoo
 from fixres.models.custom import find
 from fixres.models.export import export
@@ -65,7 +66,7 @@ def logits(network: torch.nn.Module, entry: dict, files: list[Path], k: int, rat
 def exported(folder: Path, source: str, k: int, ratio: float, **how):
     """A network with random weights, exported. Returns it and its entry."""
     found = find(source, "none", **how)
-    network = zoo.build(zoo.entry_of({"network": "custom", "entry": found}), len(CLASSES), 1)
+    network = construct.build(zoo.entry_of({"network": "custom", "entry": found}), len(CLASSES), 1)
     chosen = {"k_test": k, "crop_pct": ratio, "top1": 50.0, "method": "classifier", "run": "a/b"}
     export(folder, network, found, CLASSES, chosen)
     return network, found

@@ -7,7 +7,7 @@ from torch import nn
 from bench import EVALUATE
 from fixres.artifacts import manifest
 from fixres.data import requests
-from fixres.models import matching
+from fixres.models import construct, matching
 from fixres.models.catalogue import zoo
 from fixres.models.float32 import compute_in_float32
 from fixres.stages import evaluate, predict
@@ -27,7 +27,7 @@ def logits(model, x: torch.Tensor, bf16: bool = True) -> torch.Tensor:
 
 def with_near_ties(name: str) -> nn.Module:
     """Every class but the first has a twin, whose logit is larger by a thousandth of it."""
-    network = zoo.build(name, CLASSES, 0).eval()
+    network = construct.build(name, CLASSES, 0).eval()
     classifier = network.get_submodule(zoo.ZOO[name].classifier)
     with torch.no_grad():
         classifier.bias.zero_()

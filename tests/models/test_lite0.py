@@ -11,7 +11,7 @@ from PIL import Image
 from timm.data import ImageNetInfo
 
 from fixres.data import loader, pillow_loader, regions
-from fixres.models import published
+from fixres.models import construct, published
 from fixres.models.catalogue import zoo
 from fixres.models.custom import find
 from shared import ROOT
@@ -24,7 +24,9 @@ def lite0(tmp_path_factory) -> tuple[torch.nn.Module, dict]:
     subprocess.run([sys.executable, ROOT / "docs/lite0.py"], cwd=folder, check=True)
     file = str(folder / "lite0.safetensors")
     found = find("timm:tf_efficientnet_lite0", file)
-    network = zoo.build(zoo.entry_of({"network": "lite0", "entry": found}), found["outputs"], 0)
+    network = construct.build(
+        zoo.entry_of({"network": "lite0", "entry": found}), found["outputs"], 0
+    )
     fetched = published.fetch({"file": file, "sha256": None}, folder, "")
     network.load_state_dict(published.fitted(fetched, network))
     return network.eval(), found

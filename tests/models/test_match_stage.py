@@ -10,8 +10,7 @@ from bench import EVALUATE, FINETUNE, TRAIN, Bench, same
 from fixres.artifacts import manifest, weights
 from fixres.data import building, sampling
 from fixres.data.rendered import twins
-from fixres.models import matching
-from fixres.models.catalogue import zoo
+from fixres.models import construct, matching
 from fixres.models.catalogue.network import IMAGENET
 from shared import SETTINGS, fixres
 
@@ -154,7 +153,7 @@ def test_a_matched_network_is_evaluated_and_fine_tuned_and_stays_matched(bench, 
     at_16, at_both = EVALUATE | {"k_test": [16]}, EVALUATE | {"k_test": [8, 16]}
     bench.run(at_both, "--weights", start, *FULL, out=f"{name}/evaluation/metrics.json")
     metrics = json.loads((folder / "evaluation" / "metrics.json").read_text())
-    parameters = zoo.build("resnet10q", 4, 0).parameters()
+    parameters = construct.build("resnet10q", 4, 0).parameters()
     assert metrics["parameters"] == sum(p.numel() for p in parameters)
     bench.run(at_both, "--weights", base, *FULL, out="plain/metrics.json")
     files = (f / "predictions" / "k8.npz" for f in (plain, folder / "evaluation"))

@@ -8,7 +8,7 @@ from torch.nn import functional as F  # noqa: N812
 from bench import same
 from fixres.artifacts import weights
 from fixres.jobs import JobError
-from fixres.models import matching
+from fixres.models import construct, matching
 from fixres.models.adapt import adapt_last_layers
 from fixres.models.catalogue import zoo
 
@@ -27,7 +27,7 @@ REAL = [
 @pytest.mark.parametrize("model", matching.MODELS)
 def test_every_network_keeps_its_layers_and_their_names(name, model):
     """On the meta device, at full size. Swish networks have no last ReLU, and say so."""
-    network, entry = zoo.outline(name, 5), zoo.ZOO[name]
+    network, entry = construct.outline(name, 5), zoo.ZOO[name]
     names = set(network.state_dict())
     if "efficientnet" in name and model == "gaussian":
         message = r"EfficientNet has no ReLU before its global pooling, but SiLU; .* take 'frechet'"
@@ -39,7 +39,7 @@ def test_every_network_keeps_its_layers_and_their_names(name, model):
     layers = (entry.classifier, *entry.last_batch_norm, *entry.cells)
     assert all(matched.get_submodule(layer) for layer in layers)
     assert matching.about(matched) == {"matching": model}
-    assert matching.about(zoo.outline(name, 5)) == {}
+    assert matching.about(construct.outline(name, 5)) == {}
 
 
 # --- where the map is --------------------------------------------------------------------------
@@ -59,9 +59,9 @@ def seen_by_the_classifier(network: nn.Module, name: str, x: torch.Tensor) -> to
 @pytest.mark.parametrize(("name", "k"), REAL)
 def test_the_map_sits_between_the_last_relu_and_the_classifier(name, k):
     x = torch.randn(2, 3, k, k)
-    plain = seen_by_the_classifier(zoo.build(name, 5, 1).eval(), name, x)
+    plain = seen_by_the_classifier(construct.build(name, 5, 1).eval(), name, x)
     for model in matching.MODELS:
-        matched = matching.insert(zoo.build(name, 5, 1), model)
+        matched = matching.insert(construct.build(name, 5, 1), model)
         assert torch.equal(seen_by_the_classifier(matched, name, x), plain)  # the identity
 
     # Fréchet: behind the pooling; zeros stay where they are.
@@ -73,7 +73,7 @@ def test_the_map_sits_between_the_last_relu_and_the_classifier(name, k):
     c = plain.shape[1]
     constants = torch.linspace(-1, 1, c)
     affine = (torch.zeros(c, 1, 1), constants.view(c, 1, 1))
-    matched = matching.insert(zoo.build(name, 5, 1), "gaussian", *affine)
+    matched = matching.insert(construct.build(name, 5, 1), "gaussian", *affine)
     expected = constants.clamp(min=0).expand(2, c)
     torch.testing.assert_close(seen_by_the_classifier(matched, name, x), expected)
 
@@ -140,14 +140,14 @@ def test_a_matched_network_is_cut_like_any_other(tmp_path, model, name, k, layer
     torch.manual_seed(0)
     entry, shape = zoo.ZOO[name], ()
     if model == "gaussian":
-        shape = (zoo.build(name, 5, 0).get_submodule(entry.classifier).in_features, 1, 1)
+        shape = (construct.build(name, 5, 0).get_submodule(entry.classifier).in_features, 1, 1)
     scale, shift = torch.rand(shape) + 0.5, torch.randn(shape) / 4
-    matched = matching.insert(zoo.build(name, 5, 0), model, scale, shift)
+    matched = matching.insert(construct.build(name, 5, 0), model, scale, shift)
     weights.save(tmp_path / "w.safetensors", matched.state_dict(), matching.about(matched))
     again = matching.load(name, 5, 3, tmp_path / "w.safetensors")
     x = torch.randn(2, 3, k, k)
     parts = adapt_last_layers(again, entry, layers, k)
-    plain = adapt_last_layers(zoo.build(name, 5, 0), entry, layers, k)
+    plain = adapt_last_layers(construct.build(name, 5, 0), entry, layers, k)
     assert len(parts.dropouts) == len(plain.dropouts)
     assert all(module.training for module in (*parts.trained, *parts.dropouts))
     for module in (*parts.trained, *parts.dropouts):
@@ -160,7 +160,7 @@ def test_a_matched_network_is_cut_like_any_other(tmp_path, model, name, k, layer
 
 
 def test_a_network_without_matching_is_the_zoos(tmp_path):
-    network = zoo.build("resnet10q", 5, 0)
+    network = construct.build("resnet10q", 5, 0)
     weights.save(tmp_path / "w.safetensors", network.state_dict())
     loaded = matching.load("resnet10q", 5, 1, tmp_path / "w.safetensors")
     assert type(loaded) is type(network)
@@ -168,7 +168,7 @@ def test_a_network_without_matching_is_the_zoos(tmp_path):
 
 
 def test_a_file_that_lacks_its_map_is_told(tmp_path):
-    state = zoo.build("resnet10q", 5, 0).state_dict()
+    state = construct.build("resnet10q", 5, 0).state_dict()
     weights.save(tmp_path / "w.safetensors", state, {"matching": "gaussian"})
     with pytest.raises(JobError, match=r"missing matching\.scale; missing matching\.shift"):
         matching.load("resnet10q", 5, 1, tmp_path / "w.safetensors")

@@ -10,7 +10,7 @@ from timm.layers import Conv2dSame
 from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
 from torch import nn
 
-from fixres.models.catalogue import zoo
+from fixres.models import construct
 from fixres.models.padding import fix_padding
 from fixres.models.split import split
 
@@ -41,7 +41,7 @@ def authors():
 
 @pytest.fixture(scope="module")
 def ours(authors):
-    network = zoo.build(NAME, CLASSES, 0)
+    network = construct.build(NAME, CLASSES, 0)
     network.load_state_dict(authors.state_dict())
     return network.eval()
 
@@ -68,7 +68,7 @@ def test_timms_own_padding_is_another_function(authors):
 
 
 def test_the_network_keeps_its_names_and_its_random_weights():
-    ours = zoo.build(NAME, CLASSES, 3).state_dict()
+    ours = construct.build(NAME, CLASSES, 3).state_dict()
     with torch.random.fork_rng():
         torch.manual_seed(3)
         timms = timm.create_model(NAME, num_classes=CLASSES).state_dict()
@@ -108,7 +108,7 @@ def test_a_layer_whose_padding_cannot_be_fixed():
 @pytest.mark.parametrize("layers", [["last_linear"], ["cell_9", "last_linear"]])
 def test_a_network_with_fixed_padding_is_cut_and_trains(layers):
     """Its layers stay leaves of the graph: the head holds the parameters of the cell."""
-    network = fix_padding(zoo.build("pnasnetq", CLASSES, 0), 80).eval()
+    network = fix_padding(construct.build("pnasnetq", CLASSES, 0), 80).eval()
     parts = split(network, layers)
     x = torch.randn(2, 3, 96, 96)
     logits = parts.head(*parts.trunk(x))

@@ -12,7 +12,7 @@ from bench import same
 from fetching import CLASSES, NETWORK, configuration, fetch
 from fixres.artifacts import weights
 from fixres.jobs import JobError
-from fixres.models.catalogue import zoo
+from fixres.models import construct
 from fixres.stages import pretrained
 from shared import Harmful, fixres
 
@@ -33,7 +33,9 @@ def test_files_of_every_form(tmp_path, state, prefix, under, suffix):
     assert same(tensors, state)
     assert (meta["run"], meta["sha256"]) == ("runs/x/net-pretrained", sha256)
     assert meta["source"]["file"] == str(file)
-    weights.load_into(zoo.build(NETWORK, CLASSES, 0), tmp_path / "out" / "weights.safetensors")
+    weights.load_into(
+        construct.build(NETWORK, CLASSES, 0), tmp_path / "out" / "weights.safetensors"
+    )
 
 
 def test_a_file_without_checksum_is_taken_and_its_checksum_kept(tmp_path, state):
@@ -73,7 +75,7 @@ def damaged(state: dict[str, torch.Tensor], damage: str) -> object:
     elif damage == "classes":
         content |= {"fc.weight": torch.zeros(1000, 128), "fc.bias": torch.zeros(1000)}
     elif damage == "other network":
-        return zoo.build("resnet18", CLASSES, 0).state_dict()
+        return construct.build("resnet18", CLASSES, 0).state_dict()
     elif damage == "code":
         return {"model": content, "args": Harmful()}
     elif damage == "not weights":

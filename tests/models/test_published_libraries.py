@@ -10,6 +10,7 @@ from bench import same
 from fetching import configuration, fetch
 from fixres.artifacts import weights
 from fixres.jobs import JobError
+from fixres.models import construct
 from fixres.models.catalogue import zoo
 from shared import fixres
 
@@ -37,7 +38,10 @@ def test_a_local_hub_folder(tmp_path, state):
 
 @pytest.fixture(scope="session")
 def resnet18() -> dict[str, torch.Tensor]:
-    return {name: t.contiguous() for name, t in zoo.build("resnet18", 1000, 2).state_dict().items()}
+    return {
+        name: t.contiguous()
+        for name, t in construct.build("resnet18", 1000, 2).state_dict().items()
+    }
 
 
 def test_torchvision_and_timm_out_of_their_caches(tmp_path, resnet18):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from fixres.artifacts import weights
-from fixres.models import published
-from fixres.models.catalogue import released, zoo
+from fixres.models import construct, published
+from fixres.models.catalogue import released
 
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
@@ -86,7 +86,7 @@ def test_the_authors_released_weights_fit(network, names):
 
     The form: `module.` before every name, under `model`, beside the optimiser.
     """
-    outline = zoo.outline(network, 1000)
+    outline = construct.outline(network, 1000)
     shapes = {name: t.shape for name, t in outline.state_dict().items()}
     assert names == set(shapes)
     made = {f"module.{name}": torch.empty(shapes[name], device="meta") for name in sorted(names)}

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from fixres.models.catalogue import zoo
+from fixres.models import construct
 from fixres.models.split import split
 
 
@@ -60,13 +60,13 @@ def test_in_place_layers_of_the_trunk_that_would_spoil_the_cut_are_refused(how):
 
 
 def test_a_layer_inside_another_is_listed_once():
-    network = zoo.build("resnet10q", 5, 0)
+    network = construct.build("resnet10q", 5, 0)
     parts = split(network, ["layer4.bn2", "layer4", "fc", "layer3.bn1", "fc"])
     assert parts.trainable == [network.layer4, network.fc, network.layer3.bn1]
 
 
 def test_unknown_and_unreached_layers():
-    network = zoo.build("resnet10q", 5, 0)
+    network = construct.build("resnet10q", 5, 0)
     with pytest.raises(ValueError, match=r"'layer9' is not a layer of QuarterResNet; it has conv1"):
         split(network, ["layer9"])
     network.spare = nn.Linear(2, 2)

@@ -6,7 +6,7 @@ from timm.layers import BatchNormAct2d
 from torch import nn
 
 from fixres.jobs import JobError
-from fixres.models import matching
+from fixres.models import construct, matching
 from fixres.models.catalogue import zoo
 
 
@@ -77,7 +77,7 @@ def test_a_matched_network_is_seen_behind_its_map(model):
 
 @pytest.mark.parametrize("name", ["resnet10q", "senet14q", "inceptionresnetq", "efficientnetq"])
 def test_the_networks_of_the_zoo_are_watched(name):
-    network = zoo.build(name, 5, 0).eval()
+    network = construct.build(name, 5, 0).eval()
     classifier = network.get_submodule(zoo.ZOO[name].classifier)
     read = []
     classifier.register_forward_hook(lambda _m, inputs, _o: read.append(inputs[0]))

@@ -6,13 +6,16 @@ import torch
 from fetching import NETWORK
 from fixres.artifacts import weights
 from fixres.jobs import JobError
-from fixres.models.catalogue import zoo
+from fixres.models import construct
 
 
 def test_everything_but_the_classifier(tmp_path, state):
     """Transfer learning: 24 classes become 5; the fresh layer depends on the seed alone."""
     weights.save(tmp_path / "w.safetensors", state, {"run": "x"})
-    network, fresh = zoo.build(NETWORK, 5, seed=9), zoo.build(NETWORK, 5, seed=9).state_dict()
+    network, fresh = (
+        construct.build(NETWORK, 5, seed=9),
+        construct.build(NETWORK, 5, seed=9).state_dict(),
+    )
     assert weights.load_into(network, tmp_path / "w.safetensors", fresh="fc") == {"run": "x"}
     for name, t in network.state_dict().items():
         assert torch.equal(t, (fresh if name.startswith("fc.") else state)[name])

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from fixres.models import counting
 from fixres.models.catalogue import work
 from fixres.models.catalogue.zoo import ZOO
 from shared import ENVIRONMENT
@@ -21,16 +22,16 @@ def test_every_network_of_the_zoo_is_in_the_table():
 @pytest.mark.parametrize("network", ["resnet10q", "pnasnetq", "efficientnetq", "resnet50"])
 def test_the_table_says_what_counting_gives(network, layers):
     parts = tuple(layers.split("+"))
-    assert work.work_of(network, parts) == work.count(network, list(parts))
+    assert counting.work_of(network, parts) == counting.count(network, list(parts))
 
 
 @pytest.mark.parametrize("network", ["resnet18", "pnasnet5large", "senet14q"])
 def test_parameters(network):
-    assert work.parameters_of(network) == work.count_parameters(network)
+    assert counting.parameters_of(network) == counting.count_parameters(network)
 
 
 def test_work_grows_with_the_area():
-    whole = work.work_of("resnet50", ("classifier",))
+    whole = counting.work_of("resnet50", ("classifier",))
     assert whole.at(448, 224) == pytest.approx([4 * value for value in whole])
 
 
@@ -38,7 +39,7 @@ def test_costs_need_no_torch():
     """Snakemake itself estimates how long a run takes: importing torch would cost a second."""
     code = (
         "import sys; from fixres.pages.costs import Costs;"
-        "from fixres.models.catalogue.work import work_of;"
+        "from fixres.models.counting import work_of;"
         "work_of('resnet10q', ('classifier',)); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=ENVIRONMENT)

@@ -6,7 +6,7 @@ import pytest
 
 from fixres import paper
 from fixres.config import load, parse
-from fixres.models.catalogue import work
+from fixres.models import counting
 from fixres.models.catalogue.zoo import ZOO
 from fixres.pages import cost, costs
 from shared import ROOT
@@ -23,7 +23,7 @@ GIGA = {
 
 @pytest.mark.parametrize("network", GIGA)
 def test_multiply_adds_are_the_published_ones(network):
-    counted = work.count(network, ["classifier"])
+    counted = counting.count(network, ["classifier"])
     assert counted.network / 1e9 == pytest.approx(GIGA[network], rel=0.02)
     assert counted.head < 0.01 * counted.network
 
@@ -33,8 +33,8 @@ def test_the_frontier_of_a_split():
 
     The batch-norm needs its input and the residual.
     """
-    assert work.count("resnet50", ["classifier"]).frontier == 2 * 2048
-    assert work.count("resnet50", ["batch-norm", "classifier"]).frontier == 2 * 2 * 2048 * 7 * 7
+    assert counting.count("resnet50", ["classifier"]).frontier == 2 * 2048
+    assert counting.count("resnet50", ["batch-norm", "classifier"]).frontier == 2 * 2 * 2048 * 7 * 7
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_activations_cost_two_passes_over_the_validation_images(tmp_path):
     content = paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/plan")
     job = "runs/pinhole/resnet10q-k56/activations"
     assert content["jobs"][job]["k_test"] == [16, 32, 56, 112]
-    whole = work.work_of("resnet10q", ("classifier",))
+    whole = counting.work_of("resnet10q", ("classifier",))
     passes = sum(whole.at(k, 56).network for k in (16, 32, 56, 112))
     expected = 2 * 2400 * passes
     counted = costs.Costs(content, tmp_path)

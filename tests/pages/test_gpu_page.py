@@ -7,7 +7,7 @@ import pytest
 
 from fixres import paper
 from fixres.config import load
-from fixres.models.catalogue.work import work_of
+from fixres.models.counting import work_of
 from fixres.pages.costs import PAPER, Costs
 from shared import ROOT
 

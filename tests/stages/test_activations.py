@@ -11,8 +11,7 @@ from fixres.artifacts import manifest, per_image, weights
 from fixres.data import regions, requests
 from fixres.hardware.device import open_device
 from fixres.hardware.ranks import ALONE
-from fixres.models import pooled
-from fixres.models.catalogue import zoo
+from fixres.models import construct, pooled
 from fixres.models.catalogue.network import IMAGENET
 
 JOB = {
@@ -34,7 +33,7 @@ def bench(tmp_path_factory, tiny) -> Bench:
     """Networks of random weights. Some channels of one are zero in many images."""
     made = Bench(tmp_path_factory.mktemp("activations"), tiny)
     for name in ("resnet10q", "efficientnetq"):
-        network = zoo.build(name, len(tiny.classes), 0)
+        network = construct.build(name, len(tiny.classes), 0)
         if name == "resnet10q":
             torch.manual_seed(0)
             for norm in (network.layer4.bn2, network.layer4.shortcut[1]):
@@ -65,7 +64,7 @@ def plain(bench) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     data = manifest.load(bench.folder / "manifest.npz")
     device = open_device("cpu", "fp32", 1, ALONE, False)
     reader = requests.CropReader(data, data.rows("val"), *IMAGENET, device, "pillow", 1, ALONE)
-    network = zoo.build("resnet10q", len(data.classes), 0)
+    network = construct.build("resnet10q", len(data.classes), 0)
     network.load_state_dict(weights.load(bench.folder / "resnet10q.safetensors")[0])
     parts: dict[str, torch.Tensor] = {}
     for name in ("layer4.bn2", "layer4.shortcut", "avgpool"):

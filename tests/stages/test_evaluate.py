@@ -9,7 +9,7 @@ import torch
 
 from bench import EVALUATE, Bench
 from fixres.artifacts import manifest, weights
-from fixres.models.catalogue import zoo
+from fixres.models import construct
 from fixres.models.catalogue.network import IMAGENET
 from fixres.stages import evaluate
 
@@ -31,7 +31,7 @@ def test_evaluation_keeps_what_it_knows(trained, bench):
     alone.run(EVALUATE | {"k_test": [48]}, *start, out="metrics.json")
     third = json.loads((bench.folder / "metrics.json").read_text())
     assert third["k_test"]["48"] == second["k_test"]["48"]
-    parameters = zoo.build("resnet10q", 24, 0).parameters()
+    parameters = construct.build("resnet10q", 24, 0).parameters()
     assert second["parameters"] == sum(p.numel() for p in parameters)
     assert second["notes"] == []
 
@@ -64,7 +64,7 @@ def test_predictions_of_other_weights_or_damaged_ones_are_not_kept(trained, benc
     result = bench.run(EVALUATE, *start, out="metrics.json")
     assert "predictions kept: k_test 32" in result.stderr
     assert "k24.npz is damaged" in result.stderr
-    other = zoo.build("resnet10q", 24, 9)
+    other = construct.build("resnet10q", 24, 9)
     weights.save(bench.folder / "other.safetensors", other.state_dict())
     start = ["--weights", bench.folder / "other.safetensors"]
     assert "kept" not in bench.run(EVALUATE, *start, out="metrics.json").stderr
@@ -77,7 +77,7 @@ def test_predictions_are_the_networks(trained, bench, tiny):
 
     start = ["--weights", trained.folder / "weights.safetensors", *PLAIN]
     bench.run(EVALUATE | {"k_test": [32]}, *start, out="metrics.json")
-    network = zoo.build("resnet10q", 24, 0).eval()
+    network = construct.build("resnet10q", 24, 0).eval()
     weights.load_into(network, trained.folder / "weights.safetensors")
     transform = v2.Compose(
         [
@@ -111,7 +111,7 @@ def test_ten_crops_are_averaged(trained, bench, tiny):
     bench.run(EVALUATE | {"k_test": [24]}, *start, out="metrics.json")
     wanted = EVALUATE | {"k_test": [24, 32], "ten_crops": [32]}
     assert "predictions kept: k_test 24" in bench.run(wanted, *start, out="metrics.json").stderr
-    network = zoo.build("resnet10q", 24, 0).eval()
+    network = construct.build("resnet10q", 24, 0).eval()
     weights.load_into(network, trained.folder / "weights.safetensors")
     finish = v2.Compose(
         [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*IMAGENET)]

@@ -7,7 +7,7 @@ import torch
 
 from bench import RECIPE
 from fixres.hardware.memory import peak_bytes
-from fixres.models.catalogue import zoo
+from fixres.models import construct
 from fixres.stages import memory
 from shared import fixres
 
@@ -50,7 +50,7 @@ def measured(bench, **content: object) -> float:
 
 def kept_for_backward(k: int, batch: int) -> int:
     """Bytes of all distinct tensors that autograd saves in a forward pass, and of the network."""
-    network, kept = zoo.build("resnet10q", 24, 0).train(), {}
+    network, kept = construct.build("resnet10q", 24, 0).train(), {}
 
     def save(t: torch.Tensor) -> torch.Tensor:
         kept[t.untyped_storage().data_ptr()] = t

@@ -26,7 +26,7 @@ from fixres.artifacts.predictions import Cropping
 from fixres.data import loader, regions, requests, sampling
 from fixres.hardware.device import Device
 from fixres.hardware.ranks import ALONE, Ranks
-from fixres.models import distributions, matching
+from fixres.models import construct, distributions, matching
 from fixres.models.adapt import adapt_last_layers
 from fixres.models.catalogue import zoo
 from fixres.models.catalogue.network import IMAGENET
@@ -111,7 +111,7 @@ def name(request) -> str:
 def built(name) -> nn.Module:
     """A quarter network. It is built with numbers, and then moved."""
     with unset_fake_temporarily():
-        network = zoo.build(name, CLASSES, 0)
+        network = construct.build(name, CLASSES, 0)
     return on_cuda(network)
 
 

@@ -13,6 +13,7 @@ from fixres.artifacts import weights
 from fixres.data import loader, pillow_loader, sampling
 from fixres.hardware.ranks import ALONE
 from fixres.jobs import JobError
+from fixres.models import construct
 from fixres.models.catalogue import zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd, train
@@ -84,7 +85,7 @@ def test_both_loaders_train_to_the_same_network_within_noise(bench):
     for name in ("dali", "pillow"):
         bench.run(short, "--loader", name, "--precision", "fp32")
         made[name] = bench.read()
-    start = zoo.build("resnet10q", 24, TRAIN["seed"]).state_dict()
+    start = construct.build("resnet10q", 24, TRAIN["seed"]).state_dict()
     names = [name for name, t in start.items() if t.is_floating_point() and "running" not in name]
 
     def distance(a: dict, b: dict) -> float:
@@ -167,7 +168,7 @@ def test_training_from_given_weights_takes_all_but_the_classifier(bench, trained
     config = TRAIN | {"init": "runs/other", "recipe": still}
     log = bench.run(config, "--init", bench.folder / "given.safetensors").stderr
     assert "from runs/other" in log
-    fresh = zoo.build("resnet10q", 24, TRAIN["seed"]).state_dict()
+    fresh = construct.build("resnet10q", 24, TRAIN["seed"]).state_dict()
     for name, tensor in bench.read().items():
         if "running" not in name and "num_batches" not in name:
             assert torch.equal(tensor, (fresh if name.startswith("fc.") else given)[name]), name

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import timm
+import torch
 import yaml
 from PIL import Image
+from safetensors.torch import save_file
 
 from fixres import config
+from fixres.artifacts import weights
 from shared import ENVIRONMENT, ROOT, Workflow, textured
 
 ANSWER = "results/recommend/mine.md"
@@ -169,6 +173,38 @@ def an_edit_runs_what_it_must(mine: Workflow, over: dict, expected: dict) -> Non
     rules = [rule for rule, _ in mine.planned(ANSWER)]
     mine.write(MINE)
     assert {rule: rules.count(rule) for rule in rules} == expected
+
+
+def test_a_training_starts_from_the_weights_that_are_given(tmp_path):
+    """Its id ends in "-pretrained", as those of published weights do: `…-k64-from-pretrained`.
+
+    With hardly any learning rate, what it leaves is what it started from, but for the classifier,
+    which is fresh: the classes are others.
+    """
+    photographs(tmp_path / "photos")
+    start = timm.create_model("test_resnet").state_dict()
+    save_file(start, tmp_path / "start.safetensors")
+    mine = Workflow(tmp_path)
+    mine.write(
+        merged(
+            datasets={"photos": {"root": str(tmp_path / "photos")}},
+            custom={"network": {"weights": str(tmp_path / "start.safetensors")}},
+            base_training={"epochs": 1, "lr_per_256": 1e-9},
+        )
+    )
+    run = "results/runs/photos/mine-k64-from-pretrained"
+    jobs = mine.planned(f"{run}/weights.safetensors")
+    assert {rule for rule, _ in jobs} == {"manifest", "pretrained", "train"}
+    mine.run(f"{run}/weights.safetensors")
+    trained, _ = weights.load(mine.folder / run / "weights.safetensors")
+    kept = [name for name, _ in timm.create_model("test_resnet").named_parameters()]
+    kept = [name for name in kept if not name.startswith("fc.")]
+    assert kept
+    for name in kept:
+        torch.testing.assert_close(trained[name], start[name], rtol=0, atol=1e-6)
+    assert trained["fc.weight"].shape[0] == len(COLOURS)
+    log = (mine.folder / run / "train.log").read_text()
+    assert "from runs/photos/mine-pretrained" in log
 
 
 # --- the command -------------------------------------------------------------------------------

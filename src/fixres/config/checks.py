@@ -3,7 +3,6 @@
 Each check yields one line for each problem. `reading.parse` reports all lines at once.
 """
 
-import difflib
 import re
 from collections.abc import Iterator
 
@@ -13,6 +12,7 @@ from fixres.config.fields import Section
 from fixres.config.overlay import laid_over
 from fixres.config.schema import Config
 from fixres.config.training import BaseTraining, Weights
+from fixres.nearest import did_you_mean
 
 
 def contradictions(config: Config) -> Iterator[str]:
@@ -67,9 +67,7 @@ def _dataset_names(config: Config) -> Iterator[str]:
         used["weak_supervision.dataset"] = config.weak_supervision.dataset
     for key, name in used.items():
         if name not in config.datasets:
-            close = difflib.get_close_matches(name, config.datasets, n=1)
-            known = f"known: {', '.join(config.datasets)}"
-            hint = f"did you mean '{close[0]}'?" if close else known
+            hint = did_you_mean(name, config.datasets) or f"known: {', '.join(config.datasets)}"
             yield f"{key}: found '{name}', no entry of datasets; {hint}"
 
 

@@ -1,12 +1,12 @@
 """Errors of the configuration, in words that a person can act on."""
 
-import difflib
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from fixres.config.schema import Config
+from fixres.nearest import did_you_mean
 
 PLAINER = {"Input should be": "expected", "List should": "the list should"}  # pydantic's words
 
@@ -44,8 +44,7 @@ def explain(error: dict, where: str = "", section: type[BaseModel] | None = None
 def _hint_for_unknown_key(model: type[BaseModel], path: tuple) -> str:
     section = _section_at(model, path[:-1])
     names = list(section.model_fields) if section else []
-    close = difflib.get_close_matches(str(path[-1]), names, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"valid here: {', '.join(names)}"
+    return did_you_mean(str(path[-1]), names) or f"valid here: {', '.join(names)}"
 
 
 def _hint_for_quoted_number(found: str) -> str:

@@ -1,6 +1,5 @@
 """What can be known to fail before anything runs: names, strides, files."""
 
-import difflib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from fixres.config import BaseTraining, Config, ConfigError
 from fixres.models.catalogue.network import Network
 from fixres.models.catalogue.released import RELEASED
 from fixres.models.catalogue.zoo import ZOO
+from fixres.nearest import did_you_mean
 
 
 def expanded(path: str) -> str:
@@ -44,9 +44,7 @@ def _names(config: Config) -> Iterator[str]:
 
 
 def _unknown(name: str, known: dict) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
-    return f"found '{name}'; {hint}"
+    return f"found '{name}'; {did_you_mean(name, known) or 'known: ' + ', '.join(known)}"
 
 
 def _unknown_network(name: str) -> str:

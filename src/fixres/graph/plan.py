@@ -308,7 +308,9 @@ class Plan(CustomJobs):
         new page, network or dataset needs no edit of a rule.
         """
         one = "[^/]+"
-        published = [job.split("/")[2] for job in self.jobs if job.endswith("-pretrained")]
+        published = [
+            job.split("/")[2] for job, c in self.jobs.items() if c["stage"] == "pretrained"
+        ]
         fetched = _any_of(published)
         base = rf"runs/{one}/{one}"
         matched = rf"{base}/match-{one}"

@@ -1,6 +1,5 @@
 """The jobs of a plan: id -> resolved configuration, and what names and sizes mean at its scale."""
 
-import difflib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from fixres.graph.checks import check, expanded
 from fixres.graph.pages import Label
 from fixres.jobs import digest
 from fixres.models.catalogue.zoo import ZOO
+from fixres.nearest import closest
 
 # A change of the code that changes results is declared here. Raise the number of a stage: its jobs
 # run again, and all that depends on them. A change of one network alone is declared in its entry of
@@ -238,9 +238,9 @@ class Jobs:
         ConfigError : there is no such job; the message names the nearest one.
         """
         if job not in self.jobs:
-            close = difflib.get_close_matches(job, self.jobs, n=1, cutoff=0)
+            [close] = closest(job, self.jobs, cutoff=0)
             raise ConfigError(
-                f"results/{job}: no such run in this configuration; nearest: results/{close[0]}"
+                f"results/{job}: no such run in this configuration; nearest: results/{close}"
             )
         return self.jobs[job]
 

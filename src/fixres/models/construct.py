@@ -1,52 +1,118 @@
-"""Build a network that is no entry of the zoo: of timm, of torchvision, or of the user's own code.
+"""Build a network: of timm, of torchvision, of this suite, or of the user's own code.
 
-The source says how: timm:NAME[.TAG], torchvision:NAME[.WEIGHTS], or python:package.module:function.
+A constructor says how: timm:NAME[.TAG], torchvision:NAME[.WEIGHTS], fixres:MODULE:FUNCTION of
+fixres.models, or python:package.module:function. An entry of the zoo names one, and so does the key
+custom.network.source of the configuration.
 """
 
 import importlib
 import inspect
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
 
 from fixres.jobs import JobError
-from fixres.models.catalogue.zoo import nearest
+from fixres.models.catalogue import zoo
+from fixres.models.catalogue.network import Network
+from fixres.nearest import nearest
 
-if TYPE_CHECKING:
-    import torch
-
-    Build = Callable[[int], torch.nn.Module]
+# --- a network of the zoo, or a custom network ----------------------------------------------------
 
 
-def builder(source: str, path: str = "", options: dict | None = None) -> "Build":
-    """A function from the number of classes to the network, with random weights.
+def build(network: Network | str, classes: int, seed: int) -> nn.Module:
+    """Build a network, channels_last, with random weights that depend on `seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        built = _new(network, classes)
+    return built.to(memory_format=torch.channels_last)
+
+
+def check_layers(entry: Network | str, network: nn.Module) -> None:
+    """Raise JobError for each layer that an entry names and the network does not have.
+
+    The layers are needed when the network is fine-tuned, which may be days of training later.
+    """
+    entry = zoo.by_name(entry)
+    layers = [layer for layer, _ in network.named_modules() if layer]
+    named = {
+        "classifier": [entry.classifier],
+        "last_batch_norm": entry.last_batch_norm,
+        "cells": entry.cells,
+    }
+    wrong = [(key, n) for key, names in named.items() for n in names if n not in layers]
+    if wrong:
+        lines = (f"  {key}: {nearest(n, layers)}" for key, n in wrong)
+        name = next((name for name, known in zoo.ZOO.items() if known is entry), "")
+        place = f"ZOO['{name}'] (models/catalogue/zoo.py)" if name else "custom.network"
+        way_out = "correct the entry; docs/networks.md, Adding a network"
+        way_out = way_out if name else "correct them; docs/recommend.md"
+        raise JobError(
+            f"{place} names layers that {entry.title} does not have:\n"
+            + "\n".join(lines)
+            + f"\n  {way_out}, says what each key means"
+        )
+
+
+def outline(network: Network | str, classes: int) -> nn.Module:
+    """The network without its numbers, on torch's meta device.
+
+    It has names and shapes, and takes no memory.
+    """
+    with torch.device("meta"):
+        return _new(network, classes)
+
+
+def _new(network: Network | str, classes: int) -> nn.Module:
+    entry = zoo.by_name(network)
+    return call(entry.constructor, classes, entry.path, entry.options)
+
+
+# --- constructors ---------------------------------------------------------------------------------
+
+
+def call(
+    constructor: str, classes: int | None, path: str = "", options: dict | None = None
+) -> nn.Module:
+    """The network that a constructor gives, with random weights.
 
     Parameters
     ----------
+    classes : how many; None, of python: alone: as many as the constructor gives by itself.
     path : the folder in which the module of python:package.module:function is found.
     options : further arguments of the constructor.
 
     Raises
     ------
-    JobError : when it is called: there is no such network. The message names the nearest.
+    JobError : there is no such network. The message names the nearest.
     """
-    kind, _, name = source.partition(":")
-    build = {"timm": _timm, "torchvision": _torchvision, "python": _python}[kind]
-    return lambda classes: build(name, path, classes, options or {})
+    kind, _, name = constructor.partition(":")
+    if kind == "python":
+        return _python(name, path, classes, options or {})
+    return CONSTRUCTORS[kind](name, classes, options or {})
 
 
-def _timm(name: str, path: str, classes: int, options: dict) -> "torch.nn.Module":
+def _fixres(name: str, classes: int, options: dict) -> nn.Module:
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(f"fixres.models.{module}"), function)(classes, **options)
+
+
+def _timm(name: str, classes: int, options: dict) -> nn.Module:
     import timm
 
     check_timm(name)
     return timm.create_model(name, num_classes=classes, **options)
 
 
-def _torchvision(name: str, path: str, classes: int, options: dict) -> "torch.nn.Module":
+def _torchvision(name: str, classes: int, options: dict) -> nn.Module:
     from torchvision import models
 
     architecture = check_torchvision(name)
     return models.get_model(architecture, weights=None, num_classes=classes, **options)
+
+
+CONSTRUCTORS = {"timm": _timm, "torchvision": _torchvision, "fixres": _fixres}
 
 
 def check_timm(name: str) -> str:
@@ -69,15 +135,13 @@ def check_torchvision(name: str) -> str:
     return architecture
 
 
-def _python(name: str, path: str, classes: int | None, options: dict) -> "torch.nn.Module":
+def _python(name: str, path: str, classes: int | None, options: dict) -> nn.Module:
     """Call the user's constructor. It gets the number of classes where it takes one."""
     function = imported(name, path)
     if classes is not None and takes_classes(name, path):
         options = {"num_classes": classes, **options}
     network = function(**options)
-    import torch
-
-    if not isinstance(network, torch.nn.Module):
+    if not isinstance(network, nn.Module):
         found = type(network).__name__
         raise JobError(f"python:{name}: found a {found}, expected a function that gives a Module")
     return network
@@ -110,6 +174,9 @@ def imported(name: str, path: str) -> Callable:
         known = [key for key, value in vars(found).items() if callable(value) and key[0] != "_"]
         raise JobError(f"python:{name}: {nearest(function, known)}, of the functions of {module}")
     return getattr(found, function)
+
+
+# --- the weights that come with them --------------------------------------------------------------
 
 
 def weights_of(entry: dict) -> dict:

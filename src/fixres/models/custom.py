@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fixres.jobs import JobError
 from fixres.models import construct
-from fixres.models.catalogue.zoo import nearest
+from fixres.nearest import nearest
 
 # Norms of torch and timm end in one of these; RMSNorm and LayerNorm2d are among them.
 NORMS = ("Norm", "Norm1d", "Norm2d", "Norm3d", "NormAct", "NormAct2d")
@@ -192,13 +192,12 @@ def _built(source: str, path: str, known: dict) -> tuple[nn.Module, dict]:
 
 def _outline(source: str, path: str, outputs: int | None, options: dict) -> nn.Module:
     """The network in eval mode; on torch's meta device where its constructor allows that."""
-    build = construct.builder(source, path, options)
     if not source.startswith("python:"):
         with contextlib.suppress(NotImplementedError, RuntimeError), torch.device("meta"):
-            return build(outputs).eval()
+            return construct.call(source, outputs, path, options).eval()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return build(outputs).eval()
+        return construct.call(source, outputs, path, options).eval()
 
 
 def _run(network: nn.Module, k: int) -> torch.Tensor:

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fixres import jobs
+from fixres.models.construct import takes_classes
 
 WEIGHTS = "model.safetensors"
 INTERPOLATION = "bilinear"  # antialiased: the suite's test transform, and Pillow's
@@ -152,8 +153,6 @@ def _as_state_dict(
 
 def _construction(entry: dict, classes: int) -> tuple[str, str]:
     """The lines of Python that import what builds the network, and that build it."""
-    from fixres.models.construct import takes_classes
-
     kind, _, name = entry["source"].partition(":")
     options = "".join(f", {key}={value!r}" for key, value in entry["options"].items())
     if kind == "torchvision":

@@ -20,7 +20,7 @@ def compute_in_float32(network: nn.Module, layer: str) -> None:
 
     Raises
     ------
-    AttributeError : the network has no such layer (`zoo.check_layers` tells it better, before).
+    AttributeError : the network has no such layer; `construct.check_layers` says so in words.
     """
     module = network.get_submodule(layer)
     forward = module.forward

@@ -13,18 +13,16 @@ the zoo builds, untouched.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn import functional as F  # noqa: N812
 
 from fixres.artifacts import weights
 from fixres.jobs import JobError
-from fixres.models.catalogue import zoo
-
-if TYPE_CHECKING:
-    from torch import fx
+from fixres.models.catalogue.network import Network
+from fixres.models.construct import build
+from fixres.models.split import Tracer
 
 MODELS = ("gaussian", "frechet")
 # As functions and as methods. The layers are nn.ReLU, nn.AvgPool2d and nn.AdaptiveAvgPool2d.
@@ -57,14 +55,14 @@ class Affine(nn.Module):
 # --- weights on disk ---------------------------------------------------------------------------
 
 
-def load(network: zoo.Network | str, classes: int, seed: int, file: Path) -> nn.Module:
+def load(network: Network | str, classes: int, seed: int, file: Path) -> nn.Module:
     """Build a network with the weights of a file, and with its matching if it has one.
 
     Raises
     ------
     JobError : as `weights.load_into`.
     """
-    network = zoo.build(network, classes, seed)
+    network = build(network, classes, seed)
     tensors, meta = weights.opened(file)
     if "matching" in meta:
         scale, shift = tensors.get("matching.scale"), tensors.get("matching.shift")
@@ -88,7 +86,7 @@ def insert(
     model: str,
     scale: torch.Tensor | None = None,
     shift: torch.Tensor | None = None,
-) -> "fx.GraphModule":
+) -> fx.GraphModule:
     """Insert the map into a network, as the layer `matching`.
 
     The other layers keep their names. So whatever works by name (weights, the zoo's last
@@ -107,8 +105,6 @@ def insert(
     ------
     JobError : the network has no global average pooling, or (gaussian) no ReLU right before it.
     """
-    from torch import fx
-
     name = type(network).__name__
     graph, modules = _traced(network)
     pooling = _pooling_of(graph, modules, f"matching '{model}': {name}")
@@ -124,14 +120,14 @@ def insert(
     return fx.GraphModule(network, graph, name).eval()
 
 
-def _insert_after(graph: "fx.Graph", pooling: "fx.Node") -> None:
+def _insert_after(graph: fx.Graph, pooling: fx.Node) -> None:
     """Put the map behind the pooling (A.1)."""
     with graph.inserting_after(pooling):
         mapped = graph.call_module("matching", (pooling,))
     pooling.replace_all_uses_with(mapped, delete_user_cb=lambda user: user is not mapped)
 
 
-def _insert_before_relu(graph: "fx.Graph", relu: "fx.Node", modules: dict[str, nn.Module]) -> None:
+def _insert_before_relu(graph: fx.Graph, relu: fx.Node, modules: dict[str, nn.Module]) -> None:
     """Put the map before the last ReLU (A.2)."""
     source, new_relu = _free_relu(graph, relu, modules)
     with graph.inserting_before(new_relu):
@@ -140,8 +136,8 @@ def _insert_before_relu(graph: "fx.Graph", relu: "fx.Node", modules: dict[str, n
 
 
 def _free_relu(
-    graph: "fx.Graph", relu: "fx.Node", modules: dict[str, nn.Module]
-) -> tuple["fx.Node", "fx.Node"]:
+    graph: fx.Graph, relu: fx.Node, modules: dict[str, nn.Module]
+) -> tuple[fx.Node, fx.Node]:
     """Replace a ReLU by a function that leaves its input as it is.
 
     Returns
@@ -163,7 +159,7 @@ def _free_relu(
     return source, new_relu
 
 
-def probe(matched: "fx.GraphModule") -> "fx.GraphModule":
+def probe(matched: fx.GraphModule) -> fx.GraphModule:
     """The matched network, cut off behind the activations that matching measures.
 
     Returns
@@ -171,8 +167,6 @@ def probe(matched: "fx.GraphModule") -> "fx.GraphModule":
     A module on the layers of `matched`: images -> (activations behind the map, pooled
     activations). Gaussian: (n, c, h, w) and (n, c, …). Frechet: the pooled activations twice.
     """
-    from torch import fx
-
     graph = fx.Graph()
     copies: dict = {}
     graph.graph_copy(matched.graph, copies)
@@ -186,7 +180,7 @@ def probe(matched: "fx.GraphModule") -> "fx.GraphModule":
     return _without_dead_code(matched, graph)
 
 
-def watch(network: nn.Module) -> tuple["fx.GraphModule", bool]:
+def watch(network: nn.Module) -> tuple[fx.GraphModule, bool]:
     """A network, matched or not, cut off behind its global pooling (§3.2).
 
     Parameters
@@ -214,26 +208,22 @@ def watch(network: nn.Module) -> tuple["fx.GraphModule", bool]:
     return _without_dead_code(network, graph), has_relu
 
 
-def _without_dead_code(network: nn.Module, graph: "fx.Graph") -> "fx.GraphModule":
+def _without_dead_code(network: nn.Module, graph: fx.Graph) -> fx.GraphModule:
     """The module that computes a graph and nothing more."""
-    from torch import fx
-
     cut = fx.GraphModule(network, graph, "Probe").eval()
     cut.graph.eliminate_dead_code()
     cut.recompile()
     return cut
 
 
-def _traced(network: nn.Module) -> tuple["fx.Graph", dict[str, nn.Module]]:
+def _traced(network: nn.Module) -> tuple[fx.Graph, dict[str, nn.Module]]:
     """The graph of a network in eval mode, where a map is one node; and its layers by name."""
-    from fixres.models.split import Tracer
-
     tracer = Tracer()
     tracer.leaves += (Affine,)
     return tracer.trace(network.eval()), dict(network.named_modules())
 
 
-def _pooling_of(graph: "fx.Graph", modules: dict[str, nn.Module], who: str) -> "fx.Node":
+def _pooling_of(graph: fx.Graph, modules: dict[str, nn.Module], who: str) -> fx.Node:
     """The global average pooling. Raises JobError where there is none; it starts with `who`."""
     for node in reversed(graph.nodes):
         if _is_pooling(node, modules):
@@ -241,17 +231,17 @@ def _pooling_of(graph: "fx.Graph", modules: dict[str, nn.Module], who: str) -> "
     raise JobError(f"{who} has no average pooling before its classifier; expected one (A.1)")
 
 
-def _layer(node: "fx.Node", modules: dict[str, nn.Module]) -> nn.Module | None:
+def _layer(node: fx.Node, modules: dict[str, nn.Module]) -> nn.Module | None:
     """The layer that a node runs; None where it calls a function or a method."""
     return modules[str(node.target)] if node.op == "call_module" else None
 
 
-def _is_pooling(node: "fx.Node", modules: dict[str, nn.Module]) -> bool:
+def _is_pooling(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
     called = node.op in ("call_function", "call_method") and node.target in POOLINGS
     return called or isinstance(_layer(node, modules), (nn.AdaptiveAvgPool2d, nn.AvgPool2d))
 
 
-def _pooled_node(pooling: "fx.Node", modules: dict[str, nn.Module]) -> "fx.Node":
+def _pooled_node(pooling: fx.Node, modules: dict[str, nn.Module]) -> fx.Node:
     """What is pooled: the last node before the pooling that computes something."""
     node = pooling.all_input_nodes[0]
     while isinstance(_layer(node, modules), (nn.Identity, nn.Dropout)):
@@ -259,14 +249,14 @@ def _pooled_node(pooling: "fx.Node", modules: dict[str, nn.Module]) -> "fx.Node"
     return node
 
 
-def _is_relu(node: "fx.Node", modules: dict[str, nn.Module]) -> bool:
+def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
     """Whether a node is a ReLU: a layer, a function, or the end of another layer."""
     layer = _layer(node, modules)
     act = getattr(layer, "act", layer)
     return isinstance(act, nn.ReLU) or (layer is None and node.target in RELUS)
 
 
-def _relu_before(pooling: "fx.Node", modules: dict[str, nn.Module], name: str) -> "fx.Node":
+def _relu_before(pooling: fx.Node, modules: dict[str, nn.Module], name: str) -> fx.Node:
     """The ReLU whose output is pooled. Raises JobError where there is none."""
     node = _pooled_node(pooling, modules)
     if _is_relu(node, modules):

@@ -7,6 +7,7 @@ every size as "same" does at 331 pixels. The two are the same function only at 3
 sizes where every layer happens to pad alike (395).
 """
 
+import timm
 import torch
 from timm.layers import Conv2dSame, register_notrace_module
 from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
@@ -38,6 +39,11 @@ class PaddedMaxPool2d(nn.MaxPool2d):
 
 
 FIXED = {Conv2dSame: PaddedConv2d, MaxPool2dSame: PaddedMaxPool2d}
+
+
+def padded(classes: int, name: str, as_at: int, **options: object) -> nn.Module:
+    """A network of timm that pads at every size as at `as_at` pixels."""
+    return fix_padding(timm.create_model(name, num_classes=classes, **options), as_at)
 
 
 def fix_padding(network: nn.Module, k: int) -> nn.Module:

@@ -22,6 +22,7 @@ from torch import nn
 
 from fixres.artifacts import weights
 from fixres.jobs import JobError, file_digest, log, progress
+from fixres.models import construct
 
 CHUNK = 2**20  # bytes of a download that are read at a time
 TIMEOUT = 30.0  # seconds to wait for an answer
@@ -133,11 +134,9 @@ def _hub(name: str) -> Tensors:
 
 def _python(constructor: dict) -> Tensors:
     """The weights that the user's own constructor comes with."""
-    from fixres.models.construct import builder
-
     log(f"the code of {constructor['name']} runs")
-    build = builder(f"python:{constructor['name']}", constructor["path"], constructor["options"])
-    return build(None).state_dict()
+    source, path = f"python:{constructor['name']}", constructor["path"]
+    return construct.call(source, None, path, constructor["options"]).state_dict()
 
 
 LIBRARIES = {"timm": _timm, "torchvision": _torchvision, "hub": _hub, "python": _python}

@@ -16,7 +16,8 @@ from fixres.data.regions import TEN
 from fixres.graph.outputs import LOGS, benchmark_of
 from fixres.hardware.leases import seconds_waited
 from fixres.models.catalogue import zoo
-from fixres.models.catalogue.work import Work, parameters_of, work_of
+from fixres.models.catalogue.work import Work
+from fixres.models.counting import parameters_of, work_of
 
 BYTES_PER_WEIGHT = 4
 BYTES_PER_PREDICTION = 100  # top 5, label and path of one image at one resolution

@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def look_at_network(args: argparse.Namespace) -> dict:
     """What the suite finds in the network, as the key custom.network of the configuration."""
-    from fixres.models import custom
+    from fixres.models import construct, custom
     from fixres.models.catalogue import zoo
 
     given = {}
@@ -154,7 +154,7 @@ def look_at_network(args: argparse.Namespace) -> dict:
     found = custom.find(args.network, expanded(args.weights), expanded(args.path), given)
     print("\n".join(custom.described(found)), flush=True)
     entry = zoo.entry_of({"network": "custom", "entry": found})
-    outline = zoo.outline(entry, found["outputs"])
+    outline = construct.outline(entry, found["outputs"])
     parameters = sum(p.numel() for p in outline.parameters())
     known = config.CustomNetwork.model_fields
     return {key: value for key, value in found.items() if key in known} | {
@@ -169,13 +169,14 @@ def trial(custom: dict) -> float:
     import torch
 
     from fixres.hardware.device import open_device
+    from fixres.models import construct
     from fixres.models.catalogue import zoo
     from fixres.stages.speed import crops, milliseconds, peak_of
 
     network, largest = custom["network"], max(custom["k_test"])
     device = open_device(precision=PRECISION, threads=threads())
     entry = zoo.entry_of({"network": custom["name"], "entry": network})
-    model = zoo.build(entry, network["outputs"], 0).to(device.device).eval()
+    model = construct.build(entry, network["outputs"], 0).to(device.device).eval()
     k = network["native"]
     spent = milliseconds(model, crops(BATCH, k, device), device)
     try:

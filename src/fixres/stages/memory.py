@@ -24,6 +24,7 @@ from fixres import jobs
 from fixres.artifacts import metrics
 from fixres.hardware.device import Device
 from fixres.hardware.memory import peak_bytes
+from fixres.models import construct
 from fixres.models.adapt import adapt_last_layers
 from fixres.models.catalogue import zoo
 from fixres.stages import sgd
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> None:
 
 def measure(job: Opened) -> None:
     config, device, classes = job.config, job.device, len(job.data.classes)
-    network = zoo.build(job.entry, classes, 0).to(device.device)
+    network = construct.build(job.entry, classes, 0).to(device.device)
 
     # --- the step
     model, trained = what_trains(config, network, device)

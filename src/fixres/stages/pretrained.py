@@ -31,8 +31,8 @@ def main(arguments: list[str]) -> None:
         what = f"the published weights of {entry.title}"
         jobs.log(f"licence: {what} are for non-commercial use only (CC BY-NC 4.0)")
 
-    network = zoo.outline(entry, config["classes"])
-    zoo.check_layers(entry, network)
+    network = construct.outline(entry, config["classes"])
+    construct.check_layers(entry, network)
 
     # --- fetch
     asked = config["run"].rpartition("/")[2].removesuffix("-pretrained")

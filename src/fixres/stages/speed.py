@@ -19,7 +19,7 @@ from fixres import jobs
 from fixres.artifacts import metrics
 from fixres.hardware.device import Device
 from fixres.hardware.memory import peak_bytes
-from fixres.models.catalogue import zoo
+from fixres.models import construct
 from fixres.stages.memory import MEGA
 from fixres.stages.opened import Opened, run
 
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
 
 def measure(job: Opened) -> None:
     config, device = job.config, job.device
-    network = zoo.build(job.entry, config["entry"]["outputs"], 0).to(device.device).eval()
+    network = construct.build(job.entry, config["entry"]["outputs"], 0).to(device.device).eval()
     model = device.prepare(network)
     weights = sum(t.numel() * t.element_size() for t in network.state_dict().values())
 

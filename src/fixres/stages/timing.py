@@ -31,7 +31,7 @@ from fixres.artifacts import metrics
 from fixres.artifacts.manifest import Manifest
 from fixres.data import loader, regions
 from fixres.hardware.device import Device
-from fixres.models.catalogue import zoo
+from fixres.models import construct
 from fixres.stages.memory import what_trains
 from fixres.stages.opened import Opened, run
 
@@ -48,7 +48,7 @@ def measure(job: Opened) -> None:
     config, data, device = job.config, job.data, job.device
 
     # --- the network
-    network = zoo.build(job.entry, len(data.classes), 0).to(device.device)
+    network = construct.build(job.entry, len(data.classes), 0).to(device.device)
     loss_of = forward_pass(config, network, device)
     parameters = [p for p in network.parameters() if p.requires_grad]
 

@@ -25,7 +25,7 @@ from fixres.artifacts import log_csv, manifest, weights
 from fixres.data import loader, regions, sampling
 from fixres.hardware.device import send
 from fixres.hardware.ranks import Ranks
-from fixres.models.catalogue import zoo
+from fixres.models import construct
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
 from fixres.stages.opened import Opened, run
@@ -72,8 +72,8 @@ def train(job: Opened) -> None:
             yield ((x,), labels) if mix is None else cutmix(x, labels, mix, len(data.classes))
 
     # The network.
-    network = zoo.build(entry, len(data.classes), config["seed"])
-    zoo.check_layers(entry, network)
+    network = construct.build(entry, len(data.classes), config["seed"])
+    construct.check_layers(entry, network)
     key = [jobs.canonical(config), data.digest()]
     if args.init:
         weights.load_into(network, args.init, fresh=entry.classifier)

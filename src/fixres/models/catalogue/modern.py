@@ -6,7 +6,7 @@ fixed in a note of their own (Touvron et al., 2020, arXiv:2003.08237).
 
 from math import ceil
 
-from fixres.models.catalogue.network import HALVES, Network, of_timm, timm_weights
+from fixres.models.catalogue.network import HALVES, Network
 from fixres.models.catalogue.papers import EFFICIENTNET, RESNET50
 
 # name -> native resolution (pixels), millions of parameters, multiplier of the depth, dropout
@@ -33,7 +33,7 @@ def _resnet50(title: str, **origin: object) -> Network:
 
 def _timm_resnet50(tag: str, native: int) -> Network:
     """By one of the procedures of Wightman, Touvron, Jégou (2021, arXiv:2110.00476)."""
-    source = timm_weights(f"resnet50.{tag}_in1k")
+    source = {"timm": f"resnet50.{tag}_in1k"}
     title = tag.upper()
     return _resnet50(title, native=native, source=source, licence="Apache-2.0")
 
@@ -49,7 +49,8 @@ def _efficientnet(size: str) -> Network:
     return EFFICIENTNET._replace(
         title=f"EfficientNet-{size.upper()}",
         cells=_last_blocks(depth),
-        build=of_timm(f"tf_efficientnet_{size}", drop_rate=dropout),
+        constructor=f"timm:tf_efficientnet_{size}",
+        options={"drop_rate": dropout},
         native=native,
         parameters=parameters,
         twin=None,
@@ -62,14 +63,14 @@ EFFICIENTNETS = {size: _efficientnet(size) for size in SIZES}
 def _advprop(size: str) -> Network:
     """Trained on ImageNet with adversarial examples (Xie et al., 2019, arXiv:1911.09665)."""
     entry = EFFICIENTNETS[size]
-    source = timm_weights(f"tf_efficientnet_{size}.ap_in1k")
+    source = {"timm": f"tf_efficientnet_{size}.ap_in1k"}
     return entry._replace(title=f"{entry.title} AdvProp", source=source, **HALVES)
 
 
 def _noisy_student(size: str) -> Network:
     """Trained on 300 million unlabelled images more (Xie et al., 2019, arXiv:1911.04252)."""
     entry = EFFICIENTNETS[size]
-    source = timm_weights(f"tf_efficientnet_{size}.ns_jft_in1k")
+    source = {"timm": f"tf_efficientnet_{size}.ns_jft_in1k"}
     return entry._replace(title=f"{entry.title} Noisy Student", source=source, extra_data=True)
 
 

@@ -1,13 +1,6 @@
-"""What the suite knows of one network, and how libraries build theirs. Planning needs no torch."""
+"""What the suite knows of one network. `models/construct.py` builds it."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    import torch
-
-    Build = Callable[[int], torch.nn.Module]
-
+from typing import Any, NamedTuple
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean, std of the normalised input
 # The normalisation of the networks that TensorFlow trained.
@@ -24,7 +17,10 @@ class Network(NamedTuple):
     classifier : name of the last layer.
     last_batch_norm : names of the batch-norms before the global pooling (§4.2).
     cells : names of the last three cells or blocks (Table 1, "3 cells", "3 conv.").
-    build : number of classes -> network with random weights.
+    constructor : what builds it: timm:NAME, torchvision:NAME, fixres:MODULE:FUNCTION of
+        fixres.models, or python:package.module:function of the user's code.
+    options : further arguments of the constructor.
+    path : the folder that holds the user's code.
     mean, std : normalisation of the input.
     native : resolution that its published weights were trained at, pixels. Of a twin: a quarter
         of it.
@@ -41,7 +37,9 @@ class Network(NamedTuple):
     classifier: str
     last_batch_norm: tuple[str, ...]
     cells: tuple[str, ...]
-    build: "Build"
+    constructor: str
+    options: dict[str, Any] = {}  # noqa: RUF012 (never changed)
+    path: str = ""
     mean: tuple[float, float, float] = IMAGENET[0]
     std: tuple[float, float, float] = IMAGENET[1]
     native: int = 224
@@ -51,38 +49,3 @@ class Network(NamedTuple):
     twin: str | None = None
     extra_data: bool = False
     revision: int = 0
-
-
-# --- how to build ------------------------------------------------------------------------------
-
-
-def of_torchvision(name: str) -> "Build":
-    """A network of torchvision."""
-
-    def build(classes: int) -> "torch.nn.Module":
-        from torchvision.models import get_model
-
-        return get_model(name, weights=None, num_classes=classes)
-
-    return build
-
-
-def of_timm(name: str, padded_as_at: int | None = None, **options: object) -> "Build":
-    """A network of timm. With `padded_as_at`, it pads at every size as at that one, pixels."""
-
-    def build(classes: int) -> "torch.nn.Module":
-        import timm
-
-        network = timm.create_model(name, num_classes=classes, **options)
-        if padded_as_at:
-            from fixres.models.padding import fix_padding
-
-            fix_padding(network, padded_as_at)
-        return network
-
-    return build
-
-
-def timm_weights(name: str) -> dict[str, str]:
-    """The source of weights that timm calls by this name, with its tag."""
-    return {"timm": name}

@@ -1,21 +1,6 @@
 """The paper's networks: torchvision's and timm's own. Each names its embedded twin."""
 
-from typing import TYPE_CHECKING
-
-from fixres.models.catalogue.network import (
-    HALVES,
-    NON_COMMERCIAL,
-    Network,
-    of_timm,
-    of_torchvision,
-    timm_weights,
-)
-
-if TYPE_CHECKING:
-    import torch
-
-    from fixres.models.catalogue.network import Build
-
+from fixres.models.catalogue.network import HALVES, NON_COMMERCIAL, Network
 
 RESNET50 = Network(
     title="ResNet-50",
@@ -23,7 +8,7 @@ RESNET50 = Network(
     classifier="fc",
     last_batch_norm=("layer4.2.bn3",),
     cells=("layer4.0", "layer4.1", "layer4.2"),
-    build=of_torchvision("resnet50"),
+    constructor="torchvision:resnet50",
     parameters=25.6,
     twin="resnet10q",
 )
@@ -32,25 +17,12 @@ RESNET50_BILLION = RESNET50._replace(
 )
 
 
-def _resnext101(width: int) -> "Build":
-    """ResNeXt-101 32×`width`d of Mahajan et al. (2018): ResNet-101 with 32 groups a block.
-
-    timm has no name for the widest.
-    """
-
-    def build(classes: int) -> "torch.nn.Module":
-        from timm.models.resnet import Bottleneck, ResNet
-
-        return ResNet(Bottleneck, (3, 4, 23, 3), classes, cardinality=32, base_width=width)
-
-    return build
-
-
 def _wsl(width: int, parameters: float, source: dict) -> Network:
     """A ResNeXt-101 pre-trained on 940 million images with hashtags (weakly supervised, "WSL")."""
     return RESNET50._replace(
         title=f"ResNeXt-101 32x{width}d",
-        build=_resnext101(width),
+        constructor="timm:resnext101_32x8d",  # timm has no name for the widest
+        options={"base_width": width},
         parameters=parameters,
         source=source,
         licence=NON_COMMERCIAL,
@@ -61,7 +33,7 @@ def _wsl(width: int, parameters: float, source: dict) -> Network:
 
 def _wsl_timm(width: int) -> dict[str, str]:
     # Not the older names ig_resnext101_…: timm maps all of those to the weights of 32x8d.
-    return timm_weights(f"resnext101_32x{width}d.fb_wsl_ig1b_ft_in1k")
+    return {"timm": f"resnext101_32x{width}d.fb_wsl_ig1b_ft_in1k"}
 
 
 # The file that the hub entry facebookresearch/WSL-Images:resnext101_32x48d_wsl loads. The digits
@@ -84,11 +56,12 @@ PNASNET = Network(
     last_batch_norm=PNASNET_LAST,
     cells=("cell_9", "cell_10", "cell_11"),
     # As the authors ran it. timm's own has no dropout, and its padding changes with the size.
-    build=of_timm("pnasnet5large", padded_as_at=331, drop_rate=0.5),
+    constructor="fixres:padding:padded",
+    options={"name": "pnasnet5large", "as_at": 331, "drop_rate": 0.5},
     **HALVES,
     native=331,
     parameters=86.1,
-    source=timm_weights("pnasnet5large.tf_in1k"),
+    source={"timm": "pnasnet5large.tf_in1k"},
     licence="Apache-2.0",
     twin="pnasnetq",
     revision=1,
@@ -99,10 +72,11 @@ EFFICIENTNET = Network(
     classifier="classifier",
     last_batch_norm=("bn2",),
     cells=("blocks.6.1", "blocks.6.2", "blocks.6.3"),
-    build=of_timm("tf_efficientnet_b7", drop_rate=0.5),
+    constructor="timm:tf_efficientnet_b7",
+    options={"drop_rate": 0.5},
     native=600,
     parameters=66,
-    source=timm_weights("tf_efficientnet_b7.aa_in1k"),
+    source={"timm": "tf_efficientnet_b7.aa_in1k"},
     licence="Apache-2.0",
     twin="efficientnetq",
 )
@@ -112,8 +86,8 @@ SENET = Network(
     classifier="last_linear",
     last_batch_norm=("layer4.2.bn3",),
     cells=("layer4.0", "layer4.1", "layer4.2"),
-    build=of_timm("legacy_senet154"),
-    source=timm_weights("legacy_senet154.in1k"),
+    constructor="timm:legacy_senet154",
+    source={"timm": "legacy_senet154.in1k"},
     licence="Apache-2.0",
     twin="senet14q",
 )
@@ -123,10 +97,10 @@ INCEPTION = Network(
     classifier="classif",
     last_batch_norm=("conv2d_7b.bn",),
     cells=("repeat_2.7", "repeat_2.8", "block8"),
-    build=of_timm("inception_resnet_v2"),
+    constructor="timm:inception_resnet_v2",
     **HALVES,
     native=299,
-    source=timm_weights("inception_resnet_v2.tf_in1k"),
+    source={"timm": "inception_resnet_v2.tf_in1k"},
     licence="Apache-2.0",
     twin="inceptionresnetq",
 )
@@ -136,23 +110,23 @@ PAPER = {
         title="ResNet-18",
         last_batch_norm=("layer4.1.bn2",),
         cells=("layer3.1", "layer4.0", "layer4.1"),
-        build=of_torchvision("resnet18"),
+        constructor="torchvision:resnet18",
         parameters=None,
         source={"torchvision": "ResNet18_Weights.IMAGENET1K_V1"},
         licence="BSD-3-Clause",
     ),
-    "resnet50": RESNET50._replace(source=timm_weights("resnet50.tv_in1k"), licence="BSD-3-Clause"),
+    "resnet50": RESNET50._replace(source={"timm": "resnet50.tv_in1k"}, licence="BSD-3-Clause"),
     "resnet50_cutmix": RESNET50._replace(title="ResNet-50 CutMix"),
     "resnet50_billion_224": RESNET50_BILLION._replace(
-        source=timm_weights("resnet50.fb_swsl_ig1b_ft_in1k")
+        source={"timm": "resnet50.fb_swsl_ig1b_ft_in1k"}
     ),
     "resnet50_billion_160": RESNET50_BILLION._replace(
         title="ResNet-50 Billion-scale@160", native=160
     ),
     "resnet50d": RESNET50._replace(
         title="ResNet-50-D",
-        build=of_timm("resnet50d"),
-        source=timm_weights("resnet50d.gluon_in1k"),
+        constructor="timm:resnet50d",
+        source={"timm": "resnet50d.gluon_in1k"},
         licence="Apache-2.0",
         twin="resnet14dq",
     ),

@@ -1,4 +1,4 @@
-"""The networks by name: what a plan must know of each, and how to build it.
+"""The networks by name: what a plan must know of each.
 
 Planning needs no torch. To add a network, add an entry to `ZOO` (docs/networks.md). Those of the
 paper (papers.py) and the newer ones (modern.py) are torchvision's and timm's own. Each of the
@@ -6,36 +6,9 @@ paper's names its twin: an embedded network of the same class. The twin stands f
 weights, or the time to train it, are not at hand.
 """
 
-import difflib
-from typing import TYPE_CHECKING
-
-from fixres.jobs import JobError
 from fixres.models.catalogue.modern import MODERN
 from fixres.models.catalogue.network import HALVES, Network
 from fixres.models.catalogue.papers import PAPER, PNASNET, PNASNET_LAST
-
-if TYPE_CHECKING:
-    import torch
-
-    from fixres.models.catalogue.network import Build
-
-
-def _resnet10q(classes: int) -> "torch.nn.Module":
-    from fixres.models.quarter import QuarterResNet
-
-    return QuarterResNet(classes)
-
-
-def _twin(name: str, *arguments: object) -> "Build":
-    """A network of fixres.models.twins."""
-
-    def build(classes: int) -> "torch.nn.Module":
-        from fixres.models import twins
-
-        return getattr(twins, name)(classes, *arguments)
-
-    return build
-
 
 QUARTER = Network(
     title="quarter-scale ResNet-10",
@@ -43,7 +16,7 @@ QUARTER = Network(
     classifier="fc",
     last_batch_norm=("layer4.bn2",),
     cells=("layer2", "layer3", "layer4"),
-    build=_resnet10q,
+    constructor="fixres:quarter:QuarterResNet",
     native=56,
 )
 QUARTER_RESNEXT = QUARTER._replace(
@@ -52,11 +25,13 @@ QUARTER_RESNEXT = QUARTER._replace(
 TWINS = {
     "resnet10q": QUARTER,
     "resnet14dq": QUARTER_RESNEXT._replace(
-        title="quarter-scale ResNet-14-D", build=_twin("resnet14dq")
+        title="quarter-scale ResNet-14-D", constructor="fixres:twins:resnet14dq"
     ),
     **{
         f"resnext14q_4x{w}d": QUARTER_RESNEXT._replace(
-            title=f"quarter-scale ResNeXt-14 4x{w}d", build=_twin("resnext14q", w)
+            title=f"quarter-scale ResNeXt-14 4x{w}d",
+            constructor="fixres:twins:resnext14q",
+            options={"width": w},
         )
         for w in (8, 16, 32, 48)
     },
@@ -65,7 +40,7 @@ TWINS = {
         classifier="last_linear",
         last_batch_norm=PNASNET_LAST,
         cells=PNASNET.cells,
-        build=_twin("QuarterPNASNet"),
+        constructor="fixres:twins:QuarterPNASNet",
         **HALVES,
         native=80,
     ),
@@ -74,7 +49,7 @@ TWINS = {
         classifier="classifier",
         last_batch_norm=("bn2",),
         cells=("blocks.2.0", "blocks.3.0", "blocks.4.0"),
-        build=_twin("efficientnetq"),
+        constructor="fixres:twins:efficientnetq",
         native=152,
     ),
     "senet14q": QUARTER._replace(
@@ -82,14 +57,14 @@ TWINS = {
         classifier="last_linear",
         last_batch_norm=("layer4.0.bn3",),
         cells=("layer2.0", "layer3.0", "layer4.0"),
-        build=_twin("QuarterSENet"),
+        constructor="fixres:twins:QuarterSENet",
     ),
     "inceptionresnetq": QUARTER._replace(
         title="quarter-scale Inception-ResNet",
         classifier="classif",
         last_batch_norm=("conv2d_7b.bn",),
         cells=("repeat.0", "repeat_1.0", "block8"),
-        build=_twin("QuarterInceptionResNet"),
+        constructor="fixres:twins:QuarterInceptionResNet",
         **HALVES,
         native=72,
     ),
@@ -111,8 +86,6 @@ def entry_of(config: dict) -> Network:
     """
     if "entry" not in config:
         return ZOO[config["network"]]
-    from fixres.models.construct import builder
-
     entry = config["entry"]
     return Network(
         title=entry.get("title") or config["network"],
@@ -120,7 +93,9 @@ def entry_of(config: dict) -> Network:
         classifier=entry["classifier"],
         last_batch_norm=tuple(entry["last_norm"]),
         cells=(),
-        build=builder(entry["source"], entry["path"], entry["options"]),
+        constructor=entry["source"],
+        options=entry["options"],
+        path=entry["path"],
         mean=tuple(entry["mean"]),
         std=tuple(entry["std"]),
         native=entry["native"],
@@ -130,59 +105,6 @@ def entry_of(config: dict) -> Network:
 def by_name(network: Network | str) -> Network:
     """The entry of a name; an entry itself, as of a custom network, stays."""
     return ZOO[network] if isinstance(network, str) else network
-
-
-def build(network: Network | str, classes: int, seed: int) -> "torch.nn.Module":
-    """Build a network, channels_last, with random weights that depend on `seed` alone."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        built = by_name(network).build(classes)
-    return built.to(memory_format=torch.channels_last)
-
-
-def check_layers(entry: Network | str, network: "torch.nn.Module") -> None:
-    """Raise JobError for each layer that an entry names and the network does not have.
-
-    The layers are needed when the network is fine-tuned, which may be days of training later.
-    """
-    entry = by_name(entry)
-    layers = [layer for layer, _ in network.named_modules() if layer]
-    named = {
-        "classifier": [entry.classifier],
-        "last_batch_norm": entry.last_batch_norm,
-        "cells": entry.cells,
-    }
-    wrong = [(key, n) for key, names in named.items() for n in names if n not in layers]
-    if wrong:
-        lines = (f"  {key}: {nearest(n, layers)}" for key, n in wrong)
-        name = next((name for name, known in ZOO.items() if known is entry), "")
-        place = f"ZOO['{name}'] (models/catalogue/zoo.py)" if name else "custom.network"
-        way_out = "correct the entry; docs/networks.md, Adding a network"
-        way_out = way_out if name else "correct them; docs/recommend.md"
-        raise JobError(
-            f"{place} names layers that {entry.title} does not have:\n"
-            + "\n".join(lines)
-            + f"\n  {way_out}, says what each key means"
-        )
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """What to say of a name that is not among the known ones."""
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"found '{name}'; nearest: {', '.join(close or known[-3:])}"
-
-
-def outline(network: Network | str, classes: int) -> "torch.nn.Module":
-    """The network without its numbers, on torch's meta device.
-
-    It has names and shapes, and takes no memory.
-    """
-    import torch
-
-    with torch.device("meta"):
-        return by_name(network).build(classes)
 
 
 def markdown() -> str:

@@ -29,9 +29,7 @@ include: "rules/train.smk"
 include: "rules/match.smk"
 include: "rules/finetune.smk"
 include: "rules/evaluate.smk"
-include: "rules/activations.smk"
 include: "rules/timing.smk"
-include: "rules/memory.smk"
 include: "rules/sizes.smk"
 include: "rules/pages.smk"
 include: "rules/recommend.smk"
@@ -39,8 +37,8 @@ include: "rules/recommend.smk"
 
 # Only when jobs start is it known which will run, and where. A dry run does not come here.
 onstart:
-    fixres.workflow.write_configurations(workflow, plan)
-    fixres.workflow.announce(workflow, plan)
+    fixres.workflow.write_configurations(workflow, graph)
+    fixres.workflow.announce(workflow, graph)
     if workflow.local_exec:
         fixres.workflow.without_rate_limit(workflow)
     else:
@@ -50,7 +48,7 @@ onstart:
 # Every table of the paper, and one page over all of them.
 rule tables:
     input:
-        fixres.workflow.tables(plan),
+        fixres.workflow.tables(graph),
     localrule: True
     message:
         "All tables are there: results/summary.md"
@@ -59,7 +57,7 @@ rule tables:
 rule all:
     default_target: True
     input:
-        fixres.workflow.targets(plan),
+        fixres.workflow.targets(graph),
     localrule: True
     message:
-        fixres.workflow.all_is_there(plan)
+        fixres.workflow.all_is_there(graph)

@@ -24,9 +24,11 @@ from tabulate import tabulate
 
 from fixres import paper
 from fixres.config import load
+from fixres.graph.claims import ClaimsPage
+from fixres.graph.pages import Figure
+from fixres.graph.values import Cells, Value
 from fixres.pages import claims, decided
 from fixres.pages.figures import accuracy, crop_sheet, style
-from fixres.pages.quantities import Value
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "docs" / "results"
@@ -51,7 +53,7 @@ def main(scale: str = "") -> None:
         for kind in ("csv", "trends.csv") if page != "claims" else ("csv",):
             shutil.copy(results / f"{page}.{kind}", kept(scale, f"{page}.{kind}"))
     if not scale:
-        crops = planned(scale, "figure1")["files"]["crops"]
+        crops = planned(scale, "figure1").files["crops"]
         for file in (Path("figure1.csv"), Path(crops)):
             shutil.copy(results / file, KEPT / file.name)
     draw(ROOT / "docs")
@@ -71,12 +73,13 @@ def kept(scale: str, name: str) -> Path:
     return KEPT / (f"{scale}-{name}" if scale else name)
 
 
-def planned(scale: str, page: str) -> dict:
-    """The resolved configuration of a page at a scale, with five seeds."""
+def planned(scale: str, page: str) -> Figure:
+    """A figure as its job reads it, at a scale and with five seeds."""
     files = (*CONFIGURATIONS[scale], "configs/seeds.yaml")
     # The images are not looked at; they need not be there.
     here = {"datasets": {"fashion-mnist": {"root": "."}}} if scale == "fashion" else {}
-    return paper.plan_of(load(*(ROOT / f for f in files), extra=here)).resolved(f"pages/{page}")
+    plan = paper.plan_of(load(*(ROOT / f for f in files), extra=here))
+    return Figure.of(plan.resolved(f"pages/{page}"))
 
 
 def filled(place: re.Match) -> str:
@@ -150,17 +153,16 @@ def measured_claims(scale: str) -> str:
 
 def papers_claims() -> str:
     """What the numbers that the paper prints say of its claims, as a table."""
-    config = paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/claims")
+    config = ClaimsPage.of(paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/claims"))
+    cells = Cells(config.names, lambda key: Value(paper=config.cells[str(key)].paper))
     heads = ["claim", "where", "comparisons", "smallest", "the paper's tables"]
     rows = []
-    for claim in config["claims"]:
-        found = decided.compared(
-            claim["above_0"], lambda key: Value(None, None, config["cells"][key]["paper"])
-        )
+    for claim in paper.CLAIMS:
+        found = decided.compared(claim.number(cells))
         printed = [one.value.paper for one in found if one.value.paper is not None]
         smallest = f"{min(printed):+.1f}" if printed else "–"
         verdict = claims.OF_PAPER[decided.papers_verdict(found)]
-        rows.append([claim["sentence"], claim["where"], len(found), smallest, verdict])
+        rows.append([claim.sentence, claim.where, len(found), smallest, verdict])
     return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True)
 
 

@@ -12,29 +12,25 @@ rule render:
         "../envs/environment.yaml"
     threads: hardware.render_threads
     resources:
-        **fixres.workflow.stage_resources(plan, "render"),
+        **limits("render"),
     params:
-        config="results/data/{dataset}/render/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "data/{dataset}/render"),
+        **job("data/{dataset}/render"),
     message:
         "Rendering the images of {wildcards.dataset}"
     shell:
-        "exec python -m fixres render --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --threads {threads} --out {output.images:q} 2> {log:q}"
+        command("--threads {threads}", out="{output.images:q}")
 
 
 # Archives are unpacked beside the manifest, in unpacked/. That folder is no output, so that an
-# interrupted unpacking goes on where it was.
+# interrupted unpacking goes on where it was. Nor is the report that says what is wrong with the
+# images: Snakemake deletes the outputs of a failed job.
 rule manifest:
     input:
-        images=lambda wildcards: fixres.workflow.images(plan, wildcards.dataset),
+        images=lambda wildcards: fixres.workflow.images(graph, wildcards.dataset),
     output:
         manifest="results/data/{dataset}/manifest.npz",
     log:
         "results/data/{dataset}/manifest/log.txt",
-        # The report says what is wrong with the images. It is no output: Snakemake deletes the
-        # outputs of a failed job.
         report="results/data/{dataset}/report.md",
     benchmark:
         "results/data/{dataset}/manifest/benchmark.tsv"
@@ -42,14 +38,13 @@ rule manifest:
         "../envs/environment.yaml"
     threads: hardware.render_threads
     resources:
-        **fixres.workflow.stage_resources(plan, "manifest"),
+        **limits("manifest"),
     params:
-        config="results/data/{dataset}/manifest/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "data/{dataset}/manifest"),
+        **job("data/{dataset}/manifest"),
     message:
         "Checking and listing the images of {wildcards.dataset}"
     shell:
-        "exec python -m fixres manifest --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --root {input.images:q}"
-        " --threads {threads} --out {output.manifest:q} 2> {log[0]:q}"
+        command(
+            "--root {input.images:q} --threads {threads}",
+            out="{output.manifest:q}",
+        )

@@ -1,18 +1,20 @@
 # §5: top-1, top-5 and their spread, of any trained or adapted network, at all the test resolutions
-# that a page shows it at.
+# that a page shows it at. §3.2, A.1, A.2: the statistics of its activations.
 
 
 rule evaluate:
     input:
-        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.run),
-        weights="results/{run}/weights.safetensors",
+        manifest=manifest,
+        weights=run_weights,
     output:
-        metrics="results/{run}/evaluation/metrics.json",
-        hits="results/{run}/evaluation/hits.npz",
+        metrics="results/{job}/metrics.json",
+        hits="results/{job}/hits.npz",
     log:
-        "results/{run}/evaluation/log.txt",
+        "results/{job}/log.txt",
     benchmark:
-        "results/{run}/evaluation/benchmark.tsv"
+        "results/{job}/benchmark.tsv"
+    wildcard_constraints:
+        job=jobs_of("evaluate"),
     # After the fine-tunings: each predicts for its own evaluation and for that of its base, at its
     # k_test. What they leave is not computed again.
     priority: 0
@@ -20,31 +22,31 @@ rule evaluate:
         "../envs/environment.yaml"
     threads: hardware.evaluate_threads
     resources:
-        **fixres.workflow.stage_resources(plan, "evaluate"),
+        **limits("evaluate"),
     params:
-        config="results/{run}/evaluation/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{run}/evaluation"),
+        **job("{job}"),
     message:
-        "Evaluating {wildcards.run}"
+        "Evaluating {wildcards.job}"
     shell:
-        "exec python -m fixres evaluate --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --manifest {input.manifest:q} --weights {input.weights:q}"
-        " --threads {threads} --gpus {resources.gpu} {resources.options}"
-        " --out {output.metrics:q} 2> {log:q}"
+        network_command(
+            "--manifest {input.manifest:q} --weights {input.weights:q}",
+            out="{output.metrics:q}",
+        )
 
 
-# The same at the many test resolutions of a sweep (Figure 7), as a job of its own.
+# The same at the many test resolutions of a sweep (Figure 7), as a job apart.
 use rule evaluate as sweep with:
-    output:
-        metrics="results/{run}/sweep/metrics.json",
-        hits="results/{run}/sweep/hits.npz",
-    log:
-        "results/{run}/sweep/log.txt",
-    benchmark:
-        "results/{run}/sweep/benchmark.tsv"
-    params:
-        config="results/{run}/sweep/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{run}/sweep"),
+    wildcard_constraints:
+        job=jobs_of("sweep"),
     message:
-        "Evaluating {wildcards.run} at many resolutions"
+        "Evaluating at many resolutions: {wildcards.job}"
+
+
+use rule evaluate as activations with:
+    output:
+        metrics="results/{job}/metrics.json",
+        samples="results/{job}/samples.npz",
+    wildcard_constraints:
+        job=jobs_of("activations"),
+    message:
+        "Measuring activations: {wildcards.job}"

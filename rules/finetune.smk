@@ -5,37 +5,33 @@
 # submission with its evaluation; when that is interrupted, Snakemake deletes the results of both.
 rule finetune:
     input:
-        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.adapted),
-        weights=lambda wildcards: fixres.graph.parent_weights(wildcards.adapted),
+        manifest=manifest,
+        weights=run_weights,
     output:
-        weights="results/{adapted}/weights.safetensors",
-        curve="results/{adapted}/log.csv",
+        weights="results/{job}/weights.safetensors",
+        curve="results/{job}/log.csv",
     log:
-        "results/{adapted}/finetune.log",
+        "results/{job}/finetune.log",
     benchmark:
-        "results/{adapted}/finetune.benchmark.tsv"
-    priority: lambda wildcards: plan.resolution(wildcards.adapted)
+        "results/{job}/finetune.benchmark.tsv"
+    wildcard_constraints:
+        job=jobs_of("finetune"),
+    priority: lambda wildcards: graph.job(wildcards.job).k
     conda:
         "../envs/environment.yaml"
     threads: hardware.finetune_threads
     resources:
-        **fixres.workflow.stage_resources(plan, "finetune"),
-        checkpoint_seconds=int(hardware.checkpoint_seconds),
-        tensorboard=int(hardware.tensorboard),
-        cuda_graphs=int(hardware.cuda_graphs),
-        decoded_mb=int(1000 * hardware.decoded_gb),
-        cache_mb=int(1000 * hardware.cache_gb),
+        **limits("finetune"),
     params:
-        config="results/{adapted}/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{adapted}"),
+        **job("{job}"),
     message:
-        "Fine-tuning {wildcards.adapted}"
+        "Fine-tuning {wildcards.job}"
     shell:
-        "exec python -m fixres finetune --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --manifest {input.manifest:q} --weights {input.weights:q}"
-        " --threads {threads} --gpus {resources.gpu} {resources.options}"
-        " --checkpoint-seconds {resources.checkpoint_seconds} --keep-checkpoint"
-        " --tensorboard {resources.tensorboard} --cuda-graphs {resources.cuda_graphs}"
-        " --decoded-mb {resources.decoded_mb}"
-        " --cache-mb {resources.cache_mb} --predict --out {output.weights:q} 2> {log:q}"
+        network_command(
+            "--manifest {input.manifest:q} --weights {input.weights:q}"
+            " --checkpoint-seconds {resources.checkpoint_seconds} --keep-checkpoint"
+            " --tensorboard {resources.tensorboard} --cuda-graphs {resources.cuda_graphs}"
+            " --decoded-mb {resources.decoded_mb}"
+            " --cache-mb {resources.cache_mb} --predict",
+            out="{output.weights:q}",
+        )

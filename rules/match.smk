@@ -4,27 +4,40 @@
 
 rule match:
     input:
-        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.matched),
-        weights=lambda wildcards: fixres.graph.parent_weights(wildcards.matched),
+        manifest=manifest,
+        weights=run_weights,
     output:
-        weights="results/{matched}/weights.safetensors",
+        weights="results/{job}/weights.safetensors",
     log:
-        "results/{matched}/match.log",
+        "results/{job}/match.log",
     benchmark:
-        "results/{matched}/match.benchmark.tsv"
+        "results/{job}/match.benchmark.tsv"
+    wildcard_constraints:
+        job=jobs_of("match"),
     conda:
         "../envs/environment.yaml"
     threads: hardware.evaluate_threads
     resources:
-        **fixres.workflow.stage_resources(plan, "match"),
+        **limits("match"),
     params:
-        config="results/{matched}/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{matched}"),
+        **job("{job}"),
     message:
-        "Matching distributions: {wildcards.matched}"
+        "Matching distributions: {wildcards.job}"
     shell:
-        "exec python -m fixres match --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --manifest {input.manifest:q} --weights {input.weights:q}"
-        " --threads {threads} --gpus {resources.gpu} {resources.options}"
-        " --out {output.weights:q} 2> {log:q}"
+        network_command(
+            "--manifest {input.manifest:q} --weights {input.weights:q}",
+            out="{output.weights:q}",
+        )
+
+
+# The control that a custom network is measured with: its last batch-norm's statistics, estimated
+# again at one k_test.
+use rule match as statistics with:
+    log:
+        "results/{job}/statistics.log",
+    benchmark:
+        "results/{job}/statistics.benchmark.tsv"
+    wildcard_constraints:
+        job=jobs_of("statistics"),
+    message:
+        "Estimating statistics: {wildcards.job}"

@@ -1,133 +1,94 @@
-# The pages: tables and figures of the paper, from the metrics of the runs that they show.
+# The pages: tables, figures, claims and numbers of the paper, from what the jobs measured.
 
 
 rule table:
     input:
-        measurements=lambda wildcards: fixres.workflow.measurements(plan, wildcards.table),
+        measurements=lambda wildcards: measurements(f"pages/{wildcards.page}"),
     output:
-        md="results/{table}.md",
-        csv="results/{table}.csv",
-        trends="results/{table}.trends.csv",
+        md="results/{page}.md",
+        csv="results/{page}.csv",
+        trends="results/{page}.trends.csv",
         html=report(
-            "results/{table}.html",
+            "results/{page}.html",
             category="Tables",
-            labels=lambda wildcards: plan.report_labels(wildcards.table),
+            labels=lambda wildcards: fixres.workflow.labels(graph, wildcards.page),
             caption="../report/table.rst",
         ),
     log:
-        "results/pages/{table}/log.txt",
+        "results/pages/{page}/log.txt",
+    wildcard_constraints:
+        page=any_of(graph.tables),
     localrule: True
     conda:
         "../envs/environment.yaml"
     params:
-        config="results/pages/{table}/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/{table}"),
-        caption=lambda wildcards: plan.caption(wildcards.table),
+        **job("pages/{page}"),
+        out="results/{page}.md",
+        caption=lambda wildcards: fixres.workflow.labels(graph, wildcards.page)["shows"],
     message:
-        "Rendering results/{wildcards.table}.md"
+        "Rendering results/{wildcards.page}.md"
     shell:
-        "exec python -m fixres table --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --results results --out {output.md:q} 2> {log:q}"
+        command("--results results", out="{params.out:q}")
 
 
-rule figure:
-    input:
-        measurements=lambda wildcards: fixres.workflow.measurements(plan, wildcards.figure),
+use rule table as figure with:
     output:
         svg=report(
-            "results/{figure}.svg",
+            "results/{page}.svg",
             category="Figures",
-            labels=lambda wildcards: plan.report_labels(wildcards.figure),
+            labels=lambda wildcards: fixres.workflow.labels(graph, wildcards.page),
             caption="../report/figure.rst",
         ),
-        png="results/{figure}.png",
-        csv="results/{figure}.csv",
-    log:
-        "results/pages/{figure}/log.txt",
-    localrule: True
-    conda:
-        "../envs/environment.yaml"
+        png="results/{page}.png",
+        csv="results/{page}.csv",
+    wildcard_constraints:
+        page=any_of(graph.figures),
     params:
-        config="results/pages/{figure}/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/{figure}"),
-        caption=lambda wildcards: plan.caption(wildcards.figure),
+        out="results/{page}.svg",
     message:
-        "Drawing results/{wildcards.figure}.svg"
-    shell:
-        "exec python -m fixres figure --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --results results --out {output.svg:q} 2> {log:q}"
+        "Drawing results/{wildcards.page}.svg"
 
 
 # All tables: what is measured, reported and missing, and where the numbers go another way than the
 # paper's.
-rule summary:
+use rule table as summary with:
     input:
-        tables=expand("results/{table}.{kind}", table=plan.tables, kind=["csv", "trends.csv"]),
+        tables=expand("results/{table}.{kind}", table=graph.tables, kind=["csv", "trends.csv"]),
     output:
-        md="results/summary.md",
+        md="results/{page}.md",
         html=report(
-            "results/summary.html",
+            "results/{page}.html",
             category="Tables",
             labels={"page": "Summary", "shows": "all tables: what is measured, and trends"},
             caption="../report/summary.rst",
         ),
-    log:
-        "results/pages/summary/log.txt",
-    localrule: True
-    conda:
-        "../envs/environment.yaml"
-    params:
-        config="results/pages/summary/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/summary"),
-    message:
-        "Rendering results/summary.md"
-    shell:
-        "exec python -m fixres summary --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --results results --out {output.md:q} 2> {log:q}"
+    wildcard_constraints:
+        page="summary",
 
 
 # The claims of the paper, each decided by the intervals of the cells that it speaks of.
-rule claims:
-    input:
-        measurements=lambda wildcards: fixres.workflow.measurements(plan, "claims"),
+use rule table as claims with:
     output:
-        md="results/claims.md",
-        csv="results/claims.csv",
-        comparisons="results/claims.comparisons.csv",
+        md="results/{page}.md",
+        csv="results/{page}.csv",
+        comparisons="results/{page}.comparisons.csv",
         html=report(
-            "results/claims.html",
+            "results/{page}.html",
             category="Claims",
             labels={"page": "Claims", "shows": "the claims of the paper, each with a verdict"},
             caption="../report/claims.rst",
         ),
-    log:
-        "results/pages/claims/log.txt",
-    localrule: True
-    conda:
-        "../envs/environment.yaml"
-    params:
-        config="results/pages/claims/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/claims"),
-    message:
-        "Rendering results/claims.md"
-    shell:
-        "exec python -m fixres claims --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --results results --out {output.md:q} 2> {log:q}"
+    wildcard_constraints:
+        page="claims",
 
 
 # Numbers that the paper prints in its text.
-rule text:
-    input:
-        measurements=lambda wildcards: fixres.workflow.measurements(plan, "text"),
+use rule table as text with:
     output:
-        md="results/text.md",
-        csv="results/text.csv",
+        md="results/{page}.md",
+        csv="results/{page}.csv",
         html=report(
-            "results/text.html",
+            "results/{page}.html",
             category="Claims",
             labels={
                 "page": "Numbers in the text",
@@ -135,66 +96,37 @@ rule text:
             },
             caption="../report/text.rst",
         ),
-    log:
-        "results/pages/text/log.txt",
-    localrule: True
-    conda:
-        "../envs/environment.yaml"
-    params:
-        config="results/pages/text/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/text"),
-    message:
-        "Rendering results/text.md"
-    shell:
-        "exec python -m fixres text --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --results results --out {output.md:q} 2> {log:q}"
+    wildcard_constraints:
+        page="text",
 
 
 # Everything on one page, in one file without outside links: to send to a colleague.
-rule report:
+use rule table as report with:
     input:
-        pages=fixres.workflow.report_inputs(plan),
-        measurements=lambda wildcards: fixres.workflow.all_measurements(plan),
+        pages=fixres.workflow.report_inputs(graph),
+        measurements=lambda wildcards: fixres.workflow.all_measurements(graph),
     output:
         html=report(
-            "results/report.html",
+            "results/{page}.html",
             category="Report",
             labels={"page": "Report", "shows": "everything on one page, to send to a colleague"},
             caption="../report/report.rst",
         ),
-    log:
-        "results/pages/report/log.txt",
-    localrule: True
-    conda:
-        "../envs/environment.yaml"
+    wildcard_constraints:
+        page="report",
     params:
-        config="results/pages/report/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/report"),
+        out="results/{page}.html",
     message:
-        "Rendering results/report.html"
-    shell:
-        "exec python -m fixres report --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --results results --out {output.html:q} 2> {log:q}"
+        "Rendering results/{wildcards.page}.html"
 
 
 # What each page would cost: jobs, device hours, disk. Ask for it before anything expensive starts.
-rule cost:
+use rule table as cost with:
     output:
-        md="results/plan.md",
-    log:
-        "results/pages/plan/log.txt",
-    localrule: True
-    conda:
-        "../envs/environment.yaml"
+        md="results/{page}.md",
+    wildcard_constraints:
+        page="plan",
     params:
-        config="results/pages/plan/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "pages/plan"),
         finished=lambda wildcards: fixres.workflow.finished(),
     message:
-        "Estimating the costs: results/plan.md"
-    shell:
-        "exec python -m fixres cost --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --results results --out {output.md:q} 2> {log:q}"
+        "Estimating the costs: results/{wildcards.page}.md"

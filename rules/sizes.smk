@@ -4,46 +4,38 @@
 
 rule sizes:
     input:
-        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.sized),
+        manifest=manifest,
     output:
-        metrics="results/{sized}/metrics.json",
-        samples="results/{sized}/samples.npz",
+        metrics="results/{job}/metrics.json",
+        samples="results/{job}/samples.npz",
     log:
-        "results/{sized}/sizes.log",
+        "results/{job}/sizes.log",
     benchmark:
-        "results/{sized}/sizes.benchmark.tsv"
+        "results/{job}/sizes.benchmark.tsv"
+    wildcard_constraints:
+        job=jobs_of("sizes"),
     localrule: True
     conda:
         "../envs/environment.yaml"
     params:
-        config="results/{sized}/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{sized}"),
+        **job("{job}"),
+        out="results/{job}/metrics.json",
     message:
-        "Measuring apparent sizes: {wildcards.sized}"
+        "Measuring apparent sizes: {wildcards.job}"
     shell:
-        "exec python -m fixres sizes --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --manifest {input.manifest:q} --out {output.metrics:q} 2> {log:q}"
+        command("--manifest {input.manifest:q}", out="{params.out:q}")
 
 
-rule crops:
-    input:
-        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.cropped),
+use rule sizes as crops with:
     output:
-        crops="results/{cropped}/crops.npz",
+        crops="results/{job}/crops.npz",
     log:
-        "results/{cropped}/crops.log",
+        "results/{job}/crops.log",
     benchmark:
-        "results/{cropped}/crops.benchmark.tsv"
-    localrule: True
-    conda:
-        "../envs/environment.yaml"
+        "results/{job}/crops.benchmark.tsv"
+    wildcard_constraints:
+        job=jobs_of("crops"),
     params:
-        config="results/{cropped}/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{cropped}"),
+        out="results/{job}/crops.npz",
     message:
-        "Cutting the crops of one image: {wildcards.cropped}"
-    shell:
-        "exec python -m fixres crops --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --manifest {input.manifest:q} --out {output.crops:q} 2> {log:q}"
+        "Cutting the crops of one image: {wildcards.job}"

@@ -1,30 +1,69 @@
-# §5.1, "Speed-accuracy trade-off" (Table 7): milliseconds of forward and backward passes. The job
-# takes all cores, so that nothing else runs beside it.
+# What one step, or one forward pass, costs. Milliseconds are measured with all cores taken, so that
+# nothing else runs beside (Table 7); the job itself computes on {resources.threads_timed} threads.
 
 
+# §5.1, "Speed-accuracy trade-off" (Table 7): milliseconds of forward and backward passes.
 rule time:
     input:
-        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.timed),
+        manifest=manifest,
     output:
-        metrics="results/{timed}/metrics.json",
+        metrics="results/{job}/metrics.json",
     log:
-        "results/{timed}/time.log",
+        "results/{job}/time.log",
     benchmark:
-        "results/{timed}/time.benchmark.tsv"
+        "results/{job}/time.benchmark.tsv"
+    wildcard_constraints:
+        job=jobs_of("time"),
     conda:
         "../envs/environment.yaml"
     threads: fixres.workflow.all_cores(workflow) or hardware.train_threads
     resources:
-        **fixres.workflow.stage_resources(plan, "time"),
+        **limits("time"),
         threads_timed=hardware.train_threads,
     params:
-        config="results/{timed}/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{timed}"),
+        **job("{job}"),
     message:
-        "Timing {wildcards.timed}"
+        "Timing {wildcards.job}"
     shell:
-        "exec python -m fixres time --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --manifest {input.manifest:q}"
-        " --threads {resources.threads_timed} --gpus {resources.gpu} {resources.options}"
-        " --out {output.metrics:q} 2> {log:q}"
+        network_command(
+            "--manifest {input.manifest:q}",
+            out="{output.metrics:q}",
+            threads="{resources.threads_timed}",
+        )
+
+
+# §1: the peak memory of a step of training, and of fine-tuning.
+use rule time as memory with:
+    log:
+        "results/{job}/memory.log",
+    benchmark:
+        "results/{job}/memory.benchmark.tsv"
+    wildcard_constraints:
+        job=jobs_of("memory"),
+    threads: hardware.train_threads
+    message:
+        "Peak memory: {wildcards.job}"
+
+
+# What a custom network costs at each k_test.
+rule speed:
+    output:
+        metrics="results/{job}/metrics.json",
+    log:
+        "results/{job}/speed.log",
+    benchmark:
+        "results/{job}/speed.benchmark.tsv"
+    wildcard_constraints:
+        job=jobs_of("speed"),
+    conda:
+        "../envs/environment.yaml"
+    threads: fixres.workflow.all_cores(workflow) or hardware.evaluate_threads
+    resources:
+        **limits("speed"),
+        threads_timed=hardware.evaluate_threads,
+    params:
+        **job("{job}"),
+    message:
+        "Time and memory at each k_test: {wildcards.job}"
+    shell:
+        network_command(out="{output.metrics:q}", threads="{resources.threads_timed}")

@@ -5,62 +5,57 @@
 # Published weights are fetched or read from a file, checked key by key, kept as safetensors.
 rule pretrained:
     input:
-        file=lambda wildcards: fixres.workflow.local_weights_file(plan, wildcards.pretrained),
+        file=local_weights,
     output:
-        weights="results/{pretrained}/weights.safetensors",
+        weights="results/{job}/weights.safetensors",
     log:
-        "results/{pretrained}/pretrained.log",
+        "results/{job}/pretrained.log",
     benchmark:
-        "results/{pretrained}/pretrained.benchmark.tsv"
+        "results/{job}/pretrained.benchmark.tsv"
+    wildcard_constraints:
+        job=jobs_of("pretrained"),
     conda:
         "../envs/environment.yaml"
     resources:
-        **fixres.workflow.stage_resources(plan, "pretrained"),
+        **limits("pretrained"),
     params:
-        config="results/{pretrained}/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{pretrained}"),
+        **job("{job}"),
     message:
-        "Fetching published weights: {wildcards.pretrained}"
+        "Fetching published weights: {wildcards.job}"
     shell:
-        "exec python -m fixres pretrained --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --out {output.weights:q} 2> {log:q}"
+        command(out="{output.weights:q}")
 
 
 rule train:
     input:
-        manifest=lambda wildcards: fixres.graph.manifest_of(wildcards.trained),
-        init=lambda wildcards: fixres.workflow.init(plan, wildcards.trained),
+        manifest=manifest,
+        init=start_weights,
     output:
-        weights="results/{trained}/weights.safetensors",
-        curve="results/{trained}/log.csv",
+        weights="results/{job}/weights.safetensors",
+        curve="results/{job}/log.csv",
     log:
-        "results/{trained}/train.log",
+        "results/{job}/train.log",
     benchmark:
-        "results/{trained}/train.benchmark.tsv"
+        "results/{job}/train.benchmark.tsv"
+    wildcard_constraints:
+        job=jobs_of("train"),
     # The longest trainings start first, so that the last job of all is not one of them, alone.
-    priority: lambda wildcards: 10000 + plan.resolution(wildcards.trained)
+    priority: lambda wildcards: 10000 + graph.job(wildcards.job).k
     conda:
         "../envs/environment.yaml"
     threads: hardware.train_threads
     resources:
-        **fixres.workflow.stage_resources(plan, "train"),
-        checkpoint_seconds=int(hardware.checkpoint_seconds),
-        tensorboard=int(hardware.tensorboard),
-        cuda_graphs=int(hardware.cuda_graphs),
-        decoded_mb=int(1000 * hardware.decoded_gb),
+        **limits("train"),
     params:
-        config="results/{trained}/config.json",
-        ancestry_digest=fixres.workflow.ancestry_digest(plan, "{trained}"),
-        init=lambda wildcards: ("--init" if fixres.workflow.init(plan, wildcards.trained) else ""),
+        **job("{job}"),
+        init=lambda wildcards: "--init" if start_weights(wildcards) else "",
     message:
-        "Training {wildcards.trained}"
+        "Training {wildcards.job}"
     shell:
-        "exec python -m fixres train --config {params.config:q}"
-        " --ancestry-digest {params.ancestry_digest}"
-        " --manifest {input.manifest:q} {params.init} {input.init:q}"
-        " --threads {threads} --gpus {resources.gpu} {resources.options}"
-        " --checkpoint-seconds {resources.checkpoint_seconds}"
-        " --tensorboard {resources.tensorboard} --cuda-graphs {resources.cuda_graphs}"
-        " --decoded-mb {resources.decoded_mb}"
-        " --out {output.weights:q} 2> {log:q}"
+        network_command(
+            "--manifest {input.manifest:q} {params.init} {input.init:q}"
+            " --checkpoint-seconds {resources.checkpoint_seconds}"
+            " --tensorboard {resources.tensorboard} --cuda-graphs {resources.cuda_graphs}"
+            " --decoded-mb {resources.decoded_mb}",
+            out="{output.weights:q}",
+        )

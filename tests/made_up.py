@@ -10,7 +10,8 @@ import numpy as np
 from fixres import jobs
 from fixres.artifacts import per_image
 from fixres.artifacts.per_image import PerImage
-from fixres.graph import Plan, benchmark_of, metrics_of, per_image_of
+from fixres.graph.graph import JobGraph
+from fixres.graph.jobs import Job
 from fixres.pages import claims, figure, table, text
 
 IMAGES = 40
@@ -18,15 +19,15 @@ LISTS = {"claims": claims, "text": text}
 TIMES = ("forward_ms", "backward_ms")
 
 
-def make(plan: Plan, results: Path) -> None:
+def make(plan: JobGraph, results: Path) -> None:
     """Write the results of every run of a plan, the time of every job, and all pages."""
-    for job, content in plan.jobs.items():
-        if content["stage"] == "evaluate":
-            _measure(results, content)
-        elif content["stage"] == "time":
+    for job in plan.jobs.values():
+        if job.stage.name == "evaluate":
+            _measure(results, job)
+        elif job.stage.name == "time":
             _time(results, job)
-        if not job.startswith("pages/"):
-            _leave_time(results / benchmark_of(job, content["stage"]), len(job))
+        if job.stage.benchmark:
+            _leave_time(results / job.benchmark, len(job.id))
     for name in plan.tables:
         render(plan, results, table, name)
     for name in plan.figures:
@@ -35,19 +36,19 @@ def make(plan: Plan, results: Path) -> None:
         render(plan, results, stage, name)
 
 
-def render(plan: Plan, results: Path, stage, name: str, suffix: str = ".md") -> None:
+def render(plan: JobGraph, results: Path, stage, name: str, suffix: str = ".md") -> None:
     """Render one page, as the workflow does."""
     job = f"pages/{name}"
     config = results / job / "config.json"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(jobs.canonical(plan.resolved(job)) + "\n")
     words = ["--config", config, "--results", results, "--out", results / f"{name}{suffix}"]
-    stage.main([*map(str, words), "--ancestry-digest", plan.ancestry_digest(job)])
+    stage.main([*map(str, words), "--ancestry-digest", plan.jobs[job].ancestry_digest])
 
 
-def _measure(results: Path, content: dict) -> None:
+def _measure(results: Path, job: Job) -> None:
     """Hits of a run that grow with k_test, and its metrics."""
-    run = content["run"].removesuffix("/evaluation")
+    content, run = job.config, job.measurement.run
     rng = np.random.default_rng(int(jobs.digest(run), 16) % 2**32)
     right, measured = {}, {}
     for k_test in content["k_test"]:
@@ -63,13 +64,14 @@ def _measure(results: Path, content: dict) -> None:
     paths = np.array([f"val/{i}.jpg".encode() for i in range(IMAGES)])
     found = PerImage(paths, right)
     about = {"k_test": measured, "parameters": 4_900_000, "images": IMAGES, "notes": []}
-    jobs.write_json(results / metrics_of(run), about | {"run": run, "hits": found.digest})
-    per_image.save(results / per_image_of(run), found)
+    jobs.write_json(results / job.outputs["metrics"], about | {"run": run, "hits": found.digest})
+    per_image.save(results / job.outputs["hits"], found)
 
 
-def _time(results: Path, job: str) -> None:
-    measured = {f"{name}{end}": 5.0 + len(job) % 7 for name in TIMES for end in ("", "_std")}
-    jobs.write_json(results / metrics_of(job), {"run": job, "hours": 0.02, "notes": [], **measured})
+def _time(results: Path, job: Job) -> None:
+    measured = {f"{name}{end}": 5.0 + len(job.id) % 7 for name in TIMES for end in ("", "_std")}
+    about = {"run": job.id, "hours": 0.02, "notes": []}
+    jobs.write_json(results / job.outputs["metrics"], about | measured)
 
 
 def _leave_time(file: Path, seconds: int) -> None:

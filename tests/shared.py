@@ -141,3 +141,13 @@ class Workflow:
         result = fixres("resolve", job, "--configfile", *files, env=self.env)
         assert result.returncode == 0, result.stderr
         return result.stdout
+
+
+def configs(graph) -> dict[str, dict]:
+    """Id -> resolved configuration of every job of a graph."""
+    return {name: job.config for name, job in graph.jobs.items()}
+
+
+def digests(graph) -> dict[str, str]:
+    """Id -> ancestry digest of every job of a graph."""
+    return {name: job.ancestry_digest for name, job in graph.jobs.items()}

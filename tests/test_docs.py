@@ -8,8 +8,10 @@ import pytest
 
 from fixres import paper
 from fixres.config import load
+from fixres.graph.pages import Page
 from fixres.pages.markdown import markdown
-from fixres.pages.numbers import Number, cells, place
+from fixres.pages.numbers import Number
+from fixres.pages.view import Measured, View
 from shared import ROOT
 
 sys.path.append(str(ROOT / "docs"))
@@ -30,14 +32,15 @@ def test_adding_a_table_is_one_declaration():
     adapted = {
         f"{base}/ft-k{k}-{layers}-testda" for k in (40, 56, 72) for layers in ("cls", "cls+bn")
     }
-    assert {job for job in new if after.jobs[job]["stage"] == "train"} == set()
+    assert {job for job in new if after.resolved(job)["stage"] == "train"} == set()
     # One of the six is Table 7's: 160 -> 224, classifier and batch-norm.
-    assert {job for job in new if after.jobs[job]["stage"] == "finetune"} == adapted - {
+    assert {job for job in new if after.resolved(job)["stage"] == "finetune"} == adapted - {
         f"{base}/ft-k56-cls+bn-testda"
     }
-    page = after.resolved("pages/table10")
-    numbers = {place(c): Number(50.0, None) for c in cells(page)}
-    assert markdown(page, numbers, set(), []).count("50.0") == 9
+    view = View(Page.of(after.resolved("pages/table10")), ROOT)
+    view.measured, view.replicas = Measured({}, {}), {}
+    view.numbers = {cell.place: Number(50.0, None) for cell in view.page.cells()}
+    assert markdown(view).count("50.0") == 9
 
 
 PLACES = [

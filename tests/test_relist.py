@@ -42,7 +42,7 @@ class Folder:
             },
         }
         (folder / "config.yaml").write_text(yaml.safe_dump(self.settings))
-        self.job = paper.plan_of(config.parse(self.settings)).jobs["data/set/manifest"]
+        self.job = paper.plan_of(config.parse(self.settings)).resolved("data/set/manifest")
         (self.data / "manifest").mkdir(parents=True)
         (self.data / "manifest/config.json").write_text(json.dumps(self.job))
 
@@ -219,6 +219,8 @@ def test_the_results_that_depend_on_the_images_are_named(listed, capsys):
         path = listed.root.parent / "results" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+    fetched = (listed.root.parent / "results" / others[0]).with_name("config.json")
+    fetched.write_text('{"stage": "pretrained"}')
     add(listed)
     text = listed.relist(capsys)
     assert "2 files of numbers and 2 files of weights (runs/set/other-k56-fast/weights" in text

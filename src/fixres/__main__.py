@@ -14,46 +14,20 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from fixres.graph.stages import STAGES
+
 if TYPE_CHECKING:
     from fixres.jobs.failures import Mark
 
-STAGES = {
-    "render": ("fixres.stages.render", "render a pinhole set in the layout of a dataset"),
-    "twin": ("fixres.stages.render:by_hand", "render a twin of a dataset: twin DATASET OUT"),
-    "manifest": ("fixres.stages.manifest", "find, check, unpack and list a dataset's images"),
-    "pretrained": ("fixres.stages.pretrained", "fetch and check a network's published weights"),
-    "train": ("fixres.stages.train", "train a network from scratch at one k_train"),
-    "match": ("fixres.stages.match", "match a network's activations at one k_test"),
-    "finetune": ("fixres.stages.finetune", "adapt a network's last layers to one k_test"),
-    "time": ("fixres.stages.timing", "time a network's forward and backward passes"),
-    "memory": ("fixres.stages.memory", "measure the peak memory of a step"),
-    "evaluate": ("fixres.stages.evaluate", "measure a network at one or several k_test"),
-    "activations": ("fixres.stages.activations", "measure a network's activations at some k_test"),
-    "sizes": ("fixres.stages.sizes", "measure how large objects look under train and test DA"),
-    "crops": ("fixres.stages.crops", "cut the crops of one image that Figure 1 shows"),
-    "statistics": ("fixres.stages.statistics", "estimate a batch-norm's statistics at one k_test"),
-    "speed": ("fixres.stages.speed", "time a network's forward pass at some k_test"),
-    "choose": ("fixres.pages.recommend.choose", "choose where to test a custom network"),
-    "export": ("fixres.stages.export", "write the chosen network for other programs"),
-    "answer": (
-        "fixres.pages.recommend.answer",
-        "render what your own network gains, and at what price",
-    ),
-    "table": ("fixres.pages.table", "render a table from the measured numbers"),
-    "summary": ("fixres.pages.summary", "compare all tables with the paper's"),
-    "claims": ("fixres.pages.claims", "decide the claims of the paper"),
-    "text": ("fixres.pages.text", "compute the numbers of the paper's text"),
-    "cost": ("fixres.pages.cost", "estimate what each page would cost"),
-    "figure": ("fixres.pages.figure", "draw a figure from a table's numbers"),
-    "report": ("fixres.pages.report", "put all pages into one file to send to a colleague"),
-    "recommend": (
-        "fixres.recommend",
-        "where to test your own network, what fixing gains and costs",
-    ),
-    "relist": ("fixres.relist", "look again at your images, and list them anew if they changed"),
-    "resolve": ("fixres.resolve", "print the resolved configuration of a job"),
-    "schema": ("fixres.config.reading", "print the JSON schema of config.yaml"),
+# What a person gives by hand, besides the stages of the DAG (graph/stages.py).
+COMMANDS = {
+    "recommend": ("recommend", "where to test your own network, what fixing gains and costs"),
+    "twin": ("stages.render:by_hand", "render a twin of a dataset: twin DATASET OUT"),
+    "relist": ("relist", "look again at your images, and list them anew if they changed"),
+    "resolve": ("resolve", "print the resolved configuration of a job"),
+    "schema": ("config.reading", "print the JSON schema of config.yaml"),
 }
+ENTRIES = {stage.name: (stage.entry, stage.about) for stage in STAGES.values()} | COMMANDS
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -66,7 +40,7 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 def usage() -> str:
     """The stages, each with a line that says what it does."""
-    lines = [f"  {name:10} {what}" for name, (_, what) in STAGES.items()]
+    lines = [f"  {name:10} {what}" for name, (_, what) in ENTRIES.items()]
     first = "usage: python -m fixres STAGE …   (STAGE --help explains its options)"
     return "\n".join([first, "", *lines])
 
@@ -77,14 +51,14 @@ def main(arguments: list[str]) -> int:
     if stage in ("-h", "--help"):
         print(usage())
         return 0
-    if stage not in STAGES:
+    if stage not in ENTRIES:
         _print_unknown_stage(stage)
         return 2
     _set_library_threads(options)
     from fixres import jobs
     from fixres.jobs import failures, stopping
 
-    mark = failures.Mark(stage, options)
+    mark = failures.Mark(options, stage in STAGES and STAGES[stage].fails_alone)
     mark.remove()
     try:
         run = _import_stage(stage)
@@ -100,7 +74,7 @@ def main(arguments: list[str]) -> int:
 def _print_unknown_stage(stage: str) -> None:
     from fixres.nearest import did_you_mean
 
-    hint = "; ".join(filter(None, (f"no stage '{stage}'", did_you_mean(stage, STAGES))))
+    hint = "; ".join(filter(None, (f"no stage '{stage}'", did_you_mean(stage, ENTRIES))))
     print(f"{hint}\n\n{usage()}", file=sys.stderr)
 
 
@@ -118,8 +92,8 @@ def _set_library_threads(options: list[str]) -> None:
 def _import_stage(stage: str):
     """The function that runs a stage, called with the stage's options."""
     gc.disable()
-    module, _, function = STAGES[stage][0].partition(":")
-    run = getattr(importlib.import_module(module), function or "main")
+    module, _, function = ENTRIES[stage][0].partition(":")
+    run = getattr(importlib.import_module(f"fixres.{module}"), function or "main")
     gc.freeze()
     gc.enable()
     return run

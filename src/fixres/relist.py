@@ -17,6 +17,7 @@ Exit code: 1 if a folder cannot be listed, else 0.
 """
 
 import argparse
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -26,14 +27,16 @@ from pathlib import Path
 from fixres import config, jobs, paper
 from fixres.artifacts import manifest
 from fixres.data import inventory
-from fixres.graph import Plan
 from fixres.graph.checks import expanded
+from fixres.graph.graph import JobGraph
+from fixres.graph.stages import IMAGES, STAGES
 from fixres.jobs import JobError
 from fixres.jobs.quoting import visible
 from fixres.stages import manifest as stage
 
 RESULTS = Path("results")
 LOCKS = Path(".snakemake/locks")  # Snakemake's own, while it runs
+NOT_OF_IMAGES = [name for name, stage in STAGES.items() if IMAGES not in stage.parents]
 SHOWN = 3  # names printed of many
 
 
@@ -86,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 RENDERED = "rendered by the suite; no folder to look at"
 
 
-def _relist(plan: Plan, name: str, args: argparse.Namespace) -> str:
+def _relist(plan: JobGraph, name: str, args: argparse.Namespace) -> str:
     """Look at one dataset, list it again where needed, and say what happened.
 
     Raises
@@ -100,7 +103,7 @@ def _relist(plan: Plan, name: str, args: argparse.Namespace) -> str:
     if not root.is_dir():
         raise JobError(f"datasets.{name}.root is no folder: {root}")
     settings = jobs.read_config(RESULTS / job / "config.json", "manifest")
-    if settings != plan.jobs.get(job, settings):
+    if job in plan.jobs and settings != plan.resolved(job):
         return "its settings changed; the next snakemake command lists it again by itself"
     old = manifest.read(file)  # no input of this job: it may be replaced below
     kept = file.with_name(inventory.NAME)
@@ -137,7 +140,7 @@ def _found(then: inventory.Inventory | None, now: inventory.Inventory) -> str:
     )
 
 
-def _outcome(plan: Plan, name: str) -> list[str]:
+def _outcome(plan: JobGraph, name: str) -> list[str]:
     """What a new manifest leads to."""
     results = _results(plan, name)
     lines = [f"other images than before: {RESULTS / 'data' / name / 'manifest.npz'} is new"]
@@ -150,7 +153,7 @@ def _outcome(plan: Plan, name: str) -> list[str]:
     return lines
 
 
-def _results(plan: Plan, name: str) -> list[str]:
+def _results(plan: JobGraph, name: str) -> list[str]:
     """The results on disk that depend on the images of a dataset, as files below results/.
 
     These are the runs of any configuration on this dataset, and the runs of this configuration that
@@ -161,13 +164,21 @@ def _results(plan: Plan, name: str) -> list[str]:
         for folder in (RESULTS / "runs" / name, RESULTS / "timing" / name)
         for kind in ("weights.safetensors", "metrics.json")
         for file in folder.rglob(kind)
-        if not (kind == "weights.safetensors" and file.parent.name.endswith("-pretrained"))
+        if _stage_of(file) not in NOT_OF_IMAGES
     }
-    for job in plan.jobs:
-        if f"data/{name}/manifest" in plan.with_ancestors(job):
-            known = (f"{job}/weights.safetensors", f"{job}/metrics.json")
+    for job in plan.jobs.values():
+        if any(f"data/{name}/manifest" == one.id for one in job.ancestors):
+            known = {file for key, file in job.outputs.items() if key in ("weights", "metrics")}
             files |= {file for file in known if (RESULTS / file).is_file()}
     return sorted(files)
+
+
+def _stage_of(file: Path) -> str:
+    """The stage that left a file, by the configuration beside it; "" where none can be read."""
+    try:
+        return json.loads((file.parent / "config.json").read_text(encoding="utf-8"))["stage"]
+    except (OSError, ValueError, KeyError):
+        return ""
 
 
 def _some(names: Iterable[str]) -> str:

@@ -13,24 +13,28 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient
 from snakemake.iocontainers import Wildcards
-from snakemake.jobs import Job
+from snakemake.jobs import Job as RuleJob
 from snakemake.logging import logger
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.workflow import Workflow
 
 from fixres import config, jobs, paper
 from fixres.config import ConfigError
-from fixres.graph import Plan
+from fixres.graph import declare
+from fixres.graph.costs import Costs
+from fixres.graph.graph import JobGraph, images_of
+from fixres.graph.jobs import Job
+from fixres.graph.pages import Cost
+from fixres.graph.stages import STAGES
 from fixres.jobs import stopping
-from fixres.pages.costs import Costs
 
 START_UP = 1.5  # seconds that any job takes to start: importing torch, reading its files
 
-# --- the plan ------------------------------------------------------------------------------------
+# --- the graph ------------------------------------------------------------------------------------
 
 
-def open_plan(files: list[str | Path], merged: dict, given: Mapping | None = None) -> Plan:
-    """The plan for Snakemake's merged configuration.
+def open_graph(files: list[str | Path], merged: dict, given: Mapping | None = None) -> JobGraph:
+    """The jobs of Snakemake's merged configuration.
 
     Parameters
     ----------
@@ -78,26 +82,27 @@ def check_command_line(words: list[str]) -> None:
         )
 
 
-def ancestry_digest(plan: Plan, job: str) -> Callable[[Wildcards], str]:
-    """For a rule's params: the digest of all that is configured and shapes its result.
+def told(graph: JobGraph, name: str) -> dict[str, str | Callable]:
+    """For a rule's params: what the job's command line says of it.
 
-    A changed digest is what makes Snakemake run a job again (`Plan.ancestry_digest`).
+    A changed digest is what makes Snakemake run a job again (`Job.ancestry_digest`).
 
     Parameters
     ----------
-    job : the id of the rule's job, with the rule's wildcards in braces.
+    name : the id of the rule's job, with the rule's wildcards in braces.
     """
 
-    def digest(wildcards: Wildcards) -> str:
-        try:
-            return plan.ancestry_digest(job.format(**dict(wildcards.items())))
-        except ConfigError as error:
-            raise WorkflowError(str(error)) from None
+    def of(attribute: Callable[[Job], str]) -> Callable[[Wildcards], str]:
+        return lambda wildcards: attribute(job_of(graph, name.format(**dict(wildcards.items()))))
 
-    return digest
+    return {
+        "stage": of(lambda job: job.stage.name),
+        "config": f"results/{name}/config.json",
+        "ancestry_digest": of(lambda job: job.ancestry_digest),
+    }
 
 
-def write_configurations(workflow: Workflow, plan: Plan) -> None:
+def write_configurations(workflow: Workflow, graph: JobGraph) -> None:
     """Write the resolved configuration of each job that is about to run.
 
     A job reads its own results/<id>/config.json and no other configuration. The files of jobs that
@@ -108,18 +113,18 @@ def write_configurations(workflow: Workflow, plan: Plan) -> None:
         if name is None:
             continue
         path = Path("results", name, "config.json")
-        text = jobs.canonical(plan.resolved(name)) + "\n"
+        text = jobs.canonical(graph.resolved(name)) + "\n"
         if not path.is_file() or path.read_bytes() != text.encode():
             with jobs.atomic(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
 
 
-def announce(workflow: Workflow, plan: Plan) -> None:
+def announce(workflow: Workflow, graph: JobGraph) -> None:
     """Say how many jobs will run, and about how long they take; the progress display reads it."""
     to_run = list(workflow.dag.needrun_jobs())
     cores = workflow.resource_settings.cores if workflow.local_exec else None
     try:
-        durations = expected_durations(plan, [name for job in to_run if (name := _id_of(job))])
+        durations = expected_durations(graph, [name for job in to_run if (name := _id_of(job))])
         minutes = max(sum(durations.values()) / 60 / (cores or 1), 1)
         about = f"about {minutes:.0f} min on {f'{cores} core(s)' if cores else 'one device'}"
     except Exception as error:  # an estimate stops no run; the job that it concerns says more
@@ -128,100 +133,130 @@ def announce(workflow: Workflow, plan: Plan) -> None:
     logger.info(f"{len(to_run)} jobs, {about}", extra=extra)
 
 
-def expected_durations(plan: Plan, names: list[str]) -> dict[str, float]:
+def expected_durations(graph: JobGraph, names: list[str]) -> dict[str, float]:
     """Seconds that each of these jobs is expected to take, of those that compute something."""
-    costs = Costs(plan.resolved("pages/plan"), Path("results"))
+    costs = Costs(Cost.of(graph.resolved("pages/plan")), Path("results"))
     return {name: costs.duration(name) + START_UP for name in names if name in costs.jobs}
 
 
-def _id_of(job: Job) -> str | None:
+def _id_of(job: RuleJob) -> str | None:
     """The id of a job of Snakemake's, or None: the targets `all` and `tables` have no such job."""
     config = getattr(job.params, "config", None)
     return str(Path(config).parent.relative_to("results")) if config else None
 
 
-def measurements(plan: Plan, page: str) -> list[str]:
-    """The files with the numbers of a page.
-
-    Raises
-    ------
-    WorkflowError : weights or images that the page needs were not given.
-    """
-    try:
-        return plan.measurements(page)
-    except ConfigError as error:
-        raise WorkflowError(str(error)) from None
-
-
-def report_inputs(plan: Plan) -> list[str]:
+def report_inputs(graph: JobGraph) -> list[str]:
     """The pages that the report shows."""
-    files = [f"{table}.{kind}" for table in plan.tables for kind in ("csv", "trends.csv")]
-    files += [f"{figure}.svg" for figure in plan.figures]
-    files += ["claims.csv", "claims.comparisons.csv", "text.csv"]
-    return [f"results/{file}" for file in files]
+    names = (*graph.pages, "claims", "text")
+    shown = ("md", "svg")  # of a page; its text or its drawing
+    files = [file for name in names for file in graph.job(f"pages/{name}").outputs.values()]
+    return [f"results/{file}" for file in files if file.endswith(shown)]
 
 
-def all_measurements(plan: Plan) -> list[str]:
+def all_measurements(graph: JobGraph) -> list[str]:
     """The files that say where the numbers of all tables and figures come from, each once."""
-    pages = (*plan.tables, *plan.figures)
-    return list(dict.fromkeys(file for page in pages for file in measurements(plan, page)))
+    read = measurements_of(graph)
+    return list(dict.fromkeys(file for page in graph.pages for file in read(f"pages/{page}")))
 
 
-def targets(plan: Plan) -> list[str]:
+def targets(graph: JobGraph) -> list[str]:
     """All pages of the paper; or the answer about a custom network, where that is asked."""
-    if plan.config.custom:
-        return [
-            f"results/{plan.recommendation_job()}.{kind}" for kind in ("md", "html", "csv", "svg")
-        ]
-    files = [f"{page}.{kind}" for page in ("claims", "text") for kind in ("md", "csv", "html")]
-    files += [f"{figure}.{kind}" for figure in plan.figures for kind in ("svg", "png", "csv")]
-    return [*tables(plan), *(f"results/{file}" for file in (*files, "report.html"))]
+    answers = graph.of_stage("answer")
+    if answers:
+        return [f"results/{file}" for job in answers for file in job.outputs.values()]
+    pages = [graph.job(f"pages/{name}") for name in ("claims", "text", *graph.figures, "report")]
+    return [*tables(graph), *(f"results/{file}" for job in pages for file in job.outputs.values())]
 
 
-def all_is_there(plan: Plan) -> str:
+def all_is_there(graph: JobGraph) -> str:
     """What is said when all `targets` are made."""
-    if plan.config.custom:
-        return f"The answer is there: open results/{plan.recommendation_job()}.html"
+    for answer in graph.of_stage("answer"):
+        return f"The answer is there: open results/{answer.outputs['html']}"
     return "Tables, figures, claims: all are there. Open results/report.html"
 
 
-def tables(plan: Plan) -> list[str]:
+def tables(graph: JobGraph) -> list[str]:
     """The files of all tables of the paper, and of the page over them."""
-    files = [f"{table}.{kind}" for table in plan.tables for kind in ("md", "csv", "html")]
-    return [f"results/{file}" for file in (*files, "summary.md")]
+    pages = [graph.job(f"pages/{name}") for name in (*graph.tables, "summary")]
+    return [f"results/{file}" for job in pages for file in job.outputs.values()]
 
 
 # --- inputs of the rules -------------------------------------------------------------------------
 
 
-def images(plan: Plan, dataset: str) -> str:
+def job_of(graph: JobGraph, name: str) -> Job:
+    """The job with an id. Raises WorkflowError where there is none; it names the nearest id."""
+    try:
+        return graph.job(name)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def inputs_of(graph: JobGraph) -> tuple[Callable, ...]:
+    """Functions of a rule's wildcards: the files below results/ that the job reads.
+
+    They are the list of its images, the weights of the run that it adapts or measures, the weights
+    that a training starts from (or none), and the local file that published weights are read from
+    (or none). When that file changes, it is read again.
+    """
+
+    def manifest(wildcards: Wildcards) -> str:
+        return f"results/{job_of(graph, wildcards.job).images.outputs['manifest']}"
+
+    def run_weights(wildcards: Wildcards) -> str:
+        return f"results/{job_of(graph, wildcards.job).run.weights}"
+
+    def start_weights(wildcards: Wildcards) -> list[str]:
+        start = job_of(graph, wildcards.job).start
+        return [f"results/{start.weights}"] if start else []
+
+    def local_weights(wildcards: Wildcards) -> list[str]:
+        source = job_of(graph, wildcards.job).config["source"]
+        file = source.get("file") or source.get("custom")
+        return [file] if file and file not in ("pretrained", "none") else []
+
+    return manifest, run_weights, start_weights, local_weights
+
+
+def measurements_of(graph: JobGraph) -> Callable[[str], list[str]]:
+    """A function: id of a page's job -> the files whose numbers it shows.
+
+    It raises WorkflowError where weights or images that the page needs were not given.
+    """
+
+    def measurements(name: str) -> list[str]:
+        try:
+            return declare.measurements(graph, name)
+        except ConfigError as error:
+            raise WorkflowError(str(error)) from None
+
+    return measurements
+
+
+def weights(graph: JobGraph, name: str) -> list[str]:
+    """The weights of all jobs that a job needs."""
+    parents = job_of(graph, name).parents
+    return [f"results/{job.weights}" for job in parents if "weights" in job.outputs]
+
+
+def images(graph: JobGraph, dataset: str) -> str:
     """The folder of a dataset.
 
     The date of a folder that the user gives changes for many reasons, so it is ignored. The date of
     a rendered folder changes only when it is rendered.
     """
-    datasets = plan.config.datasets
+    datasets = graph.config.datasets
     if dataset not in datasets:
         known = ", ".join(datasets)
         raise WorkflowError(f"results/data/{dataset}: no such entry of datasets; known: {known}")
-    folder = plan.images(dataset)
+    folder = images_of(graph, dataset)
     return folder if datasets[dataset].rendered else ancient(folder)
 
 
-def init(plan: Plan, run: str) -> list[str]:
-    """The weights of another run that a training starts from, or nothing."""
-    start = plan.jobs.get(run, {}).get("init")
-    return [f"results/{start}/weights.safetensors"] if start else []
-
-
-def local_weights_file(plan: Plan, run: str) -> list[str]:
-    """The local file that published weights are read from, or nothing.
-
-    When the file changes, it is read again.
-    """
-    source = plan.jobs.get(run, {}).get("source", {})
-    file = source.get("file") or source.get("custom")
-    return [file] if file and file not in ("pretrained", "none") else []
+def labels(graph: JobGraph, page: str) -> dict[str, str]:
+    """How Snakemake's report lists a table or figure."""
+    config = graph.resolved(f"pages/{page}")
+    return {"page": config.get("title", page), "shows": config.get("caption", "")}
 
 
 def finished() -> str:
@@ -232,30 +267,54 @@ def finished() -> str:
 # --- resources -----------------------------------------------------------------------------------
 
 
-def stage_resources(plan: Plan, stage: str) -> dict[str, int | str]:
+def command(options: str = "", *, out: str) -> str:
+    """The shell command of a rule.
+
+    Parameters
+    ----------
+    options : those of this stage alone.
+    out : the output that it is told to write. Others lie beside it.
+    """
+    return (
+        "exec python -m fixres {params.stage} --config {params.config:q}"
+        f" --ancestry-digest {{params.ancestry_digest}} {options} --out {out}"
+        " 2> {log[0]:q}"
+    )
+
+
+def network_command(options: str = "", *, out: str, threads: str = "{threads}") -> str:
+    """The same for a stage that runs a network."""
+    where = f"--threads {threads} --gpus {{resources.gpu}} {{resources.options}}"
+    return command(f"{options} {where}", out=out)
+
+
+def limits(graph: JobGraph, name: str) -> dict[str, int | str]:
     """What `hardware` of the configuration gives a job of a stage. None of it triggers a rerun.
 
     runtime (minutes), mem_mb, gpu, nodes, mpi and tasks are words of Snakemake's executors; a
-    profile may overrule them. `options` are for the job's command line, and are alike for all
-    stages that may share a group job.
+    profile may overrule them. The others are for the job's command line; `options` are alike for
+    all stages that may share a group job.
     """
-    h = plan.config.hardware
-    # A fine-tuning keeps activations, or decoded images where they change from epoch to epoch.
-    kept = {"train": h.decoded_gb, "finetune": max(h.cache_gb, h.decoded_gb)}
-    memory = getattr(h.memory_gb, stage) + kept.get(stage, 0)
+    h, stage = graph.config.hardware, STAGES[name]
+    kept = {key: getattr(h, key) for key in stage.keeps}
+    memory = getattr(h.memory_gb, stage.limits) + max(kept.values(), default=0)
     resources: dict[str, int | str] = {
-        "runtime": math.ceil(60 * getattr(h.hours, stage)),
+        "runtime": math.ceil(60 * getattr(h.hours, stage.limits)),
         "mem_mb": math.ceil(1000 * memory),
     }
-    if stage in ("render", "manifest", "pretrained"):
+    if not stage.uses_device:
         return resources
+    if kept:
+        for key in ("checkpoint_seconds", "tensorboard", "cuda_graphs"):
+            resources[key] = int(getattr(h, key))
+        resources |= {f"{key.removesuffix('_gb')}_mb": int(1000 * gb) for key, gb in kept.items()}
     options = ["--loader", h.loader, "--precision", h.precision, "--device", h.device]
     options += ["--workers", h.workers] if h.workers else []
     options += ["--compile"] if h.compile else []
-    processes = 1 if stage == "time" else h.processes
+    processes = 1 if stage.limits == "time" else h.processes
     options += ["--processes", processes] if processes else []
     resources["gpu"] = h.gpus
-    if stage == "train" and h.nodes > 1:  # the job calls srun itself; to Snakemake, that is MPI
+    if name == "train" and h.nodes > 1:  # the job calls srun itself; to Snakemake, that is MPI
         # Without tasks_per_gpu the SLURM executor (2.8) takes `tasks` for it.
         gpus, tasks = h.gpus * h.nodes, h.nodes
         resources |= {"gpu": gpus, "nodes": h.nodes, "mpi": "srun", "tasks": tasks}

@@ -23,11 +23,13 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from tqdm import tqdm
 
+from fixres.graph.stages import STAGES
+
 TICK = 1.0  # seconds between two looks of the bar at the clock
 TOUCHED = 0.5  # seconds: no training is as short; with --touch none is run
 HEARTBEAT = 60.0  # seconds between two lines where nobody watches a terminal
-# The rules that make pages; those over all other pages first.
-PAGES = ("report", "claims", "text", "summary", "cost", "table", "figure")
+# The rules that make pages; the pages over all others come first.
+PAGES = [stage.name for stage in STAGES.values() if stage.page]
 NAMED = 6  # pages that the last line names
 # What Snakemake says besides its events, and what nobody needs on the screen.
 UNNEEDED = re.compile(
@@ -283,7 +285,8 @@ def _reason(text: str) -> str:
 
 def _short(message: str) -> str:
     """The message of a job, without the dataset and the details of a fine-tuning's id."""
-    return re.sub(r"/ft-k(\d+)-\S*", r" for \1 px", re.sub(r"runs/[^/]+/", "", message))
+    name = re.sub(r"runs/[^/]+/", "", message.removesuffix("/evaluation"))
+    return re.sub(r"/ft-k(\d+)-\S*", r" for \1 px", name)
 
 
 def _clock(seconds: float) -> str:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from fixres import config, paper
-from fixres.graph import Plan
+from fixres.graph.graph import JobGraph
 from shared import ROOT, Workflow, without_speed
 
 DATA = "results/data/pinhole-smoke"
@@ -39,7 +39,7 @@ def smoke_config(**changes: dict) -> dict:
     return content
 
 
-def smoke_plan(**changes: dict) -> Plan:
+def smoke_plan(**changes: dict) -> JobGraph:
     """The plan of `smoke_config(**changes)`."""
     return paper.plan_of(config.parse(smoke_config(**changes), where="smoke"))
 

@@ -25,10 +25,11 @@ from faults.helpers import (
 )
 from fixres import jobs
 from fixres.artifacts import manifest, predictions, weights
-from fixres.data import building, loader, regions
+from fixres.data import loader, regions
+from fixres.graph.pages import Block, Cell, Measurement, Page
 from fixres.jobs import JobError
 from fixres.models.checkpoints import Checkpoints
-from fixres.pages import table
+from fixres.pages.view import View
 from shared import PAGES
 
 PLACES = 150  # damaged bytes of a file, besides its first and last ones
@@ -126,11 +127,14 @@ def test_metrics(copy_file, tmp_path, happened):
     folder.mkdir(parents=True)
     for name in ("metrics.json", "hits.npz"):
         shutil.copy(copy_file(f"{LARGE_BASE}/evaluation/{name}"), folder / name)
-    cell = {"runs": [run], "plus": None, "row": "a", "column": "b"}
-    page = {"title": "A page", "blocks": [{"cells": [[cell]]}]}
+    files = (f"{run}/evaluation/{name}" for name in ("metrics.json", "hits.npz"))
+    found = Measurement(run, *files)
+    cell = Cell("a", "b", "a", "b", "top1", runs=[found])
+    block = Block("", [], [], [], [[cell]])
+    page = Page("page", "A page", "", ("", ""), [block])
 
     def read(_: Path) -> list:
-        measured = table.read(page, tmp_path)
+        measured = View(page, tmp_path).measured
         arrays = {key: bits.tolist() for key, bits in measured.per_image[run].values.items()}
         return [measured.metrics, arrays, measured.per_image[run].images.tolist()]
 
@@ -143,7 +147,7 @@ def test_metrics(copy_file, tmp_path, happened):
 def test_resolved_configuration(copy_file, happened):
     """A job compares it with what Snakemake planned."""
     file = copy_file(f"{SMALL_BASE}/config.json")
-    planned = smoke_plan().ancestry_digest(SMALL_BASE.removeprefix("results/"))
+    planned = smoke_plan().job(SMALL_BASE.removeprefix("results/")).ancestry_digest
 
     def read(path: Path) -> dict:
         return jobs.read_config(path, "train", planned)
@@ -202,7 +206,7 @@ def test_image(tiny, tmp_path, name, happened):
     if name == "dali":
         pytest.importorskip("nvidia.dali")
     shutil.copytree(tiny.folder, tmp_path / "set")
-    data = building.build(tmp_path / "set")
+    data = manifest.build(tmp_path / "set")
     rows = data.rows("val")[:4]
     file = Path(data.files(rows)[1])
 

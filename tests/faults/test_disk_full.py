@@ -25,7 +25,9 @@ from faults.helpers import (
     job_command,
     smoke_plan,
 )
+from fixres import paper
 from fixres.artifacts import weights
+from fixres.graph.claims import code_of
 from fixres.jobs import failures
 from shared import ENVIRONMENT, Workflow, fixres, without_speed
 
@@ -54,15 +56,14 @@ MATCH = {
     "images": 120,
 }
 SUMMARY = {"version": 1, "scale": "smoke", "tables": ["table5"]}
-CLAIM = {"name": "a", "where": "§1", "sentence": "A is above 0.", "unit": "points"}
-CLAIM |= {"above_0": {}, "note": "weights"}
-NUMBER = {"name": "a", "where": "§1", "sentence": "a number", "unit": "%", "says": "1"}
-NUMBER |= {"number": None, "decimals": 1, "note": "weights"}
-REPORT = {"version": 1, "scale": "smoke", "first": "figure5", "jobs": {}}
+REPORT = {"version": 1, "scale": "smoke", "first": "figure5", "jobs": {}, "work": []}
 REPORT |= {"configuration": {"twins": True}}
 REPORT |= {"pages": {"table5": ["table", ""], "figure5": ["figure", ""]}}
 REPORT |= {"sections": [{"title": "5.1", "about": "A", "pages": ["figure5", "table5"]}]}
 NO_CELLS = {"version": 1, "scale": "smoke", "decimals": 1, "cells": {}, "may_have_failed": {}}
+NO_CELLS |= {"names": {}}
+CLAIMS = {"notes": {"recover": "weights"}, "code": code_of(paper.CLAIMS[1:2])}
+NUMBERS = {"notes": {"ra": "weights"}, "code": code_of(paper.QUOTED[1:2])}
 PRETRAINED = {"version": 1, "network": "resnet10q", "classes": 24}
 STAGES = {
     "render": Stage(
@@ -87,8 +88,8 @@ STAGES = {
     "crops": Stage({}, IMAGES[:2], "crops.npz"),
     "table": Stage("results/pages/table5/config.json", RESULTS, "table5.md", "table5.trends.csv"),
     "summary": Stage(SUMMARY, RESULTS, "summary.md", "summary.html"),
-    "claims": Stage(NO_CELLS | {"claims": [CLAIM]}, RESULTS, "claims.md", "claims.comparisons.csv"),
-    "text": Stage(NO_CELLS | {"numbers": [NUMBER]}, RESULTS, "text.md", "text.html"),
+    "claims": Stage(NO_CELLS | CLAIMS, RESULTS, "claims.md", "claims.comparisons.csv"),
+    "text": Stage(NO_CELLS | NUMBERS, RESULTS, "text.md", "text.html"),
     "cost": Stage({}, RESULTS, "plan.md"),
     "report": Stage(REPORT, RESULTS, "report.html"),
     "figure": Stage("results/pages/figure5/config.json", RESULTS, "figure5.svg", "figure5.png"),

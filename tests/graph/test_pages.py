@@ -4,11 +4,12 @@ import pytest
 
 from fixres import paper
 from fixres.config import ConfigError, load, merge, parse
-from fixres.graph import Plan
+from fixres.graph.declare import needed
+from fixres.graph.graph import JobGraph
 from shared import ROOT
 
 
-def with_only(*names: str) -> Plan:
+def with_only(*names: str) -> JobGraph:
     config = load(ROOT / "config.yaml").model_dump()
     return paper.plan_of(parse(merge(config, {"pages": {"only": list(names)}})))
 
@@ -19,9 +20,9 @@ def test_a_plan_of_some_pages_has_no_other_jobs():
     runs = {job for job in some.jobs if job.startswith("runs/")}
     assert runs < set(whole.jobs)
     assert {job for job in runs if "evaluation" in job} == {
-        job for job in whole.needed("table5") if "evaluation" in job
+        job for job in needed(whole, "table5") if "evaluation" in job
     }
-    notes = {claim["name"]: claim["note"] for claim in some.resolved("pages/claims")["claims"]}
+    notes = some.resolved("pages/claims")["notes"]
     assert not notes["recover"]
     assert notes["transfer-all"] == "the page table3, which this plan does not have"
 

@@ -8,7 +8,8 @@ import pytest
 
 from bench import FINETUNE, TRAIN, wait_for
 from fixres import __main__
-from fixres.graph import failed
+from fixres.graph.pages import failed
+from fixres.graph.stages import STAGES
 from fixres.jobs import JobError, failures, stopping
 from shared import ENVIRONMENT, fixres
 
@@ -23,7 +24,8 @@ def is_failed(bench):
 
     def log_of(stage: str):
         (bench.folder / f"{stage}.log").touch()
-        return failed([(bench.folder.name, stage)], bench.folder.parent)
+        name = bench.folder.name
+        return failed({name: f"{name}/{stage}.log"}, bench.folder.parent)
 
     return log_of
 
@@ -78,14 +80,14 @@ def test_a_bug_leaves_the_mark_and_stays_a_bug(tmp_path, monkeypatch, form):
 
 @pytest.mark.parametrize("stage", ["table", "manifest"])
 def test_a_job_without_a_folder_of_its_own_leaves_none(tmp_path, stage):
-    mark = failures.Mark(stage, ["--out", str(tmp_path / "table5.md")])
+    mark = failures.Mark(["--out", str(tmp_path / "table5.md")], STAGES[stage].fails_alone)
     mark.write(JobError("message"))
     mark.remove()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_late_process_does_not_remove_the_mark_of_another(tmp_path, monkeypatch):
-    mark = failures.Mark("train", ["--out", str(tmp_path / "weights.safetensors")])
+    mark = failures.Mark(["--out", str(tmp_path / "weights.safetensors")], alone=True)
     mark.write(JobError("message"))
     monkeypatch.setenv("RANK", "1")
     mark.remove()

@@ -38,7 +38,7 @@ def test_work_grows_with_the_area():
 def test_costs_need_no_torch():
     """Snakemake itself estimates how long a run takes: importing torch would cost a second."""
     code = (
-        "import sys; from fixres.pages.costs import Costs;"
+        "import sys; from fixres.graph.costs import Costs;"
         "from fixres.models.counting import work_of;"
         "work_of('resnet10q', ('classifier',)); assert 'torch' not in sys.modules"
     )

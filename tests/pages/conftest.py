@@ -1,7 +1,7 @@
 """A small report, made once from made-up measurements."""
 
 import pytest
-from small_report import PLAN
+from small_report import PLAN, REPLICAS
 
 from fixres.pages import intervals, report
 from made_up import make, render
@@ -12,7 +12,7 @@ def results(tmp_path_factory):
     """Pages of the embedded scale, from made-up measurements."""
     folder = tmp_path_factory.mktemp("report") / "results"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intervals, "REPLICAS", 200)
+        patch.setattr(intervals, "REPLICAS", REPLICAS)
         make(PLAN, folder)
         render(PLAN, folder, report, "report", ".html")
     return folder

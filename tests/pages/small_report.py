@@ -12,5 +12,6 @@ from shared import ROOT
 TABLES = tuple(t for t in paper.PAGES if t.__name__ in ("table2", "table5", "table7", "table9"))
 TABLES += (section3_3, released)
 FIGURES = (figure5, figure8)
+REPLICAS = 200
 EMBEDDED = load(ROOT / "config.yaml")
 PLAN = paper.plan_of(EMBEDDED, TABLES, FIGURES)

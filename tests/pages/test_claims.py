@@ -1,6 +1,9 @@
 """Claims and numbers of the text: what is computed, what decides, what the paper's tables show."""
 
+import importlib
 import json
+import linecache
+import sys
 
 import numpy as np
 import pytest
@@ -10,9 +13,13 @@ from scipy import stats
 
 from fixres import jobs, paper
 from fixres.config import load, merge, parse
-from fixres.graph import Cell
-from fixres.graph.quantities import (
-    Quantity,
+from fixres.graph.claims import Claim, ClaimsPage, code_of, planned
+from fixres.graph.declare import measurements
+from fixres.graph.pages import Cell, Measurement
+from fixres.graph.values import (
+    Cells,
+    Key,
+    Value,
     largest,
     largest_gap,
     mean,
@@ -22,16 +29,13 @@ from fixres.graph.quantities import (
     where_largest,
 )
 from fixres.pages import claims, decided, text
-from fixres.pages.numbers import place
-from fixres.pages.quantities import Value, compute
+from fixres.pages.decided import Decided
 from shared import ROOT
 
 PLAN = paper.plan_of(load(ROOT / "config.yaml"))
+CLAIMS = ClaimsPage.of(PLAN.resolved("pages/claims"))
+TEXT = ClaimsPage.of(PLAN.resolved("pages/text"))
 RNG = np.random.default_rng(0)
-
-
-def quantity(key: str) -> Quantity:
-    return Quantity(["cell", key])
 
 
 def normal(ours: float | None, noise: float = 0.1, paper: float | None = None) -> Value:
@@ -39,41 +43,47 @@ def normal(ours: float | None, noise: float = 0.1, paper: float | None = None) -
     return Value(ours, replicas, paper)
 
 
-def as_printed(config: dict) -> decided.Lookup:
+def decide(monkeypatch, config: ClaimsPage, number, seeds: int = 1) -> dict[str, Decided]:
+    """Name -> what is shown on a page whose cells have the values that `number` gives."""
+    monkeypatch.setattr(decided, "measured", lambda *_: (number, seeds))
+    declared = [one for one in (*paper.CLAIMS, *paper.QUOTED) if one.name in config.notes]
+    decisions = decided.decide(config, declared, ROOT)
+    return {one.declared.name: one for one in decisions.shown}
+
+
+def as_printed(config: ClaimsPage):
     """The cells of a page as the paper printed them, and nothing of ours."""
-    return lambda key: Value(None, None, config["cells"][key]["paper"])
+    return lambda key: Value(None, None, config.cells[str(key)].paper)
 
 
-# --- quantities -----------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.floats(1, 99), min_size=2, max_size=5))
-def test_quantities_are_what_numpy_computes(numbers):
-    cells = {str(i): normal(x, paper=x / 2) for i, x in enumerate(numbers)}
-    names = [quantity(key) for key in cells]
-    replicas = np.stack([value.replicas for value in cells.values()])
-
-    def value(q: Quantity) -> Value:
-        return compute(q.node, cells.__getitem__)
-
-    gain = value((names[1] - names[0]) * 2.0 + 1.0)
+def test_values_are_what_numpy_computes(numbers):
+    values = [normal(x, paper=x / 2) for x in numbers]
+    replicas = np.stack([value.replicas for value in values])
+    gain = (values[1] - values[0]) * 2.0 + 1.0
     assert gain.ours == pytest.approx(2 * (numbers[1] - numbers[0]) + 1)
     assert gain.replicas == pytest.approx(2 * (replicas[1] - replicas[0]) + 1)
-    assert value(names[0] / names[1]).paper == pytest.approx(numbers[0] / numbers[1])
-    assert value(mean(names)).replicas == pytest.approx(replicas.mean(axis=0))
+    turned = 1 + np.float64(2.0) * (values[1] - values[0])
+    assert (turned.ours, (-1.0 - turned).ours) == (gain.ours, -1.0 - gain.ours)
+    assert (values[0] / values[1]).paper == pytest.approx(numbers[0] / numbers[1])
+    assert (1.0 / values[0]).ours == pytest.approx(1 / numbers[0])
+    assert mean(values).replicas == pytest.approx(replicas.mean(axis=0))
     top, bottom = int(np.argmax(numbers)), int(np.argmin(numbers))
-    assert value(largest(names)).replicas is cells[str(top)].replicas
-    assert value(smallest(names)).ours == numbers[bottom]
-    keys = [3.0 * i for i in range(len(names))]
-    at = value(where_largest(dict(zip(keys, names, strict=True))))
+    assert largest(values).replicas is values[top].replicas
+    assert smallest(values).ours == numbers[bottom]
+    keys = [3.0 * i for i in range(len(values))]
+    at = where_largest(dict(zip(keys, values, strict=True)))
     assert at.ours == keys[top]
     assert at.replicas.tolist() == [keys[i] for i in replicas.argmax(axis=0)]
-    pairs = list(zip(names, [q * q for q in names[::-1]], strict=True))
-    ranked = value(rank_correlation(pairs))
+    pairs = list(zip(values, [q * q for q in values[::-1]], strict=True))
+    ranked = rank_correlation(pairs)
     for i in (0, 1, 2):
         theirs = stats.spearmanr(replicas[:, i], replicas[::-1, i] ** 2).statistic
         assert ranked.replicas[i] == pytest.approx(theirs)
-    line = value(slope(dict(zip(keys, names, strict=True))))
+    line = slope(dict(zip(keys, values, strict=True)))
     assert line.ours == pytest.approx(np.polyfit(keys, numbers, 1)[0], abs=1e-6)
     assert line.replicas == pytest.approx(np.polyfit(keys, replicas, 1)[0], abs=1e-6)
 
@@ -82,8 +92,7 @@ def test_the_largest_gap_of_two_histograms_is_kolmogorovs_distance():
     """Of samples of other sizes, against scipy; each replica by itself."""
     samples = [RNG.integers(0, 9 + i, size=(6, 40 * (i + 1))) for i in range(2)]
     counts = [np.stack([np.bincount(x, minlength=12) for x in many]) for many in samples]
-    cells = {str(i): Value(x[0], x, None) for i, x in enumerate(counts)}
-    found = compute(largest_gap(quantity("0"), quantity("1")).node, cells.__getitem__)
+    found = largest_gap(*(Value(x[0], x) for x in counts))
     expected = [100 * stats.ks_2samp(*pair).statistic for pair in zip(*samples, strict=True)]
     assert found.ours == pytest.approx(expected[0])
     assert found.replicas == pytest.approx(expected)
@@ -92,21 +101,30 @@ def test_the_largest_gap_of_two_histograms_is_kolmogorovs_distance():
 
 def test_what_lacks_a_number_has_none():
     """A time has no replicas; a number of the literature is none of ours."""
-    cells = {"time": Value(2.0, None, 3.0), "printed": Value(None, None, 4.0), "both": normal(1.0)}
-    quotient = compute((quantity("time") / quantity("both")).node, cells.__getitem__)
+    time, printed, both = Value(2.0, None, 3.0), Value(None, None, 4.0), normal(1.0)
+    quotient = time / both
     assert (quotient.ours, quotient.replicas, quotient.paper) == (2.0, None, None)
-    assert compute((quantity("time") - quantity("printed")).node, cells.__getitem__) == Value(
-        None, None, -1.0
-    )
+    assert time - printed == Value(None, None, -1.0)
+    assert mean([]) == largest([]) == where_largest({}) == rank_correlation([]) == Value()
+
+
+def test_a_number_knows_its_cells():
+    """Each once, in the order of the formula: also the smaller ones of those that are compared."""
+    names = [(row, "x", "top1") for row in ("1", "2", "3")]
+    cells = Cells({"page": names}, lambda key: Value(float(key.row)))
+    found = cells("page", 2, "x") - cells("page", 1, "x", "top5") + cells("page", "2", "x")
+    assert list(map(str, found.cells)) == ["page | 2 | x | top1", "page | 1 | x | top5"]
+    best = largest(list(cells.column("page", "x").values()))
+    assert best.ours == 3.0
+    assert [key.row for key in best.cells] == ["1", "2", "3"]
+    assert slope({1.0: best, 2.0: found}).cells == (*best.cells, found.cells[1])
 
 
 # --- verdicts -------------------------------------------------------------------------------------
 
 
 def verdict_of(*ours: float | None, noise: float = 0.1) -> str:
-    cells = {str(i): normal(x, noise) for i, x in enumerate(ours)}
-    above_0 = {key: quantity(key).node for key in cells}
-    return decided.verdict(decided.compared(above_0, cells.__getitem__))
+    return decided.verdict(decided.compared({str(i): normal(x, noise) for i, x in enumerate(ours)}))
 
 
 def test_one_comparison_decides_by_its_interval():
@@ -145,44 +163,45 @@ def test_an_exact_number_decides_by_its_sign_and_a_time_decides_nothing(tmp_path
         "timing/set/b": {"forward_ms": 3.0, "forward_ms_std": 0.1},
     }.items():
         jobs.write_json(tmp_path / name / "metrics.json", metrics)
-        cell = Cell(name, "x", name, "x", next(iter(metrics)), None, [name], None)
-        cells[name] = cell._asdict()
-    cell, _ = decided.cells_of({"cells": cells, "may_have_failed": {}}, tmp_path)
+        key = Key("page", name, "x", next(iter(metrics)))
+        run = Measurement(name, f"{name}/metrics.json")
+        cells[str(key)] = Cell(name, "x", name, "x", key.metric, runs=[run])
+    number, _ = decided.measured(CLAIMS.model_copy(update={"cells": cells}), tmp_path)
 
-    def verdicts(kind: str) -> list[str]:
-        a, b = (quantity(f"{kind}/set/{x}") for x in "ab")
-        gaps = {"more": (a - b).node, "less": (b - a).node, "same": (a - a).node}
-        return [one.verdict for one in decided.compared(gaps, cell)]
+    def values(kind: str, metric: str) -> list[Value]:
+        return [number(Key("page", f"{kind}/set/{x}", "x", metric)) for x in "ab"]
 
-    assert verdicts("memory") == [decided.HOLDS, decided.FAILS, decided.UNDECIDED]
-    assert verdicts("timing") == [decided.MISSING] * 3
-    a, b = quantity("memory/set/a").node, quantity("memory/set/b").node
-    [found] = decided.compared({"": ["-", a, b]}, cell)
+    def verdicts(a: Value, b: Value) -> list[str]:
+        gaps = {"1 more": a - b, "2 less": b - a, "3 same": a - a}
+        return [one.verdict for one in decided.compared(gaps)]
+
+    a, b = values("memory", "megabytes")
+    assert verdicts(a, b) == [decided.HOLDS, decided.FAILS, decided.UNDECIDED]
+    assert verdicts(*values("timing", "forward_ms")) == [decided.MISSING] * 3
+    [found] = decided.compared(a - b)
     assert (found.value.ours, found.low, found.high) == (2.0, 2.0, 2.0)
-    fewer = decided.compared({"1": ["-", a, b], "2": ["-", b, a]}, cell)
-    assert decided.verdict(fewer) == decided.FAILS
+    assert decided.verdict(decided.compared({"1": a - b, "2": b - a})) == decided.FAILS
 
 
 # --- the paper's own claims and numbers -----------------------------------------------------------
 
 
-def test_what_the_papers_own_tables_say_of_its_claims():
+def test_what_the_papers_own_tables_say_of_its_claims(monkeypatch):
     """In the sense of the claim, but for one: at 448, fine-tuning 384 gains exactly nothing.
 
     Of some claims the paper prints no number.
     """
-    config = PLAN.resolved("pages/claims")
-    found = {
-        c["name"]: decided.compared(c["above_0"], as_printed(config)) for c in config["claims"]
-    }
+    found = decide(monkeypatch, CLAIMS, as_printed(CLAIMS))
+    found = {name: claim.found for name, claim in found.items()}
     said = {name: decided.papers_verdict(of_claim) for name, of_claim in found.items()}
-    assert len(said) == len(config["claims"]) == len(paper.CLAIMS)
+    assert len(said) == len(CLAIMS.notes) == len(paper.CLAIMS)
     silent = {"stats-shift", "stats-return", "gauss-drift", "dense", "memory"}
     silent |= {"mismatch", "transfer-size", "border", "border-each"}
     assert {name for name, verdict in said.items() if verdict == decided.MISSING} == silent
     others = {name for name, verdict in said.items() if verdict != decided.HOLDS} - silent
     assert others == {"adapt-always"}
-    assert [one.value.paper for one in found["sparse"]] == pytest.approx([29.3, 10.7])
+    sparse = {one.label: one.value.paper for one in found["sparse"]}
+    assert sparse == pytest.approx({"zeros": 29.3, "above 2": 10.7})
     ties = [one.label for one in found["adapt-always"] if round(one.value.paper, 6) <= 0]
     assert ties == ["384 at 448"]
     assert {decided.verdict(of_claim) for of_claim in found.values()} == {decided.MISSING}
@@ -191,11 +210,11 @@ def test_what_the_papers_own_tables_say_of_its_claims():
 NOT_PRINTED = ("folds", "third-time")  # in a table
 
 
-def test_what_the_papers_own_tables_say_of_its_text():
+def test_what_the_papers_own_tables_say_of_its_text(monkeypatch):
     """They agree but for one: in training a backward pass takes 2.1 times a forward pass, not 3."""
-    config = PLAN.resolved("pages/text")
-    lines = {n["name"]: text.line(n, as_printed(config)) for n in config["numbers"]}
-    shown = {name: line["tables"] for name, line in lines.items() if name not in NOT_PRINTED}
+    found = decide(monkeypatch, TEXT, as_printed(TEXT))
+    lines = {name: text.line(number) for name, number in found.items()}
+    shown = {name: line.get("tables") for name, line in lines.items() if name not in NOT_PRINTED}
     said = {
         "peak-gain": 1.4,
         "peak-before": 288,
@@ -233,69 +252,111 @@ def test_every_claim_is_decided_or_says_what_is_missing(over, tmp_path, monkeypa
     for name in ("IMAGENET", "CARS", "CUB", "FLOWERS", "PETS", "BIRDSNAP"):
         monkeypatch.setenv(name, str(tmp_path))
     plan = paper.plan_of(load(ROOT / "config.yaml", *(ROOT / file for file in over)))
-    for claim in plan.resolved("pages/claims")["claims"]:
-        assert bool(claim["above_0"]) != bool(claim["note"]), claim["name"]
-    needed = set(plan.measurements("claims")) | set(plan.measurements("text"))
+    config = ClaimsPage.of(plan.resolved("pages/claims"))
+    nothing = decide(monkeypatch, config, lambda _: Value())
+    for name, claim in nothing.items():
+        assert bool(claim.found) != bool(claim.note), name
+    needed = {file for page in ("claims", "text") for file in measurements(plan, f"pages/{page}")}
     shown = (*plan.tables, *plan.figures)
-    assert needed <= {file for page in shown for file in plan.measurements(page)}
+    assert needed <= {file for page in shown for file in measurements(plan, f"pages/{page}")}
 
 
 @pytest.mark.parametrize("page", ["claims", "text"])
 def test_every_cell_of_a_list_has_a_place_of_its_own(page):
     """The deviation over ten folds is another number than the accuracy of the same cell."""
-    cells = PLAN.resolved(f"pages/{page}")["cells"]
-    assert len({place(cell) for cell in cells.values()}) == len(cells)
+    cells = ClaimsPage.of(PLAN.resolved(f"pages/{page}")).cells
+    assert len({cell.place for cell in cells.values()}) == len(cells)
 
 
 def test_a_resolution_that_is_not_there_is_named():
     config = merge({}, {"table5": {"k_test": [16, 32, 56], "k_train": [16], "k_train_adapted": []}})
     resolved = paper.plan_of(parse(config)).resolved("pages/claims")
-    notes = {claim["name"]: claim["note"] for claim in resolved["claims"]}
-    assert "table5 has no cell in row 224, column 128" in notes["recover"]
+    assert "table5 has no cell in row 224, column 128" in resolved["notes"]["recover"]
+
+
+# --- an edited function ---------------------------------------------------------------------------
+
+
+def test_an_edited_function_is_another_page(tmp_path, monkeypatch):
+    """The page is planned anew, with the same cells. It is not made from what was not planned."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(decided, "measured", lambda *_: (lambda _: normal(1.0), 1))
+    file = tmp_path / "made_up_claims.py"
+    ours, others = (f'cells("table5", 224, "{k_train}")' for k_train in (128, 224))
+
+    def page(formula: str) -> tuple[Claim, ClaimsPage]:
+        file.write_text(f"def above_0(cells):\n    return {formula}\n")
+        linecache.checkcache()
+        monkeypatch.delitem(sys.modules, "made_up_claims", raising=False)
+        importlib.invalidate_caches()
+        claim = Claim("a", "§1", "A.", importlib.import_module("made_up_claims").above_0)
+        pages = PLAN.tables | PLAN.figures
+        return claim, planned([claim], pages, lambda _: {}, scale="", decimals=1)
+
+    _, before = page(f"{ours} - {others}")
+    edited, after = page(f"({ours} - {others}) * 2.0")
+    assert before.code != after.code
+    assert before == after.model_copy(update={"code": before.code})
+    assert [key.split(" | ")[1:] for key in before.cells] == [
+        ["224", "128", "top1"],
+        ["224", "224", "top1"],
+    ]
+    assert len(decided.decide(after, [edited], tmp_path).shown) == 1
+    for declared in ([], [edited]):
+        with pytest.raises(jobs.JobError, match="not the code that this page was planned with"):
+            decided.decide(before, declared, tmp_path)
+
+
+def test_a_page_rests_on_the_code_of_its_own_functions():
+    """Another text in quoted.py is another page of numbers, and the same page of claims."""
+    assert (CLAIMS.code, TEXT.code) == (code_of(paper.CLAIMS), code_of(paper.QUOTED))
+    assert CLAIMS.code != TEXT.code
 
 
 # --- the pages ------------------------------------------------------------------------------------
 
 
-def rendered(config: dict, stage, tmp_path, monkeypatch, cell: decided.Lookup, seeds: int) -> dict:
-    """suffix -> text of a page whose cells have the values that `cell` gives."""
+def rendered(
+    config: ClaimsPage, stage: str, tmp_path, monkeypatch, number, seeds: int
+) -> dict[str, str]:
+    """suffix -> text of a page whose cells have the values that `number` gives."""
     file = tmp_path / "config.json"
-    file.write_text(json.dumps(config))
-    monkeypatch.setattr(decided, "cells_of", lambda *_: (cell, seeds))
-    out = tmp_path / "page.md"
-    stage.main(["--config", str(file), "--results", str(tmp_path), "--out", str(out)])
+    file.write_text(json.dumps({"stage": stage} | config.content()))
+    monkeypatch.setattr(decided, "measured", lambda *_: (number, seeds))
+    words = ["--config", file, "--results", tmp_path, "--out", tmp_path / "page.md"]
+    {"claims": claims, "text": text}[stage].main([*map(str, words)])
     return {file.name.removeprefix("page"): file.read_text() for file in tmp_path.glob("page.*")}
 
 
 def test_the_page_of_claims(tmp_path, monkeypatch):
-    config = PLAN.resolved("pages/claims")
-    config = config | {"claims": [dict(claim) for claim in config["claims"]]}
-    config["claims"][1] |= {"above_0": {}, "note": "weights of a|b <i>"}
-    printed = {key: cell["paper"] for key, cell in config["cells"].items()}
+    config = CLAIMS.model_copy(update={"notes": CLAIMS.notes | {"recover": "weights of a|b <i>"}})
+    printed = {key: cell.paper for key, cell in config.cells.items()}
     cells = {key: normal(number, 0.2, number) for key, number in printed.items()}
-    pages = rendered(config, claims, tmp_path, monkeypatch, cells.__getitem__, 5)
+
+    def number(key: Key) -> Value:
+        return cells[str(key)]
+
+    pages = rendered(config, "claims", tmp_path, monkeypatch, number, 5)
     assert set(pages) == {".md", ".csv", ".html", ".comparisons.csv"}
-    for claim in config["claims"]:
-        assert pages[".md"].count(claim["sentence"]) == pages[".html"].count(claim["sentence"]) == 1
-        assert pages[".csv"].count(f"\n{claim['name']},") == 1
+    assert len(config.notes) == len(paper.CLAIMS)
+    for claim in paper.CLAIMS:
+        assert pages[".md"].count(claim.sentence) == pages[".html"].count(claim.sentence) == 1
+        assert pages[".csv"].count(f"\n{claim.name},") == 1
     assert "over the validation images and 5 seeds" in pages[".md"]
     assert r"missing: weights of a\|b \<i>" in pages[".md"]
     assert "missing: weights of a|b &lt;i&gt;" in pages[".html"]
     assert "5 comparisons, 5 hold" in pages[".md"]
-    assert f"Of {len(config['claims'])} claims: " in pages[".md"]
+    assert f"Of {len(config.notes)} claims: " in pages[".md"]
     lines = pages[".comparisons.csv"].splitlines()
-    assert len(lines) == 1 + sum(len(claim["above_0"]) for claim in config["claims"])
-    one = rendered(config, claims, tmp_path, monkeypatch, cells.__getitem__, 1)
+    shown = decide(monkeypatch, config, number).values()
+    assert len(lines) == 1 + sum(len(claim.found) for claim in shown)
+    one = rendered(config, "claims", tmp_path, monkeypatch, number, 1)
     assert "with one seed, another may decide otherwise" in one[".md"]
 
 
 def test_the_page_of_numbers(tmp_path, monkeypatch):
-    config = PLAN.resolved("pages/text")
-    cells = {
-        key: normal(cell["paper"] or 0.05, 0.01, cell["paper"])
-        for key, cell in config["cells"].items()
-    }
-    pages = rendered(config, text, tmp_path, monkeypatch, cells.__getitem__, 1)
+    cells = {key: normal(cell.paper or 0.05, 0.01, cell.paper) for key, cell in TEXT.cells.items()}
+    pages = rendered(TEXT, "text", tmp_path, monkeypatch, lambda key: cells[str(key)], 1)
     assert set(pages) == {".md", ".csv", ".html"}
     row = next(line for line in pages[".md"].splitlines() if "best k_test of k_train 224 " in line)
     assert [cell.strip() for cell in row.strip("|").split("|")][2:] == [

@@ -5,25 +5,33 @@ import pytest
 
 from fixres import paper
 from fixres.config import load
-from fixres.pages import decided, text
-from fixres.pages.quantities import Value
+from fixres.graph.claims import ClaimsPage
+from fixres.graph.values import Cells, Key, Value
+from fixres.pages import decided
 from shared import ROOT
 
 PLAN = paper.plan_of(load(ROOT / "config.yaml"))
 
 
-def compared(name: str, cell: decided.Lookup) -> dict[str, float]:
-    claims = {c["name"]: c for c in PLAN.resolved("pages/claims")["claims"]}
-    assert not claims[name]["note"]
-    return {one.label: one.value.ours for one in decided.compared(claims[name]["above_0"], cell)}
+def answer(page: str, name: str, number) -> Value | dict[str, Value]:
+    """What the function of a claim or of a number returns, for such cells."""
+    config = ClaimsPage.of(PLAN.resolved(f"pages/{page}"))
+    assert not config.notes[name]
+    [declared] = [one for one in (*paper.CLAIMS, *paper.QUOTED) if one.name == name]
+    return declared.number(Cells(config.names, number))
 
 
-def swept(key: str) -> Value:
+def compared(name: str, number) -> dict[str, float]:
+    found = decided.compared(answer("claims", name, number))
+    return {one.label: one.value.ours for one in found}
+
+
+def swept(key: Key) -> Value:
     """A network that gains a point each 100 px, and loses two just above multiples of 32.
 
     One pixel of the embedded scale is four of the paper.
     """
-    page, row, k, metric = key.split(" | ")
+    page, row, k, metric = key
     assert (page, row, metric) == ("figure7", "accuracy", "top1")
     ours = 60 + int(k) / 100 - 2 * (int(k) % 32 == 4)
     return Value(ours, np.full(4000, ours), None)
@@ -36,16 +44,16 @@ def test_a_drop_just_above_a_multiple_of_the_stride_is_found():
 
 
 def test_without_drops_the_trend_alone_is_no_border():
-    def smooth(key: str) -> Value:
-        ours = int(key.split(" | ")[2]) / 100
+    def smooth(key: Key) -> Value:
+        ours = int(key.column) / 100
         return Value(ours, np.full(4000, ours), None)
 
     assert compared("border", smooth)[""] == pytest.approx(-0.04)
 
 
 def test_larger_objects_at_train_time_are_the_mismatch():
-    def cell(key: str) -> Value:
-        assert key == "figure1 | 224 224 | log_ratio | log_ratio"
+    def cell(key: Key) -> Value:
+        assert str(key) == "figure1 | 224 224 | log_ratio | log_ratio"
         return Value(-0.2, np.full(4000, -0.2), None)
 
     assert compared("mismatch", cell)[""] == pytest.approx(0.2)
@@ -55,27 +63,23 @@ def test_larger_objects_at_train_time_are_the_mismatch():
 def test_gains_that_rise_with_the_images_are_correlated(sign, expected):
     order = {name: i for i, name in enumerate(dict.fromkeys(x[0] for x in paper.printed("table3")))}
 
-    def cell(key: str) -> Value:
-        _, row, column, _ = key.split(" | ")
-        rank = order[row]
+    def cell(key: Key) -> Value:
+        rank = order[key.row]
         ours = {"Baseline": 80.0, "+our method": 80.0 + sign * rank, "Image size": 100.0 + rank}
-        return Value(ours[column], np.full(4000, ours[column]), None)
+        return Value(ours[key.column], np.full(4000, ours[key.column]), None)
 
     assert compared("transfer-size", cell)[""] == pytest.approx(expected)
 
 
 def test_the_numbers_of_section_3():
-    numbers = {n["name"]: n for n in PLAN.resolved("pages/text")["numbers"]}
     known = {"expected_ratio": 0.81, "ratio": 0.8, "margin": 8 / 7, "least_ratio": 0.3, "seen": 67}
 
-    def cell(key: str) -> Value:
-        return Value(known[key.split(" | ")[-1]], None, None)
+    def cell(key: Key) -> Value:
+        return Value(known[key.metric], None, None)
 
     found = {
-        name: text.line(n, cell)["ours"]
-        for name, n in numbers.items()
-        if not n["note"]
-        and name in ("ratio-expected", "ratio", "margin", "third", "alpha", "images")
+        name: answer("text", name, cell).ours
+        for name in ("ratio-expected", "ratio", "margin", "third", "alpha", "images")
     }
     assert found == pytest.approx(
         {

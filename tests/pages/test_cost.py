@@ -1,14 +1,14 @@
 """results/plan.md: multiply-adds, hours and rates, against published and measured ones."""
 
-import json
-
 import pytest
 
 from fixres import paper
 from fixres.config import load, parse
+from fixres.graph import costs
+from fixres.graph.pages import Cost
 from fixres.models import counting
 from fixres.models.catalogue.zoo import ZOO
-from fixres.pages import cost, costs
+from fixres.pages import cost
 from shared import ROOT
 
 # Multiply-adds of a forward pass, from the networks' papers or timm's results-imagenet.csv.
@@ -38,24 +38,24 @@ def test_the_frontier_of_a_split():
 
 
 @pytest.fixture
-def papers_scale(tmp_path, monkeypatch) -> dict:
+def papers_scale(tmp_path, monkeypatch) -> Cost:
     """The paper's scale, with a folder of images."""
     monkeypatch.setenv("IMAGENET", str(tmp_path))
-    return json.loads(
-        json.dumps(
-            paper.plan_of(load(ROOT / "config.yaml", ROOT / "configs/imagenet.yaml")).resolved(
-                "pages/plan"
-            )
-        )
-    )
+    return plan_of(load(ROOT / "config.yaml", ROOT / "configs/imagenet.yaml"))
 
 
-def only(content: dict, page: str) -> dict:
+def plan_of(config) -> Cost:
+    return Cost.of(paper.plan_of(config).resolved("pages/plan"))
+
+
+def changed(plan: Cost, **values: object) -> Cost:
+    return plan.model_copy(update=values)
+
+
+def only(plan: Cost, page: str) -> Cost:
     """The same plan, asked for one page."""
-    return content | {
-        "pages": {page: content["pages"][page]},
-        "jobs": {name: content["jobs"][name] for name in content["pages"][page]},
-    }
+    jobs = {name: plan.jobs[name] for name in plan.pages[page]}
+    return changed(plan, pages={page: plan.pages[page]}, jobs=jobs)
 
 
 def test_the_papers_own_hours_come_out(papers_scale, tmp_path):
@@ -94,7 +94,9 @@ def test_finished_jobs_measure_the_rate(papers_scale, tmp_path):
 def test_a_cache_that_fits_runs_the_trunk_once(papers_scale, tmp_path):
     run = "runs/imagenet/resnet50-k224/ft-k224-cls+bn-testda"
     streamed = costs.Costs(only(papers_scale, "table5"), tmp_path).seconds(run)
-    cached = costs.Costs(only(papers_scale, "table5") | {"cache_gb": 600.0}, tmp_path).seconds(run)
+    cached = costs.Costs(changed(only(papers_scale, "table5"), cache_gb=600.0), tmp_path).seconds(
+        run
+    )
     assert 50 < streamed / cached < 60  # 60 epochs, and the head's own work
 
 
@@ -124,38 +126,39 @@ def test_the_plan_says_what_more_memory_saves(papers_scale, tmp_path):
     ]
     to_go = [float(row[2].replace(",", "")) for row in rows]
     assert to_go == sorted(to_go, reverse=True)
-    whole = costs.Costs(content | {"cache_gb": 4096.0}, tmp_path)
-    assert to_go[-1] == pytest.approx(sum(map(whole.seconds, content["jobs"])) / 3600, abs=0.5)
+    whole = costs.Costs(changed(content, cache_gb=4096.0), tmp_path)
+    assert to_go[-1] == pytest.approx(sum(map(whole.seconds, content.jobs)) / 3600, abs=0.5)
     # Where everything fits, nothing is said. Two processes need twice as much.
-    assert "trunks that run once" not in cost.page(content | {"cache_gb": 4096.0}, whole)
-    shared = costs.Costs(content | {"processes": 2}, tmp_path)
+    assert "trunks that run once" not in cost.page(changed(content, cache_gb=4096.0), whole)
+    shared = costs.Costs(changed(content, processes=2), tmp_path)
     run = "runs/imagenet/resnet50-k224/ft-k224-cls+bn-testda"
     assert shared.cache_needed(run) == pytest.approx(2 * needs[2])
 
 
 def test_every_page_is_in_the_plan():
     plan = paper.plan_of(parse({}))
-    content = plan.resolved("pages/plan")
-    assert list(content["pages"]) == [*plan.tables, *plan.figures]
-    assert all(job in content["jobs"] for jobs in content["pages"].values() for job in jobs)
+    content = Cost.of(plan.resolved("pages/plan"))
+    assert list(content.pages) == [*plan.tables, *plan.figures]
+    assert all(job in content.jobs for jobs in content.pages.values() for job in jobs)
     assert {
-        content["jobs"][job].get("network", "resnet10q")
-        for jobs in content["pages"].values()
+        content.jobs[job].config.get("network", "resnet10q")
+        for jobs in content.pages.values()
         for job in jobs
     } <= set(ZOO)
 
 
 def test_ten_crops_cost_ten_crops(papers_scale, tmp_path):
     job = "runs/imagenet/resnet50-k224/evaluation"
-    plain = papers_scale["jobs"][job] | {"k_test": [224], "ten_crops": []}
-    one, both = (
-        costs.Costs(papers_scale | {"jobs": {job: plain | {"ten_crops": ten}}}, tmp_path)
+    known = papers_scale.jobs[job]
+    plans = (
+        changed(known, config=known.config | {"k_test": [224], "ten_crops": ten})
         for ten in ([], [224])
     )
+    one, both = (costs.Costs(changed(papers_scale, jobs={job: x}), tmp_path) for x in plans)
     assert both.computation(job) == pytest.approx(11 * one.computation(job))
     assert both.bytes(job) == 2 * one.bytes(job)
     # A table of the paper has such cells.
-    assert any(content.get("ten_crops") for content in papers_scale["jobs"].values())
+    assert any(one.config.get("ten_crops") for one in papers_scale.jobs.values())
 
 
 def test_the_wait_for_a_device_is_not_measured(papers_scale, tmp_path):
@@ -172,7 +175,7 @@ def test_the_wait_for_a_device_is_not_measured(papers_scale, tmp_path):
 
 
 @pytest.fixture
-def own_folder(tmp_path) -> dict:
+def own_folder(tmp_path) -> Cost:
     """A plan on an image folder of one's own, with 3 and 2 images in each of two classes."""
     for split, images in (("train", 3), ("val", 2)):
         for name in ("cat", "dog"):
@@ -182,7 +185,7 @@ def own_folder(tmp_path) -> dict:
                 (folder / f"{i}.JPG").touch()
             (folder / "notes.txt").touch()
     own = {"dataset": "mine", "datasets": {"mine": {"root": str(tmp_path / "own")}}}
-    return only(paper.plan_of(parse(own)).resolved("pages/plan"), "table5")
+    return only(plan_of(parse(own)), "table5")
 
 
 def test_an_image_folder_is_counted_on_disk(own_folder, tmp_path):
@@ -197,15 +200,15 @@ def test_an_image_folder_that_cannot_be_counted_is_unknown(own_folder, tmp_path)
     counter = costs.Costs(own_folder, tmp_path / "results")
     text = cost.page(own_folder, counter)
     assert f"- Images of mine: unknown. {tmp_path / 'own'} has none below" in text
-    evaluation = next(job for job in own_folder["jobs"] if job.endswith("/evaluation"))
+    evaluation = next(job for job in own_folder.jobs if job.endswith("/evaluation"))
     assert counter.computation(evaluation) == 0
 
 
 def test_activations_cost_two_passes_over_the_validation_images(tmp_path):
     """From the images of config.yaml, and from the time that such a job has left."""
-    content = paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/plan")
+    content = plan_of(load(ROOT / "config.yaml"))
     job = "runs/pinhole/resnet10q-k56/activations"
-    assert content["jobs"][job]["k_test"] == [16, 32, 56, 112]
+    assert content.jobs[job].config["k_test"] == [16, 32, 56, 112]
     whole = counting.work_of("resnet10q", ("classifier",))
     passes = sum(whole.at(k, 56).network for k in (16, 32, 56, 112))
     expected = 2 * 2400 * passes

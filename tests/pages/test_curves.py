@@ -5,14 +5,16 @@ import pytest
 
 from fixres import paper
 from fixres.config import ConfigError, load, parse
+from fixres.graph.declare import measurements
+from fixres.graph.pages import Figure
 from fixres.jobs import JobError, failures
 from fixres.pages.figures import curves
-from fixres.pages.numbers import Measured
+from fixres.pages.view import View
 from shared import ROOT
 
 SEEDS = {"seeds": [0, 1], "pages": {"allow_failed": True}}
 PLAN = paper.plan_of(load(ROOT / "config.yaml", extra=SEEDS))
-PAGE = PLAN.resolved("pages/curves")
+PAGE = Figure.of(PLAN.resolved("pages/curves"))
 RUNS = [f"runs/pinhole/resnet10q-k{k}{s}" for k in (16, 32, 40, 56, 96) for s in ("", "-s1")]
 
 
@@ -28,12 +30,12 @@ def results(tmp_path):
 
 
 def draw(results):
-    return curves.draw(PAGE, Measured({}, {}), results)
+    return curves.draw(View(PAGE, results))
 
 
 def test_every_training_is_drawn_and_the_thick_line_is_the_mean_over_seeds(results):
     figure, numbers = draw(results)
-    assert list(PAGE["files"]) == RUNS
+    assert list(PAGE.files) == RUNS
     assert list(numbers.columns) == curves.COLUMNS  # no speed: it differs from run to run
     assert list(numbers["run"].unique()) == RUNS
     loss, rate = figure.axes
@@ -71,7 +73,7 @@ def test_a_damaged_log_is_named(results, text):
 
 
 def test_the_workflow_waits_for_the_logs_alone():
-    assert PLAN.measurements("curves") == [f"results/{run}/log.csv" for run in RUNS]
+    assert measurements(PLAN, "pages/curves") == [f"results/{run}/log.csv" for run in RUNS]
     assert PLAN.needed("curves") == {*RUNS, "data/pinhole/manifest", "data/pinhole/render"}
 
 
@@ -79,4 +81,4 @@ def test_images_that_are_not_there_are_told():
     config = {"dataset": "own", "datasets": {"own": {"root": "/nowhere"}}}
     plan = paper.plan_of(parse(config | {"pages": {"allow_missing": True}}))
     with pytest.raises(ConfigError, match=r"datasets\.own\.root is no folder: /nowhere"):
-        plan.measurements("curves")
+        measurements(plan, "pages/curves")

@@ -6,34 +6,47 @@ import pytest
 from fixres import jobs, paper
 from fixres.artifacts.per_image import PerImage
 from fixres.config import load
+from fixres.graph.pages import Figure
 from fixres.pages.figures import accuracy, areas, crop_sheet, style, sweep
-from fixres.pages.numbers import Measured, cells
+from fixres.pages.view import Measured, View
 from shared import ROOT
 
 PLAN = paper.plan_of(load(ROOT / "config.yaml"))
 
 
-def measured(page: dict, images: int = 200, first: int = 60) -> Measured:
+def view_of(page: Figure, measured: Measured, results=ROOT) -> View:
+    """A figure whose runs have left this."""
+    view = View(page, results)
+    view.measured = measured
+    return view
+
+
+def planned(name: str) -> Figure:
+    """A figure as its job reads it."""
+    return Figure.of(PLAN.resolved(f"pages/{name}"))
+
+
+def measured(page: Figure, images: int = 200, first: int = 60) -> Measured:
     """Some hits for every cell of a page of accuracies: cell i is right about i images more.
 
     The first cell is right about `first` of the images.
     """
     metrics: dict = {}
     hits: dict = {}
-    for i, cell in enumerate(cells(page)):
+    for i, cell in enumerate(page.cells()):
         right = np.arange(images) < first + i
-        for run in cell["runs"]:
-            k_tests = metrics.setdefault(run, {"file": "", "k_test": {}})["k_test"]
-            k_tests[str(cell["k_test"])] = {"top1": 100 * right.mean(), "top1_std": 0.1}
-            hits.setdefault(run, {})[f"top1 {cell['k_test']}"] = right
+        for found in cell.runs:
+            k_tests = metrics.setdefault(found.run, {"k_test": {}})["k_test"]
+            k_tests[str(cell.k_test)] = {"top1": 100 * right.mean(), "top1_std": 0.1}
+            hits.setdefault(found.run, {})[f"top1 {cell.k_test}"] = right
     paths = np.array([f"{i}.jpg".encode() for i in range(images)])
     return Measured(metrics, {run: PerImage(paths, values) for run, values in hits.items()})
 
 
 @pytest.mark.parametrize(("name", "lines"), [("figure5", [5, 4]), ("figure8", [4])])
-def test_every_cell_of_its_table_is_drawn(name, lines, tmp_path):
-    page = PLAN.resolved(f"pages/{name}")
-    figure, numbers = accuracy.draw(page, measured(page), tmp_path)
+def test_every_cell_of_its_table_is_drawn(name, lines):
+    page = planned(name)
+    figure, numbers = accuracy.draw(view_of(page, measured(page)))
     solid = [[line for line in axis.lines if line.get_linestyle() == "-"] for axis in figure.axes]
     assert [len(found) for found in solid] == lines
     drawn = {float(y) for found in solid for line in found for y in line.get_ydata()}
@@ -73,8 +86,8 @@ def texts_apart(figure) -> list[str]:
 
 
 def test_figure_7_draws_every_resolution_and_marks_the_stride():
-    page = PLAN.resolved("pages/figure7")
-    figure, numbers = sweep.draw(page, measured(page, images=400, first=300), ROOT)
+    page = planned("figure7")
+    figure, numbers = sweep.draw(view_of(page, measured(page, images=400, first=300)))
     [axis] = figure.axes
     ours = next(line for line in axis.lines if line.get_label() == "ours")
     assert dict(zip(ours.get_xdata(), ours.get_ydata(), strict=True)) == dict(
@@ -96,23 +109,23 @@ def test_figure_7_draws_every_resolution_and_marks_the_stride():
 
 
 def test_figure_7_leaves_out_the_papers_numbers_where_they_would_flatten_ours():
-    page = PLAN.resolved("pages/figure7")
-    figure, numbers = sweep.draw(page, measured(page), ROOT)  # 30 to 58%
+    page = planned("figure7")
+    figure, numbers = sweep.draw(view_of(page, measured(page)))  # 30 to 58%
     assert not any("paper" in line.get_label() for line in figure.axes[0].lines)
     assert numbers["paper"].notna().sum() == 5  # the CSV has them
 
 
-def of_images(page: dict, **metrics: object) -> Measured:
-    runs = {run for cell in cells(page) for run in cell["runs"]}
-    return Measured({run: {"file": "", **metrics} for run in runs}, {})
+def of_images(page: Figure, **metrics: object) -> Measured:
+    runs = {found.run for cell in page.cells() for found in cell.runs}
+    return Measured(dict.fromkeys(runs, metrics), {})
 
 
-def test_figure_2_draws_the_histograms(tmp_path):
-    page = PLAN.resolved("pages/figure2")
+def test_figure_2_draws_the_histograms():
+    page = planned("figure2")
     train, test = np.full(100, 0.01), np.eye(100)[76]
     means = {"train_area": 0.5, "test_area": 0.766}
     found = of_images(page, train_areas=train.tolist(), test_areas=test.tolist(), **means)
-    figure, numbers = areas.draw(page, found, tmp_path)
+    figure, numbers = areas.draw(view_of(page, found))
     assert numbers["train DA"].tolist() == train.tolist()
     assert numbers["test DA"].tolist() == test.tolist()
     assert numbers["area_to"].iloc[76] == pytest.approx(0.77)
@@ -122,15 +135,15 @@ def test_figure_2_draws_the_histograms(tmp_path):
 
 
 @pytest.fixture
-def cut(tmp_path) -> dict:
+def cut(tmp_path) -> Figure:
     """The resolved Figure 1, and a file with crops of a white image."""
-    page = PLAN.resolved("pages/figure1")
+    page = planned("figure1")
     found = {"image": np.full((90, 120, 3), 255, np.uint8), "object_size": np.float32(30)}
     found |= {"train_box": np.array([10, 20, 80, 90]), "test_box": np.array([20, 5, 99, 84.0])}
     for name, k, scale in (("train", 40, 4 / 7), ("train", 56, 0.8), ("test", 56, 0.72)):
         found |= {f"{name} {k}": np.zeros((k, k, 3), np.uint8), f"{name} {k} scale": scale}
     found |= {"test 72": np.zeros((72, 72, 3), np.uint8), "test 72 scale": 0.92}
-    file = tmp_path / page["files"]["crops"]
+    file = tmp_path / page.files["crops"]
     file.parent.mkdir(parents=True)
     np.savez(file, **found)
     return page
@@ -138,12 +151,12 @@ def cut(tmp_path) -> dict:
 
 @pytest.mark.parametrize("known", [True, False])
 def test_figure_1_says_how_large_the_object_is_in_each_crop(cut, known, tmp_path):
-    file = tmp_path / cut["files"]["crops"]
+    file = tmp_path / cut.files["crops"]
     if not known:
         with np.load(file) as archive:
             np.savez(file, **{**archive, "object_size": np.float32("nan")})
     one = dict.fromkeys(("expected_ratio", "log_ratio", "least_ratio", "margin"), 0.5)
-    figure, numbers = crop_sheet.draw(cut, of_images(cut, ratio=0.83, **one), tmp_path)
+    figure, numbers = crop_sheet.draw(view_of(cut, of_images(cut, ratio=0.83, **one), tmp_path))
     texts = texts_apart(figure)
     sizes = ["object: 24.0 px", "object: 17.1 px", "object: 21.6 px", "object: 27.6 px"]
     scales = ["objects × 0.80", "objects × 0.57", "objects × 0.72", "objects × 0.92"]
@@ -160,7 +173,7 @@ def test_figure_1_says_how_large_the_object_is_in_each_crop(cut, known, tmp_path
 
 
 def test_figure_1_names_a_damaged_file(cut, tmp_path):
-    file = tmp_path / cut["files"]["crops"]
+    file = tmp_path / cut.files["crops"]
     file.write_bytes(file.read_bytes()[:-50])
     with pytest.raises(jobs.JobError, match=r"crops\.npz: cannot be read"):
-        crop_sheet.draw(cut, of_images(cut), tmp_path)
+        crop_sheet.draw(view_of(cut, of_images(cut), tmp_path))

@@ -10,17 +10,25 @@ from scipy.stats import genextreme
 from fixres import jobs, paper
 from fixres.artifacts.per_image import PerImage
 from fixres.config import load
+from fixres.graph.pages import Figure
 from fixres.models import pooled
 from fixres.pages.figures import frechet, pooled_activations
-from fixres.pages.numbers import Measured, cells
+from fixres.pages.view import Measured, View
 from shared import ROOT
 
 PLAN = paper.plan_of(load(ROOT / "config.yaml"))
 
 
-def read_back(name: str) -> dict:
-    """The resolved configuration of a figure as its job reads it."""
-    return json.loads(jobs.canonical(PLAN.resolved(f"pages/{name}")))
+def read_back(name: str) -> Figure:
+    """A figure as its job reads it."""
+    return Figure.of(json.loads(jobs.canonical(PLAN.resolved(f"pages/{name}"))))
+
+
+def view_of(page: Figure, measured: Measured) -> View:
+    """A figure whose runs have left this."""
+    view = View(page, ROOT)
+    view.measured = measured
+    return view
 
 
 BASE = "runs/pinhole/resnet10q-k56/activations"
@@ -41,15 +49,15 @@ def measured() -> Measured:
     metrics: dict = {}
     samples: dict = {}
     for name in ("figure3", "figure4", "figure6"):
-        for cell in cells(PLAN.resolved(f"pages/{name}")):
-            [run], k = cell["runs"], cell["k_test"]
+        for cell in PLAN.figures[name].cells():
+            [run], k = [found.run for found in cell.runs], cell.k_test
             counts = pooled.count(torch.from_numpy(drawn_for(k))).numpy().astype(np.uint16)
             found = {"pooled": counts.mean(0).tolist(), "half": counts.mean(0).tolist()}
             found |= {"zeros": 1.0, "above": 2.0, "map": k // 8, "negative": 50.0}
             found |= {"channel_mean": 0.1, "channel_variance": 0.2}
             found |= {"mu": 0.1, "sigma": 0.2, "gap": k / 10}
             found |= {"free_mu": 0.1, "free_sigma": 0.2, "free_xi": 0.5, "free_gap": k / 20}
-            one = {"file": "", "bound": 2.6, "edges": pooled.EDGES.tolist(), "k_test": {}}
+            one = {"bound": 2.6, "edges": pooled.EDGES.tolist(), "k_test": {}}
             metrics.setdefault(run, one)["k_test"][str(k)] = found
             samples.setdefault(run, {})[f"pooled {k}"] = counts
     images = np.array([f"{i}.jpg".encode() for i in range(IMAGES)])
@@ -60,9 +68,9 @@ def lines(axis, style: str) -> list:
     return [line for line in axis.lines if line.get_linestyle() == style and len(line.get_xdata())]
 
 
-def test_figure_3_draws_the_cdf_of_each_resolution(measured, tmp_path):
+def test_figure_3_draws_the_cdf_of_each_resolution(measured):
     page = read_back("figure3")
-    figure, numbers = pooled_activations.draw(page, measured, tmp_path)
+    figure, numbers = pooled_activations.draw(view_of(page, measured))
     [axis] = figure.axes
     assert len(lines(axis, "-")) == 4
     for k, curve in numbers.groupby("k_test"):
@@ -83,9 +91,9 @@ def test_figure_3_draws_the_cdf_of_each_resolution(measured, tmp_path):
     assert numbers["paper_k_test"].unique().tolist() == ["64", "128", "224", "448"]
 
 
-def test_figure_4_sets_after_beside_before(measured, tmp_path):
+def test_figure_4_sets_after_beside_before(measured):
     page = read_back("figure4")
-    figure, numbers = pooled_activations.draw(page, measured, tmp_path)
+    figure, numbers = pooled_activations.draw(view_of(page, measured))
     assert [len(lines(axis, "-")) for axis in figure.axes] == [4, 4]
     assert [axis.get_title() for axis in figure.axes] == ["before fine-tuning", "after fine-tuning"]
     [reference] = lines(figure.axes[1], "--")  # before, at k_train
@@ -93,20 +101,18 @@ def test_figure_4_sets_after_beside_before(measured, tmp_path):
     assert reference.get_ydata().tolist() == native["ours"].tolist()
 
 
-def test_a_failed_run_leaves_its_curve_out(measured, tmp_path):
+def test_a_failed_run_leaves_its_curve_out(measured):
     page = read_back("figure4")
-    blocks = [
-        block | {"cells": [[a, b | {"runs": [], "source": "missing"}] for a, b in block["cells"]]}
-        for block in page["blocks"]
-    ]
-    figure, numbers = pooled_activations.draw(page | {"blocks": blocks}, measured, tmp_path)
+    lost = {"runs": (), "source": "missing"}
+    page = page.with_cells(lambda c: c.model_copy(update=lost) if c.column == "after" else c)
+    figure, numbers = pooled_activations.draw(view_of(page, measured))
     assert set(numbers["panel"]) == {"before"}
     assert len(lines(figure.axes[1], "-")) == 0
 
 
-def test_figure_6_draws_scipys_law_beside_the_measured_cdf_without_zeros(measured, tmp_path):
+def test_figure_6_draws_scipys_law_beside_the_measured_cdf_without_zeros(measured):
     page = read_back("figure6")
-    figure, numbers = frechet.draw(page, measured, tmp_path)
+    figure, numbers = frechet.draw(view_of(page, measured))
     left, right = figure.axes
     assert len(lines(left, "-")) == len(lines(left, "--")) == 4
     for k, curve in numbers.groupby("k_test"):

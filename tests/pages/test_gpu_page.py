@@ -1,14 +1,14 @@
 """The numbers that docs/gpu.md calls computed: those of the plan at the paper's scale."""
 
-import json
 import re
 
 import pytest
 
 from fixres import paper
 from fixres.config import load
+from fixres.graph.costs import PAPER, Costs
+from fixres.graph.pages import Cost
 from fixres.models.counting import work_of
-from fixres.pages.costs import PAPER, Costs
 from shared import ROOT
 
 PAGE = (ROOT / "docs/gpu.md").read_text(encoding="utf-8")
@@ -22,9 +22,9 @@ def table5(tmp_path, monkeypatch) -> Costs:
     """The plan of Table 5, with a folder of images."""
     monkeypatch.setenv("IMAGENET", str(tmp_path))
     plan = paper.plan_of(load(ROOT / "config.yaml", ROOT / "configs/imagenet.yaml"))
-    content = json.loads(json.dumps(plan.resolved("pages/plan")))
-    jobs = {name: content["jobs"][name] for name in content["pages"]["table5"]}
-    return Costs(content | {"jobs": jobs}, tmp_path)
+    content = Cost.of(plan.resolved("pages/plan"))
+    jobs = {name: content.jobs[name] for name in content.pages["table5"]}
+    return Costs(content.model_copy(update={"jobs": jobs}), tmp_path)
 
 
 def computed() -> list[list[list[str]]]:
@@ -51,7 +51,7 @@ def test_what_memory_saves(table5):
         fit = sum(0 < table5.cache_needed(name) <= size for name in table5.jobs)
         hours = sum(table5.duration(name, size) for name in table5.jobs) / 3600
         lines.append([str(size), f"{fit} of 28", f"{hours:.0f}"])
-    assert table5.config["cache_gb"] == 64
+    assert table5.plan.cache_gb == 64
     assert [[line[0].split()[0], *line[1:]] for line in computed()[1]] == lines
 
 
@@ -61,7 +61,7 @@ def test_the_numbers_in_the_text(table5):
     written = sum(map(table5.cache_needed, table5.jobs))
 
     def hours(stage: str, path: str = "") -> float:
-        of_stage = (n for n, job in table5.jobs.items() if job["stage"] == stage)
+        of_stage = (n for n, job in table5.jobs.items() if job.config["stage"] == stage)
         return sum(table5.duration(n) for n in of_stage if path in n) / 3600
 
     every = sum(map(table5.duration, table5.jobs)) / 3600
@@ -89,8 +89,8 @@ def test_the_numbers_in_the_text(table5):
 
 def test_no_two_fine_tunings_of_table_5_share_a_trunk_pass(table5):
     shared = [
-        (name.rsplit("/", 1)[0], job["k_test"])
+        (name.rsplit("/", 1)[0], job.config["k_test"])
         for name, job in table5.jobs.items()
-        if job["stage"] == "finetune"
+        if job.config["stage"] == "finetune"
     ]
     assert len(shared) == len(set(shared)) == 28

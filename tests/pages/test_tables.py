@@ -12,32 +12,41 @@ from hypothesis import strategies as st
 
 from fixres import paper
 from fixres.config import load
+from fixres.graph.pages import Cell, Page
 from fixres.jobs import JobError
 from fixres.jobs.quoting import plain
 from fixres.pages import layout, summary, trends
 from fixres.pages import numbers as page_numbers
 from fixres.pages.figures import accuracy
 from fixres.pages.markdown import markdown
-from fixres.pages.web import webpage
+from fixres.pages.table import webpage
+from fixres.pages.view import Measured, View
 from shared import ROOT
 
-PAGE = paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/table5")
+PAGE = Page.of(paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/table5"))
 
 
-def numbers_of(page: dict) -> dict:
+def numbers_of(page: Page) -> dict:
     """Some distinct number for every cell."""
-    cells = page_numbers.cells(page)
     return {
-        page_numbers.place(c): page_numbers.Number(
-            (ours := 40 + 0.713 * i), c["paper"], ours - 1.2, ours + 1.4, 5, fold_std=0.123
+        c.place: page_numbers.Number(
+            (ours := 40 + 0.713 * i), c.paper, ours - 1.2, ours + 1.4, 5, fold_std=0.123
         )
-        for i, c in enumerate(cells)
+        for i, c in enumerate(page.cells())
     }
 
 
-def tidy(page: dict, numbers: dict) -> str:
+def view_of(page: Page, numbers: dict, notes: tuple[str, ...] = ()) -> View:
+    """A page with these numbers, which no run has left."""
+    view = View(page, ROOT)
+    view.measured = Measured({"run": {"notes": notes}}, {})
+    view.numbers, view.replicas = numbers, {}
+    return view
+
+
+def tidy(page: Page, numbers: dict) -> str:
     """The CSV of a page."""
-    return page_numbers.csv(page_numbers.frame(page, numbers))
+    return page_numbers.csv(view_of(page, numbers).frame())
 
 
 def test_the_papers_table_5():
@@ -70,10 +79,10 @@ def test_the_papers_table_5():
 
 def test_the_default_page_is_the_papers():
     """Every cell of the embedded table stands for one that the paper printed, each once."""
-    cells = page_numbers.cells(PAGE)
-    stands_for = [(c["paper_row"], c["paper_column"], c["metric"]) for c in cells]
+    cells = PAGE.cells()
+    stands_for = [(c.paper_row, c.paper_column, c.metric) for c in cells]
     assert sorted(stands_for) == sorted(paper.printed("table5"))
-    assert all(int(c["row"]) * 4 == int(c["paper_row"]) for c in cells)
+    assert all(int(c.row) * 4 == int(c.paper_row) for c in cells)
 
 
 def test_the_csv_has_a_row_a_cell():
@@ -82,7 +91,7 @@ def test_the_csv_has_a_row_a_cell():
     assert list(rows[0]) == page_numbers.COLUMNS
     assert len(rows) == 63
     for row in rows:
-        number = numbers[page_numbers.place(row)]
+        number = numbers[tuple(row[key] for key in page_numbers.OF_CELL[:4])]
         assert float(row["ours"]) == pytest.approx(number.ours, abs=5e-5)
         assert float(row["paper"]) == number.paper
         assert float(row["high"]) - float(row["low"]) == pytest.approx(2.6, abs=1e-4)
@@ -91,7 +100,8 @@ def test_the_csv_has_a_row_a_cell():
 
 
 def test_the_markdown_shows_each_number_in_its_place():
-    text = markdown(PAGE, numbers_of(PAGE), set(), ["A remark."])
+    page = PAGE.model_copy(update={"notes": ()})
+    text = markdown(view_of(page, numbers_of(page), ("A remark.",)))
     assert text.startswith("# Table 5\n")
     assert text.endswith("\n\n- A remark.\n")
     assert "Measured at the embedded scale (quarter-scale ResNet-10 on pinhole)" in text
@@ -99,37 +109,33 @@ def test_the_markdown_shows_each_number_in_its_place():
         [line for line in part.splitlines() if line.startswith("|")]
         for part in text.split("**Right")
     ]
-    for grid, block in zip(grids, PAGE["blocks"], strict=True):
+    for grid, block in zip(grids, PAGE.blocks, strict=True):
         head, _, *body = ([cell.strip() for cell in line.strip("|").split("|")] for line in grid)
-        assert head == ["test \\ train", *(f"{ours} ({paper})" for ours, paper in block["columns"])]
+        assert head == ["test \\ train", *(f"{ours} ({paper})" for ours, paper in block.columns)]
         assert [row[0] for row in body] == [
-            f"{ours} ({paper})" for ours, paper in (row["key"] for row in block["rows"])
+            f"{ours} ({paper})" for ours, paper in (row.key for row in block.rows)
         ]
-        numbers, cells = numbers_of(PAGE), iter(cell for line in block["cells"] for cell in line)
+        numbers, cells = numbers_of(PAGE), iter(cell for line in block.cells for cell in line)
         for row in body:
             for cell in row[1:]:
                 declared = next(cells)
-                number = numbers[page_numbers.place(declared)]
+                number = numbers[declared.place]
                 assert (
                     cell.replace("**", "").replace(f" {layout.TURNED}", "")
                     == f"{number.ours:.1f} ± 1.3 ({number.paper:.1f})"
                 )
         assert [sum("**" in row[column] for row in body) for column in range(1, len(head))] == [
             1
-        ] * len(block["columns"])
+        ] * len(block.columns)
 
 
 @given(st.lists(st.sampled_from([50.0, 50.04, 50.06, 61.2, 7.0]), min_size=4, max_size=4))
 def test_the_best_is_what_is_printed_as_best(values):
-    block = {
-        "cells": [
-            [{"row": str(i), "column": "a", "paper_row": "", "paper_column": ""}] for i in range(4)
-        ]
-    }
+    cells = [Cell(str(i), "a", "", "", "top1") for i in range(4)]
     numbers = {(str(i), "a", "", ""): page_numbers.Number(v, None) for i, v in enumerate(values)}
     printed = [f"{v:.1f}" for v in values]
     highest = max(printed, key=float)
-    assert page_numbers.best(block, numbers, 1) == {
+    assert page_numbers.best(cells, numbers, 1) == {
         (str(i), "a", "", "") for i, text in enumerate(printed) if text == highest
     }
 
@@ -143,14 +149,14 @@ def test_what_the_paper_did_not_print_stays_empty():
             )
         }
     )
-    page = paper.plan_of(wider).resolved("pages/table5")
-    text = markdown(page, numbers_of(page), set(), [])
+    page = Page.of(paper.plan_of(wider).resolved("pages/table5"))
+    text = markdown(view_of(page, numbers_of(page)))
     assert "| **40.0** ± 1.3 |" in text.replace("  ", "")
     assert (
         tidy(page, numbers_of(page)).splitlines()[1]
         == "table5,64,56,256,224,top1,,40.0000,38.8000,41.4000,5,0.1230,,measured"
     )
-    accuracy.accuracy_over_resolution(page_numbers.frame(page, numbers_of(page)), page)
+    accuracy.accuracy_over_resolution(view_of(page, numbers_of(page)).frame(), page)
 
 
 def test_markdown_is_escaped_where_it_would_be_read_as_such():
@@ -159,8 +165,8 @@ def test_markdown_is_escaped_where_it_would_be_read_as_such():
 
 
 def test_text_from_the_configuration_is_escaped():
-    page = PAGE | {"caption": "<script>alert(1)</script> & more", "subject": ["a<b", "c"]}
-    text = webpage(page, numbers_of(PAGE), set(), ["<script>"])
+    evil = {"caption": "<script>alert(1)</script> & more", "subject": ("a<b", "c")}
+    text = webpage(view_of(PAGE.model_copy(update=evil), numbers_of(PAGE), ("<script>",)))
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
 
@@ -170,12 +176,12 @@ def test_text_from_the_configuration_is_escaped():
 )
 def test_missing_or_damaged_metrics_name_the_cell_and_the_file(tmp_path, content):
     file = tmp_path / "runs/pinhole/resnet10q-k16/evaluation/metrics.json"
-    for run in {run for cell in page_numbers.cells(PAGE) for run in page_numbers.runs_of(cell)}:
-        (tmp_path / run / "evaluation").mkdir(parents=True)
+    for found in {found for cell in PAGE.cells() for found in cell.measurements()}:
+        (tmp_path / found.run / "evaluation").mkdir(parents=True)
         if content is not None:
-            (tmp_path / run / "evaluation" / "metrics.json").write_text(content)
+            (tmp_path / found.metrics).write_text(content)
     with pytest.raises(JobError) as caught:
-        page_numbers.collect(PAGE, page_numbers.read(PAGE, tmp_path), {})
+        View(PAGE, tmp_path).numbers  # noqa: B018 (it reads the files)
     for part in ("Table 5, row 16, column 16", str(file)):
         assert part in str(caught.value)
 
@@ -280,42 +286,43 @@ def test_every_cell_of_a_page_is_measured_reported_or_missing(name):
 
     The paper prints no sizes of images.
     """
-    page = paper.plan_of(load(ROOT / "config.yaml")).resolved(f"pages/{name}")
-    shown = page_numbers.cells(page)
+    page = Page.of(paper.plan_of(load(ROOT / "config.yaml")).resolved(f"pages/{name}"))
+    shown = page.cells()
     if name != "released":
         printed = {key for key in paper.printed(name) if key[2] != "ms_std"}
         assert sorted(
             (
-                c["paper_row"],
-                c["paper_column"],
-                c["metric"].split("_")[-1] if "_ms" in c["metric"] else c["metric"],
+                c.paper_row,
+                c.paper_column,
+                c.metric.split("_")[-1] if "_ms" in c.metric else c.metric,
             )
             for c in shown
-            if c["metric"] != "image_size"
+            if c.metric != "image_size"
         ) == sorted(printed)
-    assert {c["source"] for c in shown} <= {"measured", "reported", "missing"}
+    assert {c.source for c in shown} <= {"measured", "reported", "missing"}
     numbers = {
-        page_numbers.place(c): page_numbers.Number(
-            17.3 if c["source"] == "measured" else None,
-            c["paper"],
-            time_std=0.1 if c["runs"] else None,
-            paper_std=c["paper_std"],
+        c.place: page_numbers.Number(
+            17.3 if c.source == "measured" else None,
+            c.paper,
+            time_std=0.1 if c.runs else None,
+            paper_std=c.paper_std,
         )
         for c in shown
     }
-    text, web = markdown(page, numbers, set(), []), webpage(page, numbers, set(), [])
+    view = view_of(page, numbers)
+    text, web = markdown(view), webpage(view)
     for text_ in (text, web):
-        assert text_.count("17.3") == sum(c["source"] == "measured" for c in shown)
-        assert text_.count("missing [") == sum(c["source"] == "missing" for c in shown)
+        assert text_.count("17.3") == sum(c.source == "measured" for c in shown)
+        assert text_.count("missing [") == sum(c.source == "missing" for c in shown)
     assert (
         len(re.findall(r"(?<!\*)\*[\d.]+M?\*(?!\*)", text))
         == web.count('class="reported"')
-        == sum(c["source"] == "reported" for c in shown)
+        == sum(c.source == "reported" for c in shown)
     )
     rows = list(csv.DictReader(io.StringIO(tidy(page, numbers))))
-    assert [row["source"] for row in rows] == [c["source"] for c in shown]
+    assert [row["source"] for row in rows] == [c.source for c in shown]
     assert all((row["ours"] == "") == (row["source"] != "measured") for row in rows)
-    for reason in layout.missing(page):
+    for reason in view.reasons:
         assert plain(reason) in text
 
 
@@ -323,16 +330,12 @@ def trends_of(
     ours: list[float], paper: list[float], noise: float = 0.1
 ) -> tuple[list[trends.Pair], set]:
     """The trends of one row: numbers that vary alone, normally, with deviation `noise`."""
-    row = [
-        {"row": "r", "column": str(i), "paper_row": "R", "paper_column": str(i)}
-        | {"metric": "top1", "paper": p}
-        for i, p in enumerate(paper)
-    ]
-    at = [page_numbers.place(cell) for cell in row]
+    row = [Cell("r", str(i), "R", str(i), "top1", p) for i, p in enumerate(paper)]
+    at = [cell.place for cell in row]
     numbers = {a: page_numbers.Number(o, p) for a, o, p in zip(at, ours, paper, strict=True)}
     rng = np.random.default_rng(0)
     replicas = {a: o + noise * rng.normal(size=4000) for a, o in zip(at, ours, strict=True)}
-    pairs = trends.pairs({"blocks": [{"cells": [row]}]}, numbers, replicas)
+    pairs = trends.pairs(row, numbers, replicas)
     return pairs, {int(cell[1]) for cell in trends.turned_cells(pairs)}
 
 
@@ -378,12 +381,12 @@ def test_the_summary_counts_every_cell(tmp_path):
     names = ["table5", "released"]
     rng = np.random.default_rng(0)
     for name in names:
-        page = paper.plan_of(load(ROOT / "config.yaml")).resolved(f"pages/{name}")
-        at = {page_numbers.place(c): c for c in page_numbers.cells(page)}
-        ours = {a: 90 - c["paper"] for a, c in at.items() if c["source"] == "measured"}
-        numbers = {a: page_numbers.Number(ours.get(a), c["paper"]) for a, c in at.items()}
+        page = Page.of(paper.plan_of(load(ROOT / "config.yaml")).resolved(f"pages/{name}"))
+        at = {c.place: c for c in page.cells()}
+        ours = {a: 90 - c.paper for a, c in at.items() if c.source == "measured"}
+        numbers = {a: page_numbers.Number(ours.get(a), c.paper) for a, c in at.items()}
         replicas = {a: value + rng.normal(size=4000) for a, value in ours.items()}
-        found = trends.frame(trends.pairs(page, numbers, replicas))
+        found = trends.frame(trends.pairs(page.cells(), numbers, replicas))
         (tmp_path / f"{name}.csv").write_text(tidy(page, numbers))
         (tmp_path / f"{name}.trends.csv").write_text(page_numbers.csv(found))
         if name == "table5":

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from fixres import config, paper
-from shared import ROOT, Workflow, textured
+from shared import ROOT, Workflow, configs, textured
 
 
 @pytest.fixture
@@ -219,9 +219,9 @@ def schedules(*over, env, monkeypatch):
     keys = ("epochs", "lr", "batch_size", "micro_batch")
     return {
         job.removeprefix("runs/imagenet/"): tuple(content["recipe"][key] for key in keys)
-        for job, content in plan.jobs.items()
+        for job, content in configs(plan).items()
         if content["stage"] == "finetune"
-    }, plan.jobs
+    }, configs(plan)
 
 
 def test_the_schedules_of_the_release(imagenet, monkeypatch):

@@ -1,169 +1,52 @@
-"""A custom network and images: the jobs behind results/recommend/<name>.md (docs/recommend.md).
+"""What the jobs of a custom network must know of it, in place of an entry of the zoo."""
 
-The network is measured as it is at each k_test, with its last normalisation's statistics estimated
-again, with its classifier fine-tuned, and with classifier and last normalisation fine-tuned.
+import importlib.util
+from pathlib import Path
 
-| id | the job |
-|---|---|
-| runs/<dataset>/<name>-pretrained | builds the network, and puts its weights in |
-| speed/<dataset>/<name> | measures time and memory of its forward pass at each k_test |
-| <run>/statistics-k<k_test> | estimates the statistics of its last batch-norm at that k_test |
-| recommend/<name>/choice | chooses k_test and crop_pct, and measures the gain |
-| recommend/<name>/export | writes the chosen network for other programs |
-| recommend/<name> | renders the answer |
-
-All others are as in graph/runs.py. A custom network is no entry of the zoo: what is known of
-it stands in the resolved configuration of each of its jobs, as `entry`.
-"""
-
-from fixres.config import laid_over
-from fixres.graph.outputs import metrics_of, parent_of, per_image_of
-from fixres.graph.registry import custom_weights
-from fixres.graph.sizes import Sizes
-
-# What is done to the network, least first.
-METHODS = AS_IS, STATISTICS, CLASSIFIER, FIXED = (
-    "as it is",
-    "statistics",
-    "classifier",
-    "classifier + norm",
-)
-TRAINED = {CLASSIFIER: "cls", FIXED: "cls+bn"}  # method -> fine_tuning.layers
+from fixres.config import ConfigError
+from fixres.config.custom import CustomNetwork
+from fixres.graph.checks import expanded
+from fixres.jobs import digest
 
 
-class CustomJobs(Sizes):
-    """The jobs of `recommend` of the configuration, where it is given."""
+def custom_entry(network: CustomNetwork) -> dict:
+    """The key `entry` of the resolved configurations of its jobs.
 
-    def add_custom(self) -> None:
-        """Add all that results/recommend/<name>.md needs."""
-        custom = self.config.custom
-        if not custom:
-            return
-        runs = {  # method -> k_test -> a run for each seed
-            method: {
-                str(k): self.at_every_seed(lambda k=k, m=method: self._measured(m, k))
-                for k in custom.k_tests
-            }
-            for method in self._methods()
-        }
-        speed = self._add(
-            "speed",
-            f"speed/{self.config.dataset}/{custom.name}",
-            network=custom.name,
-            k_test=custom.k_tests,
-            batch=custom.batch,
-        )
-        about = {"network": custom.name, "dataset": self.config.dataset, "runs": runs}
-        where = {
-            "native": custom.native,
-            "crop_pct": custom.ratios,
-            "native_crop_pct": custom.network.crop_pct,
-        }
-        self._add(
-            "choose",
-            self.recommendation_job("choice"),
-            **about,
-            **where,
-            share=custom.choice,
-            speed=speed,
-        )
-        self._add("export", self.recommendation_job("export"), **about)
-        self._add(
-            "answer",
-            self.recommendation_job(),
-            **about,
-            **where,
-            title=custom.network.title or custom.network.source,
-            trained=custom.train,
-            seeds=len(self.config.seeds),
-            decimals=self.config.pages.decimals,
-        )
-
-    def recommendation_job(self, name: str = "") -> str:
-        """The id of one of the last three jobs; "" without `recommend`."""
-        custom = self.config.custom
-        return "/".join(filter(None, ("recommend", custom.name, name))) if custom else ""
-
-    # --- its runs --------------------------------------------------------------------------------
-
-    def _methods(self) -> list[str]:
-        """What is done to the network. Without running statistics there are none to estimate."""
-        without = () if self.config.custom.network.has_statistics else (STATISTICS,)
-        return [method for method in METHODS if method not in without]
-
-    def _measured(self, method: str, k_test: int) -> str:
-        """The run of a method at one k_test, evaluated there."""
-        run = self._network()
-        if method == STATISTICS:
-            run = self._estimate(run, k_test)
-        elif method in TRAINED:
-            layers = {"layers": TRAINED[method]}
-            run = self.finetune(run, k_test, laid_over(self.config.fine_tuning, layers, "custom"))
-        return self.evaluate(run, k_test)
-
-    def _estimate(self, run: str, k_test: int) -> str:
-        """Estimate the statistics of the last batch-norm again at `k_test`."""
-        return self._add(
-            "statistics",
-            f"{run}/statistics-k{k_test}{self._seed_name(run)}",
-            seed=self.seed,
-            network=self.config.custom.name,
-            k_test=k_test,
-            images=self.config.matching.images,
-            crop_pct=self.config.custom.network.crop_pct,
-        )
-
-    def _network(self) -> str:
-        """The network that is tested and fixed: as it comes, or trained on these images."""
-        custom, c = self.config.custom, self.config
-        start = None
-        if custom.network.weights != "none":
-            self._list_images(c.dataset)
-            start = self._add(
-                "pretrained",
-                f"runs/{c.dataset}/{custom.name}-pretrained",
-                network=custom.name,
-                source={"custom": custom_weights(custom.network.weights)},
-                classes=custom.network.outputs,
+    Of a constructor of the user's, a digest of its file is part of it: an edit runs its jobs again.
+    """
+    entry = network.model_dump(exclude={"multiply_adds", "parameters", "has_statistics"})
+    # Its title stands on the page alone: another one runs nothing again.
+    entry |= {
+        "path": expanded(entry["path"]),
+        "weights": custom_weights(entry["weights"]),
+        "title": "",
+    }
+    kind, module, *_ = entry["source"].split(":")
+    if kind == "python":
+        file = code_file(entry["path"], module)
+        if not file.is_file():
+            expected = f"expected {file}"
+            raise ConfigError(
+                f"custom.network.source: found '{entry['source']}' with path '{network.path}'; "
+                f"{expected}; custom.network.path is the folder that holds the package or module"
             )
-        if not custom.train:
-            return start
-        return self._train(
-            custom.name, custom.native, c.dataset, c.base_training, "base_training", init=start
-        )
+        entry["code"] = digest(file.read_bytes())
+    return entry
 
-    def custom_costs(self) -> dict:
-        """What estimates of time and disk space take from `recommend`, and from its trial."""
-        custom, rate = self.config.custom, self.config.hardware.multiply_adds_per_second
-        measured = {"multiply_adds_per_second": rate} if rate else {}
-        if not custom:
-            return measured
-        counted = ("native", "stride", "multiply_adds", "parameters")
-        network = {key: getattr(custom.network, key) for key in counted}
-        return measured | {"custom": {custom.name: network}}
 
-    # --- what the rules ask ----------------------------------------------------------------------
+def custom_weights(weights: str) -> str:
+    """The weights of such a network: "pretrained", "none", or the path of their file."""
+    return weights if weights in ("pretrained", "none") else expanded(weights)
 
-    def custom_runs(self) -> list[str]:
-        """All runs that are measured, each once."""
-        runs = self.resolved(self.recommendation_job())["runs"]
-        return list(
-            dict.fromkeys(r for at in runs.values() for seeds in at.values() for r in seeds)
-        )
 
-    def custom_measurements(self) -> list[str]:
-        """The files that the choice is made from."""
-        files = [
-            file for run in self.custom_runs() for file in (metrics_of(run), per_image_of(run))
-        ]
-        speed = self.resolved(self.recommendation_job("choice"))["speed"]
-        return [f"results/{file}" for file in (*files, metrics_of(speed))]
-
-    def custom_parents(self, job: str) -> list[str]:
-        """The jobs that one of recommend/ needs."""
-        content, choice = self.resolved(job), self.recommendation_job("choice")
-        if content["stage"] == "choose":
-            return [*(parent_of(metrics_of(run)) for run in self.custom_runs()), content["speed"]]
-        if content["stage"] == "export":
-            return [choice, *self.custom_runs(), f"data/{content['dataset']}/manifest"]
-        return [choice, self.recommendation_job("export")]
+def code_file(path: str, module: str) -> Path:
+    """The file of a Python module below the folder `path`, or where Python finds it without one."""
+    if not path:
+        try:
+            found = importlib.util.find_spec(module)
+        except ModuleNotFoundError:  # of the package that should hold it
+            found = None
+        return Path(found.origin) if found and found.origin else Path(f"{module}.py")
+    file = Path(path, *module.split("."))
+    package = file / "__init__.py"
+    return package if package.is_file() else file.with_suffix(".py")

@@ -9,16 +9,18 @@ Example, with one row and two columns:
         heads=["Train resolution"],
         rows=[line(plan, "accuracy", 224)],
         columns=resolutions(plan, [224, 288]),
-        cell=lambda _, k_test: Accuracy(plan.train(plan.scaled(224)), k_test),
+        cell=lambda _, k_test: Accuracy(train(plan, scaled(plan, 224)), k_test),
     )
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from fixres.graph.graph import JobGraph, Missing
+from fixres.graph.jobs import Job
+from fixres.graph.measurements import evaluate
 from fixres.graph.pages import Block, Cell, Label, Row
-from fixres.graph.plan import Plan
-from fixres.graph.registry import Missing
+from fixres.graph.scale import resolution_label, scaled
 
 
 class Line(NamedTuple):
@@ -33,21 +35,21 @@ class Line(NamedTuple):
 class Accuracy(NamedTuple):
     """The cell shows the accuracy (or the size) of a run, tested at `k_test` pixels."""
 
-    run: str
+    run: Job
     k_test: int
 
 
 class Time(NamedTuple):
-    """The cell shows a time of a run of stage `time`; `plus`: the time of this run is added."""
+    """The cell shows a time that a job of stage `time` measured; `plus`: another is added."""
 
-    run: str
-    plus: str | None = None
+    run: Job
+    plus: Job | None = None
 
 
 class Sample(NamedTuple):
     """The cell shows the mean over images of what a job found on them (graph/outputs.py)."""
 
-    run: str
+    run: Job
     k_test: int | None = None
 
 
@@ -55,21 +57,23 @@ class Reported(NamedTuple):
     """The cell shows a number that the paper quotes from the literature."""
 
 
-def line(plan: Plan, key: str, *labels: str | int, value: Any = None, metric: str = "top1") -> Line:
+def line(
+    plan: JobGraph, key: str, *labels: str | int, value: Any = None, metric: str = "top1"
+) -> Line:
     """A row or column with the paper's name `key`.
 
     Parameters
     ----------
     labels : texts, or numbers: a resolution of the paper, in pixels, shown at this scale.
     """
-    shown = [plan.resolution_label(x) if isinstance(x, int) else (x, x) for x in labels]
+    shown = [resolution_label(plan, x) if isinstance(x, int) else (x, x) for x in labels]
     return Line((key, key), shown, value, metric)
 
 
-def resolutions(plan: Plan, paper: list[int]) -> list[Line]:
+def resolutions(plan: JobGraph, paper: list[int]) -> list[Line]:
     """A line for each of the paper's resolutions (pixels); its value is the resolution here."""
-    labels = [plan.resolution_label(k) for k in paper]
-    return [Line(label, [label], plan.scaled(k)) for k, label in zip(paper, labels, strict=True)]
+    labels = [resolution_label(plan, k) for k in paper]
+    return [Line(label, [label], scaled(plan, k)) for k, label in zip(paper, labels, strict=True)]
 
 
 def ticks(*on: object) -> list[str]:
@@ -78,7 +82,7 @@ def ticks(*on: object) -> list[str]:
 
 
 def grid(
-    plan: Plan,
+    plan: JobGraph,
     page: str,
     title: str,
     heads: list[str],
@@ -100,7 +104,7 @@ def grid(
     return Block(title, heads, [column.labels[0] for column in columns], headings, cells)
 
 
-def _cell(plan: Plan, page: str, row: Line, column: Line, cell: Callable) -> Cell | None:
+def _cell(plan: JobGraph, page: str, row: Line, column: Line, cell: Callable) -> Cell | None:
     printed, metric = plan.printed(page), column.metric
     place = (row.key[1], column.key[1])
     is_time = metric == "hours" or metric.endswith("_ms")
@@ -111,8 +115,6 @@ def _cell(plan: Plan, page: str, row: Line, column: Line, cell: Callable) -> Cel
         *place,
         metric,
         paper,
-        [],
-        None,
         paper_std=printed.get((*place, "ms_std")) if is_time else None,
     )
     try:
@@ -121,13 +123,15 @@ def _cell(plan: Plan, page: str, row: Line, column: Line, cell: Callable) -> Cel
         if asked is None:
             return None
         if isinstance(asked, Reported):
-            return empty._replace(source="reported")
+            return empty.model_copy(update={"source": "reported"})
         if isinstance(asked, Time):  # it follows from no seed
-            return empty._replace(runs=[asked.run], plus=asked.plus)
-        if isinstance(asked, Sample):
-            return empty._replace(runs=[one.run for one in at_seeds], k_test=asked.k_test)
-        evaluate = plan.evaluate_on_ten_crops if metric.endswith("_10crops") else plan.evaluate
-        runs = [evaluate(one.run, one.k_test) for one in at_seeds]
-        return empty._replace(runs=runs, k_test=asked.k_test)
+            plus = asked.plus and asked.plus.measurement
+            return empty.model_copy(update={"runs": (asked.run.measurement,), "plus": plus})
+        jobs = [one.run for one in at_seeds]
+        if isinstance(asked, Accuracy):
+            ten_crops = metric.endswith("_10crops")
+            jobs = [evaluate(plan, run, asked.k_test, ten_crops) for run in jobs]
+        runs = tuple(job.measurement for job in jobs)
+        return empty.model_copy(update={"runs": runs, "k_test": asked.k_test})
     except Missing as missing:
-        return empty._replace(source="missing", note=str(missing))
+        return empty.model_copy(update={"source": "missing", "note": str(missing)})

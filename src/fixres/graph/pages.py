@@ -1,12 +1,69 @@
-"""What a page consists of: a grid of cells, each one number with its run. Pure data."""
+"""What a page consists of: a grid of cells, each one number with its runs. Pure data.
 
-from collections.abc import Iterable
-from typing import NamedTuple
+The plan writes these records into the resolved configuration of a page (`Record.content`), and the
+page reads them back with the same class (`Record.read`).
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fixres import jobs
+from fixres.jobs import failures
 
 Label = tuple[str, str]  # what we write, and what the paper writes in the same place
+Place = tuple[str, str, str, str]  # row and column of a cell, ours and the paper's
+Logs = dict[str, str]  # jobs that may have failed -> the log of each, below results/
 
 
-class Cell(NamedTuple):
+class Record(BaseModel):
+    """A frozen record. Its values may be given in their order, as in fixres.paper."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, *values: object, **named: object):
+        super().__init__(**dict(zip(type(self).model_fields, values, strict=False)), **named)
+
+    def content(self) -> dict[str, Any]:
+        """The record as plain values, for the resolved configuration of its job."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Self:
+        """The record in a resolved configuration. Raises ValidationError where it is another."""
+        about = {"stage", "version", "run"} - set(cls.model_fields)
+        return cls.model_validate({k: v for k, v in config.items() if k not in about})
+
+    @classmethod
+    def read(cls, path: Path, stage: str, ancestry_digest: str = "") -> Self:
+        """The record in the resolved configuration of a job (`jobs.read_config`).
+
+        Raises
+        ------
+        JobError : the file cannot be read, or is not of that stage, that plan or this record.
+        """
+        config = jobs.read_config(path, stage, ancestry_digest)
+        try:
+            return cls.of(config)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(map(str, problem["loc"]))
+            raise jobs.JobError(
+                f"{path}: {where}: {problem['msg']}; delete it and let Snakemake write it again"
+            ) from None
+
+
+class Measurement(Record):
+    """What a cell reads of one run."""
+
+    run: str  # the id, as pages show it
+    metrics: str  # the file with its numbers, below results/
+    per_image: str = ""  # the file with what it found on each image; "": it has none
+
+
+class Cell(Record):
     """One number of a page."""
 
     row: str
@@ -16,68 +73,201 @@ class Cell(NamedTuple):
     # top1, top5, top1_10crops (per cent), parameters (millions), forward_ms, backward_ms, hours,
     # megabytes
     metric: str
-    paper: float | None  # what the paper printed here; None: it printed nothing
+    paper: float | None = None  # what the paper printed here; None: it printed nothing
     # The runs that are measured, one a seed. A run that has no seed, such as published weights,
     # stands there once for each. Empty: `note` says why there is none.
-    runs: list[str]
-    k_test: int | None  # the test resolution that it is measured at, pixels
-    source: str = "measured"  # or reported (the paper quotes it), or missing
+    runs: tuple[Measurement, ...] = ()
+    k_test: int | None = None  # the test resolution that it is measured at, pixels
+    # reported: the paper quotes it from the literature
+    source: Literal["measured", "reported", "missing"] = "measured"
     note: str = ""
-    plus: str | None = None  # a run whose number is added
+    plus: Measurement | None = None  # of a run whose number is added
     paper_std: float | None = None
 
+    @property
+    def place(self) -> Place:
+        """Where it stands. Two resolutions of the paper may be one of ours: both are needed."""
+        return self.row, self.column, self.paper_row, self.paper_column
 
-class Row(NamedTuple):
+    def measurements(self) -> list[Measurement]:
+        """All that it reads, each once."""
+        return list(dict.fromkeys([*self.runs, *([self.plus] if self.plus else [])]))
+
+
+class Row(Record):
     """A row of a table: its name, and the texts of its leading columns."""
 
     key: Label
-    labels: list[Label]
+    labels: tuple[Label, ...]
 
 
-class Block(NamedTuple):
+class Block(Record):
     """A part of a table with columns of its own, such as the left half of Table 5."""
 
     title: str
-    heads: list[str]  # of the leading columns
-    columns: list[Label]
-    rows: list[Row]
-    cells: list[list[Cell | None]]  # row by row
+    heads: tuple[str, ...]  # of the leading columns
+    columns: tuple[Label, ...]
+    rows: tuple[Row, ...]
+    cells: tuple[tuple[Cell | None, ...], ...]  # row by row
 
 
-def cells_of(blocks: Iterable[Block]) -> Iterable[Cell]:
-    """All cells of some blocks, row by row."""
-    return (cell for block in blocks for line in block.cells for cell in line if cell)
-
-
-class Figure(NamedTuple):
-    """A figure. It draws the cells of its blocks, and what lies in the files of some jobs."""
+class Page(Record):
+    """A table, and what a figure shares with it. The plan adds what stands below the blank line."""
 
     name: str
     title: str
     caption: str
     subject: Label  # the networks and images of our numbers, and of the paper's
-    draw: str  # the module of pages/figures/ that draws it
-    blocks: list[Block] = []  # noqa: RUF012 (nothing changes it)
-    files: dict[str, tuple[str, str]] = {}  # noqa: RUF012  name -> a job, and a file of its folder
-    settings: dict = {}  # noqa: RUF012  what else the drawing is told
-    missing: tuple[str, ...] = ()  # what was not given, so that a job of `files` is not there
-
-    def cells(self) -> Iterable[Cell]:
-        """The cells that claims and numbers of the text may ask for."""
-        return cells_of(self.blocks)
-
-
-class Page(NamedTuple):
-    """A table."""
-
-    name: str
-    title: str
-    caption: str
-    subject: Label  # the networks and images of our numbers, and of the paper's
-    blocks: list[Block]
+    blocks: tuple[Block, ...] = ()
     notes: tuple[str, ...] = ()
     bold: str = ""  # "column": the best of our numbers in a column is bold
 
-    def cells(self) -> Iterable[Cell]:
-        """All cells, row by row."""
-        return cells_of(self.blocks)
+    scale: str = ""
+    decimals: int = 1
+    may_have_failed: dict[str, Logs] = {}  # run -> the jobs that its numbers need
+
+    def cells(self) -> list[Cell]:
+        """All cells, block by block, row by row."""
+        return [cell for block in self.blocks for line in block.cells for cell in line if cell]
+
+    def measurements(self) -> list[Measurement]:
+        """All that its cells read, in order of appearance, each once."""
+        return list(dict.fromkeys(found for c in self.cells() for found in c.measurements()))
+
+    def with_cells(self, change: Callable[[Cell], Cell]) -> Self:
+        """The page with each of its cells changed."""
+        blocks = []
+        for block in self.blocks:
+            cells = tuple(tuple(c and change(c) for c in line) for line in block.cells)
+            blocks.append(block.model_copy(update={"cells": cells}))
+        return self.model_copy(update={"blocks": tuple(blocks)})
+
+
+class Figure(Page):
+    """A figure. It draws the cells of its blocks, and what lies in some files."""
+
+    draw: str  # the module of pages/figures/ that draws it
+    files: dict[str, str] = {}  # name -> a file below results/
+    settings: dict[str, Any] = {}  # what else the drawing is told
+    missing: tuple[str, ...] = ()  # what was not given, so that a file of `files` is not there
+
+
+class Summary(Record):
+    """The page over all tables."""
+
+    scale: str
+    tables: tuple[str, ...]
+
+
+class Images(Record):
+    """A dataset, as far as its images can be counted."""
+
+    source: str
+    rendered: tuple[int, int] | None  # training and validation images of a set that is rendered
+    folder: str | None  # of the user's images
+    split: float | None
+    limit: dict[str, int]
+
+
+class Needed(Record):
+    """A job that pages need."""
+
+    dataset: str  # "": it sees no images
+    log: str  # below results/
+    benchmark: str  # the file in which Snakemake leaves its time, below results/; "": nowhere
+    config: dict[str, Any]  # its resolved configuration
+
+
+class Cost(Record):
+    """What each page would cost."""
+
+    scale: str
+    twins: bool
+    pages: dict[str, tuple[str, ...]]  # page -> the ids of the jobs that it needs
+    datasets: dict[str, Images]
+    jobs: dict[str, Needed]
+    cache_gb: float
+    processes: int
+    multiply_adds_per_second: float | None  # of a device, as a trial measured it
+    custom: dict[str, dict[str, float]]  # custom network -> what its work is estimated from
+
+
+class Section(Record):
+    """A section of the paper."""
+
+    title: str  # with its number, as "3.3 Larger test crops result in better accuracy"
+    about: str  # what it says, for a reader who has not read the paper
+    pages: tuple[str, ...]  # tables and figures in their order, by name
+
+
+class Behind(Record):
+    """A job behind the pages of the report."""
+
+    stage: str
+    seed: int | None  # None: it has none
+    benchmark: str  # the file in which Snakemake leaves its time, below results/
+
+
+class Report(Record):
+    """All pages in one file."""
+
+    scale: str
+    first: str  # the figure that stands first; "": none
+    sections: tuple[Section, ...]
+    pages: dict[str, tuple[str, str]]  # page -> its stage, and the digest of its configuration
+    jobs: dict[str, Behind]
+    work: tuple[tuple[str, str], ...]  # a stage, and what its jobs do; in the order of the work
+    configuration: dict[str, Any]  # all that shapes a result, to make the same again
+
+
+class Recommendation(Record):
+    """What the three pages about a custom network share (docs/recommend.md)."""
+
+    network: str
+    dataset: str
+    runs: dict[str, dict[int, tuple[Measurement, ...]]]  # method -> k_test -> a run a seed
+    entry: dict[str, Any] = {}  # what is known of the network (graph/custom.py)
+
+    def measurements(self) -> list[Measurement]:
+        """Of all runs, each once."""
+        found = (one for at in self.runs.values() for of_seeds in at.values() for one in of_seeds)
+        return list(dict.fromkeys(found))
+
+
+class Choose(Recommendation):
+    """What is chosen from."""
+
+    run: str  # the job's own id, which its result names
+    native: int  # k_test as it is used now, pixels
+    native_crop_pct: float
+    crop_pct: tuple[float, ...]
+    share: float  # of the validation images: those that things are chosen on
+    speed: Measurement
+
+
+class Answer(Recommendation):
+    """The page."""
+
+    title: str
+    native: int
+    native_crop_pct: float
+    crop_pct: tuple[float, ...]
+    trained: bool  # whether the network was first trained on these images
+    seeds: int
+    decimals: int
+
+
+def failed(logs: Mapping[str, str], results: Path) -> Path | None:
+    """The log of the first job that left the mark of a failure; None: there is no such job.
+
+    Nothing else is a failure: not a job that was interrupted, not a result that was deleted.
+
+    Parameters
+    ----------
+    logs : every job that a number needs -> its log, below results/.
+    results : the folder of all results.
+    """
+    for job, log in logs.items():
+        if (results / job / failures.NAME).is_file():
+            return results / log
+    return None

@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 
 NAME = "failed"  # the mark, in the folder of --out
-STAGES = ("pretrained", "train", "match", "finetune", "time", "evaluate")
 
 
 class Mark:
@@ -18,12 +17,12 @@ class Mark:
 
     Parameters
     ----------
-    stage : the job's stage.
     options : the job's command line, behind the stage.
+    alone : whether it has a folder of its own, and so may fail alone (`Stage.fails_alone`).
     """
 
-    def __init__(self, stage: str, options: list[str]):
-        out = _value_of("--out", options) if stage in STAGES else None
+    def __init__(self, options: list[str], alone: bool):
+        out = _value_of("--out", options) if alone else None
         self.file = Path(out).parent / NAME if out else None
 
     def write(self, error: BaseException) -> None:

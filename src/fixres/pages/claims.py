@@ -7,12 +7,16 @@ A claim says that something is above 0, such as a gain. It holds where the 95% i
 above 0, and fails where it lies below. Of several comparisons it says so of each.
 """
 
+from collections import Counter
+
 import pandas as pd
 
-from fixres import jobs
+from fixres import paper
+from fixres.graph.claims import ClaimsPage
+from fixres.graph.values import Value
 from fixres.pages import decided, lists
 from fixres.pages.command import page_parser, write
-from fixres.pages.decided import VERDICTS, Compared
+from fixres.pages.decided import VERDICTS, Compared, Decided, Decisions
 from fixres.pages.lists import Table
 from fixres.pages.numbers import csv
 
@@ -33,11 +37,9 @@ BY_PAPER = {"holds": "hold", "fails": "fail", "undecided": "tie", "missing": "ha
 
 def main(arguments: list[str]) -> None:
     args = page_parser("claims", __doc__).parse_args(arguments)
-    config = jobs.read_config(args.config, "claims", args.ancestry_digest)
-    cell, seeds = decided.cells_of(config, args.results)
-    found = {c["name"]: decided.compared(c["above_0"], cell) for c in config["claims"]}
-    whole, each = frames(config["claims"], found)
-    shown = page(config, whole, each, seeds)
+    planned = ClaimsPage.read(args.config, "claims", args.ancestry_digest)
+    claims = decided.decide(planned, paper.CLAIMS, args.results)
+    (whole, each), shown = frames(claims), page(claims)
     texts = {
         ".md": lists.markdown("Claims", *shown),
         ".csv": csv(whole),
@@ -47,112 +49,98 @@ def main(arguments: list[str]) -> None:
     write(args.out, texts)
 
 
-def frames(
-    claims: list[dict], found: dict[str, list[Compared]]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One line a claim (`COLUMNS`), and one line a comparison (`EACH`).
-
-    A claim of several comparisons has no number of its own.
-    """
+def frames(decisions: Decisions) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One line a claim (`COLUMNS`), and one line a comparison (`EACH`)."""
     whole, each = [], []
-    for claim in claims:
-        of_claim = found[claim["name"]]
-        verdicts = [one.verdict for one in of_claim]
-        alone = of_claim[0] if len(of_claim) == 1 else Compared("", decided.NOTHING, None, None)
-        line = {
-            "claim": claim["name"],
-            **{key: claim[key] for key in ("where", "sentence", "unit")},
-        }
-        line |= {"paper": alone.value.paper, "paper_verdict": decided.papers_verdict(of_claim)}
-        line |= {"ours": alone.value.ours, "low": alone.low, "high": alone.high}
-        line |= {"verdict": decided.verdict(of_claim), "note": claim["note"]}
-        whole.append(line | {f"comparisons_{v}": verdicts.count(v) for v in VERDICTS})
-        for one in of_claim:
-            line = {"claim": claim["name"], "compared": one.label, "unit": claim["unit"]}
-            line |= {"paper": one.value.paper, "ours": one.value.ours}
-            each.append(line | {"low": one.low, "high": one.high, "verdict": one.verdict})
+    for claim, note, found in decisions.shown:
+        line = claim._asdict() | {"claim": claim.name, "note": note, **_numbers(alone(found))}
+        line |= {"verdict": decided.verdict(found), "paper_verdict": decided.papers_verdict(found)}
+        counts = Counter(one.verdict for one in found)
+        whole.append(line | {f"comparisons_{verdict}": counts[verdict] for verdict in VERDICTS})
+        for one in found:
+            line = {"claim": claim.name, "compared": one.label, "unit": claim.unit}
+            each.append(line | _numbers(one) | {"verdict": one.verdict})
     return pd.DataFrame(whole, columns=COLUMNS), pd.DataFrame(each, columns=EACH)
+
+
+def _numbers(one: Compared) -> dict[str, float | None]:
+    return {"paper": one.value.paper, "ours": one.value.ours, "low": one.low, "high": one.high}
+
+
+def alone(found: list[Compared]) -> Compared:
+    """The comparison of a claim that has one alone. Of several, the claim has no number."""
+    return found[0] if len(found) == 1 else Compared("", Value())
 
 
 # --- how it reads --------------------------------------------------------------------------------
 
 
-def page(
-    config: dict, whole: pd.DataFrame, each: pd.DataFrame, seeds: int
-) -> tuple[list[str], list[Table]]:
+def page(decisions: Decisions) -> tuple[list[str], list[Table]]:
     """The paragraphs above the tables, and the tables."""
-    decimals = config["decimals"]
-    claims = [
-        [line.sentence, line.where, paper(line), ours(line, decimals), line.verdict]
-        for line in whole.itertuples()
-    ]
-    several = each[each["compared"] != ""]
-    compared = [
-        [
-            line.claim,
-            line.compared,
-            signed(line.paper, 1),
-            signed(line.ours, decimals),
-            between(line, decimals),
-            line.verdict,
-        ]
-        for line in several.itertuples()
-    ]
+    decimals, claims, compared = decisions.page.decimals, [], []
+    for one in decisions.shown:
+        claim, found = one.declared, one.found
+        numbers = [paper_says(found), ours(one, decimals)]
+        claims.append([claim.sentence, claim.where, *numbers, decided.verdict(found)])
+        compared += [[claim.name, *comparison(each, decimals)] for each in found if each.label]
     tables = [("Claims", HEADS, claims)]
     if compared:
         tables.append(("Claims over several comparisons, one by one", HEADS_OF_EACH, compared))
-    return above(config, whole, seeds), tables
+    return above(decisions), tables
 
 
-def above(config: dict, whole: pd.DataFrame, seeds: int) -> list[str]:
+def comparison(one: Compared, decimals: int) -> list[str]:
+    """A comparison: what is compared, the paper's number, ours, its interval, the verdict."""
+    numbers = [signed(one.value.paper, 1), signed(one.value.ours, decimals)]
+    return [one.label, *numbers, between(one, decimals), one.verdict]
+
+
+def above(decisions: Decisions) -> list[str]:
     """What stands above the tables: how a claim is decided, and how many are."""
-    covers = f"over the validation images and {seeds} seeds"
+    covers = f"over the validation images and {decisions.seeds} seeds"
     caution = ""
-    if seeds == 1:
+    if decisions.seeds == 1:
         covers = "over the validation images alone"
         caution = " These networks have one seed: with one seed, another may decide otherwise."
     how = (
-        f"The claims of the paper at the {config['scale']} scale. Each says that a number is above "
-        f"0. It holds if the 95% interval of ours, {covers}, lies above 0, and fails if it lies "
-        "below; else it is undecided. A claim of several comparisons holds if each holds. It fails "
-        f"if one fails at a level that allows for their number.{caution}"
+        f"The claims of the paper at the {decisions.page.scale} scale. Each says that a number is "
+        f"above 0. It holds if the 95% interval of ours, {covers}, lies above 0, and fails if it "
+        "lies below; else it is undecided. A claim of several comparisons holds if each holds. It "
+        f"fails if one fails at a level that allows for their number.{caution}"
     )
-    counts = whole["verdict"].value_counts()
-    said = ", ".join(
-        f"{counts.get(verdict, 0)} {decided.in_plural(verdict)}" for verdict in VERDICTS
-    )
-    tables = whole["paper_verdict"].value_counts()
-    shown = ", ".join(f"{tables[v]} {words}" for v, words in BY_PAPER.items() if v in tables)
-    theirs = f"By the numbers that the paper's own tables print: {shown}."
-    return [how, f"Of {len(whole)} claims: {said}. {theirs}"]
+    counts = Counter(decided.verdict(one.found) for one in decisions.shown)
+    said = ", ".join(f"{counts[verdict]} {decided.in_plural(verdict)}" for verdict in VERDICTS)
+    tables = Counter(decided.papers_verdict(one.found) for one in decisions.shown)
+    theirs = ", ".join(f"{tables[v]} {words}" for v, words in BY_PAPER.items() if v in tables)
+    theirs = f"By the numbers that the paper's own tables print: {theirs}."
+    return [how, f"Of {len(decisions.shown)} claims: {said}. {theirs}"]
 
 
-def paper(line: tuple) -> str:
+def paper_says(found: list[Compared]) -> str:
     """What the paper's own tables say of a claim, with its number where it has one alone."""
-    number = signed(line.paper, 1)
-    words = OF_PAPER[line.paper_verdict]
+    number = signed(alone(found).value.paper, 1)
+    words = OF_PAPER[decided.papers_verdict(found)]
     return f"{words}: {number}" if number != "–" else words
 
 
-def ours(line: tuple, decimals: int) -> str:
+def ours(claim: Decided, decimals: int) -> str:
     """Our number with its interval, or how many comparisons came out how."""
-    if line.note:
-        return f"missing: {line.note}"
-    if not pd.isna(line.ours):
-        return f"{signed(line.ours, decimals)} ({between(line, decimals)}) {line.unit}"
-    counts = {v: getattr(line, f"comparisons_{v}") for v in VERDICTS}
-    known = [f"{n} {decided.in_plural(verdict)}" for verdict, n in counts.items() if n]
-    n = sum(counts.values())
+    if claim.note:
+        return f"missing: {claim.note}"
+    one, n = alone(claim.found), len(claim.found)
+    number = signed(one.value.ours, decimals)
+    if number != "–":
+        return f"{number} ({between(one, decimals)}) {claim.declared.unit}"
+    counts = Counter(one.verdict for one in claim.found)
+    known = [f"{counts[v]} {decided.in_plural(v)}" for v in VERDICTS if counts[v]]
     return f"of {n} comparison{'s' * (n > 1)}, {', '.join(known)}" if known else "missing"
 
 
 def signed(value: float | None, decimals: int) -> str:
     """A number with its sign, or a dash."""
-    return "–" if value is None or pd.isna(value) else f"{value:+.{decimals}f}"
+    return "–" if pd.isna(value) else f"{value:+.{decimals}f}"
 
 
-def between(line: tuple, decimals: int) -> str:
+def between(one: Compared, decimals: int) -> str:
     """The interval of ours, or a dash."""
-    if line.low is None or pd.isna(line.low):
-        return "–"
-    return f"{line.low:+.{decimals}f} to {line.high:+.{decimals}f}"
+    return "–" if pd.isna(one.low) else f"{one.low:+.{decimals}f} to {one.high:+.{decimals}f}"

@@ -11,38 +11,39 @@ from collections import Counter
 
 from tabulate import tabulate
 
-from fixres import jobs
+from fixres.graph.costs import GB, Costs
+from fixres.graph.pages import Cost
+from fixres.graph.stages import STAGES
 from fixres.pages.command import page_parser, write
-from fixres.pages.costs import GB, Costs
 
 LONGEST = 10  # jobs that are listed one by one
 
 
 def main(arguments: list[str]) -> None:
     args = page_parser("cost", __doc__).parse_args(arguments)
-    config = jobs.read_config(args.config, "cost", args.ancestry_digest)
-    text = page(config, Costs(config, args.results))
+    plan = Cost.read(args.config, "cost", args.ancestry_digest)
+    text = page(plan, Costs(plan, args.results))
     write(args.out, {args.out.suffix: text})
 
 
-def page(config: dict, costs: Costs) -> str:
+def page(plan: Cost, costs: Costs) -> str:
     """Markdown: a line for each page, one for all together, the longest jobs, the assumptions."""
-    everything = sorted(set().union(*config["pages"].values()))
-    pages = sorted(config["pages"].items(), key=lambda x: (not x[0].startswith("table"), x[0]))
+    everything = sorted(set().union(*plan.pages.values()))
+    pages = sorted(plan.pages.items(), key=lambda x: (not x[0].startswith("table"), x[0]))
     lines = [line(name, needed, costs) for name, needed in [*pages, ("all together", everything)]]
-    work = ["trainings", "fine-tunings", "evaluations"]
+    work = [stage.counted_as for stage in STAGES.values() if stage.counted_as]
     heads = ["page", "jobs", "done", *work, "device hours to go", "disk (GB)"]
     align = ["left"] + ["right"] * 7
     table = tabulate(lines, heads, tablefmt="pipe", disable_numparse=True, colalign=align)
     shared = "Jobs that several pages need are counted for each of them, and once in the last row."
     parts = [
         "# What it costs",
-        f"The plan of the {config['scale']} scale. {shared}",
+        f"The plan of the {plan.scale} scale. {shared}",
         table,
         "**The longest jobs to go**",
         longest(everything, costs),
         *caches(everything, costs),
-        "\n".join(f"- {remark}" for remark in remarks(config, costs)),
+        "\n".join(f"- {remark}" for remark in remarks(plan, costs)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -54,9 +55,10 @@ def line(name: str, needed: list[str], costs: Costs) -> list[str]:
     ----------
     needed : the ids of the jobs that the page needs.
     """
-    stages = Counter(costs.jobs[job]["stage"] for job in needed)
+    work = Counter(costs.stage(job).counted_as for job in needed)
     done = sum(job in costs.done for job in needed)
-    counts = [len(needed), done, *(stages[s] for s in ("train", "finetune", "evaluate"))]
+    counted = (stage.counted_as for stage in STAGES.values() if stage.counted_as)
+    counts = [len(needed), done, *(work[kind] for kind in counted)]
     to_go = hours(sum(costs.seconds(job) for job in needed))
     disk = sum(costs.bytes(job) for job in needed) / GB
     return [name, *map(str, counts), to_go, f"{disk:.1f}"]
@@ -81,7 +83,7 @@ def caches(everything: list[str], costs: Costs) -> list[str]:
     next line has twice as much, and is left out where that changes nothing.
     """
     needs = [need for name in everything if (need := costs.cache_needed(name))]
-    given = costs.config["cache_gb"]
+    given = costs.plan.cache_gb
     if max(needs, default=0) <= given:
         return []
     last = max(1, math.ceil(math.log2(max(needs) / max(given, 1))))
@@ -98,17 +100,17 @@ def caches(everything: list[str], costs: Costs) -> list[str]:
     return ["**Memory for the activations of a fine-tuning**", table]
 
 
-def remarks(config: dict, costs: Costs) -> list[str]:
+def remarks(plan: Cost, costs: Costs) -> list[str]:
     """What the numbers rest on."""
     measured = [f"{stage} of {network}" for stage, network in sorted(costs.measured, key=str)]
     return [
-        *(unknown(config, name) for name, size in costs.sizes.items() if size is None),
+        *(unknown(plan, name) for name, size in costs.sizes.items() if size is None),
         f"Rates measured by finished jobs: {', '.join(measured) or 'none yet'}.",
         f"All others are estimated from {costs.reference.about}, in proportion to the "
         "multiply-adds of network, resolution and images; a backward pass counts as two forward "
         "passes. Small crops and small networks use a device worse than that.",
         "A fine-tuning with test DA whose activations fit hardware.cache_gb "
-        f"({config['cache_gb']:g}; its processes share it) runs its trunk once, not each epoch. So "
+        f"({plan.cache_gb:g}; its processes share it) runs its trunk once, not each epoch. So "
         "does one whose activations fit the GPU's own memory; that is not counted here.",
         "Decoding is not counted: a device that computes faster than its processors decode will "
         "wait for them.",
@@ -118,9 +120,9 @@ def remarks(config: dict, costs: Costs) -> list[str]:
     ]
 
 
-def unknown(config: dict, dataset: str) -> str:
+def unknown(plan: Cost, dataset: str) -> str:
     """The remark on a dataset whose images cannot be counted yet."""
-    folder = config["datasets"][dataset]["folder"]
+    folder = plan.datasets[dataset].folder
     return (
         f"Images of {dataset}: unknown. {folder} has none below train/ and val/ that can be "
         "counted, so what its jobs do with them is not in these numbers."

@@ -1,30 +1,31 @@
-"""Claims and numbers of the text: what the cells that they name come to, and what that decides."""
+"""Claims and numbers of the text: what their functions come to, and what that decides."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from fixres import jobs
+from fixres.graph.claims import Claim, ClaimsPage, Quoted, code_of
+from fixres.graph.pages import Block, Page
+from fixres.graph.values import Cells, Key, Value
 from fixres.pages import intervals
-from fixres.pages.numbers import collect, place, read, resampled, without_failed
-from fixres.pages.quantities import Value, compute
+from fixres.pages.view import View
 
 # Metrics that no image, no seed and no clock changes. Their replicas are the number itself: the
 # interval has no width, and the sign decides. A time is not among them.
 EXACT = ("megabytes", "parameters")
-NOTHING = Value(None, None, None)
-Lookup = Callable[[str], Value]  # key of a cell -> its value
 HOLDS, FAILS, UNDECIDED, MISSING = VERDICTS = ("holds", "fails", "undecided", "missing")
 
 
 class Compared(NamedTuple):
-    """One quantity that a claim says is above 0."""
+    """One number that a claim says is above 0; or a number in the text."""
 
-    label: str  # what is compared; "" where a claim has one quantity alone
+    label: str  # what is compared; "" where there is one number alone
     value: Value
-    low: float | None  # the 95% interval of ours
-    high: float | None
+    low: float | None = None  # the 95% interval of ours
+    high: float | None = None
 
     @property
     def verdict(self) -> str:
@@ -37,38 +38,68 @@ class Compared(NamedTuple):
         return HOLDS if self.low > 0 else FAILS if self.high < 0 else UNDECIDED
 
 
-def cells_of(config: dict, results: Path) -> tuple[Lookup, int]:
-    """A function: key of a cell -> its value. And the number of seeds.
+class Decided(NamedTuple):
+    """A claim, or a number in the text."""
+
+    declared: Claim | Quoted
+    note: str  # what is missing for it
+    found: list[Compared]  # nothing where something is missing
+
+
+class Decisions(NamedTuple):
+    """What a page of claims, or of numbers in the text, shows."""
+
+    page: ClaimsPage
+    seeds: int
+    shown: list[Decided]
+
+
+def decide(page: ClaimsPage, declared: Sequence[Claim | Quoted], results: Path) -> Decisions:
+    """Compute what a page shows.
+
+    Parameters
+    ----------
+    declared : the claims or numbers of the paper.
 
     Raises
     ------
-    JobError : a file is missing or damaged. The message names the cell and the file.
+    JobError : a file is missing or damaged, and the message names the cell and the file; or the
+        page was planned from other code.
     """
-    wanted = list(config["cells"].values())
-    page = {"title": "cells", "blocks": [{"cells": [wanted]}]} | {
-        "may_have_failed": config["may_have_failed"]
-    }
-    page = without_failed(page, results)
-    measured = read(page, results)
-    replicas = resampled(page, measured)
-    numbers = collect(page, measured, replicas)
-
-    def cell(key: str) -> Value:
-        at, metric = place(config["cells"][key]), config["cells"][key]["metric"]
-        ours, varied = numbers[at].ours, replicas.get(at)
-        if varied is None and ours is not None and metric in EXACT:
-            varied = np.float64(ours)  # like a number that is written in the quantity
-        return Value(ours, varied, numbers[at].paper)
-
-    return cell, max((number.seeds for number in numbers.values()), default=0)
+    declared = [one for one in declared if one.name in page.notes]
+    if len(declared) < len(page.notes) or code_of(declared) != page.code:
+        raise jobs.JobError(
+            "fixres.paper: not the code that this page was planned with; let Snakemake plan again"
+        )
+    number, seeds = measured(page, results)
+    cells, shown = Cells(page.names, number), []
+    for one in declared:
+        note = page.notes[one.name]
+        shown.append(Decided(one, note, [] if note else compared(one.number(cells))))
+    return Decisions(page, seeds, shown)
 
 
-def compared(above_0: dict[str, list], cell: Lookup) -> list[Compared]:
-    """The quantities of a claim."""
+def measured(claims: ClaimsPage, results: Path) -> tuple[Callable[[Key], Value], int]:
+    """A function: key of a cell -> its value. And the number of seeds. Raises as `decide`."""
+    block = Block("", (), (), (), (tuple(claims.cells.values()),))
+    page = Page("cells", "cells", "", ("", ""), (block,), may_have_failed=claims.may_have_failed)
+    view = View(page, results)
+
+    def number(key: Key) -> Value:
+        at = claims.cells[str(key)].place
+        found, varied = view.numbers[at], view.replicas.get(at)
+        if varied is None and found.ours is not None and key.metric in EXACT:
+            varied = np.float64(found.ours)  # like a number that is written in a formula
+        return Value(found.ours, varied, found.paper)
+
+    return number, max((number.seeds for number in view.numbers.values()), default=0)
+
+
+def compared(answer: Value | dict[str, Value]) -> list[Compared]:
+    """What the function of a claim or of a number returns, with intervals; by label."""
     found = []
-    for label, node in above_0.items():
-        value = compute(node, cell)
-        low, high = (None, None)
+    for label, value in sorted(answer.items()) if isinstance(answer, dict) else [("", answer)]:
+        low, high = None, None
         if value.replicas is not None and value.ours is not None:
             low, high = intervals.interval(np.asarray(value.replicas))
         found.append(Compared(label, value, low, high))
@@ -76,9 +107,9 @@ def compared(above_0: dict[str, list], cell: Lookup) -> list[Compared]:
 
 
 def verdict(found: list[Compared]) -> str:
-    """Whether a claim holds: of each quantity at once.
+    """Whether a claim holds: of each comparison at once.
 
-    It holds if each quantity is above 0 for sure. It fails if one of them is below 0 for sure,
+    It holds if each number is above 0 for sure. It fails if one of them is below 0 for sure,
     where "sure" allows for their number: of 20 true ones, one looks wrong at 95%.
     """
     known = [one for one in found if one.verdict != MISSING]

@@ -9,20 +9,18 @@ bytes. pages/figures/ has a module for each way to draw.
 
 import importlib
 
-from fixres import jobs
+from fixres.graph.pages import Figure
 from fixres.pages.command import page_parser, write
 from fixres.pages.figures import style
-from fixres.pages.numbers import csv, read, without_failed
+from fixres.pages.numbers import csv
+from fixres.pages.view import View
 
 
 def main(arguments: list[str]) -> None:
     args = page_parser("figure", __doc__).parse_args(arguments)
-    config = jobs.read_config(args.config, "figure", args.ancestry_digest)
-    config = without_failed(config, args.results)
-    module = importlib.import_module(f"fixres.pages.figures.{config['draw']}")
-    style.plt.rcParams.update(style.RC)
-    figure, numbers = module.draw(config, read(config, args.results), args.results)
-    write(args.out, {".csv": csv(numbers)})
-    for suffix, metadata in style.METADATA.items():
-        with jobs.atomic(args.out.with_suffix(suffix)) as temporary:
-            figure.savefig(temporary, metadata=metadata, dpi=style.DPI)
+    page = Figure.read(args.config, "figure", args.ancestry_digest)
+    module = importlib.import_module(f"fixres.pages.figures.{page.draw}")
+    with style.plt.rc_context(style.RC):
+        figure, numbers = module.draw(View(page, args.results))
+        write(args.out, {".csv": csv(numbers)})
+        style.save(figure, args.out)

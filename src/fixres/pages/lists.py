@@ -1,6 +1,5 @@
 """Pages that are lists: paragraphs, then tables of text. In Markdown and in HTML."""
 
-import html
 from collections.abc import Collection
 
 from tabulate import tabulate
@@ -26,21 +25,15 @@ def webpage(
     tables: list[Table],
     marked: Collection[str] = (),
     figure: str = "",
+    of_numbers: bool = False,
 ) -> str:
     """The page for a browser and for Snakemake's report.
 
     Parameters
     ----------
-    marked : texts whose cells have a class of that name (`web.STYLE`).
-    figure : HTML that stands above the tables.
+    marked : texts whose cells have a class of that name (templates/page.css).
+    figure : an SVG that stands above the tables.
+    of_numbers : the tables hold numbers, which stand to the right, and not text.
     """
-
-    def cell(text: str) -> str:
-        kind = f"text {text}" if text in marked else "text"
-        return f'<td class="{kind}">{html.escape(text)}</td>'
-
-    shown = ""
-    for name, heads, rows in tables:
-        head = "".join(f'<th class="text">{html.escape(h)}</th>' for h in heads)
-        shown += web.table(name, head, ["".join(map(cell, row)) for row in rows]) + "\n"
-    return web.document(title, paragraphs, shown, figure=figure)
+    values = {"tables": tables, "marked": marked, "figure": figure, "of_numbers": of_numbers}
+    return web.render("list", title=title, above=paragraphs, **values)

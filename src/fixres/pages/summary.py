@@ -4,14 +4,14 @@
         --out results/summary.md
 """
 
-import html
 from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
 
 from fixres import jobs
-from fixres.pages import trends, web
+from fixres.graph.pages import Summary
+from fixres.pages import lists, trends
 from fixres.pages.command import page_parser, write
 from fixres.pages.numbers import COLUMNS
 
@@ -22,9 +22,9 @@ TURNS = ["page", "where", "from → to", "the paper", "ours", "95% interval"]
 
 def main(arguments: list[str]) -> None:
     args = page_parser("summary", __doc__).parse_args(arguments)
-    config = jobs.read_config(args.config, "summary", args.ancestry_digest)
+    summary = Summary.read(args.config, "summary", args.ancestry_digest)
     counts, differing = [], []
-    for name in config["tables"]:
+    for name in summary.tables:
         table = read(args.results / f"{name}.csv", COLUMNS)
         found = read(args.results / f"{name}.trends.csv", trends.COLUMNS)
         counts.append(count(name, table, found))
@@ -34,8 +34,13 @@ def main(arguments: list[str]) -> None:
         counts.append(total(counts))
     differing.sort(key=lambda one: -abs(one[1]["paper"]) - abs(one[1]["ours"]))
     lines = [turn(*one) for one in differing]
-    texts = {".md": markdown(config, counts, lines), ".html": webpage(config, counts, lines)}
-    write(args.out, texts)
+    above, title = texts(summary, lines)
+    shown = [("Cells", HEADS, counts), *([(title, TURNS, lines[:SHOWN])] if lines else [])]
+    written = {
+        ".md": markdown(summary, above, shown),
+        ".html": lists.webpage("Summary", [above], shown, of_numbers=True),
+    }
+    write(args.out, written)
 
 
 def read(file: Path, columns: list[str]) -> pd.DataFrame:
@@ -80,10 +85,10 @@ def turn(page: str, line: pd.Series) -> list[str]:
     ]
 
 
-def texts(config: dict, differing: list[list[str]]) -> tuple[str, str]:
-    """What stands above the two tables."""
+def texts(summary: Summary, differing: list[list[str]]) -> tuple[str, str]:
+    """What stands above the tables, and the title of the second."""
     above = (
-        f"Every table of the paper at the {config['scale']} scale. A trend is the order of two "
+        f"Every table of the paper at the {summary.scale} scale. A trend is the order of two "
         "numbers in one row or column that the paper tells apart by "
         f"{trends.LEAST} points or more. The 95% interval of our difference, over images and "
         "seeds, decides whether ours goes the same way or the other way; an interval that holds 0 "
@@ -93,34 +98,15 @@ def texts(config: dict, differing: list[list[str]]) -> tuple[str, str]:
     return above, f"The {n} largest of {len(differing)} trends that go the other way"
 
 
-def markdown(config: dict, counts: list[list[str]], differing: list[list[str]]) -> str:
-    """The page for a terminal or a code host."""
-
-    def table(rows: list[list[str]], heads: list[str], names: int) -> str:
+def markdown(summary: Summary, above: str, tables: list[lists.Table]) -> str:
+    """The page for a terminal or a code host. The first table names pages, and links to them."""
+    parts = ["# Summary", above]
+    for names, (title, heads, rows) in zip((1, 3), tables, strict=False):
         align = ["left"] * names + ["right"] * (len(heads) - names)
-        return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=align)
-
-    above, title = texts(config, differing)
-    linked = [
-        [f"[{name}]({name}.md)" if name in config["tables"] else name, *rest]
-        for name, *rest in counts
-    ]
-    parts = ["# Summary", above, table(linked, HEADS, 1)]
-    if differing:
-        parts += [f"**{title}**", table(differing[:SHOWN], TURNS, 3)]
+        if heads is HEADS:
+            rows = [[f"[{p}]({p}.md)" if p in summary.tables else p, *rest] for p, *rest in rows]
+        else:
+            parts.append(f"**{title}**")
+        table = tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=align)
+        parts.append(table)
     return "\n\n".join(parts) + "\n"
-
-
-def webpage(config: dict, counts: list[list[str]], differing: list[list[str]]) -> str:
-    """The page for a browser and for Snakemake's report."""
-    above, title = texts(config, differing)
-
-    def table(caption: str, heads: list[str], rows: list[list[str]]) -> str:
-        head = "".join(f"<th>{html.escape(h)}</th>" for h in heads)
-        lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
-        return web.table(caption, head, lines) + "\n"
-
-    tables = table("Cells", HEADS, counts)
-    if differing:
-        tables += table(title, TURNS, differing[:SHOWN])
-    return web.document("Summary", [above], tables)

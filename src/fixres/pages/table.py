@@ -8,28 +8,27 @@ Beside the page lies <page>.trends.csv: how each difference of the paper's came 
 input gives the same bytes.
 """
 
-from fixres import jobs
-from fixres.pages import layout, trends
+from fixres.graph.pages import Page
+from fixres.pages import layout, trends, web
 from fixres.pages.command import page_parser, write
 from fixres.pages.markdown import markdown
-from fixres.pages.numbers import collect, csv, frame, read, resampled, without_failed
-from fixres.pages.web import webpage
+from fixres.pages.numbers import csv
+from fixres.pages.view import View
 
 
 def main(arguments: list[str]) -> None:
     args = page_parser("table", __doc__).parse_args(arguments)
-    config = jobs.read_config(args.config, "table", args.ancestry_digest)
-    page = without_failed(config, args.results)
-    measured = read(page, args.results)
-    replicas = resampled(page, measured)
-    numbers = collect(page, measured, replicas)
-    found = trends.pairs(page, numbers, replicas)
-    turned = trends.turned_cells(found)
-    footnotes = layout.notes(page, measured.metrics)
+    view = View(Page.read(args.config, "table", args.ancestry_digest), args.results)
     texts = {
-        ".md": markdown(page, numbers, turned, footnotes),
-        ".csv": csv(frame(page, numbers)),
-        ".html": webpage(page, numbers, turned, footnotes),
-        ".trends.csv": csv(trends.frame(found)),
+        ".md": markdown(view),
+        ".csv": csv(view.frame()),
+        ".html": webpage(view),
+        ".trends.csv": csv(trends.frame(view.trends)),
     }
     write(args.out, texts)
+
+
+def webpage(view: View) -> str:
+    """The page for a browser and for Snakemake's report: halves side by side, as printed."""
+    above = [view.page.caption, layout.headline(view)]
+    return web.render("table", title=view.page.title, above=above, view=view, shown=layout.shown)

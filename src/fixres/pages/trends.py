@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from fixres.graph.pages import Cell, Place
 from fixres.pages import intervals
-from fixres.pages.numbers import Number, Place, cells, place
+from fixres.pages.numbers import Number
 
 LEAST = 0.5  # points: a difference of the paper's that counts; its fold deviation is 0.03
 SAME, OTHER, UNDECIDED = VERDICTS = ("same way", "other way", "undecided")
@@ -41,21 +42,22 @@ class Pair(NamedTuple):
 
 
 def pairs(
-    page: dict, numbers: dict[Place, Number], replicas: dict[Place, np.ndarray]
+    cells: list[Cell], numbers: dict[Place, Number], replicas: dict[Place, np.ndarray]
 ) -> list[Pair]:
-    """Every trend of a page, row by row, then column by column.
+    """Every trend of some cells, row by row, then column by column.
 
     Parameters
     ----------
-    replicas : of every accuracy that was measured (`numbers.resampled`).
+    replicas : of every accuracy that was measured (`View.replicas`).
     """
-    compared = [c for c in cells(page) if c["metric"] in ("top1", "top5") and place(c) in replicas]
-    compared = [c for c in compared if c["paper"] is not None]
+    compared = [c for c in cells if c.metric in ("top1", "top5") and c.place in replicas]
+    compared = [c for c in compared if c.paper is not None]
     found = []
     for along in ("row", "column"):
         lines: dict[tuple[str, str], list[Place]] = {}
         for cell in compared:
-            lines.setdefault((cell[f"paper_{along}"], cell["metric"]), []).append(place(cell))
+            key = getattr(cell, f"paper_{along}"), cell.metric
+            lines.setdefault(key, []).append(cell.place)
         for (line, metric), places in lines.items():
             for a, b in itertools.combinations(places, 2):
                 paper = numbers[b].paper - numbers[a].paper

@@ -12,7 +12,8 @@ To add a claim, write a function into claims.py (docs/claims.md). No rule and no
 from collections.abc import Callable, Iterable
 
 from fixres.config import Config, ConfigError
-from fixres.graph import Figure, Page, Plan
+from fixres.graph.api import Figure, JobGraph, Page
+from fixres.graph.declare import declare
 from fixres.paper import claims_activations, claims_sizes  # noqa: F401  (they add to CLAIMS)
 from fixres.paper.appendix_a1 import appendix_a1
 from fixres.paper.claims import CLAIMS
@@ -71,9 +72,9 @@ FIGURES = (figure1, figure2, figure3, figure4, figure5, figure6, figure7, figure
 
 def plan_of(
     config: Config,
-    pages: Iterable[Callable[[Plan], Page]] = PAGES,
-    figures: Iterable[Callable[[Plan], Figure]] = FIGURES,
-) -> Plan:
+    pages: Iterable[Callable[[JobGraph], Page]] = PAGES,
+    figures: Iterable[Callable[[JobGraph], Figure]] = FIGURES,
+) -> JobGraph:
     """The plan of some tables and figures at one configuration: by default all of the paper's.
 
     Of these, `pages.only` of the configuration may name some. A figure may draw the cells of a
@@ -84,10 +85,10 @@ def plan_of(
     ConfigError : `pages.only` names a page that there is not.
     """
     if config.custom:
-        return Plan(config, [], printed)
+        return declare(JobGraph(config, printed), [])
     pages, figures = list(pages), list(figures)
     if config.twins:
-        pages = [declare for declare in pages if declare not in FULL_SIZE]
+        pages = [page for page in pages if page not in FULL_SIZE]
     if config.pages.only is not None:
         known = [*map(name_of, (*pages, *figures))]
         for name in config.pages.only:
@@ -95,13 +96,13 @@ def plan_of(
                 expected = f"expected some of {', '.join(known)}"
                 raise ConfigError(f"pages.only: found '{name}', {expected}")
         pages, figures = (
-            [declare for declare in all_ if name_of(declare) in config.pages.only]
+            [page for page in all_ if name_of(page) in config.pages.only]
             for all_ in (pages, figures)
         )
-    return Plan(config, pages, printed, CLAIMS, QUOTED, figures, SECTIONS)
+    return declare(JobGraph(config, printed), pages, figures, CLAIMS, QUOTED, SECTIONS)
 
 
-def name_of(declare: Callable[[Plan], Page | Figure]) -> str:
+def name_of(declare: Callable[[JobGraph], Page | Figure]) -> str:
     """The name of the page that a function declares."""
     return {section3_3: "section3.3", appendix_a1: "appendixA.1"}.get(declare, declare.__name__)
 

@@ -1,16 +1,16 @@
 """Appendix A.1: Fréchet matching after the average pooling."""
 
-from fixres.graph import Accuracy, Page, Plan, grid, line, resolutions
+from fixres.graph.api import Accuracy, JobGraph, Page, grid, line, match, resolutions, scaled, train
 from fixres.paper.subjects import main_subject
 
 K_TRAIN, K_TEST = 224, [64, 128, 224, 256, 288, 448]
 
 
-def appendix_a1(plan: Plan) -> Page:
+def appendix_a1(plan: JobGraph) -> Page:
     """Declare the page."""
 
     def measure(_: None, k_test: int) -> Accuracy:
-        return Accuracy(plan.match(plan.train(plan.scaled(K_TRAIN)), k_test, "frechet"), k_test)
+        return Accuracy(match(plan, train(plan, scaled(plan, K_TRAIN)), k_test, "frechet"), k_test)
 
     rows, columns = [line(plan, "accuracy", K_TRAIN)], resolutions(plan, K_TEST)
     title, heads = "Top-1 accuracy at test resolution", ["Train resolution"]

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from itertools import pairwise
 from math import log
 
-from fixres.graph.quantities import Cells, Claim, Quantity, largest, mean, slope
+from fixres.graph.claims import Claim
+from fixres.graph.values import Cells, Value, largest, mean, slope
 
 CLAIMS: list[Claim] = []
 
-Decides = Callable[[Cells], Quantity | dict[str, Quantity]]
+Decides = Callable[[Cells], Value | dict[str, Value]]
 
 
 def claim(name: str, where: str, sentence: str, unit: str = "points") -> Callable[[Decides], None]:
@@ -19,7 +20,7 @@ def claim(name: str, where: str, sentence: str, unit: str = "points") -> Callabl
     return lambda above_0: CLAIMS.append(Claim(name, where, sentence, above_0, unit))
 
 
-def peak_above(column: dict[int, Quantity], k_train: int) -> Quantity:
+def peak_above(column: dict[int, Value], k_train: int) -> Value:
     """By how much the best k_test above k_train is better than the best of the others."""
     above = [q for k, q in column.items() if k > k_train]
     return largest(above) - largest([q for k, q in column.items() if k <= k_train])
@@ -29,13 +30,13 @@ def peak_above(column: dict[int, Quantity], k_train: int) -> Quantity:
 
 
 @claim("peak-above", "§3.3, §5", "A network is best tested above the resolution it was trained at.")
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     k_train = [c for c in cells.columns("table5") if c.isdecimal()]
     return {f"k_train {k}": peak_above(cells.column("table5", k), int(k)) for k in k_train}
 
 
 @claim("recover", "§4.1", "Trained at 128, a network is better tested at 224 than at 128.")
-def _(cells: Cells) -> Quantity:
+def _(cells: Cells) -> Value:
     return cells("table5", 224, "128") - cells("table5", 128, "128")
 
 
@@ -44,7 +45,7 @@ def _(cells: Cells) -> Quantity:
     "abstract, §1",
     "Trained at 128 and fine-tuned at 224, a network beats one that was trained at 224.",
 )
-def _(cells: Cells) -> Quantity:
+def _(cells: Cells) -> Value:
     return cells("table5", 224, "128 adapted") - cells("table5", 224, "224")
 
 
@@ -53,7 +54,7 @@ def _(cells: Cells) -> Quantity:
     "§1",
     "Trained at 160 and tested at 224 as it is, a network beats one that was trained at 224.",
 )
-def _(cells: Cells) -> Quantity:
+def _(cells: Cells) -> Value:
     return cells("table5", 224, "160") - cells("table5", 224, "224")
 
 
@@ -63,7 +64,7 @@ def _(cells: Cells) -> Quantity:
     "A lower resolution saves memory, and fine-tuning needs less than training.",
     unit="MB",
 )
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     more, k = {}, list(map(int, cells.rows("memory")))
     for step in ("training", "fine-tuning"):
         for low, high in pairwise(k):
@@ -77,7 +78,7 @@ def _(cells: Cells) -> dict[str, Quantity]:
 
 
 @claim("best-224", "§5.1", "Trained at 224 and fine-tuned, a network is best above 224.")
-def _(cells: Cells) -> Quantity:
+def _(cells: Cells) -> Value:
     return peak_above(cells.column("table5", "224 adapted"), 224)
 
 
@@ -86,12 +87,12 @@ def _(cells: Cells) -> Quantity:
     "§5.1",
     "Trained at 224 and fine-tuned at 384, a network beats one that was trained at 384.",
 )
-def _(cells: Cells) -> Quantity:
+def _(cells: Cells) -> Value:
     return cells("table5", 384, "224 adapted") - cells("table5", 384, "384")
 
 
 @claim("adapt-always", "Figure 5", "Fine-tuning gains wherever k_test is larger than k_train.")
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     gains = {}
     for column in cells.columns("table5"):
         k_train, _, adapted = column.partition(" ")
@@ -108,7 +109,7 @@ def _(cells: Cells) -> dict[str, Quantity]:
     "The further k_test lies from k_train, the more the batch-norm adds to the classifier.",
     unit="points for each factor e",
 )
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     slopes = {}
     for k_train in (128, 224):
         classifier = cells.row("table6", f"{k_train} cls test DA")
@@ -123,7 +124,7 @@ def _(cells: Cells) -> dict[str, Quantity]:
     "§5.1",
     "Above k_train, test DA is a better augmentation for fine-tuning than train DA, on average.",
 )
-def _(cells: Cells) -> Quantity:
+def _(cells: Cells) -> Value:
     better = []
     for k_train in (128, 224):
         for layers in ("cls", "cls+bn"):
@@ -134,13 +135,13 @@ def _(cells: Cells) -> Quantity:
 
 
 @claim("da2", "§5", "Test DA2 is slightly better than test DA, on average.")
-def _(cells: Cells) -> Quantity:
+def _(cells: Cells) -> Value:
     rows = cells.rows("table8")
     return mean([cells("table8", r, "test DA2") - cells("table8", r, "test DA") for r in rows])
 
 
 @claim("cells-more", "§5.1", "For PNASNet at 480, the last cells add to classifier and batch-norm.")
-def _(cells: Cells) -> Quantity:
+def _(cells: Cells) -> Value:
     name = "PNASNet-5-Large cls+bn"
     return cells("table1", f"{name}+cells", "480") - cells("table1", name, "480")
 
@@ -149,7 +150,7 @@ def _(cells: Cells) -> Quantity:
 
 
 @claim("rank-resnet", "§5.2", "Ours with CutMix is the best ResNet-50 without extra data.")
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     others = [
         row
         for row in cells.rows("table2")
@@ -160,11 +161,11 @@ def _(cells: Cells) -> dict[str, Quantity]:
 
 
 @claim("rank-all", "§5.2", "Our ResNeXt-101 32x48d is the best of all.")
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     return _ahead(cells, "Our ResNeXt-101 32x48d", cells.rows("table2"))
 
 
-def _ahead(cells: Cells, ours: str, others: list[str]) -> dict[str, Quantity]:
+def _ahead(cells: Cells, ours: str, others: list[str]) -> dict[str, Value]:
     """By how much one row of Table 2 is better than others."""
     column = "Top-1 (%)"
     best = cells("table2", ours, column)
@@ -172,7 +173,7 @@ def _ahead(cells: Cells, ours: str, others: list[str]) -> dict[str, Quantity]:
 
 
 @claim("transfer-all", "§5.3", "The method gains on all five fine-grained datasets.")
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     return {
         name: cells("table3", name, "+our method") - cells("table3", name, "Baseline")
         for name in cells.rows("table3")
@@ -183,7 +184,7 @@ def _(cells: Cells) -> dict[str, Quantity]:
 
 
 @claim("parametric", "§4.2, A.1", "Fréchet matching above k_train gains less than fine-tuning.")
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     matched, tuned = (
         cells.row("appendixA.1", "accuracy"),
         cells.row("table6", "224 cls+bn test DA"),
@@ -192,7 +193,7 @@ def _(cells: Cells) -> dict[str, Quantity]:
 
 
 @claim("gaussian-small", "A.2", "Far below k_train, at 64, Gaussian matching gains.")
-def _(cells: Cells) -> Quantity:
+def _(cells: Cells) -> Value:
     return cells("table4", "adapted", "64") - cells("table4", "none", "64")
 
 
@@ -201,7 +202,7 @@ def _(cells: Cells) -> Quantity:
     "A.2",
     "Fine-tuning classifier and batch-norm is better than matching and the classifier, on average.",
 )
-def _(cells: Cells) -> Quantity:
+def _(cells: Cells) -> Value:
     matched, tuned = (cells.row("table4", row) for row in ("adapted+cls", "cls+bn"))
     return mean([tuned[k] - matched[k] for k in tuned if k != 224])
 
@@ -211,7 +212,7 @@ def _(cells: Cells) -> Quantity:
     "Appendix D",
     "Trained without the random resized crop, a network gains less from a larger k_test.",
 )
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     less = {}
     for k in ("64", "128", "224"):
         with_resize, without = cells.column("table5", k), cells.column("table9", k)

@@ -2,7 +2,7 @@
 
 from math import log
 
-from fixres.graph.quantities import Cells, Quantity, largest_gap, slope
+from fixres.graph.values import Cells, Value, largest_gap, slope
 from fixres.paper.claims import claim
 
 K_TRAIN, OTHERS = 224, (64, 128, 448)
@@ -15,7 +15,7 @@ POINTS = "points of the CDF"
     "Tested at another resolution than 224, pooled activations have another distribution.",
     unit=POINTS,
 )
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     native = cells("figure3", K_TRAIN, "distribution")
     half = cells("figure3", K_TRAIN, "half of the images")
     chance = largest_gap(half, native - half)
@@ -25,16 +25,16 @@ def _(cells: Cells) -> dict[str, Quantity]:
 
 
 @claim("sparse", "§3.2", "At 64, pooled activations are sparser and more spread out than at 224.")
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     return _less_at(cells, K_TRAIN, 64)
 
 
 @claim("dense", "§3.2", "At 448, pooled activations are less sparse and spread out than at 224.")
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     return _less_at(cells, 448, K_TRAIN)
 
 
-def _less_at(cells: Cells, k: int, other: int) -> dict[str, Quantity]:
+def _less_at(cells: Cells, k: int, other: int) -> dict[str, Value]:
     """How many activations fewer are zero, or large, at k than at another k_test."""
     return {
         what: cells("figure3", other, what) - cells("figure3", k, what)
@@ -48,10 +48,10 @@ def _less_at(cells: Cells, k: int, other: int) -> dict[str, Quantity]:
     "Fine-tuning brings the distribution of pooled activations nearer to that at k_train.",
     unit=POINTS,
 )
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     native = cells("figure3", K_TRAIN, "distribution")
 
-    def distance(k: int, when: str) -> Quantity:
+    def distance(k: int, when: str) -> Value:
         return largest_gap(cells("figure4", k, when), native)
 
     return {f"at {k}": distance(k, "before") - distance(k, "after") for k in OTHERS}
@@ -64,7 +64,7 @@ def _(cells: Cells) -> dict[str, Quantity]:
     "the smaller are channel variances.",
     unit="% for each factor e",
 )
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     smaller = {}
     for what in ("channel mean", "channel variance"):
         at = {k: cells("figure6", k, what) for k in (64, 128, 224, 448)}

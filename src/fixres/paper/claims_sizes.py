@@ -3,7 +3,7 @@
 They are made in the way of claims.py.
 """
 
-from fixres.graph.quantities import Cells, Quantity, mean, rank_correlation
+from fixres.graph.values import Cells, Value, mean, rank_correlation
 from fixres.paper.claims import claim
 
 STRIDE = 32  # of the paper's ResNet-50, pixels
@@ -16,7 +16,7 @@ USUAL = "224 224"  # the row of Figure 1 with this k_train and this k_test
     "At equal resolutions, train DA shows an object larger than test DA does.",
     unit="of ln(r_train / r_test)",
 )
-def _(cells: Cells) -> Quantity:
+def _(cells: Cells) -> Value:
     return cells("figure1", USUAL, "log_ratio") * -1.0
 
 
@@ -26,8 +26,8 @@ def _(cells: Cells) -> Quantity:
     "Of the five fine-grained datasets, those of larger images gain more.",
     unit="(rank correlation)",
 )
-def _(cells: Cells) -> Quantity:
-    def gain(name: str) -> Quantity:
+def _(cells: Cells) -> Value:
+    def gain(name: str) -> Value:
         return cells("table3", name, "+our method") - cells("table3", name, "Baseline")
 
     names = cells.rows("table3", "+our method")
@@ -39,16 +39,16 @@ def _(cells: Cells) -> Quantity:
     "Appendix B",
     "One pixel above a multiple of the stride, accuracy is lower than at the multiple, on average.",
 )
-def _(cells: Cells) -> Quantity:
+def _(cells: Cells) -> Value:
     return mean(list(drops(cells).values()))
 
 
 @claim("border-each", "Appendix B", "It drops so at each multiple of the stride.")
-def _(cells: Cells) -> dict[str, Quantity]:
+def _(cells: Cells) -> dict[str, Value]:
     return {f"at {k}": drop for k, drop in drops(cells).items()}
 
 
-def drops(cells: Cells) -> dict[int, Quantity]:
+def drops(cells: Cells) -> dict[int, Value]:
     """Accuracy at a multiple of the stride less that at the next resolution of the sweep.
 
     One pixel of a smaller scale is several of the paper. So the next resolution is the next column,

@@ -1,6 +1,16 @@
 """Figure 1: the region of one image that is cut out at train time and at test time (§3.1)."""
 
-from fixres.graph import Figure, Line, Missing, Plan, Sample, grid
+from fixres.graph.api import (
+    Figure,
+    JobGraph,
+    Line,
+    Missing,
+    Sample,
+    cut_crops,
+    grid,
+    measure_sizes,
+    scaled,
+)
 from fixres.paper.subjects import images
 
 # What is shown beside the image, by the paper's resolutions: k_train and k_test.
@@ -8,12 +18,12 @@ USUAL, LOWER, HIGHER = (224, 224), (160, 224), (224, 288)
 METRICS = ("expected_ratio", "ratio", "log_ratio", "least_ratio", "margin")
 
 
-def figure1(plan: Plan) -> Figure:
+def figure1(plan: JobGraph) -> Figure:
     """Declare the figure. Its cells are what the RoCs of many images come to (eqs. 4 and 5)."""
-    here = {pair: tuple(map(plan.scaled, pair)) for pair in (USUAL, LOWER, HIGHER)}
+    here = {pair: tuple(scaled(plan, k) for k in pair) for pair in (USUAL, LOWER, HIGHER)}
 
     def measure(pair: tuple[int, int], _: None) -> Sample:
-        return Sample(plan.measure_sizes(*pair))
+        return Sample(measure_sizes(plan, *pair))
 
     rows = [_line(_words(here[pair]), _words(pair), here[pair]) for pair in here]
     columns = [_line(metric, metric, metric=metric) for metric in METRICS]
@@ -24,8 +34,8 @@ def figure1(plan: Plan) -> Figure:
         "Figure 1",
         "The same object in the crops that a network is trained on and tested on.",
         images(plan),
-        "crop_sheet",
         [block],
+        draw="crop_sheet",
         files=_crops(plan),
         settings={"shown": [here[pair] for pair in (USUAL, LOWER, HIGHER)]},
     )
@@ -40,10 +50,10 @@ def _words(pair: tuple[int, int]) -> str:
     return "{} {}".format(*pair)
 
 
-def _crops(plan: Plan) -> dict[str, tuple[str, str]]:
+def _crops(plan: JobGraph) -> dict[str, str]:
     """The file with the crops. None without the images: then the cells say what is missing."""
-    usual, lower, higher = plan.scaled(USUAL[0]), plan.scaled(LOWER[0]), plan.scaled(HIGHER[1])
+    usual, lower, higher = scaled(plan, USUAL[0]), scaled(plan, LOWER[0]), scaled(plan, HIGHER[1])
     try:
-        return {"crops": (plan.cut_crops(usual, lower, higher), "crops.npz")}
+        return cut_crops(plan, usual, lower, higher).outputs
     except Missing:
         return {}

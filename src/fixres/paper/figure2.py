@@ -1,6 +1,6 @@
 """Figure 2: how much of an image train DA and test DA cut out."""
 
-from fixres.graph import Figure, Line, Plan, Sample, grid, line
+from fixres.graph.api import Figure, JobGraph, Line, Sample, grid, line, measure_sizes, scaled
 from fixres.paper.subjects import images
 
 K = 224  # of the paper; the areas hardly depend on it
@@ -13,12 +13,12 @@ COLUMNS = {
 }
 
 
-def figure2(plan: Plan) -> Figure:
+def figure2(plan: JobGraph) -> Figure:
     """Declare the figure."""
-    k = plan.scaled(K)
+    k = scaled(plan, K)
 
     def measure(*_: None) -> Sample:
-        return Sample(plan.measure_sizes(k, k))
+        return Sample(measure_sizes(plan, k, k))
 
     columns = [
         Line((name, name), [(name, name)], metric=metric) for name, metric in COLUMNS.items()
@@ -31,6 +31,6 @@ def figure2(plan: Plan) -> Figure:
         "How much of an image is cut out: area of the region of classification (RoC) over the "
         "area of the image.",
         images(plan),
-        "areas",
         [block],
+        draw="areas",
     )

@@ -1,15 +1,15 @@
 """Figure 3: the distribution of the pooled activations at several test resolutions (§3.2)."""
 
-from fixres.graph import Figure, Plan, Sample, grid, resolutions
+from fixres.graph.api import Figure, JobGraph, Sample, grid, resolutions, scaled
 from fixres.paper.activations import K_TEST, K_TRAIN, number, of_base
 from fixres.paper.subjects import main_subject
 
 
-def figure3(plan: Plan) -> Figure:
+def figure3(plan: JobGraph) -> Figure:
     """Declare the figure. It draws the column "distribution"; the text of §3.2 has the others."""
 
     def measure(k_test: int, half: bool | None) -> Sample | None:
-        if half and k_test != plan.scaled(K_TRAIN):
+        if half and k_test != scaled(plan, K_TRAIN):
             return None
         return of_base(plan, k_test)
 
@@ -25,9 +25,9 @@ def figure3(plan: Plan) -> Figure:
         "figure3",
         "Figure 3",
         "CDF of the activations after the average pooling, tested at several resolutions; trained "
-        f"at {plan.scaled(K_TRAIN)}.",
+        f"at {scaled(plan, K_TRAIN)}.",
         main_subject(plan),
-        "pooled_activations",
         [grid(plan, "figure3", title, heads, resolutions(plan, K_TEST), columns, measure)],
-        settings={"panels": [["distribution", ""]], "k_train": plan.scaled(K_TRAIN)},
+        draw="pooled_activations",
+        settings={"panels": [["distribution", ""]], "k_train": scaled(plan, K_TRAIN)},
     )

@@ -1,11 +1,11 @@
 """Figure 4: the distribution of the pooled activations before and after fine-tuning (§4.2)."""
 
-from fixres.graph import Figure, Plan, Sample, grid, resolutions
+from fixres.graph.api import Figure, JobGraph, Sample, grid, resolutions, scaled
 from fixres.paper.activations import K_TEST, K_TRAIN, number, of_adapted, of_base
 from fixres.paper.subjects import main_subject
 
 
-def figure4(plan: Plan) -> Figure:
+def figure4(plan: JobGraph) -> Figure:
     """Declare the figure. Its text names no resolutions: they are those of Figure 3."""
 
     def measure(k_test: int, adapted: bool | None) -> Sample:
@@ -18,12 +18,12 @@ def figure4(plan: Plan) -> Figure:
         "figure4",
         "Figure 4",
         "CDF of the activations after the average pooling, before and after fine-tuning at the "
-        f"test resolution; trained at {plan.scaled(K_TRAIN)}.",
+        f"test resolution; trained at {scaled(plan, K_TRAIN)}.",
         main_subject(plan),
-        "pooled_activations",
         [grid(plan, "figure4", title, heads, resolutions(plan, K_TEST), columns, measure)],
+        draw="pooled_activations",
         settings={
             "panels": [["before", "before fine-tuning"], ["after", "after fine-tuning"]],
-            "k_train": plan.scaled(K_TRAIN),
+            "k_train": scaled(plan, K_TRAIN),
         },
     )

@@ -1,6 +1,6 @@
 """Figure 6: the Fréchet distribution fitted to the pooled activations (A.1); A.2's moments."""
 
-from fixres.graph import Figure, Plan, grid, resolutions
+from fixres.graph.api import Figure, JobGraph, grid, resolutions, scaled
 from fixres.paper.activations import K_TEST, K_TRAIN, number, of_base
 from fixres.paper.subjects import main_subject
 
@@ -19,7 +19,7 @@ NUMBERS = {  # column -> metric (stages/activations.py, `MEASURED`)
 }
 
 
-def figure6(plan: Plan) -> Figure:
+def figure6(plan: JobGraph) -> Figure:
     """Declare the figure. It draws the fits; the moments before the ReLU are for the claims."""
     columns = [number(plan, name, metric) for name, metric in NUMBERS.items()]
     title, heads = "Activations after the average pooling", ["Test resolution"]
@@ -28,8 +28,8 @@ def figure6(plan: Plan) -> Figure:
         "figure6",
         "Figure 6",
         "Fréchet distribution fitted to the CDF of the activations after the average pooling, "
-        f"zeros left out; trained at {plan.scaled(K_TRAIN)}.",
+        f"zeros left out; trained at {scaled(plan, K_TRAIN)}.",
         main_subject(plan),
-        "frechet",
         [grid(plan, "figure6", title, heads, rows, columns, lambda k, _: of_base(plan, k))],
+        draw="frechet",
     )

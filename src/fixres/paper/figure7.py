@@ -1,18 +1,18 @@
 """Figure 7: the accuracy of one network over k_test, pixel by pixel (Appendix B)."""
 
-from fixres.graph import Figure, Line, Plan, Sample, grid, line
+from fixres.graph.api import Figure, JobGraph, Line, Sample, grid, line, scaled, sweep, train
 from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import main_subject
 
 K_TRAIN = 224
 
 
-def figure7(plan: Plan) -> Figure:
+def figure7(plan: JobGraph) -> Figure:
     """Declare the figure. The paper prints none of its numbers; those of §3.3 stand beside them."""
     k_tests = sorted(plan.config.figure7.k_test)
 
     def measure(_: None, k_test: int) -> Sample:
-        return Sample(plan.sweep(plan.train(plan.scaled(K_TRAIN)), k_test), k_test)
+        return Sample(sweep(plan, train(plan, scaled(plan, K_TRAIN)), k_test), k_test)
 
     papers = [str(k * plan.config.resolution_divisor) for k in k_tests]
     columns = [
@@ -26,10 +26,10 @@ def figure7(plan: Plan) -> Figure:
         "Figure 7",
         "Top-1 accuracy according to the test resolution, pixel by pixel, without adaptation.",
         main_subject(plan),
-        "sweep",
         [grid(plan, "section3.3", title, heads, rows, columns, measure)],
+        draw="sweep",
         settings={
-            "k_train": plan.scaled(K_TRAIN),
+            "k_train": scaled(plan, K_TRAIN),
             "stride": ZOO[plan.config.network].stride,
             "divisor": plan.config.resolution_divisor,
         },

@@ -1,6 +1,6 @@
 """Peak memory of a step: training against fine-tuning, over the resolution (§1, Appendix C)."""
 
-from fixres.graph import Page, Plan, Time, grid, line
+from fixres.graph.api import JobGraph, Page, Time, grid, line, measure_memory, scaled
 from fixres.paper.subjects import main_subject
 
 RESOLUTIONS = (128, 224, 384)  # of Table 7
@@ -8,11 +8,11 @@ BATCH = 32  # images; of both, since the claim is about equal batches
 LAYERS = {"training": None, "fine-tuning": "cls+bn"}
 
 
-def memory(plan: Plan) -> Page:
+def memory(plan: JobGraph) -> Page:
     """Declare the page."""
 
     def measure(k: int, layers: str | None) -> Time:
-        return Time(plan.memory(plan.scaled(k), layers, BATCH))
+        return Time(measure_memory(plan, scaled(plan, k), layers, BATCH))
 
     rows = [line(plan, f"{k}", k, value=k) for k in RESOLUTIONS]
     columns = [line(plan, c, c, value=x, metric="megabytes") for c, x in LAYERS.items()]

@@ -7,7 +7,19 @@ facebookresearch/FixRes).
 
 from typing import NamedTuple
 
-from fixres.graph import Accuracy, Block, Line, Page, Plan, grid, line, resolutions
+from fixres.graph.api import (
+    Accuracy,
+    Block,
+    JobGraph,
+    Line,
+    Page,
+    fine_tuning,
+    finetune,
+    grid,
+    line,
+    obtain_published,
+    resolutions,
+)
 from fixres.models.catalogue.zoo import ZOO
 
 RESNETS = ("resnet50_v2", "resnet50_a1", "resnet50_a2", "resnet50_a3")
@@ -34,13 +46,13 @@ class Tested(NamedTuple):
     native: bool
 
 
-def modern(plan: Plan) -> Page:
+def modern(plan: JobGraph) -> Page:
     """Declare the page."""
 
     def accuracy(name: str, k_test: int, fixed: bool) -> Accuracy:
-        run = plan.obtain_published(name)
+        run = obtain_published(plan, name)
         if fixed:
-            run = plan.finetune(run, k_test, plan.fine_tuning(name))
+            run = finetune(plan, run, k_test, fine_tuning(plan, name))
         return Accuracy(run, k_test)
 
     def resnet(name: str, fixed: bool) -> Line:
@@ -92,7 +104,7 @@ def modern(plan: Plan) -> Page:
     )
 
 
-def _columns(plan: Plan) -> list[Line]:
+def _columns(plan: JobGraph) -> list[Line]:
     """As it is at the native resolution, as it is at the higher one, fixed at the higher one."""
     return [
         line(plan, "native", "as it is, at Train", value=Tested(fixed=False, native=True)),

@@ -5,7 +5,8 @@ Resolutions are the paper's. `says` is how the text prints the number.
 
 from collections.abc import Callable
 
-from fixres.graph.quantities import Cells, Quantity, Quoted, largest, mean, smallest, where_largest
+from fixres.graph.claims import Quoted
+from fixres.graph.values import Cells, Value, largest, mean, smallest, where_largest
 
 
 def _difference(page: str, after: tuple[str, str], before: tuple[str, str], metric: str = "top1"):
@@ -13,14 +14,14 @@ def _difference(page: str, after: tuple[str, str], before: tuple[str, str], metr
     return lambda cells: cells(page, *after, metric) - cells(page, *before, metric)
 
 
-def _peak(column: str) -> Callable[[Cells], Quantity]:
+def _peak(column: str) -> Callable[[Cells], Value]:
     return lambda cells: where_largest(cells.column("table5", column))
 
 
-def _backward_over_forward(part: str, choose: Callable) -> Callable[[Cells], Quantity]:
+def _backward_over_forward(part: str, choose: Callable) -> Callable[[Cells], Value]:
     """The time of a backward pass over that of a forward pass: a range over Table 7's rows."""
 
-    def ratio(cells: Cells) -> Quantity:
+    def ratio(cells: Cells) -> Value:
         rows = cells.rows("table7", f"{part} forward")
         forward = (cells("table7", row, f"{part} forward", "forward_ms") for row in rows)
         backward = (cells("table7", row, f"{part} backward", "backward_ms") for row in rows)
@@ -29,19 +30,19 @@ def _backward_over_forward(part: str, choose: Callable) -> Callable[[Cells], Qua
     return ratio
 
 
-def _hours_over(row: str, other: str) -> Callable[[Cells], Quantity]:
-    def ratio(cells: Cells) -> Quantity:
+def _hours_over(row: str, other: str) -> Callable[[Cells], Value]:
+    def ratio(cells: Cells) -> Value:
         total = "total time"
         return cells("table7", row, total, "hours") / cells("table7", other, total, "hours")
 
     return ratio
 
 
-def _added_hours(cells: Cells) -> Quantity:
+def _added_hours(cells: Cells) -> Value:
     return (_hours_over("128 224 fine-tuned", "128 128")(cells) - 1.0) * 100.0
 
 
-def _fold_deviation(cells: Cells) -> Quantity:
+def _fold_deviation(cells: Cells) -> Value:
     columns = cells.columns("table5")
     return mean([q for c in columns for q in cells.column("table5", c, "top1_std").values()])
 

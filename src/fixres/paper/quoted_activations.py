@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from fixres.graph.quantities import Cells, Quantity, Quoted
+from fixres.graph.claims import Quoted
+from fixres.graph.values import Cells, Value
 
 
-def _cell(page: str, k_test: int, column: str) -> Callable[[Cells], Quantity]:
+def _cell(page: str, k_test: int, column: str) -> Callable[[Cells], Value]:
     return lambda cells: cells(page, k_test, column)
 
 

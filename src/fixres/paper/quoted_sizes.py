@@ -5,21 +5,22 @@ They are measured on the training images, with the RoCs that a training draws.
 
 from collections.abc import Callable
 
-from fixres.graph.quantities import Cells, Quantity, Quoted
+from fixres.graph.claims import Quoted
+from fixres.graph.values import Cells, Value
 
 USUAL = "224 224"  # the row of Figure 1 with this k_train and this k_test
 TIMES = "times"
 
 
-def _cell(metric: str) -> Callable[[Cells], Quantity]:
+def _cell(metric: str) -> Callable[[Cells], Value]:
     return lambda cells: cells("figure1", USUAL, metric)
 
 
-def _alpha(cells: Cells) -> Quantity:
+def _alpha(cells: Cells) -> Value:
     return 1.0 / cells("figure1", USUAL, "ratio")
 
 
-def _seen(cells: Cells) -> Quantity:
+def _seen(cells: Cells) -> Value:
     return cells("figure2", "224", "train DA", "seen")
 
 

@@ -1,6 +1,6 @@
 """The weights that the paper's authors released, measured beside what they published."""
 
-from fixres.graph import Accuracy, Page, Plan, grid, line
+from fixres.graph.api import Accuracy, JobGraph, Page, grid, line, obtain_released
 from fixres.models.catalogue.released import RELEASED
 
 RESIZE = {
@@ -9,11 +9,11 @@ RESIZE = {
 }
 
 
-def released(plan: Plan) -> Page:
+def released(plan: JobGraph) -> Page:
     """Declare the page."""
 
     def measure(name: str, _: None) -> Accuracy:
-        return Accuracy(plan.obtain_released(name), RELEASED[name].k_test)
+        return Accuracy(obtain_released(plan, name), RELEASED[name].k_test)
 
     rows = [
         line(plan, name, x.title, str(x.k_test), x.augmentation or "–", value=name)

@@ -1,17 +1,17 @@
 """§1: what evaluation costs at half the resolution."""
 
-from fixres.graph import Page, Plan, Time, grid, line
+from fixres.graph.api import JobGraph, Page, Time, grid, line, scaled, time_evaluation
 from fixres.paper.subjects import main_subject
 
 RESOLUTIONS = (112, 224)
 BATCH = 64  # images
 
 
-def section1(plan: Plan) -> Page:
+def section1(plan: JobGraph) -> Page:
     """Declare the page."""
 
     def measure(k: int, _: None) -> Time:
-        return Time(plan.time_evaluation(plan.scaled(k), BATCH))
+        return Time(time_evaluation(plan, scaled(plan, k), BATCH))
 
     rows = [line(plan, f"{k}", k, value=k) for k in RESOLUTIONS]
     columns = [line(plan, "evaluation", "forward pass", metric="forward_ms")]

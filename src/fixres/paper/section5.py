@@ -1,17 +1,26 @@
 """§5: what repeated augmentation gains, at the same number of crops."""
 
-from fixres.graph import Accuracy, Page, Plan, grid, line, resolutions
+from fixres.graph.api import (
+    Accuracy,
+    JobGraph,
+    Page,
+    grid,
+    line,
+    resolutions,
+    scaled,
+    train_with_copies,
+)
 from fixres.paper.subjects import main_subject
 
 K_TRAIN = 224
 COPIES = (1, 3)
 
 
-def section5(plan: Plan) -> Page:
+def section5(plan: JobGraph) -> Page:
     """Declare the page."""
 
     def measure(copies: int, k_test: int) -> Accuracy:
-        return Accuracy(plan.train_with_copies(plan.scaled(K_TRAIN), copies), k_test)
+        return Accuracy(train_with_copies(plan, scaled(plan, K_TRAIN), copies), k_test)
 
     rows = [line(plan, f"RA {n}", f"RA {n}", value=n) for n in COPIES]
     columns, heads = resolutions(plan, [K_TRAIN]), ["each image in the batch stream"]

@@ -4,7 +4,7 @@ The report (results/report.html) follows it. A name that a plan does not have is
 of a plan that stands nowhere here comes last.
 """
 
-from fixres.graph import Section
+from fixres.graph.api import Section
 
 SECTIONS = (
     Section(

@@ -1,15 +1,15 @@
 """What the numbers of a page are about: networks and images, ours and the paper's."""
 
-from fixres.graph import Label, Plan
+from fixres.graph.api import JobGraph, Label, architecture
 from fixres.models.catalogue.zoo import ZOO
 
 
-def main_subject(plan: Plan) -> Label:
+def main_subject(plan: JobGraph) -> Label:
     """The ResNet-50 of this scale, and the paper's."""
     return f"{ZOO[plan.config.network].title} on {plan.config.dataset}", "ResNet-50 on ImageNet"
 
 
-def subject(plan: Plan, paper: str, *names: str, images: str | None = None) -> Label:
+def subject(plan: JobGraph, paper: str, *names: str, images: str | None = None) -> Label:
     """The networks that stand for some of the paper's.
 
     Parameters
@@ -18,7 +18,7 @@ def subject(plan: Plan, paper: str, *names: str, images: str | None = None) -> L
     names : the paper's networks, as the zoo calls them.
     images : the datasets; None: the main one, ImageNet in the paper.
     """
-    titles = dict.fromkeys(ZOO[plan.architecture(name)].title for name in names)
+    titles = dict.fromkeys(ZOO[architecture(plan, name)].title for name in names)
     if len(titles) < 4:
         ours = ", ".join(titles)
     elif plan.config.twins:
@@ -29,6 +29,6 @@ def subject(plan: Plan, paper: str, *names: str, images: str | None = None) -> L
     return f"{ours} on {images or plan.config.dataset}", f"{paper} on {theirs}"
 
 
-def images(plan: Plan) -> Label:
+def images(plan: JobGraph) -> Label:
     """The images alone, where no network takes part."""
     return f"{plan.config.dataset}, training images", "ImageNet"

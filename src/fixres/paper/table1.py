@@ -1,6 +1,19 @@
 """Table 1: larger networks. PNASNet with three depths of fine-tuning, and ResNeXt-101."""
 
-from fixres.graph import Accuracy, Block, Line, Page, Plan, grid, line, resolutions, ticks
+from fixres.graph.api import (
+    Accuracy,
+    Block,
+    JobGraph,
+    Line,
+    Page,
+    fine_tuning,
+    finetune,
+    grid,
+    line,
+    obtain_published,
+    resolutions,
+    ticks,
+)
 from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import subject
 
@@ -8,14 +21,14 @@ PNASNET, RESNEXT = "pnasnet5large", "resnext101_32x48d_wsl"
 HEADS = ["Model", "Train resolution", "Class.", "BN", "3 cells"]
 
 
-def table1(plan: Plan) -> Page:
+def table1(plan: JobGraph) -> Page:
     """Declare the page."""
 
     def adapted(name: str, layers: str | None, k_test: int, augmentation: str) -> Accuracy:
-        run = plan.obtain_published(name)
+        run = obtain_published(plan, name)
         if layers:
-            settings = plan.fine_tuning(name, layers=layers, augmentation=augmentation)
-            run = plan.finetune(run, k_test, settings)
+            settings = fine_tuning(plan, name, layers=layers, augmentation=augmentation)
+            run = finetune(plan, run, k_test, settings)
         return Accuracy(run, k_test)
 
     def row(name: str, key: str, layers: str | None) -> Line:

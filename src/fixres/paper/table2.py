@@ -2,7 +2,20 @@
 
 from typing import NamedTuple
 
-from fixres.graph import Accuracy, Line, Page, Plan, Reported, grid, line
+from fixres.graph.api import (
+    Accuracy,
+    JobGraph,
+    Line,
+    Page,
+    Reported,
+    fine_tuning,
+    finetune,
+    grid,
+    line,
+    obtain_published,
+    scaled,
+    train,
+)
 from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import subject
 
@@ -44,20 +57,20 @@ MODELS = [
 ]
 
 
-def table2(plan: Plan) -> Page:
+def table2(plan: JobGraph) -> Page:
     """Declare the page."""
 
     def measure(model: Model, _: None) -> Accuracy | Reported:
         if model.network is REPORTED:
             return Reported()
         if model.network == TRAINED_HERE:
-            run = plan.train(plan.scaled(model.k_train))
+            run = train(plan, scaled(plan, model.k_train))
         else:
-            run = plan.obtain_published(model.network)
-        k_test = plan.scaled(model.k_test)
+            run = obtain_published(plan, model.network)
+        k_test = scaled(plan, model.k_test)
         if model.augmentation:
             over = {"layers": model.layers, "augmentation": model.augmentation}
-            run = plan.finetune(run, k_test, plan.fine_tuning(model.network or None, **over))
+            run = finetune(plan, run, k_test, fine_tuning(plan, model.network or None, **over))
         return Accuracy(run, k_test)
 
     def row(model: Model) -> Line:

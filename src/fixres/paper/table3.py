@@ -3,7 +3,19 @@
 from typing import NamedTuple
 
 from fixres.config import laid_over
-from fixres.graph import Accuracy, Missing, Page, Plan, Reported, Sample, grid, line
+from fixres.graph.api import (
+    Accuracy,
+    JobGraph,
+    Missing,
+    Page,
+    Reported,
+    Sample,
+    finetune,
+    grid,
+    line,
+    measure_transfer_sizes,
+    transfer,
+)
 from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import subject
 
@@ -27,28 +39,28 @@ ROWS = [
 BASELINE, OURS, QUOTED, SIZE = "Baseline", "+our method", "State of the art", "Image size"
 
 
-def table3(plan: Plan) -> Page:
+def table3(plan: JobGraph) -> Page:
     """Declare the page: trained entirely at one resolution, then adapted to a higher one."""
-    transfer = plan.config.transfer
+    given = plan.config.transfer
 
     def images_of(row: Transfer) -> str:
-        if row.dataset not in transfer.datasets:
+        if row.dataset not in given.datasets:
             key = f"transfer.datasets.{row.dataset}"
             raise Missing(f"the images of {row.title}: give {key} (docs/datasets.md)")
-        return transfer.datasets[row.dataset]
+        return given.datasets[row.dataset]
 
     def image_size(row: Transfer, _: None) -> Sample:
-        return Sample(plan.measure_transfer_sizes(images_of(row)))
+        return Sample(measure_transfer_sizes(plan, images_of(row)))
 
     def measure(row: Transfer, column: str) -> Accuracy | Reported:
         if column == QUOTED:
             return Reported()
-        run = plan.transfer(row.network, images_of(row))
+        run = transfer(plan, row.network, images_of(row))
         if column == BASELINE:
-            return Accuracy(run, transfer.k_train)
-        over = transfer.fine_tuning | {"layers": "cls+bn"}
+            return Accuracy(run, given.k_train)
+        over = given.fine_tuning | {"layers": "cls+bn"}
         settings = laid_over(plan.config.fine_tuning, over, "transfer.fine_tuning")
-        return Accuracy(plan.finetune(run, transfer.k_test, settings), transfer.k_test)
+        return Accuracy(finetune(plan, run, given.k_test, settings), given.k_test)
 
     rows = [
         line(plan, x.title, x.title, ZOO[x.network].title, x.state_of_the_art, value=x)
@@ -58,7 +70,7 @@ def table3(plan: Plan) -> Page:
     heads = ["Dataset", "Model", "State-of-the-art model"]
     sets_alone = [line(plan, x.title, x.title, value=x) for x in ROWS]
     size, title = [line(plan, SIZE, SIZE, metric="image_size")], "Training images: sqrt(HW), pixels"
-    networks, sets = dict.fromkeys(x.network for x in ROWS), transfer.datasets.values()
+    networks, sets = dict.fromkeys(x.network for x in ROWS), given.datasets.values()
     return Page(
         "table3",
         "Table 3",
@@ -69,7 +81,7 @@ def table3(plan: Plan) -> Page:
             grid(plan, "table3", title, heads[:1], sets_alone, size, image_size),
         ],
         notes=(
-            f"Trained at {transfer.k_train}, last layers fine-tuned at {transfer.k_test}; the "
+            f"Trained at {given.k_train}, last layers fine-tuned at {given.k_test}; the "
             "paper does not print its resolutions.",
             "The paper's table has no sizes of images; §5.3 says that the gain depends on them.",
         ),

@@ -1,6 +1,19 @@
 """Table 4: Gaussian matching before the last ReLU (Appendix A.2), crossed with fine-tuning."""
 
-from fixres.graph import Accuracy, Page, Plan, grid, line, resolutions, ticks
+from fixres.graph.api import (
+    Accuracy,
+    JobGraph,
+    Page,
+    fine_tuning,
+    finetune,
+    grid,
+    line,
+    match,
+    resolutions,
+    scaled,
+    ticks,
+    train,
+)
 from fixres.paper.subjects import main_subject
 
 ROWS = {  # the paper's row: (is the distribution matched, which layers are fine-tuned)
@@ -13,17 +26,17 @@ ROWS = {  # the paper's row: (is the distribution matched, which layers are fine
 K_TRAIN, K_TEST = 224, [64, 224, 288, 352, 384]
 
 
-def table4(plan: Plan) -> Page:
+def table4(plan: JobGraph) -> Page:
     """Declare the page."""
 
     def measure(way: tuple[bool, str | None], k_test: int) -> Accuracy:
         matched, layers = way
-        run = plan.train(plan.scaled(K_TRAIN))
+        run = train(plan, scaled(plan, K_TRAIN))
         if matched:
-            run = plan.match(run, k_test, "gaussian")
+            run = match(plan, run, k_test, "gaussian")
         if layers:
-            settings = plan.fine_tuning(layers=layers, augmentation="test DA")
-            run = plan.finetune(run, k_test, settings)
+            settings = fine_tuning(plan, layers=layers, augmentation="test DA")
+            run = finetune(plan, run, k_test, settings)
         return Accuracy(run, k_test)
 
     rows = [

@@ -1,6 +1,16 @@
 """Table 5: top-1 over k_train × k_test, without and with adaptation."""
 
-from fixres.graph import Accuracy, Line, Page, Plan, grid
+from fixres.graph.api import (
+    Accuracy,
+    JobGraph,
+    Line,
+    Page,
+    fine_tuning,
+    finetune,
+    grid,
+    scaled,
+    train,
+)
 from fixres.paper.subjects import main_subject
 
 ADAPTED_LAYERS = {
@@ -20,19 +30,19 @@ NOTES = (
 RESOLUTIONS = (64, 128, 160, 224, 288, 384, 448, 480)  # of the paper's table, pixels
 
 
-def stands_for(plan: Plan, k: int) -> int:
+def stands_for(plan: JobGraph, k: int) -> int:
     """The paper's resolution that one of this scale stands for, pixels.
 
     Of those that this scale replaces by it, as 224 by 32 at an eighth, the nearest one.
     """
     exact = k * plan.config.resolution_divisor
-    known = (paper for paper in RESOLUTIONS if plan.scaled(paper) == k)
+    known = (paper for paper in RESOLUTIONS if scaled(plan, paper) == k)
     return min(known, key=lambda paper: abs(paper - exact), default=exact)
 
 
-def table5(plan: Plan) -> Page:
+def table5(plan: JobGraph) -> Page:
     """Declare the page: left half unadapted, right half fine-tuned at each k_test (§4.2)."""
-    settings, fine_tuning = plan.config.table5, plan.fine_tuning()
+    settings, recipe = plan.config.table5, fine_tuning(plan)
 
     def resolution(k: int, half: str = "") -> Line:
         """A line for one of the configuration's own resolutions, pixels."""
@@ -40,10 +50,10 @@ def table5(plan: Plan) -> Page:
         return Line((ours + half, paper + half), [(ours, paper)], k)
 
     def unadapted(k_test: int, k_train: int) -> Accuracy:
-        return Accuracy(plan.train(k_train), k_test)
+        return Accuracy(train(plan, k_train), k_test)
 
     def adapted(k_test: int, k_train: int) -> Accuracy:
-        return Accuracy(plan.finetune(plan.train(k_train), k_test, fine_tuning), k_test)
+        return Accuracy(finetune(plan, train(plan, k_train), k_test, recipe), k_test)
 
     heads = ["test \\ train"]
     rows = [resolution(k) for k in settings.k_test]
@@ -52,7 +62,7 @@ def table5(plan: Plan) -> Page:
     title = "Left: standard training, no adaptation"
     blocks = [grid(plan, "table5", title, heads, rows, left, unadapted)]
     if right:
-        title = f"Right: {ADAPTED_LAYERS[fine_tuning.layers]} fine-tuned"
+        title = f"Right: {ADAPTED_LAYERS[recipe.layers]} fine-tuned"
         blocks.append(grid(plan, "table5", title, heads, rows, right, adapted))
     return Page(
         "table5",

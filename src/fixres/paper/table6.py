@@ -1,6 +1,19 @@
 """Table 6: the ablation. What is fine-tuned, and on which augmentation."""
 
-from fixres.graph import Accuracy, Line, Page, Plan, grid, line, resolutions, ticks
+from fixres.graph.api import (
+    Accuracy,
+    JobGraph,
+    Line,
+    Page,
+    fine_tuning,
+    finetune,
+    grid,
+    line,
+    resolutions,
+    scaled,
+    ticks,
+    train,
+)
 from fixres.paper.subjects import main_subject
 
 K_TRAIN, K_TEST = [128, 224], [64, 128, 224, 288, 384, 448]
@@ -13,15 +26,15 @@ WAYS = [  # (layers that are fine-tuned, augmentation)
 ]
 
 
-def table6(plan: Plan) -> Page:
+def table6(plan: JobGraph) -> Page:
     """Declare the page."""
 
     def measure(row: tuple[int, str | None, str], k_test: int) -> Accuracy:
         k_train, layers, augmentation = row
-        run = plan.train(plan.scaled(k_train))
+        run = train(plan, scaled(plan, k_train))
         if layers:
-            settings = plan.fine_tuning(layers=layers, augmentation=augmentation)
-            run = plan.finetune(run, k_test, settings)
+            settings = fine_tuning(plan, layers=layers, augmentation=augmentation)
+            run = finetune(plan, run, k_test, settings)
         return Accuracy(run, k_test)
 
     def row(k_train: int, layers: str | None, augmentation: str) -> Line:

@@ -2,7 +2,19 @@
 
 from typing import NamedTuple
 
-from fixres.graph import Accuracy, Page, Plan, Time, grid, line
+from fixres.graph.api import (
+    Accuracy,
+    JobGraph,
+    Page,
+    Time,
+    fine_tuning,
+    finetune,
+    grid,
+    line,
+    scaled,
+    time_step,
+    train,
+)
 from fixres.paper.subjects import main_subject
 
 TRAIN_BATCH, TUNE_BATCH = 32, 64  # images
@@ -37,23 +49,23 @@ COLUMNS = {  # the paper's column: the metric that it shows
 }
 
 
-def table7(plan: Plan) -> Page:
+def table7(plan: JobGraph) -> Page:
     """Declare the page."""
 
     def measure(row: Schedule, column: str) -> Accuracy | Time | None:
-        k_train, k_test = plan.scaled(row.k_train), plan.scaled(row.k_test)
+        k_train, k_test = scaled(plan, row.k_train), scaled(plan, row.k_test)
         if column == "accuracy":
-            run = plan.train(k_train)
+            run = train(plan, k_train)
             if row.tuned:
-                settings = plan.fine_tuning(layers="cls+bn", augmentation="test DA")
-                run = plan.finetune(run, k_test, settings)
+                settings = fine_tuning(plan, layers="cls+bn", augmentation="test DA")
+                run = finetune(plan, run, k_test, settings)
             return Accuracy(run, k_test)
         if column.startswith("fine-tuning"):
-            return Time(plan.time(k_test, "cls+bn", TUNE_BATCH)) if row.tuned else None
-        training = plan.time(k_train, None, TRAIN_BATCH)
+            return Time(time_step(plan, k_test, "cls+bn", TUNE_BATCH)) if row.tuned else None
+        training = time_step(plan, k_train, None, TRAIN_BATCH)
         if column.startswith("train") or not row.tuned:
             return Time(training)
-        return Time(training, plus=plan.time(k_test, "cls+bn", TUNE_BATCH))
+        return Time(training, plus=time_step(plan, k_test, "cls+bn", TUNE_BATCH))
 
     def key(row: Schedule) -> str:
         return f"{row.k_train} {row.k_test}{' fine-tuned' if row.tuned else ''}"

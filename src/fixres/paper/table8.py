@@ -2,7 +2,20 @@
 
 from typing import NamedTuple
 
-from fixres.graph import Accuracy, Line, Page, Plan, grid, line
+from fixres.graph.api import (
+    Accuracy,
+    JobGraph,
+    Line,
+    Page,
+    fine_tuning,
+    finetune,
+    grid,
+    line,
+    obtain_published,
+    resolution_label,
+    scaled,
+    train,
+)
 from fixres.paper.subjects import subject
 
 K_TRAIN = 224
@@ -25,24 +38,26 @@ ROWS = [
 ]
 
 
-def table8(plan: Plan) -> Page:
+def table8(plan: JobGraph) -> Page:
     """Declare the page."""
 
     def measure(row: Model, augmentation: str) -> Accuracy:
-        run = plan.obtain_published(row.network) if row.network else plan.train(k_train)
-        settings = plan.fine_tuning(row.network or None, layers="cls+bn", augmentation=augmentation)
-        k_test = plan.scaled(row.k_test)
-        return Accuracy(plan.finetune(run, k_test, settings), k_test)
+        run = obtain_published(plan, row.network) if row.network else train(plan, k_train)
+        settings = fine_tuning(
+            plan, row.network or None, layers="cls+bn", augmentation=augmentation
+        )
+        k_test = scaled(plan, row.k_test)
+        return Accuracy(finetune(plan, run, k_test, settings), k_test)
 
     def row(model: Model) -> Line:
-        ours, paper = plan.resolution_label(model.k_test)
+        ours, paper = resolution_label(plan, model.k_test)
         if model.k_test != model.k_printed:
             paper = f"{model.k_test}; printed: {model.k_printed}"
         key = f"{model.title} {model.k_printed}"
         start = line(plan, key, model.title, K_TRAIN, value=model)
         return start._replace(labels=[*start.labels, (ours, paper)])
 
-    k_train = plan.scaled(K_TRAIN)
+    k_train = scaled(plan, K_TRAIN)
     rows = [row(model) for model in ROWS]
     columns = [line(plan, name, name, value=name) for name in ("test DA", "test DA2")]
     about = subject(plan, "ResNeXt-101 32x48d and ResNet-50", "resnext101_32x48d_wsl", "resnet50")

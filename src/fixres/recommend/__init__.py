@@ -25,10 +25,11 @@ import yaml
 
 from fixres import config, jobs, paper
 from fixres.data.sources import SOURCES
-from fixres.graph import Plan
 from fixres.graph.checks import expanded
+from fixres.graph.costs import Costs
+from fixres.graph.graph import JobGraph
+from fixres.graph.pages import Cost
 from fixres.jobs import JobError
-from fixres.pages.costs import Costs
 from fixres.recommend.budget import fit
 from fixres.recommend.images import look_at_images
 
@@ -281,12 +282,13 @@ def write(file: Path, question: str, content: dict) -> None:
         temporary.write_text(head + text, encoding="utf-8")
 
 
-def show_plan(plan: Plan) -> None:
+def show_plan(plan: JobGraph) -> None:
     """What will be measured, and about how long it takes."""
-    custom, needed = plan.config.custom, plan.with_ancestors(plan.recommendation_job())
-    costs = Costs(plan.resolved("pages/plan"), Path("results"))
+    custom, [answer] = plan.config.custom, plan.of_stage("answer")
+    costs = Costs(Cost.of(plan.resolved("pages/plan")), Path("results"))
     minutes = max(sum(map(costs.seconds, costs.jobs)) / 60, 1)
+    ratios = ", ".join(f"{c:g}" for c in custom.ratios)
     print(
-        f"plan: k_test {', '.join(map(str, custom.k_tests))}; crop_pct "
-        f"{', '.join(f'{c:g}' for c in custom.ratios)}; {len(needed)} jobs, about {minutes:.0f} min"
+        f"plan: k_test {', '.join(map(str, custom.k_tests))}; crop_pct {ratios}; "
+        f"{len(answer.ancestors)} jobs, about {minutes:.0f} min"
     )

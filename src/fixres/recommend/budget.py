@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fixres import config, paper
+from fixres.graph.costs import Costs
+from fixres.graph.pages import Cost
 from fixres.jobs import JobError
-from fixres.pages.costs import Costs
 
 PARTS = ("train", "val")
 # What a budget leaves: images of train and of val, at first and at the least; and k_test.
@@ -63,7 +64,7 @@ def estimate(content: dict, sizes: tuple[int, int]) -> float:
     """About how many minutes the plan takes on this machine."""
     merged = config.merge(config.read_yaml("config.yaml"), content)
     plan = paper.plan_of(config.parse(merged, where="fixres recommend"))
-    costs = Costs(plan.resolved("pages/plan"), Path("results"))
+    costs = Costs(Cost.of(plan.resolved("pages/plan")), Path("results"))
     (name,) = content["datasets"]
     limit = content["datasets"][name].get("limit", {})
     parts = zip(PARTS, sizes, strict=True)

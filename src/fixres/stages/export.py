@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fixres import jobs
 from fixres.artifacts import manifest
+from fixres.graph.pages import Recommendation
 from fixres.models import export, matching
 from fixres.models.catalogue import zoo
 
@@ -19,11 +20,12 @@ def main(arguments: list[str]) -> None:
     p.add_argument("--choice", type=Path, required=True, help="what `choose` has left")
     p.add_argument("--results", type=Path, required=True, help="the folder with the runs' weights")
     args = p.parse_args(arguments)
-    config = jobs.read_config(args.config, "export", args.ancestry_digest)
+    custom = Recommendation.read(args.config, "export", args.ancestry_digest)
     chosen = jobs.read_json(args.choice)["exported"]
     data = manifest.load(args.manifest)
 
     file = args.results / chosen["run"] / "weights.safetensors"
-    network = matching.load(zoo.entry_of(config), len(data.classes), 0, file)
-    export.export(args.out.parent, network, config["entry"], data.classes, chosen)
+    network = zoo.entry_of({"network": custom.network, "entry": custom.entry})
+    network = matching.load(network, len(data.classes), 0, file)
+    export.export(args.out.parent, network, custom.entry, data.classes, chosen)
     jobs.log(f"{chosen['run']}: {args.out.parent}")

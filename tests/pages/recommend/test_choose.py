@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fixres import jobs
 from fixres.artifacts import per_image
-from fixres.graph.custom import AS_IS, CLASSIFIER, FIXED
+from fixres.graph.pages import Measurement
+from fixres.graph.recommendation import AS_IS, CLASSIFIER, FIXED
 from fixres.pages.recommend import choose
 
 SIZES, RATIOS = (32, 40), (0.875, 1.0)
@@ -30,7 +31,9 @@ def write(
         for k in SIZES:
             for seed in range(seeds):
                 run = f"runs/photos/{method.replace(' ', '')}-k{k}-s{seed}"
-                runs.setdefault(method, {}).setdefault(str(k), []).append(run)
+                files = (f"{run}/evaluation/{name}" for name in ("metrics.json", "hits.npz"))
+                found_in = Measurement(run, *files).content()
+                runs.setdefault(method, {}).setdefault(str(k), []).append(found_in)
                 hits = {
                     per_image.name(per_image.metric("top1", ratio), k): rng.random(n)
                     < share_right(method, k, ratio)
@@ -54,7 +57,7 @@ def write(
         "native_crop_pct": 0.875,
         "crop_pct": list(RATIOS),
         "share": share,
-        "speed": "speed/photos/net",
+        "speed": Measurement("speed/photos/net", "speed/photos/net/metrics.json").content(),
     }
     file = results / "recommend/net/choice/config.json"
     file.parent.mkdir(parents=True)
@@ -100,7 +103,7 @@ def test_the_best_on_one_part_is_measured_on_the_other(tmp_path):
 
 
 def test_what_looks_best_by_chance_is_not_called_a_gain(tmp_path):
-    """All views are equally good. The best of twelve looks better where it was chosen only."""
+    """All settings are equally good. The best of twelve looks better where it was chosen only."""
     looked, measured = [], []
     for i in range(12):
         choice = chosen(tmp_path / str(i), lambda *_: 0.5, n=200, draw=i)
@@ -113,7 +116,7 @@ def test_what_looks_best_by_chance_is_not_called_a_gain(tmp_path):
     assert abs(np.mean(measured)) < 3
 
 
-def test_of_equal_views_the_cheapest_and_least_changed_is_taken(tmp_path):
+def test_of_equal_settings_the_cheapest_and_least_changed_is_taken(tmp_path):
     choice = chosen(tmp_path, lambda *_: 1.0)
     assert [choice["best"][key] for key in ("method", "k_test", "crop_pct")] == list(USUAL)
     assert choice["best"]["gain"] == 0

@@ -1,24 +1,23 @@
 """Figures 5 and 8: top-1 against the test resolution, a line for each train resolution."""
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from fixres.graph.pages import Page
 from fixres.pages.figures import style
-from fixres.pages.numbers import Measured, collect, frame, resampled
+from fixres.pages.view import View
 
 ADAPTED = " adapted"
 PANELS = {False: "without adaptation", True: "after adaptation"}
 
 
-def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, pd.DataFrame]:
+def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
     """Draw the cells of the figure, which are those of a table."""
-    numbers = frame(config, collect(config, measured, resampled(config, measured)))
-    return accuracy_over_resolution(numbers, config), numbers
+    numbers = view.frame()
+    return accuracy_over_resolution(numbers, view.page), numbers
 
 
-def accuracy_over_resolution(numbers: pd.DataFrame, config: dict) -> plt.Figure:
+def accuracy_over_resolution(numbers: pd.DataFrame, page: Page) -> plt.Figure:
     """A panel without adaptation, and one after it where the table has such columns.
 
     Solid lines are ours, with their 95% intervals as bands; dotted ones the paper's. A ring marks
@@ -43,7 +42,7 @@ def accuracy_over_resolution(numbers: pd.DataFrame, config: dict) -> plt.Figure:
     lines = axes[0].get_legend_handles_labels()
     figure.legend(*lines, title="k_train", loc="outside right center")
     reading = "bands: 95% intervals; rings: k_test = k_train; dotted: the paper's"
-    style.headline(figure, config, reading)
+    style.headline(figure, page, reading)
     return figure
 
 

@@ -1,29 +1,28 @@
 """Figure 2: histograms of the area of the RoC over the area of the image."""
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from fixres.graph.pages import Page
 from fixres.pages.figures import style
-from fixres.pages.numbers import Measured, cells, collect, place
+from fixres.pages.view import View
 
 NAMES = {"train DA": "at train time (train DA)", "test DA": "at test time (test DA)"}
 
 
-def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, pd.DataFrame]:
+def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
     """Draw the histograms, and the mean areas."""
-    numbers = collect(config, measured, {})
-    found = {cell["column"]: numbers[place(cell)].ours for cell in cells(config)}
+    found = {cell.column: view.numbers[cell.place].ours for cell in view.page.cells()}
     shares = {name: np.asarray(found[name]) for name in NAMES}
     edges = np.linspace(0, 1, len(shares["train DA"]) + 1)
     table = pd.DataFrame({"area_from": edges[:-1], "area_to": edges[1:], **shares})
-    return histograms(shares, {name: found[f"{name} mean"] for name in NAMES}, edges, config), table
+    means = {name: found[f"{name} mean"] for name in NAMES}
+    return histograms(shares, means, edges, view.page), table
 
 
 def histograms(
-    shares: dict[str, np.ndarray], means: dict[str, float], edges: np.ndarray, config: dict
+    shares: dict[str, np.ndarray], means: dict[str, float], edges: np.ndarray, page: Page
 ) -> plt.Figure:
     """Two panels with one axis: the areas at train time are many, those at test time are few.
 
@@ -45,5 +44,5 @@ def histograms(
         axis.set(title=NAMES[name], xlim=(0, 1), ylim=(0, 118 * values.max()))
         axis.set_xlabel("area of the RoC / area of the image")
         axis.set_ylabel(f"share of the crops (%), in steps of {edges[1]:g}")
-    style.headline(figure, config)
+    style.headline(figure, page)
     return figure

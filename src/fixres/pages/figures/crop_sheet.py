@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.patches import Rectangle
 
+from fixres.graph.pages import Figure
 from fixres.jobs import JobError
 from fixres.pages.figures import style
-from fixres.pages.numbers import Measured, cells, collect, place, resampled
+from fixres.pages.view import View
 
 COLOURS = dict(zip(("train", "test"), style.PAIR, strict=True))
 DA = {"train": "train DA: a random region", "test": "test DA: the centre"}
@@ -33,16 +34,13 @@ class Crop(NamedTuple):
     object_size: float  # in the crop, pixels; NaN where unknown
 
 
-def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, pd.DataFrame]:
+def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
     """Draw the crops that a job has cut, and what many images come to."""
-    found = read(results / config["files"]["crops"])
-    shown = crops(found, config)
-    numbers = collect(config, measured, resampled(config, measured))
-    of_many = {
-        cell["row"]: numbers[place(cell)].ours
-        for cell in cells(config)
-        if cell["metric"] == "ratio"
-    }
+    page = view.page
+    found = read(view.results / page.files["crops"])
+    shown = crops(found, page)
+    ratios = [cell for cell in page.cells() if cell.metric == "ratio"]
+    of_many = {cell.row: view.numbers[cell.place].ours for cell in ratios}
     means = [of_many[f"{train.k} {test.k}"] for train, test in shown]
     table = pd.DataFrame(
         [
@@ -59,7 +57,7 @@ def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, p
             for (train, test), mean in zip(shown, means, strict=True)
         ]
     )
-    return sheet(found, means, config), table
+    return sheet(found, means, page), table
 
 
 def read(file: Path) -> dict[str, np.ndarray]:
@@ -73,9 +71,9 @@ def read(file: Path) -> dict[str, np.ndarray]:
         ) from None
 
 
-def crops(found: dict[str, np.ndarray], config: dict) -> list[tuple[Crop, Crop]]:
+def crops(found: dict[str, np.ndarray], page: Figure) -> list[tuple[Crop, Crop]]:
     """The crops of each column of the sheet: at train time, at test time."""
-    pairs = config["settings"]["shown"]
+    pairs = page.settings["shown"]
     return [(crop(found, "train", a), crop(found, "test", b)) for a, b in pairs]
 
 
@@ -85,7 +83,7 @@ def crop(found: dict[str, np.ndarray], when: str, k: int) -> Crop:
     return Crop(when, k, found[f"{when} {k}"], scale, float(found["object_size"]) * scale)
 
 
-def sheet(found: dict[str, np.ndarray], means: list[float], config: dict) -> plt.Figure:
+def sheet(found: dict[str, np.ndarray], means: list[float], page: Figure) -> plt.Figure:
     """The image on the left; then a column for each pair of resolutions, train above test.
 
     All crops lie in one coordinate system, whose unit is a pixel of a crop. So what looks larger
@@ -96,7 +94,7 @@ def sheet(found: dict[str, np.ndarray], means: list[float], config: dict) -> plt
     found : the file of the job `crops`.
     means : for each column, r_test/r_train on average over many images.
     """
-    shown = crops(found, config)
+    shown = crops(found, page)
     figure = plt.figure(figsize=(10.5, 5.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1, 2.2])
     _draw_image(left, found)
@@ -117,7 +115,7 @@ def sheet(found: dict[str, np.ndarray], means: list[float], config: dict) -> plt
     right.set(xlim=(-0.25 * side, (across + 0.25) * side), ylim=(down, -0.2 * side))
     right.set_aspect("equal")
     right.set_axis_off()
-    style.headline(figure, config, "all crops are drawn at one scale; bars: the object's size")
+    style.headline(figure, page, "all crops are drawn at one scale; bars: the object's size")
     return figure
 
 

@@ -4,23 +4,21 @@ A thin line is the loss of a row of a training's log.csv. A thick line is the me
 over the seeds.
 """
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import pandas as pd
 
 from fixres.artifacts import log_csv
-from fixres.graph import failed
+from fixres.graph.pages import failed
 from fixres.pages.figures import style
-from fixres.pages.numbers import Measured
+from fixres.pages.view import View
 
 STEPS = 10  # a schedule of at most so many rates is one of steps
 COLUMNS = ["k_train", "paper_k_train", "run", "step", "epoch", "rate", "loss"]
 
 
-def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, pd.DataFrame]:
+def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
     """Draw the logs of the trainings. Speeds are left out: they differ from run to run."""
-    logs = read(config, results)
+    logs = read(view)
     figure, (above, below) = plt.subplots(
         2,
         1,
@@ -52,23 +50,23 @@ def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, p
     several = logs["run"].nunique() > logs["k_train"].nunique()
     seeds = " and over the seeds" if several else ""
     reading = f"thin: every row of the log; thick: mean over half an epoch{seeds}"
-    style.headline(figure, config, reading)
+    style.headline(figure, view.page, reading)
     return figure, logs
 
 
-def read(config: dict, results: Path) -> pd.DataFrame:
+def read(view: View) -> pd.DataFrame:
     """The logs of all trainings that did not fail, one below the other; columns: `COLUMNS`.
 
     Raises
     ------
     JobError : a log is missing or damaged. The message names the file.
     """
-    logs = []
-    for run, file in config["files"].items():
-        if failed(config["may_have_failed"].get(run, []), results):
+    page, logs = view.page, []
+    for run, file in page.files.items():
+        if failed(page.may_have_failed.get(run, {}), view.results):
             continue
-        about = config["settings"]["trainings"][run]
-        rows = log_csv.read(results / file)
+        about = page.settings["trainings"][run]
+        rows = log_csv.read(view.results / file)
         rows = rows.assign(run=run, k_train=about["k_train"], paper_k_train=about["papers"])
         logs.append(rows[COLUMNS])
     return pd.concat(logs) if logs else pd.DataFrame(columns=COLUMNS)

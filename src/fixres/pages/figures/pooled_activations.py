@@ -6,16 +6,16 @@ own values; a dotted line shows the bound that stands for the paper's.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from fixres.graph.pages import Cell
+from fixres.graph.values import cdf
 from fixres.pages.figures import style
-from fixres.pages.numbers import Measured, Number, cells, collect, place, resampled
-from fixres.pages.quantities import cdf
+from fixres.pages.view import View
 
 SHOWN = 0.97  # of the widest distribution: the x-axis ends there
 
@@ -23,30 +23,28 @@ SHOWN = 0.97  # of the widest distribution: the x-axis ends there
 class Curve(NamedTuple):
     """A CDF at the edges of the bins, in per cent."""
 
-    cell: dict
+    cell: Cell
     x: np.ndarray
     ours: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
 
-def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, pd.DataFrame]:
+def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
     """Draw the cells whose columns are panels."""
-    replicas = resampled(config, measured)
-    numbers = collect(config, measured, replicas)
-    found = list(curves(config, measured, numbers, replicas))
-    panels, k_train = config["settings"]["panels"], config["settings"]["k_train"]
+    found, page = list(curves(view)), view.page
+    panels, k_train = page.settings["panels"], page.settings["k_train"]
     figure, axes = style.panels(len(panels), sharey=True)
     if len(panels) == 1:
         figure.set_size_inches(6.5, 4.3)
-    colours = style.colours(int(curve.cell["row"]) for curve in found)
+    colours = style.colours(int(curve.cell.row) for curve in found)
     (first, _), *_ = panels
     native = None
     for curve in found:
-        if (curve.cell["column"], int(curve.cell["row"])) == (first, k_train):
+        if (curve.cell.column, int(curve.cell.row)) == (first, k_train):
             native = curve
     for axis, (column, title) in zip(axes, panels, strict=True):
-        for curve in (c for c in found if c.cell["column"] == column):
+        for curve in (c for c in found if c.cell.column == column):
             draw_curve(axis, curve, colours, k_train)
         if native and column != first:
             label = f"{style.resolution(native.cell)}, before"
@@ -57,31 +55,29 @@ def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, p
         first_x = min((curve.x[0] for curve in found), default=0)
         axis.set_xlim(min(first_x, 0), max((end(curve) for curve in found), default=1))
     if len(panels) == 1:
-        draw_papers(axes[0], config, measured, colours)
+        draw_papers(axes[0], view, colours)
     for axis in axes:
-        axis.legend(title=style.resolution_title(config), loc="lower right")
-    style.headline(figure, config, "dots: the share of zeros; bands: 95% intervals")
+        axis.legend(title=style.resolution_title(page), loc="lower right")
+    style.headline(figure, page, "dots: the share of zeros; bands: 95% intervals")
     return figure, frame(found)
 
 
-def curves(
-    config: dict, measured: Measured, numbers: dict, replicas: dict, zeros: bool = True
-) -> Iterator[Curve]:
+def curves(view: View, zeros: bool = True) -> Iterator[Curve]:
     """The measured CDFs of a figure, from its cells with histograms.
 
     Parameters
     ----------
     zeros : whether activations that are 0 count.
     """
-    for cell in cells(config):
-        number: Number = numbers[place(cell)]
-        if cell["metric"] != "pooled" or number.ours is None:
+    for cell in view.page.cells():
+        number = view.numbers[cell.place]
+        if cell.metric != "pooled" or number.ours is None:
             continue
-        edges = np.array(measured.metrics[cell["runs"][0]]["edges"])
+        edges = np.array(view.measured.metrics[cell.runs[0].run]["edges"])
         kept = np.ones(len(edges) + 1)
         kept[np.searchsorted(edges, 0.0, side="right")] = zeros
         ours = 100 * cdf(number.ours * kept)[:-1]
-        drawn = 100 * cdf(replicas[place(cell)] * kept)[:, :-1]
+        drawn = 100 * cdf(view.replicas[cell.place] * kept)[:, :-1]
         low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
         # What lies below 0 is drawn only where there is something.
         shown = (edges > 0) | (ours > 0) if zeros else edges > 0
@@ -89,7 +85,7 @@ def curves(
 
 
 def draw_curve(axis: plt.Axes, curve: Curve, colours: dict, k_train: int) -> None:
-    k = int(curve.cell["row"])
+    k = int(curve.cell.row)
     label = style.resolution(curve.cell) + (" = k_train" if k == k_train else "")
     axis.plot(curve.x, curve.ours, color=colours[k], lw=1.5, label=label)
     zeros = curve.ours[np.searchsorted(curve.x, 0, side="right")]
@@ -97,17 +93,17 @@ def draw_curve(axis: plt.Axes, curve: Curve, colours: dict, k_train: int) -> Non
     axis.fill_between(curve.x, curve.low, curve.high, color=colours[k], alpha=0.2, lw=0)
 
 
-def draw_papers(axis: plt.Axes, config: dict, measured: Measured, colours: dict) -> None:
+def draw_papers(axis: plt.Axes, view: View, colours: dict) -> None:
     """What the paper prints of these curves (§3.2)."""
-    bounds = [found["bound"] for found in measured.metrics.values() if found["bound"]]
+    bounds = [found["bound"] for found in view.measured.metrics.values() if found["bound"]]
     bound = float(np.mean(bounds)) if bounds else None
     shown = False
-    for cell in cells(config):
-        at = {"zeros": 0.0, "above": bound}.get(cell["metric"])
-        if at is None or cell["paper"] is None:
+    for cell in view.page.cells():
+        at = {"zeros": 0.0, "above": bound}.get(cell.metric)
+        if at is None or cell.paper is None:
             continue
-        share = cell["paper"] if cell["metric"] == "zeros" else 100 - cell["paper"]
-        colour, label = colours.get(int(cell["row"]), style.GREY), "" if shown else "the paper's"
+        share = cell.paper if cell.metric == "zeros" else 100 - cell.paper
+        colour, label = colours.get(int(cell.row), style.GREY), "" if shown else "the paper's"
         diamond = {"mec": colour, "mfc": "white", "ms": 5, "clip_on": False, "zorder": 4}
         axis.plot([at], [share], "D", ls="", label=label, **diamond)
         shown = True
@@ -122,9 +118,9 @@ def frame(found: list[Curve]) -> pd.DataFrame:
     lines = [
         pd.DataFrame(
             {
-                "panel": curve.cell["column"],
-                "k_test": curve.cell["row"],
-                "paper_k_test": curve.cell["paper_row"],
+                "panel": curve.cell.column,
+                "k_test": curve.cell.row,
+                "paper_k_test": curve.cell.paper_row,
                 "activation": curve.x,
                 "ours": curve.ours,
                 "low": curve.low,

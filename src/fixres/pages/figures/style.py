@@ -6,11 +6,16 @@ Ours is solid, with its 95% interval as a band; the paper's is dotted.
 
 import textwrap
 from collections.abc import Iterable
+from pathlib import Path
 
 import matplotlib as mpl
 
 mpl.use("agg")
 import matplotlib.pyplot as plt
+
+from fixres import jobs
+from fixres.graph.pages import Cell, Page
+from fixres.pages.layout import label
 
 RC = {
     "svg.hashsalt": "fixres",
@@ -65,27 +70,33 @@ def papers_axis(axis: plt.Axes, stands_for: dict[int, int]) -> None:
     upper.set_xlabel("the paper's resolution", color=GREY)
 
 
-def resolution(cell: dict) -> str:
+def resolution(cell: Cell) -> str:
     """The test resolution of a cell's row, for a legend: "56", or "56 (224)" with the paper's."""
-    ours, paper = cell["row"], cell["paper_row"]
-    return ours if ours == paper else f"{ours} ({paper})"
+    return label((cell.row, cell.paper_row))
 
 
-def resolution_title(config: dict) -> str:
+def resolution_title(page: Page) -> str:
     """The title of such a legend."""
-    rows = [row["key"] for block in config["blocks"] for row in block["rows"]]
+    rows = [row.key for block in page.blocks for row in block.rows]
     return "k_test" if all(ours == paper for ours, paper in rows) else "k_test (the paper's)"
 
 
-def headline(figure: plt.Figure, config: dict, remark: str = "") -> None:
+def headline(figure: plt.Figure, page: Page, remark: str = "") -> None:
     """What a figure shows, at which scale, and whose numbers are dotted.
 
     Parameters
     ----------
     remark : how to read the figure, such as "bands: 95% intervals".
     """
-    ours, theirs = config["subject"]
-    about = f"{config['scale']} scale: {ours}; the paper: {theirs}"
-    lines = [config["caption"], about, *([remark] if remark else [])]
+    ours, theirs = page.subject
+    about = f"{page.scale} scale: {ours}; the paper: {theirs}"
+    lines = [page.caption, about, *([remark] if remark else [])]
     width = int(13 * figure.get_figwidth())  # letters of this size
     figure.suptitle("\n".join(textwrap.fill(line, width) for line in lines), fontsize=8)
+
+
+def save(figure: plt.Figure, out: Path) -> None:
+    """Write a figure as SVG and PNG beside each other."""
+    for suffix, metadata in METADATA.items():
+        with jobs.atomic(out.with_suffix(suffix)) as temporary:
+            figure.savefig(temporary, metadata=metadata, dpi=DPI)

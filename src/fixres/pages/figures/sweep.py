@@ -1,28 +1,27 @@
 """Figure 7: top-1 of one network against the test resolution, pixel by pixel."""
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from fixres.graph.pages import Figure
 from fixres.pages.figures import style
-from fixres.pages.numbers import Measured, collect, frame, resampled
+from fixres.pages.view import View
 
 
-def draw(config: dict, measured: Measured, results: Path) -> tuple[plt.Figure, pd.DataFrame]:
+def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
     """Draw the cells of the figure, one for each k_test."""
-    numbers = frame(config, collect(config, measured, resampled(config, measured)))
-    return accuracy_by_pixel(numbers, config), numbers
+    numbers = view.frame()
+    return accuracy_by_pixel(numbers, view.page), numbers
 
 
-def accuracy_by_pixel(numbers: pd.DataFrame, config: dict) -> plt.Figure:
+def accuracy_by_pixel(numbers: pd.DataFrame, page: Figure) -> plt.Figure:
     """One line. Vertical lines mark the multiples of the network's stride.
 
     Just above such a line the last map of the network has one more row and one more column. The
     paper's numbers are drawn where they lie in the range of ours: with another range, they would
     leave the drops no height.
     """
-    settings, line = config["settings"], numbers.assign(column=numbers["column"].astype(int))
+    settings, line = page.settings, numbers.assign(column=numbers["column"].astype(int))
     line = line.sort_values("column")
     stride, k_test = settings["stride"], line["column"]
     figure, [axis] = style.panels(1, height=4.0, width=8.4)
@@ -49,5 +48,5 @@ def accuracy_by_pixel(numbers: pd.DataFrame, config: dict) -> plt.Figure:
         f"dashed: multiples of the network's stride, {stride}; ring: k_test = k_train; "
         "band: 95% intervals"
     )
-    style.headline(figure, config, reading)
+    style.headline(figure, page, reading)
     return figure

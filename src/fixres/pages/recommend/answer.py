@@ -7,12 +7,11 @@ The page comes as Markdown and HTML, its numbers as CSV, its figure as SVG and P
 (docs/recommend.md).
 """
 
-import html
-
 import pandas as pd
 
 from fixres import jobs
-from fixres.graph.custom import AS_IS, METHODS
+from fixres.graph.pages import Answer
+from fixres.graph.recommendation import AS_IS, METHODS
 from fixres.pages import lists
 from fixres.pages.command import page_parser, write
 from fixres.pages.figures import style
@@ -42,28 +41,24 @@ FOUND = {
 
 def main(arguments: list[str]) -> None:
     args = page_parser("answer", __doc__).parse_args(arguments)
-    config = jobs.read_config(args.config, "answer", args.ancestry_digest)
-    name = config["network"]
+    page = Answer.read(args.config, "answer", args.ancestry_digest)
+    name = page.network
     choice = jobs.read_json(args.results / "recommend" / name / "choice" / "choice.json")
     points = pd.DataFrame(choice["points"])
 
-    title = f"{config['title']}: at which resolution to test it"
-    above = [*answer(choice), how(choice, config)]
-    tables = [accuracy(choice, points, config), ratios(points, config), found(config["entry"])]
-    below = usage(config, choice)
+    title = f"{page.title}: at which resolution to test it"
+    above = [*answer(choice), how(choice, page)]
+    tables = [accuracy(choice, points, page), ratios(points, page), found(page)]
+    below = usage(choice, page)
 
-    style.plt.rcParams.update(style.RC)
-    figure = draw(choice, points, config)
-    for suffix, metadata in style.METADATA.items():
-        with jobs.atomic(args.out.with_suffix(suffix)) as temporary:
-            figure.savefig(temporary, metadata=metadata, dpi=style.DPI)
+    with style.plt.rc_context(style.RC):
+        style.save(draw(choice, points, page), args.out)
     picture = f"![Accuracy over resolution, and over time]({name}.svg)"
     svg = args.out.with_suffix(".svg").read_text(encoding="utf-8")
     svg = svg[svg.index("<svg") :]
-    shown = f'<figure role="img" aria-label="{html.escape(title)}">\n{svg}</figure>\n'
     texts = {
         ".md": lists.markdown(title, [*above, picture, *below], tables),
-        ".html": lists.webpage(title, [*above, *below], tables, figure=shown),
+        ".html": lists.webpage(title, [*above, *below], tables, figure=svg),
         ".csv": csv(points),
     }
     write(args.out, texts)
@@ -74,7 +69,7 @@ def main(arguments: list[str]) -> None:
 
 def answer(choice: dict) -> list[str]:
     """The recommendation, and what it consists of: a sentence each."""
-    best, usual, at = choice["best"], choice["usual"], view
+    best, usual, at = choice["best"], choice["usual"], setting
     over = f"over {at(usual)} as it is"
     if _same(best, usual):
         return [f"Go on testing at {at(usual)}, as it is: nothing was better where it was chosen."]
@@ -110,33 +105,33 @@ def answer(choice: dict) -> list[str]:
     return sentences
 
 
-def how(choice: dict, config: dict) -> str:
+def how(choice: dict, page: Answer) -> str:
     """How the numbers came about."""
-    images, seeds = choice["images"], config["seeds"]
+    images, seeds = choice["images"], page.seeds
     over = "the images" if seeds == 1 else f"the images and {seeds} seeds"
-    trained = f" The network was first trained on them at {config['native']} px."
+    trained = f" The network was first trained on them at {page.native} px."
     return (
         f"k_test, crop_pct and what is done to the weights were chosen on "
-        f"{images['chosen_on']:,} validation images of {config['dataset']}; all accuracies here "
-        f"are of the other {images['measured_on']:,}.{trained if config['trained'] else ''} "
+        f"{images['chosen_on']:,} validation images of {page.dataset}; all accuracies here "
+        f"are of the other {images['measured_on']:,}.{trained if page.trained else ''} "
         f"Intervals are 95%, over {over}."
     )
 
 
-def usage(config: dict, choice: dict) -> list[str]:
+def usage(choice: dict, page: Answer) -> list[str]:
     """How to use the network that was written."""
-    folder, exported = f"results/recommend/{config['network']}/fixed", choice["exported"]
+    folder, exported = f"results/recommend/{page.network}/fixed", choice["exported"]
     what = (
         f"{folder}/ holds the recommended network; on all validation images it has "
-        f"{exported['top1']:.{config['decimals'] + 1}f}% top-1."
+        f"{exported['top1']:.{page.decimals + 1}f}% top-1."
     )
-    if config["entry"]["source"].startswith("timm:"):
+    if page.entry["source"].startswith("timm:"):
         load = f'timm.create_model("local-dir:{folder}", pretrained=True)'
         return [f"{what} Load it by {load}; its configuration holds k_test and crop_pct."]
     return [f"{what} example.py there loads it and classifies an image."]
 
 
-def view(at: dict) -> str:
+def setting(at: dict) -> str:
     return f"{at['k_test']} px with crop_pct {at['crop_pct']:g}"
 
 
@@ -161,12 +156,12 @@ def _same(a: dict, b: dict) -> bool:
 # --- tables --------------------------------------------------------------------------------------
 
 
-def accuracy(choice: dict, points: pd.DataFrame, config: dict) -> lists.Table:
+def accuracy(choice: dict, points: pd.DataFrame, page: Answer) -> lists.Table:
     """Top-1 of each method at each k_test, with the crop_pct that was best where it was chosen."""
-    methods, batch = [m for m in METHODS if m in config["runs"]], choice["speed"]["batch"]
+    methods, batch = [m for m in METHODS if m in page.runs], choice["speed"]["batch"]
     rows = []
     for k, at_k in points.groupby("k_test"):
-        cells = [number(_at(at_k, m, choice["best_crop_pct"][m][str(k)]), config) for m in methods]
+        cells = [number(_at(at_k, m, choice["best_crop_pct"][m][str(k)]), page) for m in methods]
         one = at_k.iloc[0]
         times = [f"{one.latency_ms:.3g}", f"{one.images_per_second:.3g}", f"{one.megabytes:,.0f}"]
         rows.append([str(k), *cells, *times])
@@ -175,28 +170,28 @@ def accuracy(choice: dict, points: pd.DataFrame, config: dict) -> lists.Table:
     return title, ["k_test", *methods, *costs], rows
 
 
-def ratios(points: pd.DataFrame, config: dict) -> lists.Table:
+def ratios(points: pd.DataFrame, page: Answer) -> lists.Table:
     """Top-1 of the network as it is over k_test and crop_pct."""
     as_it_is = points[points["method"] == AS_IS]
     rows = [
-        [str(k), *(number(_at(at_k, AS_IS, c), config, ratio=False) for c in config["crop_pct"])]
+        [str(k), *(number(_at(at_k, AS_IS, c), page, ratio=False) for c in page.crop_pct)]
         for k, at_k in as_it_is.groupby("k_test")
     ]
-    heads = ["k_test", *(f"crop_pct {c:g}" for c in config["crop_pct"])]
+    heads = ["k_test", *(f"crop_pct {c:g}" for c in page.crop_pct)]
     return "The network as it is: top-1 (%)", heads, rows
 
 
-def found(entry: dict) -> lists.Table:
+def found(page: Answer) -> lists.Table:
     """What was found in the network, or said by the user."""
-    rows = [[name, _text(entry[key])] for key, name in FOUND.items()]
+    rows = [[name, _text(page.entry[key])] for key, name in FOUND.items()]
     return "What the suite knows of the network", ["", ""], rows
 
 
-def number(point: pd.Series, config: dict, ratio: bool = True) -> str:
-    digits = config["decimals"]
+def number(point: pd.Series, page: Answer, ratio: bool = True) -> str:
+    digits = page.decimals
     half = (point.high - point.low) / 2
     text = f"{point.top1:.{digits}f} ± {half:.{digits}f}"
-    return f"{text}, {point.crop_pct:g}" if ratio and len(config["crop_pct"]) > 1 else text
+    return f"{text}, {point.crop_pct:g}" if ratio and len(page.crop_pct) > 1 else text
 
 
 def _at(points: pd.DataFrame, method: str, ratio: float) -> pd.Series:

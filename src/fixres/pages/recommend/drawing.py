@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from fixres.graph.pages import Answer
 from fixres.pages.figures import style
 
 # Okabe and Ito's colours and a marker each: told apart in grey, too.
@@ -14,7 +15,7 @@ LOOKS = {
 }
 
 
-def draw(choice: dict, points: pd.DataFrame, config: dict) -> plt.Figure:
+def draw(choice: dict, points: pd.DataFrame, page: Answer) -> plt.Figure:
     """Two panels: a line for each method, with the crop_pct that was best where it was chosen.
 
     The star is the recommendation, the ring the usual way to test. In the right panel the grey
@@ -22,7 +23,7 @@ def draw(choice: dict, points: pd.DataFrame, config: dict) -> plt.Figure:
     """
     figure, (over_k, over_time) = style.panels(2, sharey=True)
     points = points.assign(ms=1000 / points["images_per_second"])
-    methods = [method for method in LOOKS if method in config["runs"]]
+    methods = [method for method in LOOKS if method in page.runs]
     lines = {method: best_line(points, choice, method) for method in methods}
     for method, line in lines.items():
         colour, marker = LOOKS[method]
@@ -48,7 +49,7 @@ def draw(choice: dict, points: pd.DataFrame, config: dict) -> plt.Figure:
     over_time.set(xlabel=f"time of an image in batches of {batch} (ms)")
     figure.legend(*over_k.get_legend_handles_labels(), loc="outside right center")
     reading = "bands: 95% intervals; ring: as it is used now; star: the recommendation"
-    figure.suptitle(f"{config['title']} on {config['dataset']}\n{reading}", fontsize=8)
+    figure.suptitle(f"{page.title} on {page.dataset}\n{reading}", fontsize=8)
     return figure
 
 

@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+from markupsafe import Markup
+
 from fixres.jobs import JobError, record_inputs
-from fixres.pages.numbers import cells, runs_of
-from fixres.pages.report import markup
-from fixres.pages.report.markup import Part, link, text
-from fixres.pages.report.reading import Contents
+from fixres.pages import web
+from fixres.pages.report.reading import Contents, Part
 
 HREF = ("href", "{http://www.w3.org/1999/xlink}href")
 FORBIDDEN = ("metadata", "script", "foreignObject")
@@ -25,31 +25,28 @@ def first(contents: Contents, name: str) -> Part:
 
 
 def part(contents: Contents, name: str) -> Part:
-    """A figure with its caption, and the runs that it draws."""
-    page = contents.figures[name]
-    shown = drawing(contents.results / f"{name}.svg", name, page["title"])
-    return Part(name, page["title"], page["caption"], shown + _origin(contents, name))
+    """A figure with its caption; behind a click, what it is drawn from, and the command."""
+    page = contents.figures[name].page
+    read = dict.fromkeys(found.metrics for cell in page.cells() for found in cell.measurements())
+    body = web.render(
+        "report_figure",
+        name=name,
+        title=page.title,
+        drawing=drawing(contents.results / f"{name}.svg", name, page.title),
+        files=[f"results/{file}" for file in (*read, *page.files.values())],
+    )
+    return Part(name, page.title, page.caption, body)
 
 
 def above(contents: Contents, name: str) -> Part:
     """In the place of the figure that stands first: a link to it."""
-    page = contents.figures[name]
-    where = link(f"first-{name}", "at the beginning of this page")
-    return Part(name, page["title"], page["caption"], f"<p>It stands {where}.</p>")
+    page = contents.figures[name].page
+    where = Markup('<p>It stands <a href="#first-{}">at the beginning of this page</a>.</p>')
+    return Part(name, page.title, page.caption, where.format(name))
 
 
-def _origin(contents: Contents, name: str) -> str:
-    """Behind a click: what a figure is drawn from, and the command that draws it again."""
-    page = contents.figures[name]
-    runs = dict.fromkeys(run for cell in cells(page) for run in runs_of(cell))
-    files = [*(contents.runs[run].file for run in runs), *page.get("files", {}).values()]
-    command = f"<pre>snakemake results/{text(name)}.svg</pre>"
-    drawn = markup.listed("ul", [f"results/{file}" for file in files])
-    return markup.folded("Where it comes from", f"{command}\n<p>It is drawn from:</p>{drawn}")
-
-
-def drawing(file: Path, name: str, title: str) -> str:
-    """An SVG file as an element of the page, in a box of its own.
+def drawing(file: Path, name: str, title: str) -> Markup:
+    """An SVG file as an element of the page.
 
     Raises
     ------
@@ -67,11 +64,7 @@ def drawing(file: Path, name: str, title: str) -> str:
     _clean(root, name, svg)
     root.attrib |= {"id": svg, "role": "img", "aria-label": title}
     _fit(root)
-    drawn = ElementTree.tostring(root, encoding="unicode", method="html")
-    return (
-        f'<figure class="box" role="region" tabindex="0" aria-label="{text(title)}">{drawn}'
-        "</figure>"
-    )
+    return Markup(ElementTree.tostring(root, encoding="unicode", method="html"))
 
 
 def _local(tag: str) -> str:

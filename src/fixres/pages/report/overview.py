@@ -1,11 +1,11 @@
 """What stands first: what this is and how it came out. And what is missing."""
 
-from fixres.pages import trends
-from fixres.pages.decided import in_plural
-from fixres.pages.numbers import cells
-from fixres.pages.report import markup, verdicts
-from fixres.pages.report.markup import Part, link, text
-from fixres.pages.report.reading import Contents
+from collections import Counter
+
+from fixres.pages import trends, web
+from fixres.pages.decided import VERDICTS, in_plural, verdict
+from fixres.pages.report.reading import Contents, Part
+from fixres.pages.web import counted
 
 IDEA = (
     "A network that is trained at a low resolution is better tested at a higher one, where objects "
@@ -23,59 +23,45 @@ HOW_TO_GIVE = (
 )
 
 
-def top(contents: Contents) -> str:
+def top(contents: Contents) -> dict[str, object]:
     """The paragraphs below the title, and the counts of how it came out."""
-    config = contents.config
-    scale = f"All numbers were measured at the {config['scale']} scale."
-    if config["configuration"]["twins"]:
+    report = contents.report
+    scale = f"All numbers were measured at the {report.scale} scale."
+    if report.configuration["twins"]:
         scale += f" {SMALL}"
-    return (
-        f'<p class="idea">{text(IDEA)}</p>\n<p>{text(scale)}</p>\n'
-        f'<ul class="counts">\n{"".join(_counts(contents))}</ul>\n'
-    )
+    return {"idea": IDEA, "scale": scale, "counts": _counts(contents)}
 
 
-def _counts(contents: Contents) -> list[str]:
-    found = [cell for sheet in contents.sheets.values() for cell in cells(sheet.page)]
-    sources = {s: sum(cell["source"] == s for cell in found) for s in ("measured", "missing")}
-    lines = []
-    decided = verdicts.counts(contents)
-    if decided:
-        n = sum(decided.values())
-        said = ", ".join(f"{k} {in_plural(verdict)}" for verdict, k in decided.items() if k)
-        lines.append(("claims", markup.counted(n, "claim"), said))
-    ways = {v: sum(s.trends[v] for s in contents.sheets.values()) for v in trends.VERDICTS}
-    said = ", ".join(f"{n:,} {verdict}" for verdict, n in ways.items())
+def _counts(contents: Contents) -> list[tuple[str, str, str]]:
+    """Anchor, number, and what the number is of."""
+    views, lines = contents.tables.values(), []
+    if "claims" in contents.lists:
+        found = Counter(verdict(one.found) for one in contents.lists["claims"].shown)
+        said = ", ".join(f"{found[v]} {in_plural(v)}" for v in VERDICTS if found[v])
+        lines.append(("claims", counted(found.total(), "claim"), said))
+    ways = Counter(pair.verdict for view in views for pair in view.trends)
+    said = ", ".join(f"{ways[verdict]:,} {verdict}" for verdict in trends.VERDICTS)
     about = f"of numbers in a row or column, which the paper tells apart: {said}"
-    lines.append(("contents", markup.counted(sum(ways.values()), "difference"), about))
-    said = f"measured, from {markup.counted(len(contents.runs), 'run')}"
-    lines.append(("origin", markup.counted(sources["measured"], "number"), said))
-    lines.append(("missing", markup.counted(sources["missing"], "number"), "missing"))
-    return [
-        f"<li>{link(anchor, number)} <span>{text(said)}</span></li>\n"
-        for anchor, number, said in lines
-    ]
+    lines.append(("contents", counted(ways.total(), "difference"), about))
+    sources = Counter(cell.source for view in views for cell in view.page.cells())
+    said = f"measured, from {counted(len(contents.runs), 'run')}"
+    lines.append(("origin", counted(sources["measured"], "number"), said))
+    return [*lines, ("missing", counted(sources["missing"], "number"), "missing")]
 
 
 def missing(contents: Contents) -> Part:
     """What was not given, what needs it, and how to give it."""
+    notes = {
+        name: (f"{view.page.title} ({{}})", "cell", [c.note for c in view.page.cells()])
+        for name, view in contents.tables.items()
+    }
+    for name, one in (("claims", "claim"), ("text", "number of the text")):
+        found = contents.lists[name].shown if name in contents.lists else []
+        notes[name] = ("{}", one, [shown.note for shown in found])
     wanted: dict[str, dict[str, str]] = {}  # reason -> anchor -> words
-    for name, sheet in contents.sheets.items():
-        notes = [c["note"] for c in cells(sheet.page) if c["source"] == "missing"]
-        for note in dict.fromkeys(notes):
-            words = f"{sheet.page['title']} ({markup.counted(notes.count(note), 'cell')})"
-            wanted.setdefault(note, {})[name] = words
-    for name, title in (("claims", "claim"), ("text", "number of the text")):
-        shown = contents.lists.get(name, {})
-        notes = [one["note"] for one in shown.get("claims", shown.get("numbers", []))]
-        for note in dict.fromkeys(filter(None, notes)):
-            words = markup.counted(notes.count(note), title)
-            wanted.setdefault(note, {})[name] = words
-    rows = [
-        [text(note), ", ".join(link(anchor, words) for anchor, words in places.items())]
-        for note, places in wanted.items()
-    ]
-    heads = ["missing, and what gives it", "needed by"]
-    shown = markup.table("What is missing", heads, rows, False) if rows else ""
-    about = HOW_TO_GIVE if rows else NOTHING
-    return Part("missing", "What is missing, and how to give it", about, shown)
+    for name, (words, one, found) in notes.items():
+        for note, n in Counter(filter(None, found)).items():
+            wanted.setdefault(note, {})[name] = words.format(counted(n, one))
+    body = web.render("report_missing", wanted=wanted)
+    about = HOW_TO_GIVE if wanted else NOTHING
+    return Part("missing", "What is missing, and how to give it", about, body)

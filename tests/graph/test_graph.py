@@ -1,4 +1,4 @@
-"""The plan: ids and the wildcards of the rules, for any names of pages, networks, datasets."""
+"""The graph: ids and what the rules may run, for any names of pages, networks, datasets."""
 
 import re
 
@@ -6,34 +6,31 @@ import pytest
 
 from fixres import paper
 from fixres.config import ConfigError, load, merge, parse
-from fixres.graph import Accuracy, Page, Runs, grid, line, resolutions
+from fixres.graph.api import (
+    Accuracy,
+    JobGraph,
+    Page,
+    fine_tuning,
+    finetune,
+    grid,
+    line,
+    match,
+    obtain_published,
+    resolutions,
+    time_step,
+    train,
+)
+from fixres.graph.declare import measurements, needed
+from fixres.graph.patterns import any_of, ids
 from fixres.models.catalogue import zoo
 from fixres.paper.subjects import main_subject
-from shared import ROOT
-
-RULES = {  # stage -> the wildcard that a rule of this stage matches its ids by
-    "pretrained": "pretrained",
-    "train": "trained",
-    "match": "matched",
-    "finetune": "adapted",
-    "time": "timed",
-    "memory": "weighed",
-    "sizes": "sized",
-    "crops": "cropped",
-}
-# What a rule makes of its wildcard; the others make weights.
-MADE = dict.fromkeys(("time", "memory", "sizes"), "metrics.json") | {"crops": "crops.npz"}
+from shared import ROOT, configs, digests
 
 
-def matching(wildcards: dict[str, str], file: str) -> list[str]:
-    """The wildcards whose rule would make a file."""
-    return [
-        wildcard
-        for stage, wildcard in RULES.items()
-        if re.fullmatch(
-            f"results/({wildcards[wildcard]})/{MADE.get(stage, 'weights.safetensors')}", file
-        )
-    ]
+def rules_that_make(graph: JobGraph, job) -> list[str]:
+    """The rules that would make the first output of a job."""
+    rules = {one.rule for one in graph.jobs.values()}
+    return [rule for rule in sorted(rules) if re.fullmatch(ids(graph, rule), job.id)]
 
 
 @pytest.mark.parametrize("over", [[], ["configs/smoke.yaml"], ["configs/imagenet.yaml"]])
@@ -41,18 +38,12 @@ def test_every_file_is_made_by_exactly_one_rule(over, tmp_path, monkeypatch):
     for name in ("IMAGENET", "CARS", "CUB", "FLOWERS", "PETS", "BIRDSNAP"):
         monkeypatch.setenv(name, str(tmp_path))
     plan = paper.plan_of(load(ROOT / "config.yaml", *(ROOT / file for file in over)))
-    wildcards = plan.wildcards()
-    stages = set()
-    for job, content in plan.jobs.items():
-        if content["stage"] in RULES:
-            file = MADE.get(content["stage"], "weights.safetensors")
-            assert matching(wildcards, f"results/{job}/{file}") == [RULES[content["stage"]]], job
-            stages.add(content["stage"])
-        elif content["stage"] in ("evaluate", "activations"):
-            run, name = job.rsplit("/", 1)
-            assert re.fullmatch(wildcards["run"], run)
-            assert name in ("evaluation", "sweep", "activations")
-    assert len(stages) >= 4
+    for job in plan.jobs.values():
+        assert rules_that_make(plan, job) == [job.rule], job.id
+    files = [file for job in plan.jobs.values() for file in job.outputs.values()]
+    assert len(files) == len(set(files))
+    rules = {job.rule for job in plan.jobs.values()}
+    assert {"train", "finetune", "match", "evaluate", "sweep", "activations"} <= rules
 
 
 def test_a_revision_of_a_network_reruns_its_jobs_alone(tmp_path, monkeypatch):
@@ -62,7 +53,7 @@ def test_a_revision_of_a_network_reruns_its_jobs_alone(tmp_path, monkeypatch):
 
     def versions():
         plan = paper.plan_of(config)
-        return {job: (content, plan.ancestry_digest(job)) for job, content in plan.jobs.items()}
+        return {job: (one.config, one.ancestry_digest) for job, one in plan.jobs.items()}
 
     now = versions()
     pnasnet = zoo.ZOO["pnasnet5large"]
@@ -86,7 +77,7 @@ def test_what_differs_on_one_augmentation_is_laid_over_the_networks_fine_tuning(
     plan = paper.plan_of(load(ROOT / "config.yaml", extra={"networks": networks}))
 
     def settings(name, **over):
-        found = plan.fine_tuning(name, **over)
+        found = fine_tuning(plan, name, **over)
         return found.epochs, found.lr, found.batch_size
 
     rate, epochs = plan.config.fine_tuning.lr, plan.config.fine_tuning.epochs
@@ -103,8 +94,8 @@ def test_names_need_no_edit_of_a_rule(monkeypatch):
 
     def ablation(plan):
         def measure(_, k_test):
-            run = plan.match(plan.train(32), k_test, "gaussian")
-            return Accuracy(plan.finetune(run, k_test, plan.fine_tuning()), k_test)
+            run = match(plan, train(plan, 32), k_test, "gaussian")
+            return Accuracy(finetune(plan, run, k_test, fine_tuning(plan)), k_test)
 
         block = grid(
             plan,
@@ -119,18 +110,17 @@ def test_names_need_no_edit_of_a_rule(monkeypatch):
 
     config = {"network": "resnet26.x", "dataset": "a-k3", "datasets": {"a-k3": {"rendered": {}}}}
     plan = paper.plan_of(parse(config), [ablation], [])
-    wildcards = plan.wildcards()
-    assert re.fullmatch(wildcards["table"], "ablation")
-    assert not re.fullmatch(wildcards["table"], "table5")
+    assert re.fullmatch(any_of(plan.tables), "ablation")
+    assert not re.fullmatch(any_of(plan.tables), "table5")
     base = "runs/a-k3/resnet26.x-k32"
     assert base in plan.jobs
     for run, rule in (
-        (base, "trained"),
-        (f"{base}/match-k56-gaussian", "matched"),
-        (f"{base}/match-k56-gaussian/ft-k56-cls+bn-testda", "adapted"),
+        (base, "train"),
+        (f"{base}/match-k56-gaussian", "match"),
+        (f"{base}/match-k56-gaussian/ft-k56-cls+bn-testda", "finetune"),
     ):
         assert run in plan.jobs
-        assert matching(wildcards, f"results/{run}/weights.safetensors") == [rule]
+        assert rules_that_make(plan, plan.jobs[run]) == [rule]
 
 
 def test_the_released_test_transform_is_not_for_a_network_of_ones_own():
@@ -166,11 +156,11 @@ def test_settings_of_the_main_network_are_for_all_that_trains_it():
     named = paper.plan_of(parse(merge(plain, {"networks": {"resnet10q": OWN}})), pages, [])
     everywhere = paper.plan_of(parse(merge(plain, OWN)), pages, [])
     for plan in (named, everywhere):
-        del plan.jobs["pages/report"]["configuration"]  # it shows how the settings are written
-    assert named.jobs == everywhere.jobs
-    stages = {content["stage"] for content in named.jobs.values()}
+        del plan.resolved("pages/report")["configuration"]  # it shows how settings are written
+    assert configs(named) == configs(everywhere)
+    stages = {content["stage"] for content in configs(named).values()}
     assert {"train", "finetune", "time", "memory"} <= stages
-    assert named.jobs != paper.plan_of(parse(plain), pages, []).jobs
+    assert configs(named) != configs(paper.plan_of(parse(plain), pages, []))
 
 
 def test_settings_of_another_network_are_not_for_the_main_one():
@@ -178,10 +168,10 @@ def test_settings_of_another_network_are_not_for_the_main_one():
     plain = load(ROOT / "config.yaml").model_dump()
     own = {"fine_tuning": {"epochs": 5}}
     plans = [
-        paper.plan_of(parse(merge(plain, {"networks": {name: own}}))).jobs
+        configs(paper.plan_of(parse(merge(plain, {"networks": {name: own}}))))
         for name in ("resnet10q", "resnet50")
     ]
-    before = paper.plan_of(parse(plain)).jobs
+    before = configs(paper.plan_of(parse(plain)))
     tuned = "runs/pinhole/resnet10q-k56/ft-k96-cls+bn-testda"
     assert [jobs[tuned]["recipe"]["epochs"] for jobs in (before, *plans)] == [12, 5, 12]
     transfers = [job for job in before if "-twin/" in job and "/ft-" in job]
@@ -202,29 +192,31 @@ def test_a_cell_has_a_run_for_each_seed(tmp_path):
     two = paper.plan_of(config.model_copy(update={"seeds": [0, 1]}))
     assert one.jobs.keys() < two.jobs.keys()
     assert all(
-        two.jobs[job] == content
-        for job, content in one.jobs.items()
+        two.resolved(job) == content
+        for job, content in configs(one).items()
         if not job.startswith("pages/")
     )
     for job in two.jobs.keys() - one.jobs.keys():
         assert job.count("-s1") == 1, job
-        assert two.jobs[job].get("seed", 1) == 1
+        assert two.resolved(job).get("seed", 1) == 1
         assert job.replace("-s1", "") in one.jobs
     trained = {
         job
-        for job, content in one.jobs.items()
+        for job, content in configs(one).items()
         if "seed" in content and content["stage"] != "crops"  # Figure 1 shows one image
     }
     assert {job.replace("-s1", "") for job in two.jobs.keys() - one.jobs.keys()} >= trained
 
-    runs = Runs(parse(published | {"seeds": [0, 1]}))
-    weights = runs.at_every_seed(lambda: runs.obtain_published("resnet50_cutmix"))
-    assert weights == ["runs/pinhole/resnet50_cutmix-pretrained"] * 2
-    tuned = runs.at_every_seed(lambda: runs.finetune(weights[0], 72, runs.fine_tuning()))
-    assert tuned == [f"{weights[0]}/ft-k72-cls+bn-testda{end}" for end in ("", "-s1")]
-    matched = runs.at_every_seed(lambda: runs.match(runs.train(56), 72, "frechet"))
+    graph = JobGraph(parse(published | {"seeds": [0, 1]}))
+    name = "runs/pinhole/resnet50_cutmix-pretrained"
+    weights = graph.at_every_seed(lambda: obtain_published(graph, "resnet50_cutmix"))
+    assert [job.id for job in weights] == [name] * 2
+    tuned = graph.at_every_seed(lambda: finetune(graph, weights[0], 72, fine_tuning(graph)))
+    ends = ("", "-s1")
+    assert [job.id for job in tuned] == [f"{name}/ft-k72-cls+bn-testda{end}" for end in ends]
+    matched = graph.at_every_seed(lambda: match(graph, train(graph, 56), 72, "frechet"))
     base = "runs/pinhole/resnet10q-k56"
-    assert matched == [f"{base}/match-k72-frechet", f"{base}-s1/match-k72-frechet"]
+    assert [job.id for job in matched] == [f"{base}{end}/match-k72-frechet" for end in ends]
     for cell in (c for table in two.tables.values() for c in table.cells()):
         of_seeds = cell.k_test or cell.metric == "image_size"
         expected = 0 if cell.source != "measured" else 2 if of_seeds else 1
@@ -261,10 +253,9 @@ def test_seeds_that_cannot_be(wrong, message):
 )
 def test_where_copies_go_is_said_only_where_it_matters(recipe, expected):
     plan = paper.plan_of(parse({"base_training": recipe}), [], [])
-    assert plan.train(56) == "runs/pinhole/resnet10q-k56"
+    assert train(plan, 56).id == "runs/pinhole/resnet10q-k56"
     assert plan.resolved("runs/pinhole/resnet10q-k56")["recipe"].get("repeats") == expected
-    timed = plan.resolved(plan.time(56, None, 64))
-    assert "repeats" not in timed["recipe"]
+    assert "repeats" not in time_step(plan, 56, None, 64).config["recipe"]
 
 
 def with_test_resize(resize: str, **more: dict):
@@ -273,8 +264,8 @@ def with_test_resize(resize: str, **more: dict):
 
 
 def test_the_papers_test_transform_changes_no_job():
-    plan = with_test_resize("paper").jobs
-    assert plan == paper.plan_of(load(ROOT / "config.yaml")).jobs
+    plan = configs(with_test_resize("paper"))
+    assert plan == configs(paper.plan_of(load(ROOT / "config.yaml")))
     jobs = {job: content for job, content in plan.items() if not job.startswith("pages/")}
     with_key = {job for job, content in jobs.items() if "test_resize" in str(content)}
     cut = ("evaluate", "activations", "sizes", "crops")
@@ -289,21 +280,20 @@ def test_a_further_resolution_of_figure_7_is_one_evaluation():
     figure7 = config.figure7.model_copy(update={"k_test": k_test})
     before, after = map(paper.plan_of, (config, config.model_copy(update={"figure7": figure7})))
     assert before.jobs.keys() == after.jobs.keys()
-    again = {
-        job for job in before.jobs if before.ancestry_digest(job) != after.ancestry_digest(job)
-    }
+    then, now = digests(before), digests(after)
+    again = {job for job in then if then[job] != now[job]}
     sweep = "runs/pinhole/resnet10q-k56/sweep"
     pages = {f"pages/{name}" for name in ("figure7", "claims", "plan", "report")}
     assert again == {sweep, *pages}
-    assert set(after.jobs[sweep]["k_test"]) - set(before.jobs[sweep]["k_test"]) == {97}
-    assert f"results/{sweep}/hits.npz" in after.measurements("figure7")
-    assert f"results/{sweep}/metrics.json" not in after.measurements("table5")
+    assert set(after.resolved(sweep)["k_test"]) - set(before.resolved(sweep)["k_test"]) == {97}
+    assert f"results/{sweep}/hits.npz" in measurements(after, "pages/figure7")
+    assert f"results/{sweep}/metrics.json" not in measurements(after, "pages/table5")
 
 
 @pytest.mark.parametrize("figure", ["figure1", "figure2"])
 def test_figures_of_the_images_alone_need_no_training(figure):
     plan = paper.plan_of(load(ROOT / "config.yaml", ROOT / "configs/smoke.yaml"))
-    stages = {plan.jobs[job]["stage"] for job in plan.needed(figure)}
+    stages = {plan.resolved(job)["stage"] for job in needed(plan, figure)}
     assert {"render", "manifest", "sizes"} <= stages <= {"render", "manifest", "sizes", "crops"}
 
 
@@ -312,7 +302,7 @@ def test_figures_without_their_images_say_what_to_give(monkeypatch):
     plan = paper.plan_of(load(ROOT / "config.yaml", ROOT / "configs/imagenet.yaml"))
     for figure in ("figure1", "figure2", "figure7"):
         with pytest.raises(ConfigError, match=r"datasets\.imagenet\.root"):
-            plan.measurements(figure)
+            measurements(plan, f"pages/{figure}")
 
 
 def test_the_released_test_transform_holds_for_all_that_is_cut_as_at_test_time():
@@ -322,31 +312,30 @@ def test_the_released_test_transform_holds_for_all_that_is_cut_as_at_test_time()
     """
     before, plan = (with_test_resize(resize) for resize in ("paper", "released"))
     of_stage: dict[str, list[str]] = {}
-    for job, content in plan.jobs.items():
+    for job, content in configs(plan).items():
         of_stage.setdefault(content["stage"], []).append(job)
     for job in of_stage["evaluate"] + of_stage["match"] + of_stage["activations"]:
-        assert plan.jobs[job]["test_resize"] == "released"
+        assert plan.resolved(job)["test_resize"] == "released"
     assert of_stage["train"]
     kinds = set()
     for job in of_stage["finetune"]:
-        augmentation = plan.jobs[job]["augmentation"]
+        augmentation = plan.resolved(job)["augmentation"]
         kinds.add(augmentation["name"])
         assert augmentation.get("test_resize") == (
             None if augmentation["name"] == "train DA" else "released"
         )
     assert kinds == {"train DA", "test DA", "test DA2"}
     for job in before.jobs.keys() & plan.jobs.keys():
-        content = plan.jobs[job]
+        content = plan.resolved(job)
         if content["stage"] in ("evaluate", "activations"):
             content = content | {"test_resize": "paper"}
         if not job.startswith("pages/"):
-            assert content == before.jobs[job]
+            assert content == before.resolved(job)
     tuned = "runs/pinhole/resnet10q-k56/ft-k96-cls+bn-testda"
     assert tuned in before.jobs
     assert f"{tuned}_released" in plan.jobs
-    wildcards = plan.wildcards()
-    assert re.fullmatch(wildcards["adapted"], f"{tuned}_released")
-    assert re.fullmatch(wildcards["run"], f"{tuned}_released")
+    assert rules_that_make(plan, plan.jobs[f"{tuned}_released"]) == ["finetune"]
+    assert plan.jobs[f"{tuned}_released/evaluation"].run == plan.jobs[f"{tuned}_released"]
 
 
 def test_pages_say_that_the_test_transform_is_the_released_one(tmp_path):
@@ -356,8 +345,8 @@ def test_pages_say_that_the_test_transform_is_the_released_one(tmp_path):
     given = {"released": {"files": {"fixresnet50": str(file)}, "test_resize": "paper"}}
     before, plan = (with_test_resize(resize, **given) for resize in ("paper", "released"))
     own = "runs/pinhole/fixresnet50-pretrained/evaluation"
-    assert plan.jobs[own] == before.jobs[own]
-    assert plan.jobs[own]["test_resize"] == "paper"
+    assert plan.resolved(own) == before.resolved(own)
+    assert plan.resolved(own)["test_resize"] == "paper"
     for table in plan.tables:
         notes, usual = (p.resolved(f"pages/{table}")["notes"] for p in (plan, before))
         said = [note for note in notes if "evaluation.test_resize: released" in note]
@@ -371,14 +360,14 @@ def test_more_data_costs_a_twin_no_training_time():
     plan = paper.plan_of(load(ROOT / "config.yaml"))
 
     def training(run):
-        recipe = plan.jobs[run]["recipe"]
+        recipe = plan.resolved(run)["recipe"]
         return recipe["epochs"] * recipe["samples_per_epoch"], recipe["lr"]
 
     crops, rate = training("runs/pinhole/resnet10q-k56")
     adapted = [job for job in plan.jobs if re.fullmatch("runs/pinhole/[^/]+-from-tags", job)]
     assert len(adapted) == 6
     for run in adapted:
-        on_tags, _ = training(plan.jobs[run]["init"])
+        on_tags, _ = training(plan.resolved(run)["init"])
         assert on_tags >= crops, run
         assert training(run)[1] < rate, run
 
@@ -393,11 +382,11 @@ def test_the_figures_of_activations_train_nothing():
     new = {job for job in plan.jobs.keys() - before.jobs.keys() if not job.startswith("pages/")}
     assert new == {f"{run}/activations" for run in runs}
     assert (
-        plan.needed("figure6")
-        == plan.needed("figure3")
-        == plan.with_ancestors(f"{base}/activations")
+        needed(plan, "figure6")
+        == needed(plan, "figure3")
+        == {job.id for job in plan.jobs[f"{base}/activations"].ancestors}
     )
-    assert new <= plan.needed("figure4")
+    assert new <= needed(plan, "figure4")
     job = plan.resolved(f"{base}/activations")
     assert (job["k_train"], job["k_test"]) == (56, [16, 32, 56, 112])
     assert (job["bound"], job["share"]) == (None, 1.2)
@@ -419,5 +408,6 @@ def test_a_caption_of_a_figure_changes_that_figure_alone():
     config = load(ROOT / "config.yaml").model_dump()
     edited = merge(config, {"pages": {"captions": {"figure3": "CDFs."}}})
     before, after = (paper.plan_of(parse(c)) for c in (config, edited))
-    changed = {j for j in before.jobs if before.ancestry_digest(j) != after.ancestry_digest(j)}
+    then, now = digests(before), digests(after)
+    changed = {job for job in then if then[job] != now[job]}
     assert changed == {"pages/figure3", "pages/report"}

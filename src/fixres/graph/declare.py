@@ -1,0 +1,304 @@
+"""The pages of a graph: what is declared in fixres.paper becomes jobs.
+
+Declaring a table or a figure adds the jobs that its cells need. Then each page becomes a job, too:
+its resolved configuration holds its layout and names the files that it reads.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from fixres.config import ConfigError
+from fixres.graph.checks import expanded
+from fixres.graph.claims import Claim, Quoted, planned
+from fixres.graph.graph import JobGraph
+from fixres.graph.jobs import Job
+from fixres.graph.pages import (
+    Behind,
+    Cell,
+    Cost,
+    Figure,
+    Images,
+    Logs,
+    Measurement,
+    Needed,
+    Page,
+    Report,
+    Section,
+    Summary,
+    failed,
+)
+from fixres.graph.recommendation import recommend
+from fixres.graph.stages import STAGES
+from fixres.jobs import canonical, digest
+
+RELEASED_TRANSFORM = (
+    "Test transform: the image's height scaled to k_test_image, as in the authors' released code "
+    "(evaluation.test_resize: released). By the paper's text it is the image's shorter side."
+)
+METHOD = "figure1"  # the figure that the report begins with, where there is one
+REST = ("Further pages", "Tables and figures that are not the paper's.")
+
+
+def declare(
+    graph: JobGraph,
+    tables: Iterable[Callable[[JobGraph], Page]],
+    figures: Iterable[Callable[[JobGraph], Figure]] = (),
+    claims: Sequence[Claim] = (),
+    quoted: Sequence[Quoted] = (),
+    sections: Sequence[Section] = (),
+) -> JobGraph:
+    """Add some pages to a graph, the pages over all of them, and all jobs that they need.
+
+    Parameters
+    ----------
+    tables : functions that each declare one table.
+    figures : functions that each declare one figure. They may use the tables.
+    claims : the sentences that the cells of these pages decide.
+    quoted : the numbers of the paper's text that they measure.
+    sections : what the report shows where, in the order of the paper.
+    """
+    config = graph.config
+    graph.tables |= {page.name: page for page in (ask(graph) for ask in tables)}
+    graph.figures |= {figure.name: figure for figure in (ask(graph) for ask in figures)}
+    _check_captions(graph)
+    pages = {name: _add_page(graph, page) for name, page in graph.pages.items()}
+    answer = {job.id: job for job in ([recommend(graph)] if config.custom else [])}
+    shown = pages | {
+        "claims": _add_claims(graph, "claims", claims),
+        "text": _add_claims(graph, "text", quoted),
+    }
+    summary = Summary(scale=config.scale, tables=tuple(graph.tables))
+    tables = tuple(pages[name] for name in graph.tables)
+    graph.add(
+        "summary",
+        "pages/summary",
+        summary.content(),
+        others=tables,
+    )
+    graph.add(
+        "cost",
+        "pages/plan",
+        _cost(graph, pages | answer).content(),
+    )
+    report = _report(graph, sections, shown).content()
+    graph.add(
+        "report",
+        "pages/report",
+        report,
+        others=tuple(shown.values()),
+    )
+    return graph
+
+
+def _check_captions(graph: JobGraph) -> None:
+    known = [*graph.tables, *graph.figures]
+    for name in graph.config.pages.captions:
+        if name not in known:
+            raise ConfigError(f"pages.captions.{name}: no such page; known: {', '.join(known)}")
+
+
+# --- tables and figures --------------------------------------------------------------------------
+
+
+def _add_page(graph: JobGraph, page: Page | Figure) -> Job:
+    """Complete the record of a table or figure, and add its job."""
+    config, measuring = graph.config, _producers(graph, page.measurements())
+    if isinstance(page, Figure):
+        drawn = [graph.made_by[file] for file in page.files.values()]
+        files = {job.id: _logs(job) for job in drawn}
+    else:
+        drawn, files = [], {}
+    page = page.model_copy(
+        update={
+            "caption": config.pages.captions.get(page.name, page.caption),
+            "scale": config.scale,
+            "decimals": config.pages.decimals,
+            "notes": page.notes + _test_notes(graph, page),
+            "may_have_failed": _may_have_failed(graph, page.measurements(), files),
+        }
+    )
+    stage = "figure" if isinstance(page, Figure) else "table"
+    name = f"pages/{page.name}"
+    return graph.add(
+        stage,
+        name,
+        page.content(),
+        others=(*measuring, *drawn),
+    )
+
+
+def _producers(graph: JobGraph, measurements: Iterable[Measurement]) -> list[Job]:
+    """The jobs that leave some measurements."""
+    return [graph.made_by[found.metrics] for found in measurements]
+
+
+def _test_notes(graph: JobGraph, page: Page) -> tuple[str, ...]:
+    """A note where the test transform of a page's accuracies is not the paper's.
+
+    For the authors' weights, their own page says it.
+    """
+    tested = [found for cell in page.cells() if cell.k_test for found in cell.runs]
+    jobs = _producers(graph, tested)
+    authors = all(job.run is not None and job.run.released for job in jobs)
+    other = graph.config.evaluation.test_resize == "released"
+    return (RELEASED_TRANSFORM,) if other and not authors else ()
+
+
+def _may_have_failed(
+    graph: JobGraph, measurements: Iterable[Measurement], files: dict[str, Logs]
+) -> dict[str, Logs]:
+    """Run -> the log of every job that its numbers need, where a job may have failed.
+
+    Parameters
+    ----------
+    files : the same of what a figure draws besides.
+    """
+    if not graph.config.pages.allow_failed:
+        return {}
+    return files | {one.run: _logs(graph.made_by[one.metrics]) for one in measurements}
+
+
+def _logs(job: Job) -> Logs:
+    """The log of each job behind a job that leaves a mark when it fails."""
+    return {one.id: one.log for one in job.ancestors if one.stage.fails_alone}
+
+
+# --- pages over all others -----------------------------------------------------------------------
+
+
+def _add_claims(graph: JobGraph, name: str, declared: Sequence[Claim | Quoted]) -> Job:
+    """Add the page of claims, or of numbers in the text."""
+    shown = {"scale": graph.config.scale, "decimals": graph.config.pages.decimals}
+
+    def may_have_failed(cells: Iterable[Cell]) -> dict[str, Logs]:
+        found = dict.fromkeys(one for cell in cells for one in cell.measurements())
+        return _may_have_failed(graph, found, {})
+
+    page = planned(declared, graph.pages, may_have_failed, **shown)
+    found = dict.fromkeys(one for cell in page.cells.values() for one in cell.measurements())
+    jobs = tuple(_producers(graph, found))
+    return graph.add(
+        name,
+        f"pages/{name}",
+        page.content(),
+        others=jobs,
+    )
+
+
+def _report(graph: JobGraph, sections: Sequence[Section], pages: dict[str, Job]) -> Report:
+    """What the report consists of. A page of no section, such as a table of the user's, is last."""
+    names = list(graph.pages)
+    placed = {name for section in sections for name in section.pages}
+    rest = Section(*REST, tuple(name for name in names if name not in placed))
+    shown = [
+        s.model_copy(update={"pages": tuple(p for p in s.pages if p in names)})
+        for s in (*sections, rest)
+    ]
+    behind = {job.id: job for name in names for job in pages[name].ancestors if not job.stage.page}
+    return Report(
+        scale=graph.config.scale,
+        first=METHOD if METHOD in graph.figures else next(iter(graph.figures), ""),
+        sections=tuple(section for section in shown if section.pages),
+        pages={
+            name: (job.config["stage"], digest(canonical(job.config)))
+            for name, job in pages.items()
+        },
+        jobs={
+            name: Behind(behind[name].stage.name, behind[name].seed, behind[name].benchmark)
+            for name in sorted(behind)
+        },
+        work=tuple((stage.name, stage.work) for stage in STAGES.values()),
+        # All that shapes a result, so that a reader can make the same again.
+        configuration=graph.config.model_dump(exclude={"hardware"}),
+    )
+
+
+def _cost(graph: JobGraph, pages: dict[str, Job]) -> Cost:
+    """The jobs that each page needs, and how much each of them computes (results/plan.md)."""
+    config, hardware = graph.config, graph.config.hardware
+    needed = {
+        name: [job for job in page.ancestors if job is not page] for name, page in pages.items()
+    }
+    images = {}
+    for name, dataset in config.datasets.items():
+        rendered = dataset.rendered
+        images[name] = Images(
+            source=dataset.source,
+            rendered=(rendered.train_images, rendered.val_images) if rendered else None,
+            folder=None if rendered else expanded(dataset.root),
+            split=dataset.split,
+            limit=dict(dataset.limit or {}),
+        )
+    everything = {job.id: job for jobs in needed.values() for job in jobs}
+    custom = config.custom
+    counted = ("native", "stride", "multiply_adds", "parameters")
+    return Cost(
+        scale=config.scale,
+        twins=config.twins,
+        pages={name: tuple(job.id for job in jobs) for name, jobs in needed.items()},
+        datasets=images,
+        jobs={
+            name: Needed(
+                dataset=job.dataset,
+                log=job.log,
+                benchmark=job.benchmark,
+                config=job.config,
+            )
+            for name, job in sorted(everything.items())
+        },
+        cache_gb=hardware.cache_gb,
+        processes=hardware.processes or max(hardware.gpus, 1),
+        multiply_adds_per_second=hardware.multiply_adds_per_second,
+        custom={custom.name: {key: getattr(custom.network, key) for key in counted}}
+        if custom
+        else {},
+    )
+
+
+# --- what the rules ask --------------------------------------------------------------------------
+
+
+def measurements(graph: JobGraph, name: str) -> list[str]:
+    """The files whose numbers a page's job reads, and those with what was found on each image.
+
+    With pages.allow_failed, the files of runs that failed are left out.
+
+    Parameters
+    ----------
+    name : id of the job of a table, figure, claims, text or choice.
+
+    Raises
+    ------
+    ConfigError : weights or images that the page needs were not given, and pages.allow_missing
+        does not ask to show such cells as missing.
+    """
+    job = graph.job(name)
+    page = graph.pages.get(job.config.get("name", ""))
+    cells = page.cells() if page else ()
+    figure = page if isinstance(page, Figure) else None
+    missing = [cell.note for cell in cells if cell.source == "missing"]
+    missing += figure.missing if figure else []
+    nothing = not job.others and graph.config.dataset in graph.absent
+    if missing and (nothing or not graph.config.pages.allow_missing):
+        way_out = "give it"
+        if not nothing:
+            way_out += ", or set pages.allow_missing to have such cells shown as missing"
+        lines = [f"results/{page.name} needs what was not given; {way_out}:"]
+        raise ConfigError("\n".join([*lines, *(f"  {note}" for note in dict.fromkeys(missing))]))
+    found = list(job.others)
+    if graph.config.pages.allow_failed:
+        found = [job for job in found if not failed(_logs(job), Path("results"))]
+    drawn = set(figure.files.values()) if figure else set()
+    files = [
+        file
+        for one in found
+        for name, file in one.outputs.items()
+        if name in ("metrics", "hits", "samples") or file in drawn
+    ]
+    return [f"results/{file}" for file in dict.fromkeys(files)]
+
+
+def needed(graph: JobGraph, name: str) -> set[str]:
+    """The ids of all jobs that a table or figure needs, without its own."""
+    page = graph.job(f"pages/{name}")
+    return {job.id for job in page.ancestors if job != page}

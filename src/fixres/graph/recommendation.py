@@ -1,0 +1,134 @@
+"""A custom network and images: the jobs behind results/recommend/<name>.md (docs/recommend.md).
+
+The network is measured as it is at each k_test, with its last normalisation's statistics estimated
+again, with its classifier fine-tuned, and with classifier and last normalisation fine-tuned.
+
+| id | the job |
+|---|---|
+| runs/<dataset>/<name>-pretrained | builds the network, and puts its weights in |
+| speed/<dataset>/<name> | measures time and memory of its forward pass at each k_test |
+| recommend/<name>/choice | chooses k_test and crop_pct, and measures the gain |
+| recommend/<name>/export | writes the chosen network for other programs |
+| recommend/<name> | renders the answer |
+
+A custom network is no entry of the zoo: what is known of it stands in the resolved configuration of
+each of its jobs, as `entry` (custom.py).
+"""
+
+from fixres.config import laid_over
+from fixres.graph.adaptation import estimate_statistics, finetune
+from fixres.graph.custom import custom_weights
+from fixres.graph.graph import JobGraph, list_images
+from fixres.graph.jobs import Job
+from fixres.graph.measurements import evaluate
+from fixres.graph.networks import train_network
+from fixres.graph.pages import Answer, Choose, Recommendation
+
+# What is done to the network, least first.
+METHODS = AS_IS, STATISTICS, CLASSIFIER, FIXED = (
+    "as it is",
+    "statistics",
+    "classifier",
+    "classifier + norm",
+)
+TRAINED = {CLASSIFIER: "cls", FIXED: "cls+bn"}  # method -> fine_tuning.layers
+
+
+def recommend(graph: JobGraph) -> Job:
+    """Add all that results/recommend/<name>.md needs, and return the job that renders it."""
+    custom, c = graph.config.custom, graph.config
+    evaluations = {  # method -> k_test -> an evaluation for each seed
+        method: {
+            k: graph.at_every_seed(lambda k=k, m=method: evaluate(graph, _run(graph, m, k), k))
+            for k in custom.k_tests
+        }
+        for method in _methods(graph)
+    }
+    measured = [job for at in evaluations.values() for seeds in at.values() for job in seeds]
+    speed = graph.add(
+        "speed",
+        f"speed/{c.dataset}/{custom.name}",
+        {"network": custom.name, "k_test": custom.k_tests, "batch": custom.batch},
+        dataset=c.dataset,
+    )
+    runs = {
+        method: {k: tuple(job.measurement for job in jobs) for k, jobs in at.items()}
+        for method, at in evaluations.items()
+    }
+    about = {"network": custom.name, "dataset": c.dataset, "runs": runs}
+    where = {
+        "native": custom.native,
+        "crop_pct": custom.ratios,
+        "native_crop_pct": custom.network.crop_pct,
+    }
+    name = f"recommend/{custom.name}"
+    choose = Choose(**about, **where, share=custom.choice, speed=speed.measurement)
+    choice = graph.add(
+        "choose",
+        f"{name}/choice",
+        choose.content(),
+        others=(*measured, speed),
+    )
+    images = list_images(graph, c.dataset)
+    runs = tuple(job.run for job in measured)
+    content = Recommendation(**about).content()
+    export = graph.add(
+        "export",
+        f"{name}/export",
+        content,
+        others=(choice, *runs, images),
+    )
+    answer = Answer(
+        **about,
+        **where,
+        title=custom.network.title or custom.network.source,
+        trained=custom.train,
+        seeds=len(c.seeds),
+        decimals=c.pages.decimals,
+    )
+    return graph.add(
+        "answer",
+        name,
+        answer.content(),
+        others=(choice, export),
+    )
+
+
+def _methods(graph: JobGraph) -> list[str]:
+    """What is done to the network. Without running statistics there are none to estimate."""
+    without = () if graph.config.custom.network.has_statistics else (STATISTICS,)
+    return [method for method in METHODS if method not in without]
+
+
+def _run(graph: JobGraph, method: str, k_test: int) -> Job:
+    """The run of a method at one k_test."""
+    run = _network(graph)
+    if method == STATISTICS:
+        return estimate_statistics(graph, run, k_test)
+    if method in TRAINED:
+        layers = {"layers": TRAINED[method]}
+        settings = laid_over(graph.config.fine_tuning, layers, "custom")
+        return finetune(graph, run, k_test, settings)
+    return run
+
+
+def _network(graph: JobGraph) -> Job:
+    """The network that is tested and fixed: as it comes, or trained on these images."""
+    custom, c = graph.config.custom, graph.config
+    start = None
+    if custom.network.weights != "none":
+        list_images(graph, c.dataset)
+        start = graph.add(
+            "pretrained",
+            f"runs/{c.dataset}/{custom.name}-pretrained",
+            {
+                "network": custom.name,
+                "source": {"custom": custom_weights(custom.network.weights)},
+                "classes": custom.network.outputs,
+            },
+            dataset=c.dataset,
+        )
+    if not custom.train:
+        return start
+    recipe = (c.base_training, "base_training")
+    return train_network(graph, custom.name, custom.native, c.dataset, *recipe, start=start)

@@ -1,0 +1,158 @@
+"""A page with its numbers: what Markdown, CSV, HTML, figures and the report are made from."""
+
+import contextlib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from fixres import jobs
+from fixres.artifacts import per_image
+from fixres.artifacts.per_image import PerImage
+from fixres.graph.pages import Cell, Page, Place, failed
+from fixres.pages import intervals, trends
+from fixres.pages.numbers import COLUMNS, OF_CELL, OF_NUMBER, Number, best, is_accuracy, number_of
+
+
+class Measured(NamedTuple):
+    """What the runs of a page have left."""
+
+    metrics: dict[str, dict]  # run -> its metrics.json
+    per_image: dict[str, PerImage]  # run -> its hits.npz or samples.npz; a time has none
+
+
+class View:
+    """A page with its numbers. Each part is made when it is first asked for.
+
+    A file that is missing or damaged raises JobError, which names the cell and the file.
+
+    Attributes
+    ----------
+    page : the page; the cells of failed runs are missing ones.
+    results : the folder of all results.
+    """
+
+    def __init__(self, page: Page, results: Path):
+        self.page, self.results = without_failed(page, results), results
+
+    @cached_property
+    def measured(self) -> Measured:
+        """What the runs have left."""
+        measured = Measured({}, {})
+        for cell, found in [(c, found) for c in self.page.cells() for found in c.measurements()]:
+            if found.run not in measured.metrics:
+                with self._named(cell, found.metrics) as file:
+                    metrics = measured.metrics[found.run] = jobs.read_json(file)
+                if found.per_image:
+                    digest = metrics.get("hits") or metrics.get("samples", "")
+                    with self._named(cell, found.per_image) as file:
+                        measured.per_image[found.run] = per_image.load(file, digest)
+        return measured
+
+    @contextlib.contextmanager
+    def _named(self, cell: Cell, name: str = "") -> Iterator[Path]:
+        """A file below results/ (the first metrics of a cell). An error of the block names both."""
+        name = name or (cell.runs[0].metrics if cell.runs else "")
+        where = f"{self.page.title}, row {cell.row}, column {cell.column}: {self.results / name}"
+        way_out = "delete it and let Snakemake make it again"
+        try:
+            yield self.results / name
+        except OSError as error:
+            raise jobs.JobError(f"{where} cannot be read ({error.strerror})") from None
+        except ValueError as error:
+            raise jobs.JobError(f"{where} is damaged ({error}); {way_out}") from None
+        except (KeyError, TypeError) as error:
+            raise jobs.JobError(f"{where} is damaged or lacks {error}; {way_out}") from None
+
+    @cached_property
+    def replicas(self) -> dict[Place, np.ndarray]:
+        """The bootstrap replicas of every number that is a mean over images (intervals.py).
+
+        Accuracies are in per cent, other numbers as their job gives them.
+        """
+        by_images: dict[str, dict[Place, np.ndarray]] = {}
+        for cell in self.page.cells():
+            left = self.measured.per_image
+            of_runs = [left[found.run] for found in cell.runs if found.run in left]
+            name = per_image.name(cell.metric, cell.k_test)
+            if of_runs and (is_accuracy(cell.metric) or name in of_runs[0].values):
+                with self._named(cell):
+                    values = np.stack([found.values[name] for found in of_runs])
+                by_images.setdefault(of_runs[0].image_set, {})[cell.place] = values
+        replicas: dict[Place, np.ndarray] = {}
+        for image_set, values in by_images.items():
+            replicas |= intervals.resample(values, image_set)
+        return replicas
+
+    @cached_property
+    def numbers(self) -> dict[Place, Number]:
+        """The number of every cell."""
+        numbers, metrics = {}, self.measured.metrics
+        for cell in self.page.cells():
+            with self._named(cell):
+                number = number_of(cell, metrics)
+            replicas = self.replicas.get(cell.place)
+            if replicas is not None and replicas.ndim == 1:
+                low, high = intervals.interval(replicas)
+                number = number._replace(low=low, high=high)
+            numbers[cell.place] = number
+        return numbers
+
+    @cached_property
+    def trends(self) -> list[trends.Pair]:
+        """Every trend of the page (trends.py)."""
+        return trends.pairs(self.page.cells(), self.numbers, self.replicas)
+
+    @cached_property
+    def turned(self) -> set[Place]:
+        """The cells whose trends are not the paper's."""
+        return trends.turned_cells(self.trends)
+
+    @cached_property
+    def bold(self) -> set[Place]:
+        """The cells that are bold: the best of their columns, where the page shows them so."""
+        blocks = self.page.blocks if self.page.bold else ()
+        cells = [[cell for line in block.cells for cell in line if cell] for block in blocks]
+        return set().union(*(best(x, self.numbers, self.page.decimals) for x in cells))
+
+    @cached_property
+    def reasons(self) -> list[str]:
+        """Why cells are missing, in order of appearance: footnote i + 1 is the i-th."""
+        return list(dict.fromkeys(c.note for c in self.page.cells() if c.source == "missing"))
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What stands below the page: its own remarks, then what its images lack."""
+        metrics = self.measured.metrics.values()
+        of_images = [note for of_run in metrics for note in of_run.get("notes", [])]
+        return [*self.page.notes, *dict.fromkeys(of_images)]
+
+    def frame(self) -> pd.DataFrame:
+        """One line a cell, in full precision; columns: `COLUMNS`."""
+        lines = []
+        for cell in self.page.cells():
+            line = [self.page.name, *(getattr(cell, name) for name in OF_CELL)]
+            line += [getattr(self.numbers[cell.place], name) for name in OF_NUMBER]
+            lines.append([*line, cell.source])
+        return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def without_failed(page: Page, results: Path) -> Page:
+    """The page with the cells of failed runs as missing ones, which name the run and its log.
+
+    Only where pages.allow_failed asks for it are there runs to look for.
+    """
+
+    def shown(cell: Cell) -> Cell:
+        for found in cell.measurements():
+            log = failed(page.may_have_failed.get(found.run, {}), results)
+            if log:  # even if metrics of a former run are still there
+                note = f"{found.run} failed; see {log}"
+                lost = {"runs": (), "plus": None, "source": "missing", "note": note}
+                return cell.model_copy(update=lost)
+        return cell
+
+    return page.with_cells(shown) if page.may_have_failed else page

@@ -24,7 +24,8 @@ from torchvision.transforms import v2
 
 from fixres.artifacts import manifest
 from fixres.data import loader, regions
-from fixres.hardware.device import Device, pin, send
+from fixres.hardware.device import Device, send
+from fixres.hardware.memory import pin
 from fixres.hardware.ranks import ALONE
 from fixres.models.adapt import Adaptation, adapt_last_layers
 from fixres.models.catalogue import zoo

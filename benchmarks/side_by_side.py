@@ -24,10 +24,9 @@ ROOT = Path(__file__).parent.parent
 MANIFEST = ROOT / "results/data/pinhole/manifest.npz"
 ROUNDS = 5
 CROPS_AT_32 = 15_000  # of one training; at a higher resolution fewer, by their cost
-# What Snakemake gives a job of one thread, and the memory settings of workflow.use_this_python.
+# What Snakemake gives a job of one thread.
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
-ENVIRONMENT = os.environ | THREADS | MEMORY
+ENVIRONMENT = os.environ | THREADS
 
 
 def command(folder: Path, config: dict, name: str) -> list[str]:

@@ -387,8 +387,3 @@ def use_this_python(source: Path) -> None:
     # A closed terminal is treated like SIGTERM: running jobs may end, and no lock is left behind.
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    # glibc gives the memory of each step's activations back and takes it again, page by page: 5 to
-    # 14% of a training's time (measured at 96 and 112 px on two cores). These two variables let it
-    # keep the memory. Other C libraries do not read them.
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**25))
-    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))

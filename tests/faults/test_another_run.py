@@ -17,8 +17,7 @@ from faults.helpers import (
     wait_until,
 )
 from fixres.artifacts import weights
-from fixres.models import construct
-from fixres.stages import predict
+from fixres.models import construct, matching
 from shared import ENVIRONMENT, PAGES
 
 
@@ -86,14 +85,14 @@ def test_weights_replaced_between_two_looks_at_them(bench, monkeypatch):
     """The narrow moment: after the weights are read, before their digest names the predictions."""
     bench.run(TRAIN)
     given, other = bench.folder / "weights.safetensors", other_weights(bench)
-    read = predict.matching.load
+    read = matching.load
 
     def load(*arguments):
         network = read(*arguments)
         os.replace(other, given)
         return network
 
-    monkeypatch.setattr(predict.matching, "load", load)
+    monkeypatch.setattr(matching, "load", load)
     options = ["--weights", given, "--loader", "pillow"]
     assert run_in_fork(*bench.command(EVALUATE, *options, out="metrics.json")) == 1
     assert not (bench.folder / "metrics.json").exists()

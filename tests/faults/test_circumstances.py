@@ -34,8 +34,8 @@ from faults.helpers import (
 )
 from fixres import workflow as workflows
 from fixres.artifacts import weights
+from fixres.hardware.pool import spread
 from fixres.jobs import JobError, canonical
-from fixres.jobs.pool import spread
 from shared import ENVIRONMENT, PAGES, Workflow, fixres
 
 # A training of four micro-batches a step, and the options that share them between two processes.

@@ -24,13 +24,12 @@ from faults.helpers import (
     smoke_plan,
 )
 from fixres import jobs
-from fixres.artifacts import manifest, weights
+from fixres.artifacts import manifest, predictions, weights
 from fixres.data import loader, regions
 from fixres.graph.pages import Block, Cell, Measurement, Page
 from fixres.jobs import JobError
 from fixres.models.checkpoints import Checkpoints
 from fixres.pages.view import View
-from fixres.stages import evaluate
 from shared import PAGES
 
 PLACES = 150  # damaged bytes of a file, besides its first and last ones
@@ -166,7 +165,7 @@ def test_predictions(copy_file, happened, capsys):
         key = str(archive["key"])
 
     def read(path: Path) -> np.ndarray:
-        found = evaluate.load_predictions(path, key)
+        found = predictions.read(path, key)
         if found is None:
             raise LookupError
         return found

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from bench import FINETUNE, same
-from fixres.hardware import device
+from fixres.hardware import memory
 from fixres.hardware.device import Device
 from fixres.stages import finetune
 
@@ -76,7 +76,7 @@ def test_a_seed_gives_the_numbers_of_manual_seed():
 
 FAULTS = """
 import resource, torch
-from fixres.hardware.device import keep_freed_memory
+from fixres.hardware.memory import keep_freed_memory
 
 def faults():
     start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -104,11 +104,11 @@ def test_an_older_glibc_keeps_32_mb(monkeypatch):
     taken = {}
 
     def mallopt(parameter, value):
-        refused = parameter == device.MMAP_THRESHOLD and value > 2**25
+        refused = parameter == memory.MMAP_THRESHOLD and value > 2**25
         if not refused:
             taken[parameter] = value
         return not refused
 
     monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=mallopt))
-    device.keep_freed_memory()
-    assert taken == {device.TRIM_THRESHOLD: 2**30, device.MMAP_THRESHOLD: 2**25}
+    memory.keep_freed_memory()
+    assert taken == {memory.TRIM_THRESHOLD: 2**30, memory.MMAP_THRESHOLD: 2**25}

@@ -101,8 +101,9 @@ def test_evaluation_gets_float32_logits(trained, bench, monkeypatch):
     seen = []
     of_network = predict.predict
 
-    def watched(model, *rest):
-        return of_network(lambda x: seen.append(model(x)) or seen[-1], *rest)
+    def watched(trunk, heads, *rest):
+        [model] = heads
+        return of_network(trunk, [lambda x: seen.append(model(x)) or seen[-1]], *rest)
 
     monkeypatch.setattr(predict, "predict", watched)
     start = ["--weights", trained.folder / "weights.safetensors", "--precision", "bf16"]

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench import RECIPE, same
-from fixres.hardware.device import Device, Later
+from fixres.hardware.device import Device, PendingNumber
 from fixres.hardware.ranks import ALONE
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import lists, sgd
@@ -116,4 +116,4 @@ def test_a_flag_is_seen_one_step_later():
     signal = sgd.StopSignal()
     flags = (0.0, 0.0, 2.0, 0.0)
     assert [signal.seen(torch.tensor(flag)) for flag in flags] == [False, False, False, True]
-    assert Later(torch.tensor(0.25)).value() == 0.25
+    assert PendingNumber(torch.tensor(0.25)).value() == 0.25

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bench import RECIPE
+from fixres.hardware.memory import peak_bytes
 from fixres.models import construct
 from fixres.stages import memory
 from shared import fixres
@@ -25,8 +26,8 @@ def test_the_peak_is_that_of_the_blocks_that_are_held_at_once():
         del second, third
         torch.empty(4 * MEGA, dtype=torch.uint8)
 
-    assert memory.peak_on_cpu(take) == 5 * MEGA
-    assert memory.peak_on_cpu(lambda: None) == 0
+    assert peak_bytes(take, torch.device("cpu")) == 5 * MEGA
+    assert peak_bytes(lambda: None, torch.device("cpu")) == 0
 
 
 def config(k: int, layers: list[str], batch: int = 8) -> dict:

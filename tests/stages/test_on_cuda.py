@@ -22,6 +22,7 @@ from torch._subclasses.fake_tensor import (
 
 from bench import FINETUNE, RECIPE
 from fixres.artifacts import manifest
+from fixres.artifacts.predictions import Cropping
 from fixres.data import loader, regions, requests, sampling
 from fixres.hardware.device import Device
 from fixres.hardware.ranks import ALONE, Ranks
@@ -33,7 +34,6 @@ from fixres.models.float32 import compute_in_float32
 from fixres.stages import (
     activation_cache,
     activations,
-    evaluate,
     finetune,
     match,
     memory,
@@ -41,7 +41,8 @@ from fixres.stages import (
     timing,
     train,
 )
-from fixres.stages.predict import predict
+from fixres.stages.opened import Opened
+from fixres.stages.predict import as_it_is, predict
 from shared import machine_options
 
 QUARTERS = sorted(zoo.TWINS)
@@ -203,7 +204,7 @@ def test_a_fine_tuning_with_its_cache(name, built, tiny, monkeypatch):
     adaptation = adapt_last_layers(built, zoo.ZOO[name], LAYERS, K)
     config = FINETUNE | {"network": name, "k_test": K}
     options = machine_options(loader="pillow", workers=1)
-    run_trunk = finetune.trunk_on(tiny, adaptation, config, options, CUDA)
+    run_trunk = finetune.trunk_on(Opened(options, config, tiny, CUDA, ALONE), adaptation)
     rows = tiny.rows("train")[:10]
     _, probe = next(run_trunk([(rows[:1], 0)]))
     cache = activation_cache.compute_once(run_trunk, probe, rows, 4, 1e9, CUDA.device, ALONE)
@@ -235,10 +236,10 @@ def test_an_evaluation_computes_logits_in_float32(name, built, tiny):
     compute_in_float32(built, zoo.ZOO[name].classifier)
     with torch.no_grad(), CUDA.autocast():
         check_logits(built(images()), 4, torch.float32)
-    views = [evaluate.View(K, 1), evaluate.View(80, 1), evaluate.View(K, regions.TEN)]
+    croppings = [Cropping(K), Cropping(80), Cropping(K, regions.TEN)]
     test_da = regions.Augmentation("test DA")
-    top = predict(built, reader_of(tiny, name), test_da, views, 3)
-    assert {view: classes.shape for view, classes in top.items()} == dict.fromkeys(views, (10, 3))
+    [top] = predict(as_it_is, [built], reader_of(tiny, name), test_da, [croppings], 3)
+    assert {c: classes.shape for c, classes in top.items()} == dict.fromkeys(croppings, (10, 3))
 
 
 @pytest.mark.parametrize("model", matching.MODELS)

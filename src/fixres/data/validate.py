@@ -15,8 +15,8 @@ import numpy as np
 
 from fixres.artifacts.manifest import SPLITS
 from fixres.data.sources import Listing, Source, images_below
+from fixres.hardware.pool import spread
 from fixres.jobs import progress
-from fixres.jobs.pool import spread
 from fixres.jobs.quoting import code, plain
 
 CHUNK = 100  # images that a process takes at once

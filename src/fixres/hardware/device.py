@@ -4,20 +4,16 @@ None of these changes a result beyond rounding.
 """
 
 import contextlib
-import ctypes
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 
+from fixres.hardware.memory import keep_freed_memory
 from fixres.hardware.ranks import ALONE, Ranks
 from fixres.jobs.errors import JobError
 from fixres.jobs.logs import log
-
-# glibc: two parameters of its malloc.h, and the most bytes to keep. An older glibc refuses 1 GB for
-# the second parameter: it takes at most 32 MB.
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-KEPT_BYTES, KEPT_BYTES_OLDER = 2**30, 2**25
 
 
 class Device(NamedTuple):
@@ -44,6 +40,18 @@ class Device(NamedTuple):
         torch.default_generator.manual_seed(word)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(word)
+
+    def clock(self) -> float:
+        """Seconds, read when the device has finished its work."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def described(self, threads: int) -> str:
+        """Hardware and precision, for the notes of a measurement. `threads`: those of the job."""
+        on_gpu = self.device.type == "cuda"
+        name = torch.cuda.get_device_name(self.device) if on_gpu else None
+        return f"{name or f'{threads} processor thread(s)'}, {self.precision}"
 
 
 def compiled(network: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
@@ -72,27 +80,7 @@ def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return tensor.to(device, non_blocking=True)
 
 
-def free_bytes(device: torch.device) -> int | None:
-    """Bytes of a GPU that new tensors can take; None for a processor."""
-    if device.type != "cuda":
-        return None
-    free, _ = torch.cuda.mem_get_info(device)
-    # torch keeps what its tensors gave back. That is free for new ones, too.
-    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-
-
-def pin(tensor: torch.Tensor) -> None:
-    """Pin a tensor's memory on the host, where it lies, until the process ends.
-
-    torch's own pinned memory comes in powers of two: 33 GB would take 64. Where the driver refuses,
-    the tensor stays as it is, and copies of it to the GPU are slower.
-    """
-    status = torch.cuda.cudart().cudaHostRegister(tensor.data_ptr(), tensor.nbytes, 0)
-    if int(status):
-        log(f"{tensor.nbytes / 1e9:.2f} GB are not pinned (CUDA error {int(status)})")
-
-
-class Later:
+class PendingNumber:
     """A number that a device computes, to be read later.
 
     `tensor.item()` waits for all that the device was given up to then. Here the copy to the host is
@@ -119,23 +107,6 @@ class Later:
         if self.arrived:
             self.arrived.synchronize()
         return self.tensor.item()
-
-
-def keep_freed_memory() -> None:
-    """Let the next tensor have the memory that the last one left, up to 1 GB.
-
-    glibc would give a large tensor's memory back to the system. The next step's tensor then gets
-    new pages, and the system fills each with zeros first. That was a tenth of a training's time at
-    96 px (docs/speed.md). Where the C library is not glibc, nothing changes.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return
-    mallopt(TRIM_THRESHOLD, KEPT_BYTES)
-    # One of both must be taken. The first call fixed this threshold at 128 kB, which is worse than
-    # what glibc does by itself.
-    if not mallopt(MMAP_THRESHOLD, KEPT_BYTES):
-        mallopt(MMAP_THRESHOLD, KEPT_BYTES_OLDER)
 
 
 def has_fast_bf16(device: torch.device) -> bool:

@@ -1,8 +1,8 @@
 """What every job needs.
 
-This room holds the command line, the log, complete files, devices, several processes, and the
-orderly end of a job. The names that most jobs use can be had from here: `jobs.log`, `jobs.atomic`,
-`jobs.JobError` … None of them imports torch.
+This room holds the command line, the log, complete files, and the orderly end of a job. The names
+that most jobs use can be had from here: `jobs.log`, `jobs.atomic`, `jobs.JobError` … None of them
+imports torch.
 """
 
 from fixres.jobs.command import device_options, parser, read_config, training_options
@@ -19,24 +19,3 @@ from fixres.jobs.files import (
     write_json,
 )
 from fixres.jobs.logs import log, log_times, progress
-
-__all__ = [
-    "JobError",
-    "atomic",
-    "canonical",
-    "check_inputs_unchanged",
-    "device_options",
-    "digest",
-    "file_digest",
-    "log",
-    "log_times",
-    "naming_in_errors",
-    "parser",
-    "progress",
-    "read_config",
-    "read_json",
-    "record_inputs",
-    "recording_inputs",
-    "training_options",
-    "write_json",
-]

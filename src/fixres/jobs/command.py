@@ -54,8 +54,52 @@ def parser(stage: str, doc: str, *files: str, threads: bool = True) -> argparse.
 
 def device_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Add the options of the jobs that run a network. None changes a result beyond rounding."""
-    _computing_options(p)
-    _sharing_options(p)
+    # How images are loaded and the network computes.
+    p.add_argument(
+        "--loader",
+        choices=["auto", "dali", "pillow"],
+        default="auto",
+        help="auto: DALI beside a GPU, Pillow on a processor",
+    )
+    p.add_argument(
+        "--workers",
+        type=int,
+        help="threads of each process that decode and cut images (default: its share of --threads)",
+    )
+    p.add_argument(
+        "--precision",
+        choices=["auto", "bf16", "fp32"],
+        default="auto",
+        help="auto: bf16 where the hardware has it",
+    )
+    p.add_argument(
+        "--device",
+        default="auto",
+        help="auto, cpu, cuda or cuda:N (each of several processes takes a device of its own)",
+    )
+    p.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the network with torch.compile: minutes at first, then faster steps",
+    )
+    # How many devices, machines and processes share the job.
+    p.add_argument(
+        "--gpus",
+        type=int,
+        default=0,
+        help="devices that the job holds for itself, on all its machines (default: one, if any)",
+    )
+    p.add_argument(
+        "--nodes",
+        type=int,
+        default=1,
+        help="machines of a SLURM allocation that share --gpus evenly (default: 1)",
+    )
+    p.add_argument(
+        "--processes",
+        type=int,
+        help="processes that share the threads (default: one for each device)",
+    )
     return p
 
 
@@ -90,58 +134,6 @@ def training_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "later epochs do not decode them again; not with DALI; 0: none are kept (default: 1000)",
     )
     return p
-
-
-def _computing_options(p: argparse.ArgumentParser) -> None:
-    """How images are loaded and the network computes."""
-    p.add_argument(
-        "--loader",
-        choices=["auto", "dali", "pillow"],
-        default="auto",
-        help="auto: DALI beside a GPU, Pillow on a processor",
-    )
-    p.add_argument(
-        "--workers",
-        type=int,
-        help="threads of each process that decode and cut images (default: its share of --threads)",
-    )
-    p.add_argument(
-        "--precision",
-        choices=["auto", "bf16", "fp32"],
-        default="auto",
-        help="auto: bf16 where the hardware has it",
-    )
-    p.add_argument(
-        "--device",
-        default="auto",
-        help="auto, cpu, cuda or cuda:N (each of several processes takes a device of its own)",
-    )
-    p.add_argument(
-        "--compile",
-        action="store_true",
-        help="compile the network with torch.compile: minutes at first, then faster steps",
-    )
-
-
-def _sharing_options(p: argparse.ArgumentParser) -> None:
-    """How many devices, machines and processes share the job."""
-    p.add_argument(
-        "--gpus",
-        type=int,
-        default=0,
-        help="devices that the job holds for itself, on all its machines (default: one, if any)",
-    )
-    p.add_argument(
-        "--nodes",
-        type=int,
-        default=1,
-        help="machines of a SLURM allocation that share --gpus evenly (default: 1)",
-    )
-    p.add_argument(
-        "--processes",
-        type=int,
-        help="processes that share the threads (default: one for each device)",
-    )
 
 
 def read_config(path: Path, stage: str, ancestry_digest: str = "") -> dict:

@@ -3,7 +3,7 @@
     cache = compute_once(run_trunk, probe, rows, batch, 64e9, device, ranks)
     activations = cache.read(images)  # of some of the rows, on the device
 
-`place` says where the activations are kept. Beside a GPU that is
+`where_kept` says where the activations are kept. Beside a GPU that is
 
 1. the GPU's memory, where they take at most 70% of what the model leaves free. Example: ResNet-50
    with cls+bn at 64 px takes 42 GB of an H100's 80;
@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from fixres import jobs
-from fixres.hardware.device import free_bytes, pin, send
+from fixres.hardware.device import send
+from fixres.hardware.memory import free_bytes, pin
 from fixres.hardware.ranks import Ranks
 
 Activations = tuple[torch.Tensor, ...]  # of a batch of images: what the head reads from the trunk
@@ -132,18 +133,6 @@ def compute_once(
     if device.type == "cuda" and where == "host":
         for store in stores:
             pin(store)
-    fill(stores, run_trunk, rows, batch, ranks)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)  # before the host reads what the copies have written
-    for store in stores:
-        ranks.all_gather_rows(store, batch)
-    return Cache(stores, device)
-
-
-def fill(
-    stores: Activations, run_trunk: RunTrunk, rows: np.ndarray, batch: int, ranks: Ranks
-) -> None:
-    """Compute this process's share of the activations."""
     share = ranks.share(len(rows), batch)
     starts = range(share.start, share.stop, batch)
     wanted = ((rows[start : min(start + batch, share.stop)], 0) for start in starts)
@@ -154,6 +143,11 @@ def fill(
                 store[at : at + len(images)].copy_(a, non_blocking=True)
             at += len(images)
             bar.update(len(images))
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # before the host reads what the copies have written
+    for store in stores:
+        ranks.all_gather_rows(store, batch)
+    return Cache(stores, device)
 
 
 def described(room: Room) -> str:

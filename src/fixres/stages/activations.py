@@ -12,23 +12,20 @@ before the last ReLU. Then each image by itself, for the intervals: samples.npz 
 (artifacts/per_image.py). The names of both are in `MEASURED`.
 """
 
-import argparse
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from fixres import jobs
-from fixres.artifacts import manifest, per_image
+from fixres.artifacts import manifest, metrics, per_image
+from fixres.artifacts.predictions import Cropping
 from fixres.data import regions, requests, sampling
-from fixres.hardware import processes
-from fixres.hardware.device import open_device
-from fixres.hardware.ranks import Ranks
 from fixres.models import distributions, matching, pooled
-from fixres.models.catalogue import zoo
 from fixres.models.distributions import Statistics
 from fixres.stages.match import measure
+from fixres.stages.opened import Opened, run
+from fixres.stages.passes import one_pass
 
 # What stands in metrics.json for each k_test.
 MEASURED = {
@@ -51,44 +48,33 @@ Probe = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]  # `matching
 
 
 def main(arguments: list[str]) -> None:
-    p = jobs.device_options(jobs.parser("activations", __doc__, "manifest", "weights", "out"))
-    processes.run(activations, p.parse_args(arguments), ["activations", *arguments])
+    run(activations, "activations", __doc__, arguments, "manifest", "weights", "out")
 
 
-def activations(args: argparse.Namespace, ranks: Ranks) -> None:
-    config = jobs.read_config(args.config, "activations", args.ancestry_digest)
-    k_tests, k_train = config["k_test"], config["k_train"]
-
-    # The validation images.
-    data = manifest.load(args.manifest)
-    device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
-    startup = time.process_time()
-    rows = data.rows("val")
+def activations(job: Opened) -> None:
+    config, data = job.config, job.data
+    k_tests, k_train, rows = config["k_test"], config["k_train"], data.rows("val")
 
     # The network.
-    entry = zoo.entry_of(config)
-    network = matching.load(entry, len(data.classes), 0, args.weights)
-    watched, has_relu = matching.watch(network.to(device.device))
-    probe = device.prepare(watched)
+    watched, has_relu = matching.watch(job.load())
+    probe = job.device.prepare(watched)
     jobs.log(f"{config['run']}: k_test {', '.join(map(str, k_tests))} on {len(rows)} images")
     notes = [] if has_relu else [f"no ReLU before the pooling: no {', '.join(BEFORE_RELU)}"]
     for line in (*manifest.enlarged(data, "val", max(k_tests)), *notes):
         jobs.log(line)
 
     # All images together, then each by itself.
-    loading = (device, args.loader, args.workers, ranks)
-    reader = requests.CropReader(data, rows, entry.mean, entry.std, *loading)
-    test_da = regions.Augmentation("test DA", test_resize=config["test_resize"])
+    reader, test_da = job.reader(rows), job.test_da
     seen = measure(probe, reader, test_da, k_tests)
     bound = bound_of(config, seen)
     found, sides = image_by_image(probe, reader, test_da, seen, np.inf if bound is None else bound)
 
     # One process writes.
-    if not ranks.first:
+    if not job.ranks.first:
         return
     absent = (() if has_relu else BEFORE_RELU) + (() if bound is not None else ("above",))
     samples: dict[str, np.ndarray] = {}
-    metrics: dict[str, dict] = {}
+    measured: dict[str, dict] = {}
     for k in k_tests:
         mine = {name: values for name, values in found[k].items() if name not in absent}
         if k == k_train:
@@ -96,23 +82,19 @@ def activations(args: argparse.Namespace, ranks: Ranks) -> None:
         fits, mine["free_xi"] = fitted(seen[k].pooled, mine["pooled"])
         samples |= {per_image.name(name, k): values for name, values in mine.items()}
         means = {name: values.mean(axis=0, dtype=float).tolist() for name, values in mine.items()}
-        metrics[str(k)] = dict.fromkeys(absent) | means | {"map": sides[k]} | fits
+        measured[str(k)] = dict.fromkeys(absent) | means | {"map": sides[k]} | fits
         if has_relu:
-            metrics[str(k)] |= channels(seen[k])
-        log_statistics(k, metrics[str(k)])
-    sampled = per_image.PerImage(data.path[rows], samples)
-    per_image.save(args.out.parent / "samples.npz", sampled)
+            measured[str(k)] |= channels(seen[k])
+        log_measured(k, measured[str(k)])
     result = {
         "run": config["run"],
         "images": len(rows),
         "bound": bound,
         "edges": pooled.EDGES.tolist(),
-        "k_test": metrics,
-        "samples": sampled.digest,
+        "k_test": measured,
         "notes": notes,
     }
-    jobs.write_json(args.out, result)
-    jobs.log_times(startup)
+    metrics.write(job.args.out, result, samples=per_image.PerImage(data.path[rows], samples))
 
 
 def bound_of(config: dict, seen: dict[int, Statistics]) -> float | None:
@@ -155,21 +137,15 @@ def image_by_image(
     counts = {k: torch.zeros(n, pooled.BINS, dtype=torch.int32, device=device) for k in seen}
     others = {k: torch.zeros(n, len(numbers), device=device) for k in seen}
     sides: dict[int, int] = {}
-    part = ranks.share(n, requests.BATCH)
-    at = part.start
-    bar = jobs.progress("image by image", (part.stop - part.start) * len(seen), "crops")
-    with bar, torch.no_grad(), reader.device.autocast():
-        for batch in reader.batches(part, test_da, list(seen)):
-            for k, x in zip(seen, batch, strict=True):
-                before, behind = probe(x)
-                mine = slice(at, at + len(x))
-                counts[k][mine] = pooled.count(behind).int()
-                excess = [share(behind == 0), share(behind > bound), share(before < 0)]
-                columns = [*excess, *deviations(before, means[k])]
-                others[k][mine] = torch.stack(columns, dim=1).float()
-                sides[k] = before.shape[-1]
-                bar.update(len(x))
-            at += len(x)
+    with one_pass("image by image", reader, test_da, list(map(Cropping, seen))) as batches:
+        for cropping, images, x in batches:
+            k = cropping.k
+            before, behind = probe(x)
+            counts[k][images] = pooled.count(behind).int()
+            excess = [share(behind == 0), share(behind > bound), share(before < 0)]
+            columns = [*excess, *deviations(before, means[k])]
+            others[k][images] = torch.stack(columns, dim=1).float()
+            sides[k] = before.shape[-1]
     for whole in (*counts.values(), *others.values()):
         ranks.all_gather_rows(whole, requests.BATCH)
     sides = {k: side for of_rank in ranks.gather(sides) for k, side in of_rank.items()}
@@ -240,7 +216,7 @@ def channels(seen: Statistics) -> dict[str, list[float]]:
     return {"channel_means": mean.ravel().tolist(), "channel_variances": (std**2).ravel().tolist()}
 
 
-def log_statistics(k: int, found: dict) -> None:
+def log_measured(k: int, found: dict) -> None:
     words = [f"{found['zeros']:.2f}% zeros after pooling a map of {found['map']}×{found['map']}"]
     if found["above"] is not None:
         words.append(f"{found['above']:.2f}% above the bound")

@@ -9,9 +9,6 @@ that is most typical: it magnifies as train DA does on average (eq. 5), it is ne
 shows the middle of the image, where the object is, and the object is of middling size.
 """
 
-from pathlib import Path
-from typing import NamedTuple
-
 import numpy as np
 
 from fixres import jobs
@@ -20,7 +17,7 @@ from fixres.data import loader, regions
 from fixres.data.apparent_sizes import scales
 from fixres.data.listed_files import ListedFiles
 from fixres.data.pillow_loader import decode
-from fixres.data.regions import Augmentation
+from fixres.stages.sizes import test_views, train_views
 
 UNKNOWN = 0.25  # an object of unknown size is taken to be so large, as a share of sqrt(HW)
 # From the middle of the image to the nearest edge of the RoC, in sizes of the object: a long one,
@@ -34,39 +31,36 @@ def main(arguments: list[str]) -> None:
     data = manifest.load(args.manifest)
     row, epoch = most_typical(config, data)
     jobs.log(f"{config['run']}: {data.files(np.array([row]))[0]}, RoC of epoch {epoch}")
-    save(args.out, sheet(config, data, row, epoch))
+    found = sheet(config, data, row, epoch)
+    with jobs.atomic(args.out) as temporary, open(temporary, "wb") as f:
+        np.savez_compressed(f, **found)
 
 
-class Typical(NamedTuple):
-    """One RoC of one image."""
-
-    row: int  # of the manifest
-    epoch: int  # in which the training draws it
-
-
-def most_typical(config: dict, data: manifest.Manifest) -> Typical:
+def most_typical(config: dict, data: manifest.Manifest) -> tuple[int, int]:
     """The image and the RoC that the figure shows.
+
+    Returns
+    -------
+    Row of the manifest, and the epoch in which the training draws the RoC.
 
     Raises
     ------
     JobError : no RoC shows the middle of its image.
     """
-    train_da = Augmentation(**config["augmentation"])
-    rows = data.rows("train")[: config["images"]]
-    k, h, w = config["k_train"], data.height[rows], data.width[rows]
-    test = scales(_test_views(config, data, rows, k), k)
+    rows, k = data.rows("train")[: config["images"]], config["k_train"]
+    test = scales(test_views(config, data, rows, k), k)
     expected = regions.expected_size_ratio(k, k, tuple(config["augmentation"]["area"]))
     object_size = _relative_size(data, rows)
     size = np.abs(np.log(object_size / np.median(object_size)))
     best, least = None, np.inf
     for epoch in range(config["epochs"]):
-        views = regions.views(train_da, k, rows, h, w, config["seed"], epoch)
+        views = train_views(config, data, rows, k, epoch)
         x0, y0, x1, y1 = views.box.T
         off = np.abs(np.log(test / scales(views, k) / expected))
         off += np.abs(np.log((x1 - x0) / (y1 - y0))) + size
         off[views.flip | ~_shows_the_middle(views.box, data, rows)] = np.inf
         if off.min() < least:
-            best, least = Typical(int(rows[off.argmin()]), epoch), off.min()
+            best, least = (int(rows[off.argmin()]), epoch), off.min()
     if best is None:
         raise jobs.JobError(
             f"{config['run']}: no RoC of {len(rows)} training images shows the middle of its "
@@ -90,11 +84,6 @@ def _relative_size(data: manifest.Manifest, rows: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(r), r, UNKNOWN)
 
 
-def _test_views(config: dict, data: manifest.Manifest, rows: np.ndarray, k: int) -> regions.Views:
-    test_da = Augmentation("test DA", test_resize=config["test_resize"])
-    return regions.views(test_da, k, rows, data.height[rows], data.width[rows])
-
-
 def sheet(config: dict, data: manifest.Manifest, row: int, epoch: int) -> dict[str, np.ndarray]:
     """What the figure draws of one image.
 
@@ -106,13 +95,8 @@ def sheet(config: dict, data: manifest.Manifest, row: int, epoch: int) -> dict[s
     "train 56 scale" … : pixels of the crop for each pixel of the image (eq. 1).
     """
     rows = np.array([row])
-    train_da = Augmentation(**config["augmentation"])
-    sizes = data.height[rows], data.width[rows]
-    views = {
-        ("train", k): regions.views(train_da, k, rows, *sizes, config["seed"], epoch)
-        for k in config["k_trains"]
-    }
-    views |= {("test", k): _test_views(config, data, rows, k) for k in config["k_tests"]}
+    views = {("train", k): train_views(config, data, rows, k, epoch) for k in config["k_trains"]}
+    views |= {("test", k): test_views(config, data, rows, k) for k in config["k_tests"]}
     [file], listed = data.files(rows), ListedFiles(data)
     [checksum] = listed.take(rows)
     found = {
@@ -128,9 +112,3 @@ def sheet(config: dict, data: manifest.Manifest, row: int, epoch: int) -> dict[s
         found[f"{when} {k}"] = crop[0].numpy()
         found[f"{when} {k} scale"] = scales(view, k)[0]
     return found
-
-
-def save(file: Path, found: dict[str, np.ndarray]) -> None:
-    """Write what the figure draws as .npz."""
-    with jobs.atomic(file) as temporary, open(temporary, "wb") as f:
-        np.savez_compressed(f, **found)

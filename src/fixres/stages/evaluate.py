@@ -24,40 +24,43 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fixres import jobs
-from fixres.artifacts import manifest, per_image
-from fixres.data import regions, sampling
+from fixres.artifacts import manifest, metrics, per_image, predictions
+from fixres.artifacts.predictions import Predicted
+from fixres.data import sampling
+
+if TYPE_CHECKING:
+    from fixres.stages.opened import Opened
 
 
 def main(arguments: list[str]) -> None:
-    p = jobs.device_options(jobs.parser("evaluate", __doc__, "manifest", "weights", "out"))
+    files = ("manifest", "weights", "out")
+    p = jobs.device_options(jobs.parser("evaluate", __doc__, *files))
     args = p.parse_args(arguments)
-    # Of several processes that were started from outside, none goes its own way.
+    # Of several processes that were started from outside, all must take the same path.
     if "RANK" not in os.environ and finish_with_known(args):
         return
-    from fixres.hardware import processes
-    from fixres.stages import predict
+    from fixres.stages.opened import run
 
-    processes.run(predict.evaluate, args, ["evaluate", *arguments])
+    run(evaluate, "evaluate", __doc__, arguments, *files)
 
 
 def finish_with_known(args: argparse.Namespace) -> bool:
     """Write the result, if earlier jobs have left all predictions. Returns whether they have."""
     startup = time.process_time()
     config = jobs.read_config(args.config, "evaluate", args.ancestry_digest)
-    folder = predictions_folder(args.out.parent, config)
+    folder = args.out.parent / predictions.FOLDERS[config["test_resize"]]
     if not (folder.is_dir() and args.weights.is_file()):
         return False
     jobs.record_inputs(args.weights)
     data = manifest.load(args.manifest)
-    keys = prediction_keys(config, data, args.weights)
-    known = known_predictions(folder, keys, quiet=True)
-    parameters = parameters_in(folder, keys)
-    if len(known) < len(keys) or parameters is None:
+    files = predictions.of_evaluation(args.out.parent, config, data, args.weights)
+    known, parameters = files.load(quiet=True), files.parameters()
+    if len(known) < len(files.keys) or parameters is None:
         return False
     log_known(known)
     write_result(args.out, config, data, known, parameters)
@@ -65,163 +68,79 @@ def finish_with_known(args: argparse.Namespace) -> bool:
     return True
 
 
-def write_result(
-    out: Path,
-    config: dict,
-    data: manifest.Manifest,
-    predicted: "dict[View, np.ndarray]",
-    parameters: int,
-) -> None:
-    """Write metrics.json and hits.npz.
+def evaluate(job: "Opened") -> None:
+    """The job where predictions are missing: network, what is missing, result."""
+    from fixres.models.float32 import compute_in_float32
+    from fixres.stages import predict
 
-    Parameters
-    ----------
-    predicted : (n, 5) classes of the validation images for each view, best first.
-    parameters : of the network.
-    """
+    args, config, data, ranks = job.args, job.config, job.data, job.ranks
     rows = data.rows("val")
-    labels, paths = data.label[rows], data.path[rows]
-    by_metric = {(view.k, view.suffix): top for view, top in predicted.items()}
-    right = per_image.of_predictions(paths, labels, by_metric)
-    per_image.save(out.parent / "hits.npz", right)
-    result = {
-        "run": config["run"],
-        "images": len(rows),
-        "folds": config["folds"],
-        "k_test": metrics(list(predicted), predicted, labels, config["folds"]),
-        "hits": right.digest,
-        "parameters": parameters,
-        "notes": list(getattr(data, "notes", ())),
-    }
-    jobs.write_json(out, result)
+
+    # The network.
+    network = job.load()
+    compute_in_float32(network, job.entry.classifier)
+    model = job.device.prepare(network)
+
+    # What is known already.
+    files = predictions.of_evaluation(args.out.parent, config, data, args.weights)
+    known = ranks.broadcast(files.load)
+    log_known(known)
+
+    # What is missing is measured.
+    missing = [cropping for cropping in files.keys if cropping not in known]
+    if missing:
+        jobs.log(f"{config['run']}: k_test {', '.join(map(str, missing))} on {len(rows)} images")
+        for line in manifest.enlarged(data, "val", max(cropping.k for cropping in missing)):
+            jobs.log(line)
+    top = min(predict.TOP, len(data.classes))
+    reader = job.reader(rows)
+    [fresh] = predict.predict(predict.as_it_is, [model], reader, job.test_da, [missing], top)
+
+    # One process writes.
+    if not ranks.first:
+        return
+    parameters = sum(p.numel() for p in network.parameters())
+    files.save(data, fresh, parameters)
+    predicted = {cropping: (known | fresh)[cropping] for cropping in files.keys}
+    write_result(args.out, config, data, predicted, parameters)
 
 
-# --- what is measured --------------------------------------------------------------------------
-
-
-class View(NamedTuple):
-    """How each image is looked at: k_test, and the number of crops."""
-
-    k: int
-    crops: int  # of an image: 1, or TEN (§5.1, "an ensemble of 10 crops at test time")
-    ratio: float | None = None  # crop_pct; None: the test transform of the paper, or the released
-
-    @property
-    def suffix(self) -> str:
-        return per_image.metric("", self.ratio) if self.crops == 1 else f"_{self.crops}crops"
-
-    @property
-    def name(self) -> str:
-        return f"k{self.k}{self.suffix}"
-
-    def __str__(self) -> str:
-        if self.ratio:
-            return f"{self.k} (crop_pct {self.ratio:g})"
-        return f"{self.k}" if self.crops == 1 else f"{self.k} ({self.crops} crops)"
-
-
-def prediction_keys(config: dict, data: manifest.Manifest, weights: Path) -> dict[View, str]:
-    """For each view that the configuration asks for, a digest of all that its predictions follow.
-
-    Predictions in a file with another key belong to something else, and are not used.
-    """
-    views = [View(k, 1, r) for k in config["k_test"] for r in config.get("crop_pct", [None])]
-    views += [View(k, regions.TEN) for k in config.get("ten_crops", [])]
-    resize = config["test_resize"]
-    transform = "test DA" if resize == "paper" else f"test DA ({resize})"
-    network = (config["network"], str(config["version"]))
-    network += (jobs.canonical(config["entry"]),) if "entry" in config else ()
-    shared = (*network, data.digest(), jobs.file_digest(weights))
-    return {view: jobs.digest(f"{transform} {view.k}" + view.suffix, *shared) for view in views}
-
-
-# --- files of predictions ----------------------------------------------------------------------
-
-
-def predictions_folder(folder: Path, config: dict) -> Path:
-    """Where the predictions of an evaluation in `folder` lie: each test transform has its own."""
-    of_transform = {"paper": "predictions", "released": "predictions_released"}
-    return folder / of_transform[config["test_resize"]]
-
-
-def known_predictions(
-    folder: Path, keys: dict[View, str], quiet: bool = False
-) -> dict[View, np.ndarray]:
-    """The predictions that an earlier job has left, by view. `quiet`: damage is not logged."""
-    found = {v: load_predictions(folder / f"{v.name}.npz", key, quiet) for v, key in keys.items()}
-    return {view: top for view, top in found.items() if top is not None}
-
-
-def log_known(known: dict[View, np.ndarray]) -> None:
+def log_known(known: Predicted) -> None:
     """Say which predictions are kept."""
     if known:
         jobs.log(f"predictions kept: k_test {', '.join(map(str, known))}")
 
 
-def parameters_in(folder: Path, keys: dict[View, str]) -> int | None:
-    """How many parameters the network has, by a file of predictions.
-
-    None where the file is damaged, or of a version that did not say it.
-    """
-    try:
-        with np.load(folder / f"{next(iter(keys)).name}.npz", allow_pickle=False) as archive:
-            return int(archive["parameters"])
-    except Exception:  # any exception: it depends on the byte that is broken
-        return None
+# --- what is measured --------------------------------------------------------------------------
 
 
-def load_predictions(path: Path, key: str, quiet: bool = False) -> np.ndarray | None:
-    """(n, 5) predicted classes, best first.
-
-    None where the file is missing or damaged, or has another key.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return archive["top"] if str(archive["key"]) == key else None
-    except FileNotFoundError:
-        return None
-    except Exception as error:  # any exception: it depends on the byte that is broken
-        if not quiet:
-            jobs.log(f"predictions ignored: {path} is damaged ({error})")
-        return None
-
-
-def save_all(
-    folder: Path,
-    keys: dict[View, str],
-    data: manifest.Manifest,
-    predicted: dict[View, np.ndarray],
-    parameters: int,
+def write_result(
+    out: Path, config: dict, data: manifest.Manifest, predicted: Predicted, parameters: int
 ) -> None:
-    """Write a file for each view, with paths and true classes of the images.
-
-    Parameters
-    ----------
-    predicted : (n, 5) classes of the validation images for each view, best first.
-    parameters : of the network. An evaluation reports them.
-    """
+    """Write metrics.json and hits.npz. `parameters` are those of the network."""
     rows = data.rows("val")
-    for view, top in predicted.items():
-        named = {"path": data.path[rows], "label": data.label[rows], "top": top}
-        named |= {"key": np.array(keys[view]), "parameters": np.array(parameters)}
-        with jobs.atomic(folder / f"{view.name}.npz") as temporary, open(temporary, "wb") as f:
-            np.savez(f, **named)
+    by_metric = {(cropping.k, cropping.suffix): top for cropping, top in predicted.items()}
+    result = {
+        "run": config["run"],
+        "images": len(rows),
+        "folds": config["folds"],
+        "k_test": accuracies(predicted, data.label[rows], config["folds"]),
+        "parameters": parameters,
+        "notes": list(data.notes),
+    }
+    hits = per_image.of_predictions(data.path[rows], data.label[rows], by_metric)
+    metrics.write(out, result, hits=hits)
 
 
-# --- accuracy ----------------------------------------------------------------------------------
-
-
-def metrics(
-    views: list[View], predicted: dict[View, np.ndarray], labels: np.ndarray, folds: int
-) -> dict[str, dict[str, float]]:
+def accuracies(predicted: Predicted, labels: np.ndarray, folds: int) -> dict[str, dict[str, float]]:
     """The accuracies of each k_test by name: top1, top1_std, top5, top1_10crops …"""
     measured: dict[str, dict[str, float]] = {}
-    for view in views:
-        m = accuracy(predicted[view], labels, folds)
+    for cropping, top in predicted.items():
+        m = accuracy(top, labels, folds)
         top1 = f"top-1 {m['top1']:.2f} ± {m['top1_std']:.2f}"
-        jobs.log(f"k_test {view}: {top1}, top-5 {m['top5']:.2f}")
-        named = {re.sub(r"^top\d", rf"\g<0>{view.suffix}", name): m[name] for name in m}
-        measured.setdefault(str(view.k), {}).update(named)
+        jobs.log(f"k_test {cropping}: {top1}, top-5 {m['top5']:.2f}")
+        named = {re.sub(r"^top\d", rf"\g<0>{cropping.suffix}", name): m[name] for name in m}
+        measured.setdefault(str(cropping.k), {}).update(named)
     return measured
 
 

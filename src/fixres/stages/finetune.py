@@ -17,7 +17,6 @@ computes them again. Both give the same numbers.
 """
 
 import argparse
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -25,23 +24,23 @@ import torch
 from torch import nn
 
 from fixres import jobs
-from fixres.artifacts import manifest, weights
+from fixres.artifacts import log_csv, manifest
 from fixres.data import loader, regions, sampling
-from fixres.hardware import processes
-from fixres.hardware.device import Device, open_device, send
-from fixres.hardware.ranks import Ranks
-from fixres.models import matching
+from fixres.hardware.device import Device, send
 from fixres.models.adapt import Adaptation, adapt_last_layers
-from fixres.models.catalogue import zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
 from fixres.stages.activation_cache import Activations, RunTrunk, Wanted, compute_once
+from fixres.stages.opened import Opened, run
 from fixres.stages.predict import predict_ahead
-from fixres.stages.training_log import NAME
 
 
 def main(arguments: list[str]) -> None:
-    p = jobs.device_options(jobs.parser("finetune", __doc__, "manifest", "weights", "out"))
+    files = ("manifest", "weights", "out")
+    run(finetune, "finetune", __doc__, arguments, *files, options=add_options)
+
+
+def add_options(p: argparse.ArgumentParser) -> None:
     jobs.training_options(p)
     p.add_argument(
         "--keep-checkpoint",
@@ -62,26 +61,20 @@ def main(arguments: list[str]) -> None:
         "of --weights: those that have a config.json in evaluation/ beside the weights; a job of "
         "several processes does not (default: no)",
     )
-    processes.run(finetune, p.parse_args(arguments), ["finetune", *arguments])
 
 
-def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
+def finetune(job: Opened) -> None:
     """The whole job, from top to bottom: data, network, adaptation, loop, result."""
-    config = jobs.read_config(args.config, "finetune", args.ancestry_digest)
-    recipe, entry, k = config["recipe"], zoo.entry_of(config), config["k_test"]
+    args, config, data, device, ranks = job.args, job.config, job.data, job.device, job.ranks
+    recipe, entry, k = config["recipe"], job.entry, config["k_test"]
 
     # --- data: the training images
-    data = manifest.load(args.manifest)
-    graphs = bool(args.cuda_graphs)
-    device = open_device(args.device, args.precision, args.threads, ranks, args.compile, graphs)
-    startup = time.process_time()
     rows = sampling.random_subset(data.rows("train"), recipe["images"], config["seed"])
     steps_per_epoch = count_steps(len(rows), recipe["batch_size"], args.manifest)
     batch = sgd.batching(recipe, ranks, "fine_tuning")
 
     # --- network: trained at k_train, perhaps with a distribution matching
-    network = matching.load(entry, len(data.classes), config["seed"], args.weights)
-    network.to(device.device)
+    network = job.load(config["seed"])
 
     # --- adaptation: which layers train, and on which crops (§4.2)
     layers, batch_norm = config["layers"], recipe["batch_norm"]
@@ -94,7 +87,7 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
         jobs.log(line)
 
     # --- the inputs of the head: activations of the trunk, computed once or in every epoch
-    run_trunk = trunk_on(data, adaptation, config, args, device)
+    run_trunk = trunk_on(job, adaptation)
     cache = None
     if adaptation.constant_activations:
         probe = of_one_image(adaptation, k, device)
@@ -125,9 +118,8 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
 
     # --- result
     if ranks.first:
-        about = {"run": config["run"], "classes": list(data.classes), **matching.about(network)}
-        weights.save(args.out, network.state_dict(), about)
-        log.write(args.out.parent / NAME)
+        job.save(network)
+        log.write(args.out.parent / log_csv.NAME)
         if args.keep_checkpoint:
             checkpoints.keep(1)
         else:
@@ -136,8 +128,7 @@ def finetune(args: argparse.Namespace, ranks: Ranks) -> None:
     # --- while the network is at hand: predictions for the evaluations to come
     if args.predict and ranks.size == 1:
         cache = None  # `stream` is done with it, and its memory is needed
-        predict_ahead(config, args, data, device)
-    jobs.log_times(startup)
+        predict_ahead(job)
 
 
 def count_steps(images: int, batch_size: int, manifest_file: object) -> int:
@@ -157,24 +148,12 @@ def of_one_image(adaptation: Adaptation, k: int, device: Device) -> Activations:
         return adaptation.trunk(x)
 
 
-def trunk_on(
-    data: manifest.Manifest,
-    adaptation: Adaptation,
-    config: dict,
-    args: argparse.Namespace,
-    device: Device,
-) -> RunTrunk:
-    """A function that runs the trunk on training crops, batch by batch.
-
-    Parameters
-    ----------
-    config : of the run, with the keys network and seed.
-    args : with loader and workers.
-    """
-    entry, trunk = zoo.entry_of(config), device.prepare(adaptation.trunk)
+def trunk_on(job: Opened, adaptation: Adaptation) -> RunTrunk:
+    """A function that runs the trunk on training crops, batch by batch."""
+    args, data, device, entry, seed = job.args, job.data, job.device, job.entry, job.config["seed"]
+    trunk = device.prepare(adaptation.trunk)
 
     def run_trunk(wanted: Wanted, keep: bool = False) -> Iterator[tuple[np.ndarray, Activations]]:
-        seed = config["seed"]
         requests = ([adaptation.crops(data, chosen, seed, epoch)] for chosen, epoch in wanted)
         cut = loader.batches(data, requests, args.loader, args.workers, device.device, keep)
         for [crops], [pixels] in cut:

@@ -15,38 +15,32 @@ torch's allocator is not in it. The weights are random, and the pixels too: the 
 on them.
 """
 
-import argparse
-import os
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
 
 from fixres import jobs
-from fixres.artifacts import manifest
-from fixres.hardware import processes
-from fixres.hardware.device import Device, open_device
-from fixres.hardware.ranks import Ranks
+from fixres.artifacts import metrics
+from fixres.hardware.device import Device
+from fixres.hardware.memory import peak_bytes
 from fixres.models import construct
 from fixres.models.adapt import adapt_last_layers
 from fixres.models.catalogue import zoo
 from fixres.stages import sgd
-from fixres.stages.timing import hardware
+from fixres.stages.opened import Opened, run
 
 WARM_UP = 3  # steps before the one that is measured: momenta are there, algorithms are chosen
 MEGA = 1e6
 
 
 def main(arguments: list[str]) -> None:
-    p = jobs.device_options(jobs.parser("memory", __doc__, "manifest", "out"))
-    processes.run(measure, p.parse_args(arguments), ["memory", *arguments])
+    run(measure, "memory", __doc__, arguments, "manifest", "out")
 
 
-def measure(args: argparse.Namespace, ranks: Ranks) -> None:
-    config = jobs.read_config(args.config, "memory", args.ancestry_digest)
-    classes = len(manifest.load(args.manifest).classes)
-    device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
-    network = construct.build(zoo.entry_of(config), classes, 0).to(device.device)
+def measure(job: Opened) -> None:
+    config, device, classes = job.config, job.device, len(job.data.classes)
+    network = construct.build(job.entry, classes, 0).to(device.device)
 
     # --- the step
     model, trained = what_trains(config, network, device)
@@ -71,17 +65,16 @@ def measure(args: argparse.Namespace, ranks: Ranks) -> None:
 
     # --- its peak
     if device.device.type == "cuda":
-        peak, how_measured = peak_on_gpu(take, device.device), "torch's allocator"
+        before, counted_by = torch.cuda.memory_allocated(device.device), "torch's allocator"
     else:
         momenta = [t for t in state.momenta if t is not None]
-        held = [*network.parameters(), *network.buffers(), *momenta]
-        before = sum(t.untyped_storage().nbytes() for t in (*held, x, labels))
-        peak, how_measured = before + peak_on_cpu(take), "torch's profiler"
+        held = [*network.parameters(), *network.buffers(), *momenta, x, labels]
+        before, counted_by = sum(t.untyped_storage().nbytes() for t in held), "torch's profiler"
+    peak = before + peak_bytes(take, device.device)
     jobs.log(f"peak: {peak / MEGA:.1f} MB, a batch of {batch.micro}")
-    where = f"{hardware(device, args.threads)}, {device.precision}"
-    note = f"Memory: counted by {how_measured} on {where}."
+    note = f"Memory: counted by {counted_by} on {device.described(job.args.threads)}."
     about = {"run": config["run"], "batch": batch.micro, "notes": [note]}
-    jobs.write_json(args.out, about | {"megabytes": peak / MEGA})
+    metrics.write(job.args.out, about | {"megabytes": peak / MEGA})
 
 
 def what_trains(
@@ -100,27 +93,3 @@ def what_trains(
         return head(*activations)
 
     return whole, nn.ModuleList(adaptation.trained)
-
-
-def peak_on_gpu(take: Callable[[], None], device: torch.device) -> int:
-    """Peak bytes of `take()` on a GPU, with all that is there already."""
-    torch.cuda.synchronize(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    take()
-    torch.cuda.synchronize(device)
-    return torch.cuda.max_memory_allocated(device)
-
-
-def peak_on_cpu(take: Callable[[], None]) -> int:
-    """Peak bytes that `take()` adds to those that are there already, on a CPU."""
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would write into the job's log
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
-        take()
-    events = profile.profiler.kineto_results.events()
-    blocks = [event for event in events if event.name() == "[memory]"]
-    held = peak = 0
-    for block in sorted(blocks, key=lambda event: event.start_ns()):
-        held += block.nbytes()
-        peak = max(peak, held)
-    return peak

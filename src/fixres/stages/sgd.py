@@ -27,7 +27,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.sgd import sgd
 
 from fixres.data import sampling
-from fixres.hardware.device import Device, Later
+from fixres.hardware.device import Device, PendingNumber
 from fixres.hardware.ranks import ALONE, Ranks
 from fixres.jobs import JobError, progress, stopping
 from fixres.models.checkpoints import Checkpoints
@@ -239,8 +239,8 @@ class Step:
 
         def micro_batch(index: int) -> list[torch.Tensor]:
             inputs, targets = next(batches)
-            place = ranks.rank * batch.per_process + index  # in the global batch
-            self.how.device.seed(sampling.word(self.how.seed, "dropout", step, place))
+            position = ranks.rank * batch.per_process + index  # in the global batch
+            self.how.device.seed(sampling.word(self.how.seed, "dropout", step, position))
             lists.overwrite(self.statistics, before)
             lists.overwrite(self.counters, counted)
             return self.compute(targets, *inputs)
@@ -381,15 +381,15 @@ class StopSignal:
 
     A job of one process looks at its own signals. Of several processes, each adds a flag to the
     tensors that they sum anyway. They look at the sum one step later. A GPU computes the newest
-    step then, and nobody waits for that (`Later`).
+    step then, and nobody waits for that (`PendingNumber`).
     """
 
     def __init__(self):
-        self.before: Later | None = None  # the flags of the step before
+        self.before: PendingNumber | None = None  # the flags of the step before
 
     def seen(self, asked: torch.Tensor | None) -> bool:
         """Whether to stop after this step. `asked` is what the step returned."""
         if asked is None:
             return bool(stopping.asked())
-        before, self.before = self.before, Later(asked)
+        before, self.before = self.before, PendingNumber(asked)
         return before is not None and before.value() > 0

@@ -15,7 +15,7 @@ samples.npz beside the result has the numbers of each image, means over its draw
 import numpy as np
 
 from fixres import jobs
-from fixres.artifacts import manifest, per_image
+from fixres.artifacts import manifest, metrics, per_image
 from fixres.data import regions, sampling
 from fixres.data.apparent_sizes import area_shares, scales
 
@@ -30,22 +30,23 @@ def main(arguments: list[str]) -> None:
     data = manifest.load(args.manifest)
     everything = data.rows("train")
     rows = sampling.random_subset(everything, config["images"], 0)  # the same at every seed
-    train, test = train_views(config, data, rows), test_views(config, data, rows)
+    k_train, k_test = config["k_train"], config["k_test"]
+    train = [train_views(config, data, rows, k_train, e) for e in range(config["epochs"])]
+    test = test_views(config, data, rows, k_test)
     jobs.log(f"{config['run']}: {len(rows)} training images, {len(train)} RoCs of each")
 
     # What they make of the image.
     h, w = data.height[rows], data.width[rows]
     train_areas = np.stack([area_shares(views, h, w) for views in train])  # (draws, n)
     test_areas = area_shares(test, h, w)
-    s_train = np.stack([scales(views, config["k_train"]) for views in train])
-    s_test = scales(test, config["k_test"])
+    s_train = np.stack([scales(views, k_train) for views in train])
+    s_test = scales(test, k_test)
     found = of_each_image(data.object_size[rows], train_areas, test_areas, s_train, s_test)
     found["image_size"] = np.sqrt(h.astype(float) * w)  # sqrt(HW), pixels
 
     # Means over the images, and what is said of all images together.
-    samples = per_image.PerImage(data.path[rows], found)
-    metrics = {name: float(values.mean()) for name, values in found.items()}
-    metrics |= {
+    measured = {name: float(values.mean()) for name, values in found.items()}
+    measured |= {
         "train_areas": histogram(train_areas),
         "test_areas": histogram(test_areas),
         "least_ratio": float((s_test / s_train).min()),
@@ -53,26 +54,24 @@ def main(arguments: list[str]) -> None:
         "seen": seen(config, len(everything)),
     }
     for name in ("expected_ratio", "ratio", "least_ratio"):
-        jobs.log(f"{name}: {metrics[name]:.4f}")
-    per_image.save(args.out.with_name("samples.npz"), samples)
-    about = {"run": config["run"], "images": len(rows), "samples": samples.digest}
-    jobs.write_json(args.out, about | metrics | {"notes": list(data.notes)})
+        jobs.log(f"{name}: {measured[name]:.4f}")
+    about = {"run": config["run"], "images": len(rows), "notes": list(data.notes)}
+    metrics.write(args.out, about | measured, samples=per_image.PerImage(data.path[rows], found))
 
 
-def train_views(config: dict, data: manifest.Manifest, rows: np.ndarray) -> list[regions.Views]:
-    """The crops that training draws of some images, epoch by epoch; the first of its copies."""
+def train_views(
+    config: dict, data: manifest.Manifest, rows: np.ndarray, k: int, epoch: int
+) -> regions.Views:
+    """The crops that training draws of some images in an epoch; the first of its copies."""
     train_da = regions.Augmentation(**config["augmentation"])
-    sizes = data.height[rows], data.width[rows]
-    return [
-        regions.views(train_da, config["k_train"], rows, *sizes, config["seed"], epoch)
-        for epoch in range(config["epochs"])
-    ]
+    h, w = data.height[rows], data.width[rows]
+    return regions.views(train_da, k, rows, h, w, config["seed"], epoch)
 
 
-def test_views(config: dict, data: manifest.Manifest, rows: np.ndarray) -> regions.Views:
-    """The crops of the same images under test DA."""
+def test_views(config: dict, data: manifest.Manifest, rows: np.ndarray, k: int) -> regions.Views:
+    """The crops of some images under test DA."""
     test_da = regions.Augmentation("test DA", test_resize=config["test_resize"])
-    return regions.views(test_da, config["k_test"], rows, data.height[rows], data.width[rows])
+    return regions.views(test_da, k, rows, data.height[rows], data.width[rows])
 
 
 def of_each_image(

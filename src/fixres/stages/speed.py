@@ -10,20 +10,18 @@ weights and pixels are random: time and memory do not depend on them. Measure on
 machine.
 """
 
-import argparse
-import statistics
 import time
+from statistics import median
 
 import torch
 
 from fixres import jobs
-from fixres.hardware import processes
-from fixres.hardware.device import Device, open_device
-from fixres.hardware.ranks import Ranks
+from fixres.artifacts import metrics
+from fixres.hardware.device import Device
+from fixres.hardware.memory import peak_bytes
 from fixres.models import construct
-from fixres.models.catalogue import zoo
-from fixres.stages.memory import MEGA, peak_on_cpu, peak_on_gpu
-from fixres.stages.timing import clock, hardware
+from fixres.stages.memory import MEGA
+from fixres.stages.opened import Opened, run
 
 ROUNDS = 5
 SECONDS = 0.2  # a measurement repeats its forward pass for at least as long, or REPEATS times
@@ -31,15 +29,12 @@ REPEATS = 50
 
 
 def main(arguments: list[str]) -> None:
-    p = jobs.device_options(jobs.parser("speed", __doc__, "out"))
-    processes.run(measure, p.parse_args(arguments), ["speed", *arguments])
+    run(measure, "speed", __doc__, arguments, "out")
 
 
-def measure(args: argparse.Namespace, ranks: Ranks) -> None:
-    config = jobs.read_config(args.config, "speed", args.ancestry_digest)
-    device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
-    entry = zoo.entry_of(config)
-    network = construct.build(entry, config["entry"]["outputs"], 0).to(device.device).eval()
+def measure(job: Opened) -> None:
+    config, device = job.config, job.device
+    network = construct.build(job.entry, config["entry"]["outputs"], 0).to(device.device).eval()
     model = device.prepare(network)
     weights = sum(t.numel() * t.element_size() for t in network.state_dict().values())
 
@@ -56,7 +51,7 @@ def measure(args: argparse.Namespace, ranks: Ranks) -> None:
     measured = {}
     for k in sizes:
         peak = weights + peak_of(model, crops(config["batch"], k, device), device)
-        one, many = (statistics.median(times[k, n]) for n in batches)
+        one, many = (median(times[k, n]) for n in batches)
         measured[str(k)] = {
             "latency_ms": one,
             "batch_ms": many,
@@ -70,9 +65,9 @@ def measure(args: argparse.Namespace, ranks: Ranks) -> None:
         )
     on_gpu = device.device.type == "cuda"
     counted = "the allocator" if on_gpu else "torch's profiler"
-    note = f"{hardware(device, args.threads)}, {device.precision}; memory counted by {counted}"
+    note = f"{device.described(job.args.threads)}; memory counted by {counted}"
     about = {"run": config["run"], "batch": config["batch"], "notes": [note]}
-    jobs.write_json(args.out, about | {"k_test": measured})
+    metrics.write(job.args.out, about | {"k_test": measured})
 
 
 def crops(n: int, k: int, device: Device) -> torch.Tensor:
@@ -85,11 +80,11 @@ def milliseconds(model: torch.nn.Module, x: torch.Tensor, device: Device) -> flo
     """Milliseconds of one forward pass, the mean of some in a row; one more goes before."""
     with torch.no_grad(), device.autocast():
         model(x)
-        started, passes = clock(device), 0
+        started, passes = device.clock(), 0
         while passes == 0 or (passes < REPEATS and time.perf_counter() - started < SECONDS):
             model(x)
             passes += 1
-        return 1000 * (clock(device) - started) / passes
+        return 1000 * (device.clock() - started) / passes
 
 
 def peak_of(model: torch.nn.Module, x: torch.Tensor, device: Device) -> int:
@@ -99,8 +94,4 @@ def peak_of(model: torch.nn.Module, x: torch.Tensor, device: Device) -> int:
         with torch.no_grad(), device.autocast():
             model(x)
 
-    taken = x.numel() * x.element_size()
-    if device.device.type != "cuda":
-        return taken + peak_on_cpu(take)
-    before = torch.cuda.memory_allocated(device.device)
-    return taken + peak_on_gpu(take, device.device) - before
+    return x.nbytes + peak_bytes(take, device.device)

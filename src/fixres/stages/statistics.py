@@ -11,65 +11,44 @@ of all images, and not as a running average.
 statistics.json beside the result says how far they moved.
 """  # noqa: E501 (a command)
 
-import argparse
-import time
-from functools import reduce
-
 import numpy as np
 import torch
 from torch import nn
 
 from fixres import jobs
-from fixres.artifacts import manifest, weights
-from fixres.data import regions, requests, sampling
-from fixres.hardware import processes
-from fixres.hardware.device import open_device
-from fixres.hardware.ranks import Ranks
-from fixres.models import matching
-from fixres.models.catalogue import zoo
+from fixres.artifacts.predictions import Cropping
+from fixres.data import requests, sampling
+from fixres.data.regions import Augmentation
 from fixres.models.distributions import Moments
-from fixres.stages.match import SEGMENTS
+from fixres.stages.opened import Opened, run
+from fixres.stages.passes import MergedMoments, one_pass
 
 
 def main(arguments: list[str]) -> None:
-    p = jobs.device_options(jobs.parser("statistics", __doc__, "manifest", "weights", "out"))
-    processes.run(estimate, p.parse_args(arguments), ["statistics", *arguments])
+    run(estimate, "statistics", __doc__, arguments, "manifest", "weights", "out")
 
 
-def estimate(args: argparse.Namespace, ranks: Ranks) -> None:
-    config = jobs.read_config(args.config, "statistics", args.ancestry_digest)
-    k = config["k_test"]
-
-    # --- the images
-    data = manifest.load(args.manifest)
-    device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
-    startup = time.process_time()
+def estimate(job: Opened) -> None:
+    config, data, entry, k = job.config, job.data, job.entry, job.config["k_test"]
     rows = sampling.random_subset(data.rows("train"), config["images"], config["seed"])
 
     # --- the network
-    entry = zoo.entry_of(config)
-    network = matching.load(entry, len(data.classes), config["seed"], args.weights)
-    network.to(device.device).eval()
+    network = job.load(config["seed"])
     norms = {name: network.get_submodule(name) for name in entry.last_batch_norm}
     check(norms, entry.title)
     jobs.log(f"{config['run']}: statistics of {', '.join(norms)} at k_test {k}, {len(rows)} images")
 
     # --- what enters the batch-norms
-    reader = requests.CropReader(
-        data, rows, entry.mean, entry.std, device, args.loader, args.workers, ranks
-    )
-    test_da = regions.Augmentation("test DA", crop_pct=config["crop_pct"])
-    measured = measure(network, norms, reader, test_da, k)
+    cropping = Cropping(k, crop_pct=config["crop_pct"])
+    measured = measure(network, norms, job.reader(rows), cropping)
 
     # --- the result
-    if not ranks.first:
+    if not job.ranks.first:
         return
     moved = {name: put_in(norms[name], moments) for name, moments in measured.items()}
-    about = {"run": config["run"], "k_test": k, "images": len(rows)}
-    jobs.write_json(args.out.parent / "statistics.json", about | {"moved": moved})
-    about = {"run": config["run"], "classes": list(data.classes), **matching.about(network)}
-    weights.save(args.out, network.state_dict(), about)
-    jobs.log_times(startup)
+    result = {"run": config["run"], "k_test": k, "images": len(rows), "moved": moved}
+    jobs.write_json(job.args.out.with_name("statistics.json"), result)
+    job.save(network)
 
 
 def check(norms: dict[str, nn.Module], title: str) -> None:
@@ -86,37 +65,24 @@ def measure(
     network: nn.Module,
     norms: dict[str, nn.Module],
     reader: requests.CropReader,
-    test_da: regions.Augmentation,
-    k: int,
+    cropping: Cropping,
 ) -> dict[str, Moments]:
-    """The moments of what enters each norm. Every number of processes gives the same ones.
-
-    As in stages/match.py, they are merged segment after segment of the images.
-    """
-    ranks, seen = reader.ranks, {}
-    segment = requests.BATCH * -(-len(reader.rows) // (requests.BATCH * SEGMENTS))  # images
-    part = ranks.share(len(reader.rows), segment)
-    found: dict[str, list[Moments]] = {name: [] for name in norms}
+    """The moments of what enters each norm. Every number of processes gives the same ones."""
+    moments, entered = MergedMoments(reader, list(norms)), {}
 
     def watch(name: str):
-        return lambda _, inputs: seen.__setitem__(name, Moments.of(inputs[0]))
+        return lambda _, inputs: entered.__setitem__(name, Moments.of(inputs[0]))
 
     hooks = [norm.register_forward_pre_hook(watch(name)) for name, norm in norms.items()]
-    at, bar = part.start, jobs.progress("statistics", part.stop - part.start, "images")
-    with bar, torch.no_grad(), reader.device.autocast():
-        for (x,) in reader.batches(part, test_da, [k]):
+    test_da = Augmentation("test DA")
+    with one_pass("statistics", reader, test_da, [cropping], moments.segment) as batches:
+        for _, images, x in batches:
             network(x)
-            for name, moments in seen.items():
-                if at % segment:
-                    found[name][-1] += moments
-                else:
-                    found[name].append(moments)
-            at += len(x)
-            bar.update(len(x))
+            for name, of_batch in entered.items():
+                moments.add(name, images, of_batch)
     for hook in hooks:
         hook.remove()
-    by_rank = ranks.gather(found)
-    return {n: reduce(Moments.__add__, [m for of in by_rank for m in of[n]]) for n in norms}
+    return moments.merged()
 
 
 def put_in(norm: nn.Module, moments: Moments) -> dict[str, float]:

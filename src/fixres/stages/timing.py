@@ -16,11 +16,10 @@ Evaluation (a configuration with `passes: [forward]`): the forward pass in eval 
 gradients. It has no schedule.
 """
 
-import argparse
 import itertools
-import statistics
 import time
 from collections.abc import Callable
+from statistics import fmean, stdev
 
 import numpy as np
 import torch
@@ -28,14 +27,13 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from fixres import jobs
-from fixres.artifacts import manifest
+from fixres.artifacts import metrics
+from fixres.artifacts.manifest import Manifest
 from fixres.data import loader, regions
-from fixres.hardware import processes
-from fixres.hardware.device import Device, open_device
-from fixres.hardware.ranks import Ranks
+from fixres.hardware.device import Device
 from fixres.models import construct
-from fixres.models.adapt import adapt_last_layers
-from fixres.models.catalogue import zoo
+from fixres.stages.memory import what_trains
+from fixres.stages.opened import Opened, run
 
 WARM_UP, BATCHES = 5, 30  # batches before the clock counts, and batches that it counts
 
@@ -43,48 +41,45 @@ Batch = tuple[torch.Tensor, torch.Tensor]  # images (n, 3, k, k), labels (n,)
 
 
 def main(arguments: list[str]) -> None:
-    p = jobs.device_options(jobs.parser("time", __doc__, "manifest", "out"))
-    processes.run(measure, p.parse_args(arguments), ["time", *arguments])
+    run(measure, "time", __doc__, arguments, "manifest", "out")
 
 
-def measure(args: argparse.Namespace, ranks: Ranks) -> None:
-    config = jobs.read_config(args.config, "time", args.ancestry_digest)
+def measure(job: Opened) -> None:
+    config, data, device = job.config, job.data, job.device
 
-    # --- data and network
-    data = manifest.load(args.manifest)
-    device = open_device(args.device, args.precision, args.threads, ranks, args.compile)
-    network = construct.build(zoo.entry_of(config), len(data.classes), 0).to(device.device)
+    # --- the network
+    network = construct.build(job.entry, len(data.classes), 0).to(device.device)
     loss_of = forward_pass(config, network, device)
     parameters = [p for p in network.parameters() if p.requires_grad]
 
     # --- times
-    batches, loading = load(config, data, device, args.loader, args.workers)
+    batches, loading = load(job)
     times: dict[str, list[float]] = {p: [] for p in config.get("passes", ["forward", "backward"])}
     for x, labels in itertools.islice(itertools.cycle(batches), WARM_UP + BATCHES):
-        started = clock(device)
+        started = device.clock()
         loss = loss_of(x, labels)
-        between = clock(device)
+        between = device.clock()
         times["forward"].append(1000 * (between - started))
         if "backward" in times:
             torch.autograd.grad(loss, parameters)
-            times["backward"].append(1000 * (clock(device) - between))
+            times["backward"].append(1000 * (device.clock() - between))
 
     # --- result
     counted = {name: t[WARM_UP:] for name, t in times.items()}
-    metrics = {"loading_ms": loading}
-    metrics |= {f"{name}_ms": statistics.fmean(t) for name, t in counted.items()}
-    metrics |= {f"{name}_ms_std": statistics.stdev(t) for name, t in counted.items()}
+    found = {"loading_ms": loading}
+    found |= {f"{name}_ms": fmean(t) for name, t in counted.items()}
+    found |= {f"{name}_ms_std": stdev(t) for name, t in counted.items()}
     if "backward" in times:
         batches_of_schedule = count_crops(config, data) / config["batch"]
-        per_batch = metrics["forward_ms"] + metrics["backward_ms"]
-        metrics["hours"] = batches_of_schedule * per_batch / 3.6e6
+        per_batch = found["forward_ms"] + found["backward_ms"]
+        found["hours"] = batches_of_schedule * per_batch / 3.6e6
     for name in times:
-        spread = f"{metrics[f'{name}_ms']:.2f} ± {metrics[f'{name}_ms_std']:.2f} ms"
+        spread = f"{found[f'{name}_ms']:.2f} ± {found[f'{name}_ms_std']:.2f} ms"
         jobs.log(f"{name}: {spread} a batch of {config['batch']}")
     jobs.log(f"loading: {loading:.2f} ms a batch, not counted")
-    note = f"Timed on {hardware(device, args.threads)}, {device.precision}."
+    note = f"Timed on {device.described(job.args.threads)}."
     about = {"run": config["run"], "batch": config["batch"], "notes": [note]}
-    jobs.write_json(args.out, about | metrics)
+    metrics.write(job.args.out, about | found)
 
 
 def forward_pass(
@@ -103,38 +98,24 @@ def forward_pass(
 
         return evaluation
 
-    if not config["layers"]:
-        model = device.prepare(network.train())
+    model, _ = what_trains(config, network, device)
 
-        def base_training(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            with device.autocast():
-                return F.cross_entropy(model(x), labels)
-
-        return base_training
-
-    entry, batch_norm = zoo.entry_of(config), config["recipe"]["batch_norm"]
-    adaptation = adapt_last_layers(network, entry, config["layers"], config["k"], batch_norm)
-    trunk, head = device.prepare(adaptation.trunk), device.prepare(adaptation.head)
-
-    def fine_tuning(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def training(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         with device.autocast():
-            with torch.no_grad():
-                activations = trunk(x)
-            return F.cross_entropy(head(*activations), labels)
+            return F.cross_entropy(model(x), labels)
 
-    return fine_tuning
+    return training
 
 
-def load(
-    config: dict, data: manifest.Manifest, device: Device, loader_name: str, workers: int
-) -> tuple[list[Batch], float]:
+def load(job: Opened) -> tuple[list[Batch], float]:
     """Load a few batches of training crops.
 
     Returns
     -------
     The batches, on the device, and the mean time to decode and cut one, milliseconds.
     """
-    entry, rows = zoo.entry_of(config), data.rows("train")
+    args, config, data, device = job.args, job.config, job.data, job.device.device
+    entry, rows = job.entry, data.rows("train")
     n, k = config["batch"], config["k"]
     augmentation = regions.Augmentation(**config["augmentation"])
 
@@ -145,31 +126,18 @@ def load(
 
     wanted = (request(i) for i in range(2 * WARM_UP))
     batches, times, started = [], [], time.perf_counter()
-    for [crops], [pixels] in loader.batches(data, wanted, loader_name, workers, device.device):
+    for [crops], [pixels] in loader.batches(data, wanted, args.loader, args.workers, device):
         times.append(1000 * (time.perf_counter() - started))
-        x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
-        labels = torch.from_numpy(data.label[crops.views.image]).long().to(device.device)
+        x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device)
+        labels = torch.from_numpy(data.label[crops.views.image]).long().to(device)
         batches.append((x, labels))
         started = time.perf_counter()
-    return batches, statistics.fmean(times[WARM_UP:])
+    return batches, fmean(times[WARM_UP:])
 
 
-def count_crops(config: dict, data: manifest.Manifest) -> int:
+def count_crops(config: dict, data: Manifest) -> int:
     """Count the crops of the whole schedule."""
     recipe, images = config["recipe"], len(data.rows("train"))
     if config["layers"]:
         return recipe["epochs"] * min(recipe["images"] or images, images)
     return recipe["epochs"] * (recipe["samples_per_epoch"] or images)
-
-
-def hardware(device: Device, threads: int) -> str:
-    if device.device.type == "cuda":
-        return torch.cuda.get_device_name(device.device)
-    return f"{threads} processor thread(s)"
-
-
-def clock(device: Device) -> float:
-    """Seconds, read when the device has finished its work."""
-    if device.device.type == "cuda":
-        torch.cuda.synchronize(device.device)
-    return time.perf_counter()

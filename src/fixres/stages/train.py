@@ -13,7 +13,6 @@ says (`sgd.Step`).
 """
 
 import argparse
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -22,47 +21,43 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from fixres import jobs
-from fixres.artifacts import manifest, weights
+from fixres.artifacts import log_csv, manifest, weights
 from fixres.data import loader, regions, sampling
-from fixres.hardware import processes
-from fixres.hardware.device import open_device, send
+from fixres.hardware.device import send
 from fixres.hardware.ranks import Ranks
 from fixres.models import construct
-from fixres.models.catalogue import zoo
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
-from fixres.stages.training_log import NAME
+from fixres.stages.opened import Opened, run
 
 
 def main(arguments: list[str]) -> None:
-    p = jobs.device_options(jobs.parser("train", __doc__, "manifest", "out"))
+    run(train, "train", __doc__, arguments, "manifest", "out", options=add_options)
+
+
+def add_options(p: argparse.ArgumentParser) -> None:
     jobs.training_options(p)
     p.add_argument(
         "--init",
         type=Path,
         help="weights to start from, but for the classifier (where the configuration has init)",
     )
-    processes.run(train, p.parse_args(arguments), ["train", *arguments])
 
 
-def train(args: argparse.Namespace, ranks: Ranks) -> None:
-    config = jobs.read_config(args.config, "train", args.ancestry_digest)
+def train(job: Opened) -> None:
+    args, config, data, device, ranks = job.args, job.config, job.data, job.device, job.ranks
     if bool(config["init"]) != bool(args.init):
         raise jobs.JobError(
             f"--init: found {args.init}, but {args.config} says init: {config['init']}; "
             "both or neither name a start"
         )
-    recipe, entry = config["recipe"], zoo.entry_of(config)
+    recipe, entry = config["recipe"], job.entry
     batch = sgd.batching(recipe, ranks, "base_training")
 
     # The training images.
-    data = manifest.load(args.manifest)
     for line in manifest.summary(data):
         jobs.log(line)
     steps_per_epoch = count_steps(config, data, args.manifest)
-    graphs = bool(args.cuda_graphs)
-    device = open_device(args.device, args.precision, args.threads, ranks, args.compile, graphs)
-    startup = time.process_time()
     budget = args.decoded_mb * 1e6 / ranks.on_machine
     keep = loader.room_for(data, data.rows("train"), budget)
 
@@ -102,11 +97,9 @@ def train(args: argparse.Namespace, ranks: Ranks) -> None:
     log = how.log(args.out.parent, bool(args.tensorboard))
     sgd.fit(model, network, stream, how, checkpoints, args.checkpoint_seconds, log)
     if ranks.first:
-        about = {"run": config["run"], "classes": list(data.classes)}
-        weights.save(args.out, network.state_dict(), about)
-        log.write(args.out.parent / NAME)
+        job.save(network)
+        log.write(args.out.parent / log_csv.NAME)
         checkpoints.clear()
-    jobs.log_times(startup)
 
 
 def epochs(config: dict, data: manifest.Manifest) -> sampling.Epochs:

@@ -1,45 +1,26 @@
 """What a training leaves of its course: log.csv beside its weights, and TensorBoard's event files.
 
-A row holds the steps since the row before:
-
-| column | |
-|---|---|
-| step, epoch | steps done, and the same in epochs |
-| rate | learning rate of the last of these steps |
-| loss | mean over these steps |
-| images_per_s | images of a second; the first row counts the start of the loader, too |
-
-All but the last column follow from the configuration. A training that was killed and resumed ends
-with the same rows: a checkpoint holds those so far (`TrainingLog.tensors`).
+A training that was killed and resumed ends with the same rows of log.csv, because a checkpoint
+holds the rows so far (`TrainingLog.tensors`).
 """
 
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from fixres import jobs
+from fixres.artifacts import log_csv
+from fixres.artifacts.log_csv import Row
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-NAME = "log.csv"
 EVENTS = "tensorboard"  # folder of the event files, beside the weights
 ROWS = 1000  # rows of a training of at least as many steps, at most
-FORMATS = {"step": "d", "epoch": ".4f", "rate": ".6g", "loss": ".6f", "images_per_s": ".1f"}
-
-
-class Row(NamedTuple):
-    """A row of log.csv."""
-
-    step: int
-    epoch: float
-    rate: float
-    loss: float
-    images_per_s: float
 
 
 class TrainingLog:
@@ -103,12 +84,7 @@ class TrainingLog:
 
     def write(self, file: Path) -> None:
         """Write the rows, and close the event file."""
-        lines = [",".join(FORMATS)]
-        for row in self.rows:
-            parts = zip(row, FORMATS.values(), strict=True)
-            lines.append(",".join(format(value, how) for value, how in parts))
-        with jobs.atomic(file) as temporary:
-            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        log_csv.write(file, self.rows)
         if self.events:
             self.events.close()
 

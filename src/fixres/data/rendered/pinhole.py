@@ -24,8 +24,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fixres.artifacts.manifest import SPLITS
+from fixres.hardware.pool import spread
 from fixres.jobs import naming_in_errors, progress
-from fixres.jobs.pool import spread
 
 POLYGONS = {"triangle": 3, "square": 4, "pentagon": 5, "hexagon": 6, "heptagon": 7, "octagon": 8}
 SILHOUETTES = ("bar", "cross", *POLYGONS, "star5", "star6", "star7", "star8", "star9")

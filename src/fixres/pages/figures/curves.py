@@ -7,7 +7,7 @@ over the seeds.
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from fixres import jobs
+from fixres.artifacts import log_csv
 from fixres.graph.pages import failed
 from fixres.pages.figures import style
 from fixres.pages.view import View
@@ -65,16 +65,10 @@ def read(view: View) -> pd.DataFrame:
     for run, file in page.files.items():
         if failed(page.may_have_failed.get(run, {}), view.results):
             continue
-        path = view.results / file
-        jobs.record_inputs(path)
         about = page.settings["trainings"][run]
-        try:
-            rows = pd.read_csv(path)
-            rows = rows.assign(run=run, k_train=about["k_train"], paper_k_train=about["papers"])
-            logs.append(rows[COLUMNS])
-        except (OSError, ValueError, KeyError) as error:
-            way_out = "delete it and let Snakemake make it again"
-            raise jobs.JobError(f"{path}: no log of a training ({error}); {way_out}") from None
+        rows = log_csv.read(view.results / file)
+        rows = rows.assign(run=run, k_train=about["k_train"], paper_k_train=about["papers"])
+        logs.append(rows[COLUMNS])
     return pd.concat(logs) if logs else pd.DataFrame(columns=COLUMNS)
 
 

@@ -1,0 +1,34 @@
+"""What a job measured: metrics.json, and the file beside it with what it found on each image.
+
+An evaluation has hits.npz, other measurements of images have samples.npz (per_image.py), and a time
+has neither. metrics.json holds the digest of that file, so both are of the same job.
+"""
+
+from pathlib import Path
+
+from fixres import jobs
+from fixres.artifacts import per_image
+from fixres.artifacts.per_image import PerImage
+
+
+def write(file: Path, metrics: dict, **of_each_image: PerImage) -> None:
+    """Write metrics.json, and before it the file beside it.
+
+    Parameters
+    ----------
+    of_each_image : hits=… or samples=….
+    """
+    for name, found in of_each_image.items():
+        per_image.save(file.with_name(f"{name}.npz"), found)
+    digests = {name: found.digest for name, found in of_each_image.items()}
+    jobs.write_json(file, metrics | digests)
+
+
+def read(file: Path) -> dict:
+    """Read metrics.json. Raises OSError or ValueError, as `jobs.read_json`."""
+    return jobs.read_json(file)
+
+
+def read_each_image(file: Path, metrics: dict) -> PerImage:
+    """Read hits.npz or samples.npz, which belongs to `metrics`. Raises as `per_image.load`."""
+    return per_image.load(file, metrics.get("hits") or metrics.get("samples", ""))

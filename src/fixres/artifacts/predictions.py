@@ -1,0 +1,120 @@
+"""Predictions of one network for every validation image: one file for each way of cutting crops.
+
+They lie in predictions/k<k_test>.npz beside the metrics of an evaluation. Those of ten crops an
+image are in k<k_test>_10crops.npz; those at a ratio crop_pct are in k<k_test>@<crop_pct>.npz. With
+the released test transform, all lie in predictions_released/.
+
+A file carries a key: a digest of the weights, the images and the transform. A file with another key
+belongs to something else, and is not used. Nothing here imports torch.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fixres import jobs
+from fixres.artifacts.manifest import Manifest
+from fixres.artifacts.per_image import metric
+
+FOLDERS = {"paper": "predictions", "released": "predictions_released"}  # by test_resize
+
+
+class Cropping(NamedTuple):
+    """How an evaluation cuts each image."""
+
+    k: int  # k_test
+    crops: int = 1  # of an image: 1, or 10 (§5.1, "an ensemble of 10 crops at test time")
+    # Crop over resized image. None: as the test transform, the paper's or the released, has it.
+    crop_pct: float | None = None
+
+    @property
+    def suffix(self) -> str:
+        """What the names of metrics and files have behind them."""
+        return metric("", self.crop_pct) if self.crops == 1 else f"_{self.crops}crops"
+
+    def __str__(self) -> str:
+        if self.crop_pct:
+            return f"{self.k} (crop_pct {self.crop_pct:g})"
+        return f"{self.k}" if self.crops == 1 else f"{self.k} ({self.crops} crops)"
+
+
+Predicted = dict[Cropping, np.ndarray]  # (n, 5) classes of the validation images, best first
+
+
+class Predictions(NamedTuple):
+    """The files of the predictions that one evaluation asks for."""
+
+    weights: Path  # of the network that predicts
+    test_resize: str  # paper or released
+    folder: Path
+    keys: dict[Cropping, str]
+
+    def file(self, cropping: Cropping) -> Path:
+        return self.folder / f"k{cropping.k}{cropping.suffix}.npz"
+
+    def load(self, quiet: bool = False) -> Predicted:
+        """The predictions that an earlier job has left. `quiet`: damage is not logged."""
+        found = {c: read(self.file(c), key, quiet) for c, key in self.keys.items()}
+        return {cropping: top for cropping, top in found.items() if top is not None}
+
+    def parameters(self) -> int | None:
+        """How many parameters the network has, by one of the files.
+
+        None where that file is damaged, or of a version that did not say it.
+        """
+        try:
+            with np.load(self.file(next(iter(self.keys))), allow_pickle=False) as archive:
+                return int(archive["parameters"])
+        except Exception:  # any exception: it depends on the byte that is broken
+            return None
+
+    def save(self, data: Manifest, predicted: Predicted, parameters: int) -> None:
+        """Write some of the files, with paths and true classes of the images.
+
+        Parameters
+        ----------
+        parameters : of the network. An evaluation reports them.
+        """
+        rows = data.rows("val")
+        for cropping, top in predicted.items():
+            named = {"path": data.path[rows], "label": data.label[rows], "top": top}
+            named |= {"key": np.array(self.keys[cropping]), "parameters": np.array(parameters)}
+            with jobs.atomic(self.file(cropping)) as temporary, open(temporary, "wb") as f:
+                np.savez(f, **named)
+
+
+def of_evaluation(folder: Path, config: dict, data: Manifest, weights: Path) -> Predictions:
+    """The predictions that an evaluation asks for.
+
+    Parameters
+    ----------
+    folder : of the evaluation's results.
+    config : its resolved configuration.
+    """
+    ratios = config.get("crop_pct", [None])
+    croppings = [Cropping(k, 1, ratio) for k in config["k_test"] for ratio in ratios]
+    croppings += [Cropping(k, 10) for k in config.get("ten_crops", [])]
+    resize = config["test_resize"]
+    transform = "test DA" if resize == "paper" else f"test DA ({resize})"
+    network = (config["network"], str(config["version"]))
+    network += (jobs.canonical(config["entry"]),) if "entry" in config else ()
+    shared = (*network, data.digest(), jobs.file_digest(weights))
+    keys = {c: jobs.digest(f"{transform} {c.k}{c.suffix}", *shared) for c in croppings}
+    return Predictions(weights, resize, folder / FOLDERS[resize], keys)
+
+
+def read(file: Path, key: str, quiet: bool = False) -> np.ndarray | None:
+    """(n, 5) predicted classes, best first.
+
+    None where the file is missing or damaged, or has another key.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return archive["top"] if str(archive["key"]) == key else None
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # any exception: it depends on the byte that is broken
+        if not quiet:
+            jobs.log(f"predictions ignored: {file} is damaged ({error})")
+        return None

@@ -45,14 +45,13 @@ class ClaimsPage(Record):
     cells: dict[str, Cell]  # a `Key` as text -> the cell that a function asked for
     # Page -> the names of its cells (`Cells`), of the pages that a function asked for.
     names: dict[str, tuple[tuple[str, str, str], ...]]
-    may_have_failed: dict[str, Logs]
+    may_have_failed: dict[str, Logs]  # as on other pages; the graph adds it
     code: str  # digest of what is declared and how it is computed (`code_of`)
 
 
 def planned(
     declared: Sequence[Claim | Quoted],
     pages: Mapping[str, Page],
-    may_have_failed: Callable[[Iterable[Cell]], dict],
     **shown: object,
 ) -> ClaimsPage:
     """The page of some claims or numbers. Their functions tell which cells they need.
@@ -60,7 +59,6 @@ def planned(
     Parameters
     ----------
     pages : name -> the pages whose cells they may ask for.
-    may_have_failed : cells -> the jobs behind them that may have failed.
     shown : scale and decimals of the page.
     """
     used: dict[str, Cell] = {}
@@ -78,7 +76,7 @@ def planned(
         notes={one.name: _missing(one.number, cells) for one in declared},
         cells=used,
         names={name: cells.names[name] for name in sorted(cells.opened)},
-        may_have_failed=may_have_failed(used.values()),
+        may_have_failed={},
         code=code_of(declared),
         **shown,
     )

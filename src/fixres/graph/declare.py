@@ -18,7 +18,6 @@ from fixres.graph.pages import (
     Figure,
     Images,
     Logs,
-    Measurement,
     Needed,
     Page,
     Report,
@@ -100,36 +99,28 @@ def _check_captions(graph: JobGraph) -> None:
 # --- tables and figures --------------------------------------------------------------------------
 
 
-def _add_page(graph: JobGraph, page: Page | Figure) -> Job:
+def _add_page(graph: JobGraph, page: Page) -> Job:
     """Complete the record of a table or figure, and add its job."""
-    config, measuring = graph.config, _producers(graph, page.measurements())
-    if isinstance(page, Figure):
-        drawn = [graph.made_by[file] for file in page.files.values()]
-        files = {job.id: _logs(job) for job in drawn}
-    else:
-        drawn, files = [], {}
-    page = page.model_copy(
-        update={
-            "caption": config.pages.captions.get(page.name, page.caption),
-            "scale": config.scale,
-            "decimals": config.pages.decimals,
-            "notes": page.notes + _test_notes(graph, page),
-            "may_have_failed": _may_have_failed(graph, page.measurements(), files),
-        }
-    )
-    stage = "figure" if isinstance(page, Figure) else "table"
-    name = f"pages/{page.name}"
-    return graph.add(
-        stage,
-        name,
-        page.content(),
-        others=(*measuring, *drawn),
-    )
+    config, is_figure = graph.config, isinstance(page, Figure)
+    measured = _jobs_behind(graph, page.cells())
+    drawn = [graph.made_by[file] for file in page.files.values()] if is_figure else []
+    completed = {
+        "caption": config.pages.captions.get(page.name, page.caption),
+        "scale": config.scale,
+        "may_have_failed": _logs(graph, {job.id: job for job in drawn} | measured),
+    }
+    if not is_figure:
+        notes = page.notes + _test_notes(graph, page)
+        completed |= {"decimals": config.pages.decimals, "notes": notes}
+    content = page.model_copy(update=completed).content()
+    stage, others = "figure" if is_figure else "table", (*measured.values(), *drawn)
+    return graph.add(stage, f"pages/{page.name}", content, others=others)
 
 
-def _producers(graph: JobGraph, measurements: Iterable[Measurement]) -> list[Job]:
-    """The jobs that leave some measurements."""
-    return [graph.made_by[found.metrics] for found in measurements]
+def _jobs_behind(graph: JobGraph, cells: Iterable[Cell]) -> dict[str, Job]:
+    """Run, as pages show it -> the job that left its numbers, of all that some cells read."""
+    found = (one for cell in cells for one in cell.measurements())
+    return {one.run: graph.made_by[one.metrics] for one in found}
 
 
 def _test_notes(graph: JobGraph, page: Page) -> tuple[str, ...]:
@@ -137,28 +128,24 @@ def _test_notes(graph: JobGraph, page: Page) -> tuple[str, ...]:
 
     For the authors' weights, their own page says it.
     """
-    tested = [found for cell in page.cells() if cell.k_test for found in cell.runs]
-    jobs = _producers(graph, tested)
-    authors = all(job.run is not None and job.run.released for job in jobs)
+    tested = _jobs_behind(graph, (cell for cell in page.cells() if cell.k_test)).values()
+    authors = all(job.run is not None and job.run.released for job in tested)
     other = graph.config.evaluation.test_resize == "released"
     return (RELEASED_TRANSFORM,) if other and not authors else ()
 
 
-def _may_have_failed(
-    graph: JobGraph, measurements: Iterable[Measurement], files: dict[str, Logs]
-) -> dict[str, Logs]:
+def _logs(graph: JobGraph, numbers: dict[str, Job]) -> dict[str, Logs]:
     """Run -> the log of every job that its numbers need, where a job may have failed.
 
     Parameters
     ----------
-    files : the same of what a figure draws besides.
+    numbers : run -> the job that left its numbers.
     """
-    if not graph.config.pages.allow_failed:
-        return {}
-    return files | {one.run: _logs(graph.made_by[one.metrics]) for one in measurements}
+    wanted = numbers if graph.config.pages.allow_failed else {}
+    return {run: logs_behind(job) for run, job in wanted.items()}
 
 
-def _logs(job: Job) -> Logs:
+def logs_behind(job: Job) -> Logs:
     """The log of each job behind a job that leaves a mark when it fails."""
     return {one.id: one.log for one in job.ancestors if one.stage.fails_alone}
 
@@ -169,20 +156,10 @@ def _logs(job: Job) -> Logs:
 def _add_claims(graph: JobGraph, name: str, declared: Sequence[Claim | Quoted]) -> Job:
     """Add the page of claims, or of numbers in the text."""
     shown = {"scale": graph.config.scale, "decimals": graph.config.pages.decimals}
-
-    def may_have_failed(cells: Iterable[Cell]) -> dict[str, Logs]:
-        found = dict.fromkeys(one for cell in cells for one in cell.measurements())
-        return _may_have_failed(graph, found, {})
-
-    page = planned(declared, graph.pages, may_have_failed, **shown)
-    found = dict.fromkeys(one for cell in page.cells.values() for one in cell.measurements())
-    jobs = tuple(_producers(graph, found))
-    return graph.add(
-        name,
-        f"pages/{name}",
-        page.content(),
-        others=jobs,
-    )
+    page = planned(declared, graph.pages, **shown)
+    measured = _jobs_behind(graph, page.cells.values())
+    page = page.model_copy(update={"may_have_failed": _logs(graph, measured)})
+    return graph.add(name, f"pages/{name}", page.content(), others=tuple(measured.values()))
 
 
 def _report(graph: JobGraph, sections: Sequence[Section], pages: dict[str, Job]) -> Report:
@@ -287,7 +264,7 @@ def measurements(graph: JobGraph, name: str) -> list[str]:
         raise ConfigError("\n".join([*lines, *(f"  {note}" for note in dict.fromkeys(missing))]))
     found = list(job.others)
     if graph.config.pages.allow_failed:
-        found = [job for job in found if not failed(_logs(job), Path("results"))]
+        found = [job for job in found if not failed(logs_behind(job), Path("results"))]
     drawn = set(figure.files.values()) if figure else set()
     files = [
         file

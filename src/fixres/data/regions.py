@@ -217,26 +217,16 @@ def random_resized_boxes(
     fits = (w > 0) & (w <= widths[:, None]) & (h > 0) & (h <= heights[:, None])
     rows, first = np.arange(len(heights)), fits.argmax(axis=1)
     found = fits.any(axis=1)
-    fallback_w, fallback_h = _largest_centre_crop(heights, widths, augmentation.aspect)
+    # Where no attempt fits: the largest crop in the centre with an allowed aspect ratio, as in
+    # torchvision's RandomResizedCrop.
+    (narrowest, widest), ratio = augmentation.aspect, widths / heights
+    fallback_w = np.where(ratio > widest, np.rint(heights * widest), widths).astype(np.int64)
+    fallback_h = np.where(ratio < narrowest, np.rint(widths / narrowest), heights).astype(np.int64)
     w = np.where(found, w[rows, first], fallback_w)
     h = np.where(found, h[rows, first], fallback_h)
     top = np.where(found, np.floor(u[:, sampling.TOP] * (heights - h + 1)), (heights - h) // 2)
     left = np.where(found, np.floor(u[:, sampling.LEFT] * (widths - w + 1)), (widths - w) // 2)
     return np.stack([left, top, left + w, top + h], axis=1).astype(np.float64)
-
-
-def _largest_centre_crop(
-    heights: np.ndarray, widths: np.ndarray, aspect: tuple[float, float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """(width, height) of the largest crops with an allowed aspect ratio, where no attempt fits.
-
-    Equals the fallback of torchvision's RandomResizedCrop.
-    """
-    ratio = widths / heights
-    narrow, wide = ratio < aspect[0], ratio > aspect[1]
-    crop_w = np.where(wide, np.rint(heights * aspect[1]), widths)
-    crop_h = np.where(narrow, np.rint(widths / aspect[0]), heights)
-    return crop_w.astype(np.int64), crop_h.astype(np.int64)
 
 
 # --- all augmentations under one name -----------------------------------------------------------

@@ -9,10 +9,6 @@ from graphlib import TopologicalSorter
 import grimp
 import pytest
 
-# Circles that are known: (importer, imported). To mend one is to remove its line.
-KNOWN = [
-    ("fixres.stages.predict", "fixres.stages.evaluate"),
-]
 HEAVY = ("torch", "timm", "torchvision")
 
 
@@ -28,8 +24,6 @@ def imports() -> grimp.ImportGraph:
 
 def test_no_circle_between_files(imports):
     direct = {m: set(imports.find_modules_directly_imported_by(m)) for m in imports.modules}
-    for importer, imported in KNOWN:
-        direct.get(importer, set()).discard(imported)
     tuple(TopologicalSorter(direct).static_order())  # its CycleError lists the files of a circle
 
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from fixres.data import regions
-from fixres.data.apparent_sizes import area_shares, scales
-from fixres.data.regions import Augmentation, views
+from fixres.data.regions import Augmentation, area_shares, scales, views
 
 SIDES = st.lists(st.tuples(st.integers(8, 900), st.integers(8, 900)), min_size=1, max_size=20)
 

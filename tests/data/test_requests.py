@@ -36,7 +36,8 @@ def test_smaller_batches_ask_for_each_image_once(tiny, monkeypatch):
     reader = requests.CropReader(tiny, rows, (0.5,) * 3, (0.5,) * 3, device, "pillow", 1, ALONE)
 
     def asked() -> list[list]:
-        return list(reader.requests(slice(0, len(rows)), Augmentation("test DA"), [24, 32]))
+        looks = [(Augmentation("test DA"), k) for k in (24, 32)]
+        return list(reader.requests(slice(0, len(rows)), looks))
 
     [whole] = asked()
     monkeypatch.setattr(requests, "MOST", 3 * (24**2 + 32**2) * 20)

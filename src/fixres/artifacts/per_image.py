@@ -91,9 +91,12 @@ def load(file: Path, digest: str) -> PerImage:
     jobs.record_inputs(file)
     try:
         with np.load(file, allow_pickle=False) as archive:
-            images = archive["images"]
-            packed = {key: archive[key] for key in archive.files if key != "images"}
-        found = PerImage(images, {key: _unpacked(x, len(images)) for key, x in packed.items()})
+            values = {key: archive[key] for key in archive.files}
+        images = values.pop("images")
+        for key, packed in values.items():
+            if packed.dtype == np.uint8:  # eight hits a byte
+                values[key] = np.unpackbits(packed, count=len(images)).astype(bool)
+        found = PerImage(images, values)
         what = found.digest
     except OSError:
         raise
@@ -107,8 +110,3 @@ def load(file: Path, digest: str) -> PerImage:
 def _packed(values: np.ndarray) -> np.ndarray:
     """Eight hits a byte; numbers as they are."""
     return np.packbits(values) if values.dtype == bool else values
-
-
-def _unpacked(values: np.ndarray, n: int) -> np.ndarray:
-    hits = values.dtype == np.uint8
-    return np.unpackbits(values, count=n).astype(bool) if hits else values

@@ -28,7 +28,10 @@ def explain(error: dict, where: str = "", section: type[Section] | None = None) 
     path = tuple(part for part in error["loc"] if part != "[key]")
     key = ".".join(map(str, ([where] if where else []) + list(path)))
     if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key; {_hint_for_unknown_key(section or Config, path)}"
+        inside = section_of(functools.reduce(below, path[:-1], section or Config))
+        names = list(inside.model_fields) if inside else []
+        hint = did_you_mean(str(path[-1]), names) or f"valid here: {', '.join(names)}"
+        return f"{key}: unknown key; {hint}"
     expected = error["msg"]
     for words, plainer in PLAINER.items():
         expected = expected.replace(words, plainer)
@@ -37,12 +40,6 @@ def explain(error: dict, where: str = "", section: type[Section] | None = None) 
     if isinstance(found, str) and error["type"] in ("float_type", "int_type", "bool_type"):
         hint = _hint_for_quoted_number(found)
     return f"{key}: found {found!r} ({type(found).__name__}), {expected}{hint}"
-
-
-def _hint_for_unknown_key(model: type[Section], path: tuple) -> str:
-    section = section_of(functools.reduce(below, path[:-1], model))
-    names = list(section.model_fields) if section else []
-    return did_you_mean(str(path[-1]), names) or f"valid here: {', '.join(names)}"
 
 
 def _hint_for_quoted_number(found: str) -> str:

@@ -217,26 +217,16 @@ def random_resized_boxes(
     fits = (w > 0) & (w <= widths[:, None]) & (h > 0) & (h <= heights[:, None])
     rows, first = np.arange(len(heights)), fits.argmax(axis=1)
     found = fits.any(axis=1)
-    fallback_w, fallback_h = _largest_centre_crop(heights, widths, augmentation.aspect)
+    # Where no attempt fits: the largest crop in the centre with an allowed aspect ratio, as in
+    # torchvision's RandomResizedCrop.
+    (narrowest, widest), ratio = augmentation.aspect, widths / heights
+    fallback_w = np.where(ratio > widest, np.rint(heights * widest), widths).astype(np.int64)
+    fallback_h = np.where(ratio < narrowest, np.rint(widths / narrowest), heights).astype(np.int64)
     w = np.where(found, w[rows, first], fallback_w)
     h = np.where(found, h[rows, first], fallback_h)
     top = np.where(found, np.floor(u[:, sampling.TOP] * (heights - h + 1)), (heights - h) // 2)
     left = np.where(found, np.floor(u[:, sampling.LEFT] * (widths - w + 1)), (widths - w) // 2)
     return np.stack([left, top, left + w, top + h], axis=1).astype(np.float64)
-
-
-def _largest_centre_crop(
-    heights: np.ndarray, widths: np.ndarray, aspect: tuple[float, float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """(width, height) of the largest crops with an allowed aspect ratio, where no attempt fits.
-
-    Equals the fallback of torchvision's RandomResizedCrop.
-    """
-    ratio = widths / heights
-    narrow, wide = ratio < aspect[0], ratio > aspect[1]
-    crop_w = np.where(wide, np.rint(heights * aspect[1]), widths)
-    crop_h = np.where(narrow, np.rint(widths / aspect[0]), heights)
-    return crop_w.astype(np.int64), crop_h.astype(np.int64)
 
 
 # --- all augmentations under one name -----------------------------------------------------------
@@ -297,6 +287,40 @@ def views(
     if into is not None:
         into = _mirrored(into, k, flip)  # the image is flipped before it is cut
     return Views(images, boxes, flip, jitter, jitter_order, cut=name == "train DA", into=into)
+
+
+# --- how large things look in a crop: what a RoC makes of its image (§3.1) ------------------------
+
+
+def area_shares(views: Views, heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """(n,) area of each RoC over the area of its image.
+
+    Parameters
+    ----------
+    heights, widths : (n,) of the images, pixels.
+    """
+    return _areas(views.box) / (np.asarray(heights, float) * widths)
+
+
+def scales(views: Views, k: int) -> np.ndarray:
+    """(n,) s of eq. (1): pixels of the crop for each pixel of the input image.
+
+    It is the root of the crop's area over the RoC's area. A RoC that is no square is stretched to
+    one; then s is the geometric mean of the two factors.
+
+    Parameters
+    ----------
+    k : side of the crops, pixels. Where the RoC fills only a part of the crop (`Views.into`), this
+        part counts.
+    """
+    filled = k * k if views.into is None else _areas(views.into)
+    return np.sqrt(filled / _areas(views.box))
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    """(n,) areas of (n, 4) rectangles x0, y0, x1, y1."""
+    x0, y0, x1, y1 = boxes.T
+    return (x1 - x0) * (y1 - y0)
 
 
 def expected_size_ratio(

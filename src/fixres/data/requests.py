@@ -67,7 +67,9 @@ class CropReader:
         For each batch the crops at each resolution, (n, 3, k, k) float32, normalised. A batch is
         an iterator: the crops of one resolution go to the device when they are asked for.
         """
-        wanted = self.requests(part, test_da, resolutions, ratios)
+        ratios = ratios or [test_da.crop_pct] * len(resolutions)
+        looks = [test_da._replace(crop_pct=ratio) for ratio in ratios]
+        wanted = self.requests(part, list(zip(looks, resolutions, strict=True)))
         device, how = self.device.device, (self.loader_name, self.workers, self.device.device)
         for crops, pixels in loader.batches(self.data, wanted, *how):
             yield (
@@ -76,19 +78,10 @@ class CropReader:
             )
 
     def requests(
-        self,
-        part: slice,
-        test_da: regions.Augmentation,
-        resolutions: list[int],
-        ratios: list[float | None] | None = None,
+        self, part: slice, looks: list[tuple[regions.Augmentation, int]]
     ) -> Iterator[list[loader.Crops]]:
         """Ask for every image once; about BATCH crops of each resolution at a time, or fewer."""
-        ratios = ratios or [test_da.crop_pct] * len(resolutions)
-        looks = [
-            (test_da._replace(crop_pct=ratio), k)
-            for k, ratio in zip(resolutions, ratios, strict=True)
-        ]
-        rows, batch = self.rows[part], images_at_once(test_da.crops, resolutions)
+        rows, batch = self.rows[part], images_at_once(looks[0][0].crops, [k for _, k in looks])
         for start in range(0, len(rows), batch):
             chosen = rows[start : start + batch]
             h, w = self.data.height[chosen], self.data.width[chosen]

@@ -194,7 +194,9 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, notes: It
             lines += ["", f"Each {KINDS[kind]}."] if KINDS[kind] else []
             # What is true of all images is how the set is, and no list of exceptions.
             every = len(remarks) == len(seen.kept)
-            lines += ["", "All images."] if every else ["", *map(_line, remarks)]
+            texts = (f": {plain(remark.text)}" if remark.text else "" for remark in remarks)
+            listed = (f"- {code(r.path)}{text}" for r, text in zip(remarks, texts, strict=True))
+            lines += ["", "All images."] if every else ["", *listed]
     return "\n".join(lines) + "\n"
 
 
@@ -212,8 +214,3 @@ def _counts(source: Source, listing: Listing, seen: Seen, split: int) -> tuple:
         f"{of_class.min()}, {of_class.max()}",
         f"{w.min()}×{h.min()} to {w.max()}×{h.max()}" if rows.any() else "–",
     )
-
-
-def _line(remark: Remark) -> str:
-    """One remark as an item of a list."""
-    return f"- {code(remark.path)}" + (f": {plain(remark.text)}" if remark.text else "")

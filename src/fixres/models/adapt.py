@@ -10,18 +10,16 @@ compensates for that shift. `adapt_last_layers` says what trains, in which mode,
 The training itself is stages/finetune.py.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from torch import nn
 
+from fixres.artifacts.manifest import Manifest
 from fixres.data.batch_layout import Crops
 from fixres.data.regions import Augmentation, views
 from fixres.models.catalogue.network import Network
 from fixres.models.split import split
-
-if TYPE_CHECKING:
-    from fixres.artifacts.manifest import Manifest
 
 TEST_DA = Augmentation("test DA")
 
@@ -48,7 +46,7 @@ class Adaptation(NamedTuple):
     augmentation: Augmentation
     constant_activations: bool
 
-    def crops(self, data: "Manifest", rows: np.ndarray, seed: int, epoch: int) -> Crops:
+    def crops(self, data: Manifest, rows: np.ndarray, seed: int, epoch: int) -> Crops:
         """The crops to train on in one epoch, one of each image.
 
         Parameters

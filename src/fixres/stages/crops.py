@@ -14,9 +14,9 @@ import numpy as np
 from fixres import jobs
 from fixres.artifacts import manifest
 from fixres.data import loader, regions
-from fixres.data.apparent_sizes import scales
 from fixres.data.listed_files import ListedFiles
 from fixres.data.pillow_loader import decode
+from fixres.data.regions import scales
 from fixres.stages.sizes import test_views, train_views
 
 UNKNOWN = 0.25  # an object of unknown size is taken to be so large, as a share of sqrt(HW)

@@ -17,7 +17,7 @@ import numpy as np
 from fixres import jobs
 from fixres.artifacts import manifest, metrics, per_image
 from fixres.data import regions, sampling
-from fixres.data.apparent_sizes import area_shares, scales
+from fixres.data.regions import area_shares, scales
 
 BINS = 100  # of the histograms of RoC area over image area, from 0 to 1
 

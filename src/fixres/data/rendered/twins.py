@@ -70,7 +70,9 @@ def write(source: str, folder: Path, settings: dict, processes: int = 1) -> None
     distributed = finish(layout, folder)
     _write_objects(folder / OBJECTS, images, sizes, names)
     if distributed:
-        _write_sums(folder, distributed)
+        sums = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in distributed}
+        lines = [f"{md5}  {name}\n" for name, md5 in sums.items()]
+        (folder / SUMS).write_text("".join(lines), encoding="utf-8")
         shutil.rmtree(layout)
     jobs.log(
         f"{source}: {len(images)} images of {len(names)} classes in {folder} "
@@ -106,10 +108,3 @@ def _write_objects(file: Path, images: list[Item], sizes: list[float], names: li
         for item, r in zip(images, sizes, strict=True):
             if item.path:
                 writer.writerow([item.path, f"{r:.3f}", item.split, item.label, names[item.shows]])
-
-
-def _write_sums(folder: Path, distributed: list[str]) -> None:
-    """md5sums.txt: the checksum of every distributed file."""
-    sums = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in distributed}
-    text = "".join(f"{md5}  {name}\n" for name, md5 in sums.items())
-    (folder / SUMS).write_text(text, encoding="utf-8")

@@ -40,8 +40,6 @@ def work(trunk: float, head: float, frontier: float) -> Work:
 @functools.cache
 def table() -> dict[tuple[str, str], tuple[Work, int]]:
     """(network, layers) -> its work at its native resolution, and its parameters."""
-    if not TABLE.is_file():
-        return {}
     with open(TABLE, newline="", encoding="utf-8") as f:
         return {
             (line["network"], line["layers"]): (

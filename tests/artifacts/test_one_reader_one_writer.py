@@ -1,4 +1,4 @@
-"""What one job writes, another reads: metrics with the values of each image, log.csv, predictions."""
+"""What one job writes, another reads: metrics with values of each image, log.csv, predictions."""
 
 import numpy as np
 import pytest

@@ -27,7 +27,8 @@ def test_the_test_transform_is_torchvisions_resize_and_centre_crop(height, width
     """The box, scaled to the resized image, is what CenterCrop cuts from Resize's image."""
     h, w = resized_size(height, width, k)
     top, left = round((h - k) / 2.0), round((w - k) / 2.0)
-    x0, y0, x1, y1 = regions.centre_boxes(np.array([height]), np.array([width]), k)[0]
+    resized = regions.Resized(np.array([height]), np.array([width]), k)
+    x0, y0, x1, y1 = resized.boxes(*resized.centre)[0]
     assert np.allclose([x0 * w / width, x1 * w / width], [left, left + k], atol=1e-6)
     assert np.allclose([y0 * h / height, y1 * h / height], [top, top + k], atol=1e-6)
 
@@ -38,10 +39,9 @@ def test_the_released_transform_scales_the_height_and_pads_as_torchvision_does(h
     """The box against Resize((h, w')); its place against CenterCrop of ones, padded with zeros."""
     size = regions.test_image_size(k)
     w = max(int(size * width / height), 1)
-    [[x0, y0, x1, y1]] = regions.centre_boxes(
-        np.array([height]), np.array([width]), k, test_resize="released"
-    )
-    [[left, top, right, bottom]] = regions.placed(np.array([height]), np.array([width]), k)
+    resized = regions.Resized(np.array([height]), np.array([width]), k, "released")
+    [[x0, y0, x1, y1]] = resized.boxes(*resized.centre)
+    [[left, top, right, bottom]] = resized.places
     crop = v2.functional.center_crop(torch.ones(1, size, min(w, k)), [k, k])[0]
     y = round((size - k) / 2.0)
     assert (top, bottom) == (0, k)
@@ -149,11 +149,10 @@ def test_no_fitting_roc_falls_back_to_torchvisions_centre_crop(height, width):
 @given(height=st.integers(20, 600), width=st.integers(20, 600), k=st.integers(8, 300))
 @settings(max_examples=100)
 def test_da2_moves_the_crop_over_the_full_horizontal_margin_and_no_other(height, width, k):
-    h, w = np.array([height]), np.array([width])
-    left, centre, right = (
-        regions.centre_boxes(h, w, k, None if s is None else np.array([s]))[0]
-        for s in (0.0, None, 1.0 - 1e-12)
-    )
+    resized = regions.Resized(np.array([height]), np.array([width]), k)
+    (middle, top), margin = resized.centre, resized.margins[0]
+    edges = (regions.position(u, margin) for u in (0.0, 1.0 - 1e-12))
+    left, right, centre = (resized.boxes(x, top)[0] for x in (*edges, middle))
     assert left[0] == 0
     assert math.isclose(right[2], width, abs_tol=1e-6)
     assert np.array_equal(left[[1, 3]], centre[[1, 3]])
@@ -182,7 +181,7 @@ def test_da2_flips_shifts_and_jitters_and_does_nothing_else(height, width, k, se
     np.testing.assert_allclose(
         drawn.box[:, 2] - drawn.box[:, 0], centre.box[:, 2] - centre.box[:, 0], rtol=1e-9
     )
-    _, resized_w = regions.resized_sizes(h, w, k)
+    resized_w = regions.Resized(h, w, k).width
     left = drawn.box[:, 0] * resized_w / w
     np.testing.assert_allclose(left, np.rint(left), atol=1e-6)
     assert np.all((np.rint(left) >= 0) & (np.rint(left) <= resized_w - k))
@@ -243,9 +242,10 @@ def test_resize_and_random_crop_is_a_whole_crop_of_torchvisions_resized_image(
 @settings(max_examples=200)
 def test_ten_crops_are_torchvisions(height, width, k):
     """Which pixels of the resized image each crop shows, in TenCrop's order."""
-    h, w = (int(s[0]) for s in regions.resized_sizes(np.array([height]), np.array([width]), k))
+    resized = regions.Resized(np.array([height]), np.array([width]), k)
+    h, w = int(resized.height[0]), int(resized.width[0])
     pixels = torch.arange(h * w).view(1, h, w)
-    cut = regions.ten_crops(np.array([7]), np.array([height]), np.array([width]), k)
+    cut = regions.ten_crops(np.array([7]), resized)
     assert cut.image.tolist() == [7] * 10
     for box, flip, expected in zip(
         cut.box, cut.flip, v2.functional.ten_crop(pixels, [k, k]), strict=True
@@ -262,7 +262,8 @@ def test_ten_crops_of_the_released_transform_mirror_each_other(height, width, k)
 
     The image takes the same columns in the first five crops.
     """
-    cut = regions.ten_crops(np.array([0]), np.array([height]), np.array([width]), k, "released")
+    resized = regions.Resized(np.array([height]), np.array([width]), k, "released")
+    cut = regions.ten_crops(np.array([0]), resized)
     x0, x1 = cut.box[:, 0], cut.box[:, 2]
     assert cut.flip.tolist() == [False] * 5 + [True] * 5
     np.testing.assert_allclose(width - x1[5:], x0[:5], atol=1e-6 * width)
@@ -270,8 +271,7 @@ def test_ten_crops_of_the_released_transform_mirror_each_other(height, width, k)
     assert np.all(x0 >= -1e-9)
     assert np.all(x1 <= width * (1 + 1e-9))
     assert np.array_equal(k - cut.into[5:, 2], cut.into[:5, 0])
-    place = regions.placed(np.array([height]), np.array([width]), k)
-    assert np.array_equal(cut.into[:5], np.repeat(place, 5, axis=0))
+    assert np.array_equal(cut.into[:5], np.repeat(resized.places, 5, axis=0))
 
 
 def test_random_numbers_depend_on_nothing_but_their_coordinates():
@@ -338,7 +338,8 @@ def test_expected_apparent_size_ratio():
     side = np.full(n, 4000)
     square = regions.Augmentation("train DA", aspect=(1.0, 1.0))
     x0, _, x1, _ = regions.random_resized_boxes(side, side, u, square).T
-    a0, _, a1, _ = regions.centre_boxes(side[:1], side[:1], 224)[0]
+    resized = regions.Resized(side[:1], side[:1], 224)
+    a0, _, a1, _ = resized.boxes(*resized.centre)[0]
     measured = (224 / (a1 - a0)) / (224 / (x1 - x0))  # scale at test over scale at train, eq. (1)
     assert math.isclose(measured.mean(), regions.expected_size_ratio(224, 224), rel_tol=0.01)
 

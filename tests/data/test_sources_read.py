@@ -111,6 +111,34 @@ def test_flowers_agree_with_torchvisions_own_reader(made, tmp_path, monkeypatch)
     assert theirs == rows_of(twin.manifest)
 
 
+def test_cars_agree_with_torchvisions_own_reader(made, tmp_path):
+    from torchvision.datasets import StanfordCars
+
+    twin = made("cars")
+    twin.unpacked(tmp_path / "stanford_cars")
+    theirs = {}
+    for split, ours in (("train", "train"), ("test", "val")):
+        data = StanfordCars(str(tmp_path), split)
+        for path, label in data._samples:
+            theirs[str(Path(path).relative_to(tmp_path / "stanford_cars"))] = (label, ours)
+        assert tuple(map(str, data.classes)) == twin.manifest.classes
+    assert theirs == rows_of(twin.manifest)
+
+
+def test_pets_agree_with_torchvisions_own_reader(made, tmp_path):
+    from torchvision.datasets import OxfordIIITPet
+
+    twin = made("pets")
+    twin.unpacked(tmp_path / "oxford-iiit-pet")
+    theirs = {}
+    for split, ours in (("trainval", "train"), ("test", "val")):
+        data = OxfordIIITPet(str(tmp_path), split)
+        for path, label in zip(data._images, data._labels, strict=True):
+            theirs[f"images/{path.name}"] = (label, ours)
+        assert tuple(data.classes) == twin.manifest.classes
+    assert theirs == rows_of(twin.manifest)
+
+
 def test_imagenet_of_files_that_are_no_plain_jpegs(made):
     report = made("imagenet").report
     assert "1 not JPEG, 1 CMYK, 1 grey, 0 duplicate" in report

@@ -51,20 +51,20 @@ NORMAL = {"mean": [0.5] * 3, "std": [0.5] * 3, "native": 64}
 def test_what_is_found(source, expected):
     found = find(source, "none")
     keys = ("classifier", "last_norm", "stride", "any_size", "native", "crop_pct", "has_statistics")
-    values = [found[key] for key in keys]
+    values = [getattr(found, key) for key in keys]
     assert values == [expected[0], [expected[1]], *expected[2:]]
-    assert found["outputs"] == 1000
+    assert found.outputs == 1000
     assert "multiply-adds" in described(found)[0]
 
 
 def test_a_transformer_of_timm_is_built_to_take_any_size():
     found = find("timm:vit_tiny_patch16_224", "none")
-    assert found["options"] == {"dynamic_img_size": True}
-    assert (found["stride"], found["any_size"]) == (16, True)
+    assert found.options == {"dynamic_img_size": True}
+    assert (found.stride, found.any_size) == (16, True)
 
 
 def test_the_work_is_that_of_the_literature():
-    assert find("torchvision:resnet18", "none")["multiply_adds"] == pytest.approx(1.82e9, rel=0.02)
+    assert find("torchvision:resnet18", "none").multiply_adds == pytest.approx(1.82e9, rel=0.02)
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def test_ones_own_code_is_looked_at_and_what_nobody_states_is_asked_for(mine):
         find("python:mine_net:made", path=mine)
     found = find("python:mine_net:made", path=mine, given=NORMAL)
     # Not the layer that never runs, and not the batch-norm behind the pooling.
-    assert (found["classifier"], found["last_norm"]) == ("out", ["b.1"])
-    assert (found["stride"], found["outputs"], found["any_size"]) == (4, 7, True)
+    assert (found.classifier, found.last_norm) == ("out", ["b.1"])
+    assert (found.stride, found.outputs, found.any_size) == (4, 7, True)
 
 
 def test_the_file_of_ones_own_code_is_found(tmp_path):
@@ -105,6 +105,7 @@ def test_the_file_of_ones_own_code_is_found(tmp_path):
         ("timm:resnet18", {"given": {"klassifier": "fc"}}, "nearest: classifier"),
         ("timm:resnet18", {"given": {"classifier": "fcc"}}, "found 'fcc'; nearest: fc"),
         ("timm:resnet18", {"given": {"last_norm": ["bn9"]}}, "found 'bn9'; nearest: bn1"),
+        ("timm:resnet18", {"given": {"stride": 32.5}}, "custom.network.stride: found 32.5"),
     ],
 )
 def test_what_cannot_be_is_named_with_what_there_is(source, how, message):

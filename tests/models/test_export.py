@@ -65,7 +65,7 @@ def logits(network: torch.nn.Module, entry: dict, files: list[Path], k: int, rat
 
 def exported(folder: Path, source: str, k: int, ratio: float, **how):
     """A network with random weights, exported. Returns it and its entry."""
-    found = find(source, "none", **how)
+    found = find(source, "none", **how).model_dump()
     network = construct.build(zoo.entry_of({"network": "custom", "entry": found}), len(CLASSES), 1)
     chosen = {"k_test": k, "crop_pct": ratio, "top1": 50.0, "method": "classifier", "run": "a/b"}
     export(folder, network, found, CLASSES, chosen)

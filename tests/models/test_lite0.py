@@ -23,7 +23,7 @@ def lite0(tmp_path_factory) -> tuple[torch.nn.Module, dict]:
     folder = tmp_path_factory.mktemp("lite0")
     subprocess.run([sys.executable, ROOT / "docs/lite0.py"], cwd=folder, check=True)
     file = str(folder / "lite0.safetensors")
-    found = find("timm:tf_efficientnet_lite0", file)
+    found = find("timm:tf_efficientnet_lite0", file).model_dump()
     network = construct.build(
         zoo.entry_of({"network": "lite0", "entry": found}), found["outputs"], 0
     )

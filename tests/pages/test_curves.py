@@ -5,7 +5,7 @@ import pytest
 
 from fixres import paper
 from fixres.config import ConfigError, load, parse
-from fixres.graph.declare import measurements
+from fixres.graph.declare import measurements, needed
 from fixres.graph.pages import Figure
 from fixres.jobs import JobError, failures
 from fixres.pages.figures import curves
@@ -74,7 +74,7 @@ def test_a_damaged_log_is_named(results, text):
 
 def test_the_workflow_waits_for_the_logs_alone():
     assert measurements(PLAN, "pages/curves") == [f"results/{run}/log.csv" for run in RUNS]
-    assert PLAN.needed("curves") == {*RUNS, "data/pinhole/manifest", "data/pinhole/render"}
+    assert needed(PLAN, "curves") == {*RUNS, "data/pinhole/manifest", "data/pinhole/render"}
 
 
 def test_images_that_are_not_there_are_told():

@@ -12,22 +12,3 @@ from fixres.config.overlay import laid_over, merge
 from fixres.config.reading import json_schema, load, parse, read_yaml
 from fixres.config.schema import SCHEMA_FILE, Config
 from fixres.config.training import BaseTraining, FineTuning
-
-__all__ = [
-    "SCHEMA_FILE",
-    "BaseTraining",
-    "Config",
-    "ConfigError",
-    "Custom",
-    "CustomNetwork",
-    "FineTuning",
-    "Pinhole",
-    "Section",
-    "json_schema",
-    "laid_over",
-    "load",
-    "merge",
-    "parse",
-    "read_yaml",
-    "typed",
-]

@@ -17,7 +17,12 @@ from fixres.nearest import did_you_mean
 
 def contradictions(config: Config) -> Iterator[str]:
     """Yield one line for each problem of a configuration whose types are right."""
-    yield from _seeds(config)
+    yield from _repeated(config)
+    if re.fullmatch(r"s\d+", config.protocol):
+        yield (
+            f"protocol: found '{config.protocol}', which the name of a run would show like a seed; "
+            "take another word"
+        )
     yield from _datasets(config)
     yield from _recipes(config)
     yield from _weights(config)
@@ -26,13 +31,17 @@ def contradictions(config: Config) -> Iterator[str]:
         yield from _custom(config.custom)
 
 
-def _seeds(config: Config) -> Iterator[str]:
-    yield from _stands_twice("seeds", config.seeds)
-    if re.fullmatch(r"s\d+", config.protocol):
-        yield (
-            f"protocol: found '{config.protocol}', which the name of a run would show like a seed; "
-            "take another word"
-        )
+def _repeated(config: Config) -> Iterator[str]:
+    """No list names a value twice."""
+    lists = {"seeds": config.seeds, "figure7.k_test": config.figure7.k_test}
+    lists |= {f"table5.{name}": values for name, values in config.table5}
+    if config.custom:
+        custom = config.custom
+        lists |= {"custom.k_test": custom.k_test, "custom.crop_pct": custom.crop_pct}
+    for key, values in lists.items():
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            yield f"{key}: {twice[0]} stands there twice"
 
 
 def _datasets(config: Config) -> Iterator[str]:
@@ -135,9 +144,6 @@ def _weights(config: Config) -> Iterator[str]:
 
 def _table5(config: Config) -> Iterator[str]:
     table5 = config.table5
-    yield from _stands_twice("figure7.k_test", config.figure7.k_test)
-    for name in ("k_train", "k_train_adapted", "k_test"):
-        yield from _stands_twice(f"table5.{name}", getattr(table5, name))
     extra = [k for k in table5.k_train_adapted if k not in table5.k_train]
     if extra:
         yield (
@@ -148,8 +154,6 @@ def _table5(config: Config) -> Iterator[str]:
 
 def _custom(custom: Custom) -> Iterator[str]:
     network = custom.network
-    yield from _stands_twice("custom.k_test", custom.k_test)
-    yield from _stands_twice("custom.crop_pct", custom.crop_pct)
     if network.weights == "none" and not custom.train:
         yield (
             "custom.network.weights: found none, with custom.train false: random weights would be "
@@ -157,10 +161,8 @@ def _custom(custom: Custom) -> Iterator[str]:
         )
     if custom.k_train and not custom.train:
         yield "custom.k_train: found without custom.train: true, which alone reads it; remove it"
-    for key, k in [
-        *(("custom.k_test", k) for k in custom.k_test),
-        ("custom.k_train", custom.k_train),
-    ]:
+    sizes = [("custom.k_test", k) for k in custom.k_test]
+    for key, k in [*sizes, ("custom.k_train", custom.k_train)]:
         if k is None or k == network.native:
             continue
         if not network.any_size:
@@ -175,12 +177,6 @@ def _custom(custom: Custom) -> Iterator[str]:
                 f"{key}: found {k}, expected a multiple of {network.stride}, the network's stride "
                 f"(Appendix B); take {near}"
             )
-
-
-def _stands_twice(key: str, values: list) -> Iterator[str]:
-    twice = sorted({value for value in values if values.count(value) > 1})
-    if twice:
-        yield f"{key}: {twice[0]} stands there twice"
 
 
 def _ordered(key: str, pair: list) -> Iterator[str]:

@@ -30,8 +30,8 @@ class CustomNetwork(Section):
     last_norm: list[str] = Field(
         description="names of the last normalisation before the global pooling (§4.2)"
     )
-    mean: Channels = Field(description="of the input, which is in [0, 1]")
-    std: Channels = Field(description="of the input, which is in [0, 1]")
+    mean: Channels = Field(description="of the input, which is in [0, 1]; three numbers")
+    std: Channels = Field(description="of the input, which is in [0, 1]; three numbers")
     native: Pixels = Field(description="side of the crops that its weights are meant for")
     crop_pct: Share = Field(
         description="crop over resized image in its own evaluation: the shorter side becomes "

@@ -1,10 +1,8 @@
 """Errors of the configuration, in words that a person can act on."""
 
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+import functools
 
-from pydantic import BaseModel
-
+from fixres.config.fields import Section, below, section_of
 from fixres.config.schema import Config
 from fixres.nearest import did_you_mean
 
@@ -18,7 +16,7 @@ class ConfigError(ValueError):
     """
 
 
-def explain(error: dict, where: str = "", section: type[BaseModel] | None = None) -> str:
+def explain(error: dict, where: str = "", section: type[Section] | None = None) -> str:
     """One line for one error of pydantic: the key, what was found, what was expected, what to do.
 
     Parameters
@@ -41,8 +39,8 @@ def explain(error: dict, where: str = "", section: type[BaseModel] | None = None
     return f"{key}: found {found!r} ({type(found).__name__}), {expected}{hint}"
 
 
-def _hint_for_unknown_key(model: type[BaseModel], path: tuple) -> str:
-    section = _section_at(model, path[:-1])
+def _hint_for_unknown_key(model: type[Section], path: tuple) -> str:
+    section = section_of(functools.reduce(below, path[:-1], model))
     names = list(section.model_fields) if section else []
     return did_you_mean(str(path[-1]), names) or f"valid here: {', '.join(names)}"
 
@@ -58,22 +56,3 @@ def _hint_for_quoted_number(found: str) -> str:
         f"; YAML reads {found} as text: write {number} "
         "(digits, a point, digits, then the exponent) without quotes"
     )
-
-
-def _section_at(model: Any, path: tuple) -> type[BaseModel] | None:
-    """The section below `model` at a key path; in a mapping, every key leads to the values."""
-    for part in path:
-        if _is_section(model):
-            field = model.model_fields.get(part)
-            model = field and field.annotation
-        elif get_origin(model) is dict:
-            model = get_args(model)[1]
-        else:
-            return None
-        if get_origin(model) in (UnionType, Union):  # Section | None
-            model = next(iter(filter(_is_section, get_args(model))), None)
-    return model if _is_section(model) else None
-
-
-def _is_section(model: Any) -> bool:
-    return isinstance(model, type) and issubclass(model, BaseModel)

@@ -1,6 +1,7 @@
 """The parts that all sections of the configuration are made of: number ranges and a base class."""
 
-from typing import Annotated
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,3 +16,32 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 class Section(BaseModel):
     # An unknown key is an error, types are not converted, values do not change after reading.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def alternatives(kind: Any) -> list[Any]:
+    """What a kind consists of: `Count | None` of int and None."""
+    if get_origin(kind) is Annotated:
+        return alternatives(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return [one for part in get_args(kind) for one in alternatives(part)]
+    return [kind]
+
+
+def section_of(kind: Any) -> type[Section] | None:
+    """The section that a kind is: itself, or that of `Section | None`."""
+    kinds = (one for one in alternatives(kind) if isinstance(one, type))
+    return next((one for one in kinds if issubclass(one, Section)), None)
+
+
+def below(kind: Any, key: Any) -> Any:
+    """The kind of the values at a key below `kind`; Any where the schema says nothing.
+
+    In a mapping or list, every key leads to the values.
+    """
+    section = section_of(kind)
+    if section and key in section.model_fields:
+        return section.model_fields[key].annotation
+    for one in alternatives(kind):
+        if get_origin(one) in (dict, list):
+            return get_args(one)[-1]
+    return Any

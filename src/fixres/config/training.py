@@ -22,19 +22,10 @@ class Augmentation(Section):
     )
 
 
-class BaseTraining(Section):
-    """Training from scratch at one k_train (§5, "Training protocol"): SGD with momentum."""
+class Descent(Section):
+    """What every training by SGD with momentum has."""
 
-    epochs: Count = Field(120)
-    samples_per_epoch: Count | None = Field(
-        5005 * 512,
-        description="crops in an epoch; the paper: 5005·512/B batches of B; null: as many as the "
-        "set has images",
-    )
     batch_size: Count = Field(512, description="B, over all devices")
-    lr_per_256: Positive = Field(
-        0.1, description="learning rate for B = 256; the run uses lr_per_256 · B/256"
-    )
     schedule: Literal["step", "cosine", "triangle"] = Field(
         "step",
         description="course of the rate. step: /10 every lr_step epochs (the paper); cosine: down "
@@ -48,6 +39,25 @@ class BaseTraining(Section):
     nesterov: bool = Field(False)
     weight_decay: NotNegative = Field(1e-4)
     label_smoothing: Fraction = Field(0.0)
+    micro_batch: Count = Field(
+        64,
+        description="images that batch-norm sees at once; a batch of B images consists of such "
+        "micro-batches, shared by the devices (the paper: 64 on each device)",
+    )
+
+
+class BaseTraining(Descent):
+    """Training from scratch at one k_train (§5, "Training protocol"): SGD with momentum."""
+
+    epochs: Count = Field(120)
+    samples_per_epoch: Count | None = Field(
+        5005 * 512,
+        description="crops in an epoch; the paper: 5005·512/B batches of B; null: as many as the "
+        "set has images",
+    )
+    lr_per_256: Positive = Field(
+        0.1, description="learning rate for B = 256; the run uses lr_per_256 · B/256"
+    )
     repeated_augmentation: Count = Field(
         3, description="RA: how often each drawn image appears in the batch stream"
     )
@@ -57,18 +67,13 @@ class BaseTraining(Section):
         "as in the released code; together: the same one, as in MultiGrain (Berman et al., 2019). "
         "Without RA, or with a single micro-batch, there is nothing to choose",
     )
-    micro_batch: Count = Field(
-        64,
-        description="images that batch-norm sees at once; a batch of B images consists of such "
-        "micro-batches, shared by the devices (the paper: 64 on each device)",
-    )
     cutmix: Fraction = Field(
         0.0, description="probability of CutMix for a batch (Yun et al., 2019)"
     )
     augmentation: Augmentation = Augmentation()
 
 
-class FineTuning(Section):
+class FineTuning(Descent):
     """Adaptation of the last layers at one k_test (§4.2, §5): SGD with momentum."""
 
     layers: Literal["cls", "cls+bn", "cls+bn+cells"] = Field(
@@ -91,18 +96,7 @@ class FineTuning(Section):
         description="number of training images to fine-tune on, drawn at random; null: all (the "
         "paper)",
     )
-    batch_size: Count = Field(512)
     lr: Positive = Field(0.008)
-    schedule: Literal["step", "cosine", "triangle"] = Field("step")
-    lr_step: Count = Field(30)
-    warmup: Fraction = Field(0.0)
-    momentum: Fraction = Field(0.9)
-    nesterov: bool = Field(False)
-    weight_decay: NotNegative = Field(1e-4)
-    label_smoothing: Fraction = Field(0.0)
-    micro_batch: Count = Field(
-        64, description="images that batch-norm sees at once (the paper: 64 on each device)"
-    )
 
 
 class Weights(Section):

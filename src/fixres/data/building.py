@@ -58,43 +58,33 @@ def build(
     seen = validate.inspect(folder, listing, processes)
     bad = validate.bad(listing, seen.remarks)
     stop = bool(bad) and on_bad == "stop"
-    kept = _kept(listing, seen)
     sizes = _object_sizes(root)
-    notes = _notes(described, listing, kept, bad, rendered=sizes is not None)
+    notes = _notes(described, listing, seen.kept, bad, rendered=sizes is not None)
     if report:
         stopped = f"Stopped by {len(bad)} bad file(s) (on_bad: stop); no manifest was written."
         shown = [stopped] if stop else notes
-        page = validate.report(described, folder, listing, seen, kept, shown)
+        page = validate.report(described, folder, listing, seen, shown)
         with atomic(report) as temporary:
             temporary.write_text(page, encoding="utf-8")
     if stop:
         raise JobError(_bad_files(folder, bad, report))
-    splits_left = set(listing.split[kept].tolist())
+    splits_left = set(listing.split[seen.kept].tolist())
     for number, name in enumerate(SPLITS):
         if number not in splits_left:
             raise JobError(f"{folder}: no usable image in {name}; see {report or 'the report'}")
-    return _manifest(folder, listing, seen, kept, sizes or {}, notes)
-
-
-def _kept(listing: sources.Listing, seen: validate.Seen) -> np.ndarray:
-    """(n,) bool: which listed images can be used."""
-    unusable = {
-        remark.path for remark in seen.remarks if remark.kind in ("unreadable", "altered", "absent")
-    }
-    return np.array([path not in unusable for path, _, _ in listing.images])
+    return _manifest(folder, listing, seen, sizes or {}, notes)
 
 
 def _manifest(
     folder: Path,
     listing: sources.Listing,
     seen: validate.Seen,
-    kept: np.ndarray,
     sizes: dict[str, float],
     notes: list[str],
 ) -> Manifest:
     """The manifest of the images that are kept."""
-    rows = zip(listing.images, kept.tolist(), strict=True)
-    paths = [path for (path, _, _), keep in rows if keep]
+    kept = seen.kept
+    paths = [path for (path, _, _), keep in zip(listing.images, kept, strict=True) if keep]
     longest = max(len(os.fsencode(path)) for path in paths)
     object_size = (sizes.get(path, np.nan) for path in paths)
     return Manifest(

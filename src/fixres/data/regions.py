@@ -6,23 +6,12 @@ The random numbers come from `sampling.py`.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from fixres.data.sampling import (
-    AREA,
-    ASPECT,
-    ATTEMPTS,
-    FLIP,
-    JITTER,
-    JITTER_ORDER,
-    LEFT,
-    SHIFT,
-    TOP,
-    uniforms,
-)
+from fixres.data import sampling
 
 TEN = 10  # crops of an image: four corners and the centre, upright and flipped
 # k_test_image / k_test. The ratio stays constant when k_test changes (§4.1).
@@ -40,7 +29,7 @@ class Augmentation(NamedTuple):
     area: tuple[float, float] = (0.08, 1.0)  # range of σ², §3.1.2
     aspect: tuple[float, float] = (3 / 4, 4 / 3)  # range of α, §3.1.2
     jitter: float = 0.0  # brightness, contrast and saturation: U(1 - jitter, 1 + jitter) each
-    # of test DA and test DA2: "paper" or "released", see `resized_sizes`
+    # of test DA and test DA2: "paper" or "released", see `Resized`
     test_resize: str = "paper"
     crops: int = 1  # of test DA: 1 in the centre of the image, or TEN
     # of test DA and test DA2: crop over resized image, as timm's crop_pct; None: the paper's
@@ -76,13 +65,8 @@ class Views:
     whole: np.ndarray | None = None
 
     def __getitem__(self, rows) -> "Views":
-        jitter, order, into, whole = (
-            None if a is None else a[rows]
-            for a in (self.jitter, self.jitter_order, self.into, self.whole)
-        )
-        return Views(
-            self.image[rows], self.box[rows], self.flip[rows], jitter, order, self.cut, into, whole
-        )
+        arrays = {name: a[rows] for name, a in vars(self).items() if isinstance(a, np.ndarray)}
+        return replace(self, **arrays)
 
 
 # --- the test transform: resize, then cut -------------------------------------------------------
@@ -93,72 +77,85 @@ def test_image_size(k_test: int) -> int:
     return TEST_MARGIN[0] * k_test // TEST_MARGIN[1]
 
 
-def resized_sizes(
-    heights: np.ndarray,
-    widths: np.ndarray,
-    k_test: int,
-    test_resize: str = "paper",
-    crop_pct: float | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """(heights, widths) of the resized images that the test transform cuts from, whole pixels.
+class Resized:
+    """Images as the test transform resizes them, before it cuts a k×k crop of each.
 
     One side becomes `k_test_image`. The other side follows in proportion and is floored.
 
     Parameters
     ----------
+    heights, widths : (n,) of the input images, pixels.
+    k : side of the crops, pixels.
     test_resize : which side becomes `k_test_image`. "paper": the shorter side (§5). "released":
         the height, as in the authors' released code; its weights were tuned in this way. With
         "released", a portrait may come out narrower than the crop.
-    crop_pct : in place of the paper's 224/256; `k_test_image` is floor(k_test / crop_pct), as timm
+    crop_pct : in place of the paper's 224/256; `k_test_image` is floor(k / crop_pct), as timm
         computes it.
-    """
-    heights, widths = np.asarray(heights, np.int64), np.asarray(widths, np.int64)
-    size = math.floor(k_test / crop_pct) if crop_pct else test_image_size(k_test)
-    by_width = widths <= heights if test_resize == "paper" else np.zeros(len(heights), bool)
-    fixed, other = np.where(by_width, widths, heights), np.where(by_width, heights, widths)
-    follows = np.maximum((size * other / fixed).astype(np.int64), 1)
-    return np.where(by_width, follows, size), np.where(by_width, size, follows)
 
-
-def centre_boxes(
-    heights: np.ndarray,
-    widths: np.ndarray,
-    k_test: int,
-    shift: np.ndarray | None = None,
-    test_resize: str = "paper",
-    crop_pct: float | None = None,
-) -> np.ndarray:
-    """RoCs of the test transform: resize to `k_test_image`, then cut a k_test × k_test crop.
-
-    Equals torchvision's Resize and CenterCrop to the pixel: the longer side is floored, and the
-    offset of the crop is rounded half to even. Where the resized image is narrower than the crop,
-    the RoC is as wide as the image (`placed` says where it goes in the crop).
-
-    Parameters
+    Attributes
     ----------
-    shift : (n,) in [0, 1], for test DA2: the crop lies between the left edge (0) and the right
-        edge (1) of the image. None: in the centre.
-    test_resize, crop_pct : see `resized_sizes`.
-
-    Returns
-    -------
-    (n, 4) x0, y0, x1, y1 in pixels of the input image; in general not whole numbers.
+    height, width : (n,) of the resized images, whole pixels.
+    across : (n,) columns of a crop that the resized image fills: k, or the image's width.
+    margins : (n,) columns and (n,) rows of the resized image outside a crop.
     """
-    how = (test_resize, crop_pct)
-    resized_h, resized_w = resized_sizes(heights, widths, k_test, *how)
-    margin = resized_w - np.minimum(k_test, resized_w)
-    left = np.rint(margin / 2.0) if shift is None else position(shift, margin)
-    top = np.rint((resized_h - k_test) / 2.0)
-    return boxes_at(heights, widths, k_test, left, top, *how)
 
+    def __init__(
+        self,
+        heights: np.ndarray,
+        widths: np.ndarray,
+        k: int,
+        test_resize: str = "paper",
+        crop_pct: float | None = None,
+    ):
+        heights, widths = np.asarray(heights, np.int64), np.asarray(widths, np.int64)
+        size = math.floor(k / crop_pct) if crop_pct else test_image_size(k)
+        by_width = widths <= heights if test_resize == "paper" else np.zeros(len(heights), bool)
+        fixed, other = np.where(by_width, widths, heights), np.where(by_width, heights, widths)
+        follows = np.maximum((size * other / fixed).astype(np.int64), 1)
+        self.height = np.where(by_width, follows, size)
+        self.width = np.where(by_width, size, follows)
+        self.across = np.minimum(k, self.width)
+        self.margins = self.width - self.across, self.height - k
+        self.k, self._test_resize = k, test_resize
+        self._scales = widths / self.width, heights / self.height
 
-def whole_resizes(
-    heights: np.ndarray, widths: np.ndarray, k_test: int, crop_pct: float
-) -> np.ndarray:
-    """`Views.whole` of the centre crops with `crop_pct`."""
-    resized_h, resized_w = resized_sizes(heights, widths, k_test, crop_pct=crop_pct)
-    left, top = np.rint((resized_w - k_test) / 2.0), np.rint((resized_h - k_test) / 2.0)
-    return np.stack([resized_w, resized_h, left, top], axis=1).astype(np.int64)
+    def boxes(self, left: np.ndarray, top: np.ndarray) -> np.ndarray:
+        """RoCs of crops whose upper left corners lie at `left`, `top` of the resized images.
+
+        Where the resized image is narrower than the crop, the RoC is as wide as the image
+        (`places` says where it goes in the crop).
+
+        Returns
+        -------
+        (n, 4) x0, y0, x1, y1 in pixels of the input image; in general not whole numbers.
+        """
+        sx, sy = self._scales
+        right, bottom = left + self.across, top + self.k
+        return np.stack([left * sx, top * sy, right * sx, bottom * sy], axis=1)
+
+    @property
+    def centre(self) -> tuple[np.ndarray, np.ndarray]:
+        """Left and top of the crop in the centre, rounded half to even.
+
+        RoCs there equal torchvision's Resize and CenterCrop to the pixel.
+        """
+        across, down = self.margins
+        return np.rint(across / 2.0), np.rint(down / 2.0)
+
+    @property
+    def places(self) -> np.ndarray | None:
+        """Where the RoC lies in the crop: a narrower image stands between two black bars.
+
+        Returns
+        -------
+        (n, 4) int64: x0, y0, x1, y1 in pixels of the crop. If the number of black columns is odd,
+        the right bar has one more, as in torchvision's CenterCrop. None: no image can be narrower.
+        """
+        if self._test_resize == "paper":
+            return None
+        left = (self.k - self.across) // 2
+        top, bottom = np.zeros_like(left), np.full_like(left, self.k)
+        return np.stack([left, top, left + self.across, bottom], axis=1)
 
 
 def position(u: np.ndarray, margin: np.ndarray) -> np.ndarray:
@@ -166,75 +163,21 @@ def position(u: np.ndarray, margin: np.ndarray) -> np.ndarray:
     return np.minimum(np.floor(u * (margin + 1)), margin)
 
 
-def boxes_at(
-    heights: np.ndarray,
-    widths: np.ndarray,
-    k: int,
-    left: np.ndarray,
-    top: np.ndarray,
-    test_resize: str = "paper",
-    crop_pct: float | None = None,
-) -> np.ndarray:
-    """(n, 4) RoCs of k×k crops, in pixels of the input image.
-
-    Parameters
-    ----------
-    left, top : (n,) upper left corner of each crop, in pixels of the resized image.
-    """
-    resized_h, resized_w = resized_sizes(heights, widths, k, test_resize, crop_pct)
-    across = np.minimum(k, resized_w)
-    sx, sy = widths / resized_w, heights / resized_h
-    return np.stack([left * sx, top * sy, (left + across) * sx, (top + k) * sy], axis=1)
-
-
-def placed(heights: np.ndarray, widths: np.ndarray, k_test: int) -> np.ndarray:
-    """Where the RoC of the released test transform lies in the crop.
-
-    A resized image that is narrower than the crop stands between two black bars.
-
-    Returns
-    -------
-    (n, 4) int64: x0, y0, x1, y1 in pixels of the crop. If the number of black columns is odd, the
-    right bar has one more, as in torchvision's CenterCrop.
-    """
-    across = np.minimum(k_test, resized_sizes(heights, widths, k_test, "released")[1])
-    left = (k_test - across) // 2
-    return np.stack([left, np.zeros_like(left), left + across, np.full_like(left, k_test)], axis=1)
-
-
-def ten_crops(
-    images: np.ndarray,
-    heights: np.ndarray,
-    widths: np.ndarray,
-    k_test: int,
-    test_resize: str = "paper",
-) -> Views:
+def ten_crops(images: np.ndarray, resized: Resized) -> Views:
     """TEN crops of every image, one image after another, as torchvision's TenCrop.
 
     The first five come from the resized image, the last five from its mirror image.
     """
-    resized_h, resized_w = resized_sizes(heights, widths, k_test, test_resize)
-    right, bottom = np.maximum(resized_w - k_test, 0), resized_h - k_test
+    right, bottom = resized.margins
     left, top = np.zeros_like(right), np.zeros_like(bottom)
-    centre = np.rint(right / 2.0), np.rint(bottom / 2.0)
-    upright = [(left, top), (right, top), (left, bottom), (right, bottom), centre]
+    upright = [(left, top), (right, top), (left, bottom), (right, bottom), resized.centre]
     # The centre of an odd margin is rounded on the mirror image: one pixel further on this image.
     corners = upright + [(right - x, y) for x, y in upright]
-    boxes = [boxes_at(heights, widths, k_test, x, y, test_resize) for x, y in corners]
-    flip = np.tile(np.arange(TEN) >= len(upright), len(images))
-    into = None
-    if test_resize == "released":
-        into = np.repeat(placed(heights, widths, k_test), TEN, axis=0)
-        into = _mirrored(into, k_test, flip)
-    return Views(
-        image=np.repeat(images, TEN),
-        box=np.stack(boxes, axis=1).reshape(-1, 4),
-        flip=flip,
-        jitter=None,
-        jitter_order=None,
-        cut=False,
-        into=into,
-    )
+    boxes = np.stack([resized.boxes(*corner) for corner in corners], axis=1).reshape(-1, 4)
+    flip, into = np.tile(np.arange(TEN) >= len(upright), len(images)), resized.places
+    if into is not None:
+        into = _mirrored(np.repeat(into, TEN, axis=0), resized.k, flip)
+    return Views(np.repeat(images, TEN), boxes, flip, None, None, cut=False, into=into)
 
 
 def _mirrored(into: np.ndarray, k: int, flip: np.ndarray) -> np.ndarray:
@@ -244,20 +187,6 @@ def _mirrored(into: np.ndarray, k: int, flip: np.ndarray) -> np.ndarray:
 
 
 # --- random RoCs --------------------------------------------------------------------------------
-
-
-def random_crop_boxes(heights: np.ndarray, widths: np.ndarray, k: int, u: np.ndarray) -> np.ndarray:
-    """RoCs of a resize to floor(256/224 · k) and a random k×k crop (Appendix D).
-
-    Every position of the crop in the resized image is equally likely.
-
-    Parameters
-    ----------
-    u : (n, NUMBERS) uniform numbers.
-    """
-    resized_h, resized_w = resized_sizes(heights, widths, k)
-    left, top = position(u[:, LEFT], resized_w - k), position(u[:, TOP], resized_h - k)
-    return boxes_at(heights, widths, k, left, top)
 
 
 def random_resized_boxes(
@@ -280,9 +209,9 @@ def random_resized_boxes(
     heights, widths = np.asarray(heights, np.int64), np.asarray(widths, np.int64)
     area_low, area_high = augmentation.area
     log_low, log_high = (math.log(a) for a in augmentation.aspect)
-    share = area_low + (area_high - area_low) * u[:, AREA : AREA + ATTEMPTS]
+    share = area_low + (area_high - area_low) * u[:, sampling.AREA]
     area = (heights * widths)[:, None] * share
-    alpha = np.exp(log_low + (log_high - log_low) * u[:, ASPECT : ASPECT + ATTEMPTS])
+    alpha = np.exp(log_low + (log_high - log_low) * u[:, sampling.ASPECT])
     w = np.rint(np.sqrt(area * alpha)).astype(np.int64)
     h = np.rint(np.sqrt(area / alpha)).astype(np.int64)
     fits = (w > 0) & (w <= widths[:, None]) & (h > 0) & (h <= heights[:, None])
@@ -291,8 +220,8 @@ def random_resized_boxes(
     fallback_w, fallback_h = _largest_centre_crop(heights, widths, augmentation.aspect)
     w = np.where(found, w[rows, first], fallback_w)
     h = np.where(found, h[rows, first], fallback_h)
-    top = np.where(found, np.floor(u[:, TOP] * (heights - h + 1)), (heights - h) // 2)
-    left = np.where(found, np.floor(u[:, LEFT] * (widths - w + 1)), (widths - w) // 2)
+    top = np.where(found, np.floor(u[:, sampling.TOP] * (heights - h + 1)), (heights - h) // 2)
+    left = np.where(found, np.floor(u[:, sampling.LEFT] * (widths - w + 1)), (widths - w) // 2)
     return np.stack([left, top, left + w, top + h], axis=1).astype(np.float64)
 
 
@@ -331,24 +260,29 @@ def views(
     seed, epoch, repeats : with the image, the coordinates of the random numbers (`sampling.py`);
         `repeats` is (n,), None means zeros.
     """
-    n, name, test_resize = len(images), augmentation.name, augmentation.test_resize
-    crop_pct = augmentation.crop_pct
+    name, n = augmentation.name, len(images)
+    as_tested = name in ("test DA", "test DA2")
+    how = (augmentation.test_resize, augmentation.crop_pct) if as_tested else ()
+    resized = Resized(heights, widths, k, *how)
     if name == "test DA" and augmentation.crops == TEN:
-        return ten_crops(images, heights, widths, k, test_resize)
-    into = None
-    if name in ("test DA", "test DA2") and test_resize == "released":
-        into = placed(heights, widths, k)
+        return ten_crops(images, resized)
+    (left, top), (across, down), into = resized.centre, resized.margins, resized.places
     if name == "test DA":
-        boxes = centre_boxes(heights, widths, k, None, test_resize, crop_pct)
-        whole = whole_resizes(heights, widths, k, crop_pct) if crop_pct else None
-        return Views(images, boxes, np.zeros(n, bool), None, None, False, into, whole)
-    u = uniforms(seed, epoch, images, np.zeros(n, np.int64) if repeats is None else repeats)
+        whole = None
+        if augmentation.crop_pct:
+            whole = np.stack([resized.width, resized.height, left, top], axis=1).astype(np.int64)
+        boxes, upright = resized.boxes(left, top), np.zeros(n, bool)
+        return Views(images, boxes, upright, None, None, cut=False, into=into, whole=whole)
+    repeats = np.zeros(n, np.int64) if repeats is None else repeats
+    u = sampling.uniforms(seed, epoch, images, repeats)
     if name == "train DA":
         boxes = random_resized_boxes(heights, widths, u, augmentation)
-    elif name == "test DA2":
-        boxes = centre_boxes(heights, widths, k, u[:, SHIFT], test_resize, crop_pct)
-    elif name == "resize + random crop":
-        boxes = random_crop_boxes(heights, widths, k, u)
+    elif name == "test DA2":  # moved sideways, from the left edge of the image to the right edge
+        boxes = resized.boxes(position(u[:, sampling.SHIFT], across), top)
+    elif name == "resize + random crop":  # every position is equally likely (Appendix D)
+        boxes = resized.boxes(
+            position(u[:, sampling.LEFT], across), position(u[:, sampling.TOP], down)
+        )
     else:
         raise ValueError(
             f"augmentation '{name}': "
@@ -356,9 +290,10 @@ def views(
         )
     jitter = jitter_order = None
     if augmentation.jitter:
-        jitter = (1 + augmentation.jitter * (2 * u[:, JITTER : JITTER + 3] - 1)).astype(np.float32)
-        jitter_order = (u[:, JITTER_ORDER] * 6).astype(np.int64)
-    flip = u[:, FLIP] < 0.5
+        jitter = 1 + augmentation.jitter * (2 * u[:, sampling.JITTER] - 1)
+        jitter = jitter.astype(np.float32)
+        jitter_order = (u[:, sampling.JITTER_ORDER] * 6).astype(np.int64)
+    flip = u[:, sampling.FLIP] < 0.5
     if into is not None:
         into = _mirrored(into, k, flip)  # the image is flipped before it is cut
     return Views(images, boxes, flip, jitter, jitter_order, cut=name == "train DA", into=into)

@@ -16,8 +16,9 @@ import numpy as np
 ATTEMPTS = 10
 # The columns of `uniforms`: ATTEMPTS areas, ATTEMPTS aspect ratios, then one column for each name
 # below. JITTER has three columns: brightness, contrast, saturation.
-AREA, ASPECT, TOP, LEFT, FLIP = 0, ATTEMPTS, 2 * ATTEMPTS, 2 * ATTEMPTS + 1, 2 * ATTEMPTS + 2
-JITTER, JITTER_ORDER, SHIFT, NUMBERS = FLIP + 1, FLIP + 4, FLIP + 5, FLIP + 6
+AREA, ASPECT = slice(0, ATTEMPTS), slice(ATTEMPTS, 2 * ATTEMPTS)
+TOP, LEFT, FLIP = 2 * ATTEMPTS, 2 * ATTEMPTS + 1, 2 * ATTEMPTS + 2
+JITTER, JITTER_ORDER, SHIFT, NUMBERS = slice(FLIP + 1, FLIP + 4), FLIP + 4, FLIP + 5, FLIP + 6
 SUBSET = 2**32  # the epoch number that `random_subset` draws with; no training reaches it
 PURPOSES = {"views": 0, "order": 1, "cutmix": 2, "dropout": 3}
 
@@ -28,11 +29,16 @@ PURPOSES = {"views": 0, "order": 1, "cutmix": 2, "dropout": 3}
 def uniforms(seed: int, epoch: int, images: np.ndarray, repeats: np.ndarray) -> np.ndarray:
     """(n, NUMBERS) numbers in [0, 1). Each row depends on (seed, epoch, image, repeat) alone."""
     out = np.empty((len(images), NUMBERS))
-    key = np.array([seed, PURPOSES["views"]], np.uint64)
     for row, image, repeat in zip(out, images.tolist(), repeats.tolist(), strict=True):
-        stream = np.random.Philox(key=key, counter=np.array([0, repeat, epoch, image], np.uint64))
+        stream = _philox(seed, "views", repeat, epoch, image)
         row[:] = np.random.Generator(stream).random(NUMBERS)
     return out
+
+
+def _philox(seed: int, purpose: str, *coordinates: int) -> np.random.Philox:
+    key = np.array([seed, PURPOSES[purpose]], np.uint64)
+    counter = np.array([0, *coordinates, *[0] * (3 - len(coordinates))], np.uint64)
+    return np.random.Philox(key=key, counter=counter)
 
 
 def word(seed: int, purpose: str, *coordinates: int) -> int:
@@ -40,9 +46,7 @@ def word(seed: int, purpose: str, *coordinates: int) -> int:
 
     They depend on the seed, the purpose and up to three coordinates alone.
     """
-    key = np.array([seed, PURPOSES[purpose]], np.uint64)
-    counter = np.array([0, *coordinates, *[0] * (3 - len(coordinates))], np.uint64)
-    return int(np.random.Philox(key=key, counter=counter).random_raw())
+    return int(_philox(seed, purpose, *coordinates).random_raw())
 
 
 class CutMix(NamedTuple):
@@ -64,8 +68,7 @@ def cutmix(seed: int, step: int, probability: float, k: int) -> CutMix | None:
     """
     if not probability:
         return None
-    key = np.array([seed, PURPOSES["cutmix"]], np.uint64)
-    rng = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, step]))
+    rng = np.random.Generator(_philox(seed, "cutmix", 0, 0, step))
     chance, mixing, x, y = rng.random(4)
     if chance >= probability:
         return None
@@ -92,8 +95,7 @@ def order(
     """
     draws = -(-samples // repeats)
     rounds = -(-draws // images)
-    bits = np.random.Philox(key=[seed, PURPOSES["order"]], counter=[0, 0, epoch, 0])
-    rng = np.random.Generator(bits)
+    rng = np.random.Generator(_philox(seed, "order", 0, epoch))
     drawn = np.concatenate([rng.permutation(images) for _ in range(rounds)])[:draws]
     repeat = np.arange(draws)[:, None] // images * repeats + np.arange(repeats)
     return np.repeat(drawn, repeats)[:samples], repeat.reshape(-1)[:samples]

@@ -141,10 +141,9 @@ def _tar_errors(archive: Path) -> Iterator[None]:
             f"{archive}: refused, it would write or link outside its folder ({error}); "
             "get the official archive"
         ) from None
-    except (tarfile.TarError, idx.IdxError, EOFError, zlib.error) as error:
-        raise JobError(f"{archive}: cut short or damaged ({error}); get it again") from None
-    except OSError as error:
-        if error.errno is not None:  # errors of the file system have a number, those of gzip none
+    except (tarfile.TarError, idx.IdxError, EOFError, zlib.error, OSError) as error:
+        # Errors of the file system have a number, those of gzip none.
+        if isinstance(error, OSError) and error.errno is not None:
             raise
         raise JobError(f"{archive}: cut short or damaged ({error}); get it again") from None
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fixres.artifacts.manifest import SPLITS
 from fixres.data.sources import Listing, Source, images_below
 from fixres.hardware.pool import spread
 from fixres.jobs import progress
@@ -30,6 +31,7 @@ KINDS = {
     "grey": "",
     "duplicate": "",
 }
+UNUSABLE = ("unreadable", "altered", "absent")
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
 JPEG_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind the first
 
@@ -48,6 +50,7 @@ class Seen(NamedTuple):
     height: np.ndarray  # (n,) int32, pixels
     width: np.ndarray  # (n,) int32, pixels
     checksum: np.ndarray  # (n,) uint64, BLAKE2b of the file
+    kept: np.ndarray  # (n,) bool: which can be used
     remarks: list[Remark]
 
 
@@ -71,12 +74,13 @@ def inspect(folder: Path, listing: Listing, processes: int = 1) -> Seen:
             remarks += found
             bar.update(len(rows))
     height, width, checksum = np.concatenate(parts).T
+    unusable = {remark.path for remark in remarks if remark.kind in UNUSABLE}
+    kept = np.array([file not in unusable for file in files])
     remarks += _duplicates(files, listing, checksum)
     present = {file for start in listing.folders for file in images_below(folder, start)}
     remarks += [Remark("unlisted", file) for file in sorted(present.difference(files))]
-    return Seen(
-        height.astype(np.int32), width.astype(np.int32), np.ascontiguousarray(checksum), remarks
-    )
+    sizes = height.astype(np.int32), width.astype(np.int32)
+    return Seen(*sizes, np.ascontiguousarray(checksum), kept, remarks)
 
 
 def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray, list[Remark]]:
@@ -161,41 +165,22 @@ def bad(listing: Listing, remarks: Iterable[Remark]) -> list[Remark]:
 
 # --- the report ---------------------------------------------------------------------------------
 
-HEAD = (
-    "split",
-    "images",
-    "listed",
-    "published",
-    "classes with images",
-    "smallest, largest class",
-    "width × height",
-)
+HEAD = "split | images | listed | published | classes with images | smallest, largest class"
+HEAD += " | width × height"
 
 
-def report(
-    source: Source,
-    folder: Path,
-    listing: Listing,
-    seen: Seen,
-    kept: np.ndarray,
-    notes: Iterable[str],
-) -> str:
-    """The page beside the manifest, as Markdown: counts, sizes, and every remark.
-
-    Parameters
-    ----------
-    kept : (n,) bool, which images of the listing are in the manifest.
-    """
+def report(source: Source, folder: Path, listing: Listing, seen: Seen, notes: Iterable[str]) -> str:
+    """The page beside the manifest, as Markdown: counts, sizes, and every remark."""
     lines = [
         f"# {source.title}",
         "",
         f"Images below {code(str(folder))}. From: {source.where}. Terms: {source.terms}.",
         "",
-        f"| {' | '.join(HEAD)} |",
-        "|" + "---|" * len(HEAD),
+        f"| {HEAD} |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for number, name in enumerate(("train", "val")):
-        row = (name, *_counts(source, listing, seen, kept, number))
+    for number, name in enumerate(SPLITS):
+        row = (name, *_counts(source, listing, seen, number))
         lines.append(f"| {' | '.join(map(str, row))} |")
     lines += ["", *(f"- {plain(note)}" for note in notes)] if notes else []
     by_kind: dict[str, list[Remark]] = {kind: [] for kind in KINDS}
@@ -208,15 +193,15 @@ def report(
             lines += ["", f"## {kind} ({len(remarks)})"]
             lines += ["", f"Each {KINDS[kind]}."] if KINDS[kind] else []
             # What is true of all images is how the set is, and no list of exceptions.
-            every = len(remarks) == len(kept)
+            every = len(remarks) == len(seen.kept)
             lines += ["", "All images."] if every else ["", *map(_line, remarks)]
     return "\n".join(lines) + "\n"
 
 
-def _counts(source: Source, listing: Listing, seen: Seen, kept: np.ndarray, split: int) -> tuple:
+def _counts(source: Source, listing: Listing, seen: Seen, split: int) -> tuple:
     """The row of one split in the report's table, after its name."""
     listed = listing.split == split
-    rows = kept & listed
+    rows = seen.kept & listed
     of_class = np.bincount(listing.label[rows], minlength=len(listing.classes))
     h, w = seen.height[rows], seen.width[rows]
     return (

@@ -13,7 +13,6 @@ from fixres.graph.claims import Claim, Quoted, planned
 from fixres.graph.graph import JobGraph
 from fixres.graph.jobs import Job
 from fixres.graph.pages import (
-    Behind,
     Cell,
     Cost,
     Figure,
@@ -24,6 +23,7 @@ from fixres.graph.pages import (
     Page,
     Report,
     Section,
+    SourceJob,
     Summary,
     failed,
 )
@@ -204,7 +204,7 @@ def _report(graph: JobGraph, sections: Sequence[Section], pages: dict[str, Job])
             for name, job in pages.items()
         },
         jobs={
-            name: Behind(behind[name].stage.name, behind[name].seed, behind[name].benchmark)
+            name: SourceJob(behind[name].stage.name, behind[name].seed, behind[name].benchmark)
             for name in sorted(behind)
         },
         work=tuple((stage.name, stage.work) for stage in STAGES.values()),

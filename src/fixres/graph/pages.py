@@ -24,7 +24,8 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def __init__(self, *values: object, **named: object):
-        super().__init__(**dict(zip(type(self).model_fields, values, strict=False)), **named)
+        names = list(type(self).model_fields)[: len(values)]
+        super().__init__(**dict(zip(names, values, strict=True)), **named)
 
     def content(self) -> dict[str, Any]:
         """The record as plain values, for the resolved configuration of its job."""
@@ -200,7 +201,7 @@ class Section(Record):
     pages: tuple[str, ...]  # tables and figures in their order, by name
 
 
-class Behind(Record):
+class SourceJob(Record):
     """A job behind the pages of the report."""
 
     stage: str
@@ -215,7 +216,7 @@ class Report(Record):
     first: str  # the figure that stands first; "": none
     sections: tuple[Section, ...]
     pages: dict[str, tuple[str, str]]  # page -> its stage, and the digest of its configuration
-    jobs: dict[str, Behind]
+    jobs: dict[str, SourceJob]
     work: tuple[tuple[str, str], ...]  # a stage, and what its jobs do; in the order of the work
     configuration: dict[str, Any]  # all that shapes a result, to make the same again
 
@@ -234,8 +235,8 @@ class Recommendation(Record):
         return list(dict.fromkeys(found))
 
 
-class Choose(Recommendation):
-    """What is chosen from."""
+class Candidates(Recommendation):
+    """All that the best is chosen from."""
 
     run: str  # the job's own id, which its result names
     native: int  # k_test as it is used now, pixels

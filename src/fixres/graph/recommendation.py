@@ -22,7 +22,7 @@ from fixres.graph.graph import JobGraph, list_images
 from fixres.graph.jobs import Job
 from fixres.graph.measurements import evaluate
 from fixres.graph.networks import train_network
-from fixres.graph.pages import Answer, Choose, Recommendation
+from fixres.graph.pages import Answer, Candidates, Recommendation
 
 # What is done to the network, least first.
 METHODS = AS_IS, STATISTICS, CLASSIFIER, FIXED = (
@@ -62,22 +62,19 @@ def recommend(graph: JobGraph) -> Job:
         "native_crop_pct": custom.network.crop_pct,
     }
     name = f"recommend/{custom.name}"
-    choose = Choose(**about, **where, share=custom.choice, speed=speed.measurement)
-    choice = graph.add(
-        "choose",
-        f"{name}/choice",
-        choose.content(),
-        others=(*measured, speed),
+    candidates = Candidates(
+        **about,
+        **where,
+        run=f"{name}/choice",
+        share=custom.choice,
+        speed=speed.measurement,
     )
+    content = candidates.content()
+    choice = graph.add("choose", f"{name}/choice", content, others=(*measured, speed))
     images = list_images(graph, c.dataset)
     runs = tuple(job.run for job in measured)
     content = Recommendation(**about).content()
-    export = graph.add(
-        "export",
-        f"{name}/export",
-        content,
-        others=(choice, *runs, images),
-    )
+    export = graph.add("export", f"{name}/export", content, others=(choice, *runs, images))
     answer = Answer(
         **about,
         **where,
@@ -86,12 +83,7 @@ def recommend(graph: JobGraph) -> Job:
         seeds=len(c.seeds),
         decimals=c.pages.decimals,
     )
-    return graph.add(
-        "answer",
-        name,
-        answer.content(),
-        others=(choice, export),
-    )
+    return graph.add("answer", name, answer.content(), others=(choice, export))
 
 
 def _methods(graph: JobGraph) -> list[str]:

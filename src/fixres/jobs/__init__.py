@@ -4,7 +4,6 @@ This room holds the command line, the log, complete files, and the orderly end o
 that most jobs use can be had from here: `jobs.log`, `jobs.atomic`, `jobs.JobError` … None of them
 imports torch.
 """
-# ruff: noqa: F401 (what is imported here is for others)
 
 from fixres.jobs.command import device_options, parser, read_config, training_options
 from fixres.jobs.digests import canonical, digest

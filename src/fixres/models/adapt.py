@@ -110,15 +110,7 @@ def adapt_last_layers(
     # the activations of the frozen trunk are computed once. Test DA2 and train DA draw new crops.
     constant_activations = augmentation.deterministic
 
-    return Adaptation(
-        parts.trunk,
-        parts.head,
-        parts.trainable,
-        parts.dropouts,
-        k_test,
-        augmentation,
-        constant_activations,
-    )
+    return Adaptation(*parts, k_test, augmentation, constant_activations)
 
 
 def last_layers(entry: Network, layers: list[str]) -> list[str]:

@@ -12,11 +12,16 @@ That is right only if nothing else of the trunk reaches the logits. It is tried 
 whose logits are not the network's, bit by bit, is refused.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 
 from fixres.jobs import JobError
 
@@ -43,13 +48,8 @@ class Trunk(nn.Module):
             seen.append(inputs[0])
             raise _Reached
 
-        hook = first.register_forward_pre_hook(reached)
-        try:
+        with first.register_forward_pre_hook(reached), contextlib.suppress(_Reached):
             network(x)
-        except _Reached:
-            pass
-        finally:
-            hook.remove()
         return (seen[0],)
 
 
@@ -66,14 +66,13 @@ class Head(nn.Module):
     def forward(self, activations: torch.Tensor) -> torch.Tensor:
         network, first = self._parts
         n = len(activations)
-        hook = first.register_forward_pre_hook(lambda _, inputs: (activations, *inputs[1:]))
         try:
             for module, given in self._skipped.items():
                 module.forward = _zeros(given, n, activations.device)
             x = torch.zeros(n, 3, self._k, self._k, device=activations.device)
-            return network(x)
+            with first.register_forward_pre_hook(lambda _, inputs: (activations, *inputs[1:])):
+                return network(x)
         finally:
-            hook.remove()
             for module in self._skipped:
                 module.__dict__.pop("forward", None)
 
@@ -129,28 +128,24 @@ def _watch(network: nn.Module, k: int) -> tuple[list[str], dict[str, tuple[Any, 
     """
     started: list[str] = []
     ended: dict[str, tuple[Any, int]] = {}
-    hooks = []
-    for name, module in network.named_modules():
-        if name:
-            start = _starting(name, started)
-            hooks.append(module.register_forward_pre_hook(start))
-            hooks.append(module.register_forward_hook(_ending(name, started, ended)))
-    try:
-        device = next(network.parameters()).device
-        with torch.no_grad():
-            network(torch.zeros(1, 3, k, k, device=device))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    names = {module: name for name, module in network.named_modules() if name}
+
+    def start(module: nn.Module, _: tuple) -> None:
+        if module in names:
+            started.append(names[module])
+
+    def end(module: nn.Module, _: tuple, given: Any) -> None:
+        if module in names:
+            ended[names[module]] = given, len(started)
+
+    device = next(network.parameters()).device
+    with (
+        register_module_forward_pre_hook(start),
+        register_module_forward_hook(end),
+        torch.no_grad(),
+    ):
+        network(torch.zeros(1, 3, k, k, device=device))
     return started, ended
-
-
-def _starting(name: str, started: list[str]) -> Callable:
-    return lambda _, __: started.append(name)
-
-
-def _ending(name: str, started: list[str], ended: dict) -> Callable:
-    return lambda _, __, given: ended.__setitem__(name, (given, len(started)))
 
 
 def _zeros(given: Any, n: int, device: torch.device) -> Callable:

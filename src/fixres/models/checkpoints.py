@@ -56,16 +56,14 @@ class Checkpoints:
                 # Another process works on the same run. Its result has the same bits as ours.
                 continue
             except weights.DamagedError as error:
-                log(f"checkpoint ignored: {error}")
-                file.unlink(missing_ok=True)
-                continue
-            if meta["key"] != self.key:
-                other = "another configuration, dataset or starting point"
-                log(f"checkpoint ignored: {file} belongs to {other}")
-                file.unlink(missing_ok=True)
-                continue
-            log(f"resuming after step {meta['step']} from {file}")
-            return meta["step"], tensors
+                problem = str(error)
+            else:
+                if meta["key"] == self.key:
+                    log(f"resuming after step {meta['step']} from {file}")
+                    return meta["step"], tensors
+                problem = f"{file} belongs to another configuration, dataset or starting point"
+            log(f"checkpoint ignored: {problem}")
+            file.unlink(missing_ok=True)
         return None
 
     def clear(self) -> None:

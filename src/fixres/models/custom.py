@@ -11,14 +11,17 @@ Stride and sizes are tried. No weight is needed, and nothing is downloaded.
 """
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.module import register_module_forward_hook
 from torch.utils.flop_counter import FlopCounterMode
 
+from fixres.config import CustomNetwork
+from fixres.config.errors import explain
 from fixres.jobs import JobError
 from fixres.models import construct
 from fixres.nearest import nearest
@@ -29,18 +32,9 @@ NORMS = ("Norm", "Norm1d", "Norm2d", "Norm3d", "NormAct", "NormAct2d")
 BESIDE = ("downsample", "shortcut", "skip", "residual")
 STRIDES = (1, 2, 4, 7, 8, 14, 16, 28, 32, 64)
 PAPERS_CROP_PCT = 0.875  # 224/256 (§5)
-KEYS = {  # what may be given, and what it is
-    "classifier": "the name of the last layer",
-    "last_norm": "the names of the last normalisation before the pooling, a list",
-    "mean": "of the input in [0, 1], a list of three numbers",
-    "std": "of the input in [0, 1], a list of three numbers",
-    "native": "the side of the crops that its weights are meant for, pixels",
-    "crop_pct": "crop over resized image in its own evaluation",
-    "stride": "its total stride, pixels",
-    "any_size": "whether it takes crops of any size",
-    "options": "arguments of its constructor",
-    "outputs": "its number of classes",
-}
+# What may be given, in place of what would be found.
+KEYS = ["classifier", "last_norm", "mean", "std", "native", "crop_pct", "stride", "any_size"]
+KEYS += ["options", "outputs"]
 
 
 class Call(NamedTuple):
@@ -51,9 +45,13 @@ class Call(NamedTuple):
     shape: tuple[int, ...]
 
 
+class _NotFoundError(Exception):
+    """These keys cannot be found; they must be given."""
+
+
 def find(
     source: str, weights: str = "pretrained", path: str = "", given: dict[str, Any] | None = None
-) -> dict[str, Any]:
+) -> CustomNetwork:
     """What the suite must know of a network.
 
     Parameters
@@ -61,62 +59,69 @@ def find(
     source, weights, path : as the keys of custom.network (docs/recommend.md).
     given : what the user says of it (`KEYS`), in place of what would be found.
 
-    Returns
-    -------
-    The `entry` of its jobs (graph/custom.py), and: has_statistics, whether the last normalisation
-    has running statistics; multiply_adds, of one image at the native resolution.
-
     Raises
     ------
     JobError : there is no such network, or something cannot be found; it says what to give.
     """
-    given = dict(given or {})
-    for key in given:
+    for key in given or {}:
         if key not in KEYS:
-            raise JobError(f"{source}: cannot be given {key}; {nearest(key, list(KEYS))}")
-    known = _stated(source, weights) | given
+            raise JobError(f"{source}: cannot be given {key}; {nearest(key, KEYS)}")
+    known = _stated(source, weights) | (given or {})
     network, known["options"] = _built(source, path, known)
-    nobody_states = [key for key in ("native", "mean", "std") if key not in known]
-    if nobody_states:
-        raise _missing(source, network, *nobody_states)
-    k = known["native"]
+    try:
+        found = _found(network, known, source)
+    except _NotFoundError as missing:
+        raise JobError(_to_be_given(source, network, missing.args)) from None
+    try:
+        return CustomNetwork(source=source, weights=weights, path=path, **found)
+    except ValidationError as error:
+        problems = (explain(e, "custom.network", CustomNetwork) for e in error.errors())
+        raise JobError("\n".join(problems)) from None
+
+
+def _found(network: nn.Module, known: dict[str, Any], source: str) -> dict[str, Any]:
+    """What is known of a network, and what is found in it."""
+    if nobody_states := [key for key in ("native", "mean", "std") if key not in known]:
+        raise _NotFoundError(*nobody_states)
+    k, found = known["native"], dict(known)
 
     # --- its layers, from one forward pass
     calls = _calls(network, k, source)
-    outputs = calls[-1].shape[-1] if "outputs" not in known else known["outputs"]
-    known.setdefault("outputs", outputs)
-    known.setdefault("classifier", _classifier(calls, known["outputs"], source, network))
-    before = calls[: _index(calls, known["classifier"], source, network)]
-    known.setdefault("last_norm", _last_norm(before, source, network))
-    for name in known["last_norm"]:
-        _index(calls, name, source, network)
+    found.setdefault("outputs", calls[-1].shape[-1])
+    found.setdefault("classifier", _classifier(calls, found["outputs"]))
+    before = calls[: _index(calls, found["classifier"], source)]
+    found.setdefault("last_norm", _last_norm(before))
+    for name in found["last_norm"]:
+        _index(calls, name, source)
+    norms = [network.get_submodule(name) for name in found["last_norm"]]
+    statistics = all(getattr(norm, "running_mean", None) is not None for norm in norms)
 
     # --- sizes that it takes
-    known.setdefault("any_size", _takes_others(network, k))
-    known.setdefault("stride", _stride(network, k, known["any_size"], source))
-    known.setdefault("crop_pct", PAPERS_CROP_PCT)
+    found.setdefault("any_size", _takes_others(network, k))
+    found.setdefault("stride", _stride(network, k, found["any_size"], source))
+    found.setdefault("crop_pct", PAPERS_CROP_PCT)
 
-    norms = [network.get_submodule(name) for name in known["last_norm"]]
-    statistics = all(getattr(norm, "running_mean", None) is not None for norm in norms)
+    # --- what it costs
     with FlopCounterMode(display=False) as counter:
         _run(network, k)
-    entry = {"source": source, "weights": weights, "path": path, "title": ""} | known
-    counted = {"has_statistics": statistics, "multiply_adds": counter.get_total_flops() / 2}
-    return entry | counted
+    return found | {
+        "has_statistics": statistics,
+        "multiply_adds": counter.get_total_flops() / 2,
+        "parameters": sum(p.numel() for p in network.parameters()),
+    }
 
 
-def described(found: dict[str, Any]) -> list[str]:
+def described(found: CustomNetwork) -> list[str]:
     """What was found, a line each, for the terminal."""
-    sizes = "any size" if found["any_size"] else f"{found['native']} px alone"
-    last = ", ".join(found["last_norm"])
-    kind = "" if found["has_statistics"] else " (no running statistics)"
-    options = f", built with {found['options']}" if found["options"] else ""
+    sizes = "any size" if found.any_size else f"{found.native} px alone"
+    kind = "" if found.has_statistics else " (no running statistics)"
+    options = f", built with {found.options}" if found.options else ""
     return [
-        f"{found['source']}: {found['outputs']} classes, {found['multiply_adds'] / 1e9:.3g} G "
-        f"multiply-adds at {found['native']} px{options}",
-        f"  classifier: {found['classifier']}; last normalisation: {last}{kind}",
-        f"  input: mean {found['mean']}, std {found['std']}; crop_pct {found['crop_pct']:g}",
-        f"  stride: {found['stride']} px; takes {sizes}",
+        f"{found.source}: {found.outputs} classes, {found.multiply_adds / 1e9:.3g} G "
+        f"multiply-adds at {found.native} px{options}",
+        f"  classifier: {found.classifier}; last normalisation: {', '.join(found.last_norm)}{kind}",
+        f"  input: mean {found.mean}, std {found.std}; crop_pct {found.crop_pct:g}",
+        f"  stride: {found.stride} px; takes {sizes}",
     ]
 
 
@@ -131,42 +136,41 @@ def _stated(source: str, weights: str) -> dict[str, Any]:
             f"network: found '{source}', expected timm:NAME[.TAG], torchvision:NAME[.WEIGHTS] or "
             "python:package.module:function"
         )
-    if kind == "timm":
-        return _stated_by_timm(name, weights)
-    return _stated_by_torchvision(name, weights) if kind == "torchvision" else {}
-
-
-def _stated_by_timm(name: str, weights: str) -> dict[str, Any]:
-    import timm
-
-    construct.check_timm(name)
-    architecture, _, tag = name.partition(".")
-    if weights == "pretrained" or tag:
-        name = construct.timm_weights(name)
-    cfg = timm.get_pretrained_cfg(name) or timm.get_pretrained_cfg(architecture)
-    if cfg is None:
-        return {"outputs": 1000}
+    if kind == "python":
+        return {}
+    mean, std, native, crop_pct, outputs = (
+        _stated_by_timm(name, weights) if kind == "timm" else _stated_by_torchvision(name)
+    )
+    if mean is None:
+        return {"outputs": outputs}
     return {
-        "mean": [float(x) for x in cfg.mean],
-        "std": [float(x) for x in cfg.std],
-        "native": int(cfg.input_size[-1]),
-        "crop_pct": float(cfg.crop_pct),
-        "outputs": int(cfg.num_classes or 1000),
+        "mean": [float(x) for x in mean],
+        "std": [float(x) for x in std],
+        "native": int(native),
+        "crop_pct": float(crop_pct),
+        "outputs": int(outputs),
     }
 
 
-def _stated_by_torchvision(name: str, weights: str) -> dict[str, Any]:
+def _stated_by_timm(name: str, weights: str) -> tuple:
+    import timm
+
+    architecture = construct.check_timm(name)
+    if weights == "pretrained" or name != architecture:
+        name = construct.timm_weights(name)
+    cfg = timm.get_pretrained_cfg(name) or timm.get_pretrained_cfg(architecture)
+    if cfg is None:
+        return None, None, None, None, 1000
+    return cfg.mean, cfg.std, cfg.input_size[-1], cfg.crop_pct, cfg.num_classes or 1000
+
+
+def _stated_by_torchvision(name: str) -> tuple:
     construct.check_torchvision(name)
     found = construct.torchvision_weights(name)
     transform = found.transforms()
     crop, resize = transform.crop_size[0], transform.resize_size[0]
-    return {
-        "mean": [float(x) for x in transform.mean],
-        "std": [float(x) for x in transform.std],
-        "native": int(crop),
-        "crop_pct": round(crop / resize, 4),
-        "outputs": len(found.meta["categories"]),
-    }
+    classes = len(found.meta["categories"])
+    return transform.mean, transform.std, crop, round(crop / resize, 4), classes
 
 
 # --- the network runs once -----------------------------------------------------------------------
@@ -178,15 +182,14 @@ def _built(source: str, path: str, known: dict) -> tuple[nn.Module, dict]:
     A transformer of timm that takes one size only is built anew with dynamic_img_size, which
     resizes its position embedding.
     """
-    options = known.get("options", {})
-    network = _outline(source, path, known.get("outputs"), options)
+    options, outputs = known.get("options", {}), known.get("outputs")
+    network = _outline(source, path, outputs, options)
     if not source.startswith("timm:") or "options" in known:
         return network, options
-    k = known["native"]
-    if not _takes_others(network, k):
+    if not _takes_others(network, known["native"]):
         with contextlib.suppress(TypeError):
             dynamic = {"dynamic_img_size": True}
-            return _outline(source, path, known.get("outputs"), dynamic), dynamic
+            return _outline(source, path, outputs, dynamic), dynamic
     return network, options
 
 
@@ -223,41 +226,44 @@ def _takes_others(network: nn.Module, k: int) -> bool:
 def _calls(network: nn.Module, k: int, source: str) -> list[Call]:
     """The layers that a forward pass runs, in order; of nested ones the inner come first."""
     calls: list[Call] = []
+    names = {layer: name for name, layer in network.named_modules() if name}
 
-    def watch(name: str, layer: nn.Module) -> Any:
-        def hook(_: nn.Module, __: tuple, output: Any) -> None:
-            if isinstance(output, torch.Tensor):
-                calls.append(Call(name, layer, tuple(output.shape)))
+    def note(layer: nn.Module, _: tuple, output: Any) -> None:
+        if layer in names and isinstance(output, torch.Tensor):
+            calls.append(Call(names[layer], layer, tuple(output.shape)))
 
-        return layer.register_forward_hook(hook)
-
-    with contextlib.ExitStack() as stack:
-        for name, layer in network.named_modules():
-            if name:
-                stack.callback(watch(name, layer).remove)
-        try:
+    try:
+        with register_module_forward_hook(note):
             logits = _run(network, k)
-        except Exception as error:  # whatever the user's code raises
-            raise JobError(
-                f"{source}: a forward pass of one crop of {k}×{k} px fails: {error}; "
-                "is native right? (custom.network.native, --given native=…)"
-            ) from error
+    except Exception as error:  # whatever the user's code raises
+        raise JobError(
+            f"{source}: a forward pass of one crop of {k}×{k} px fails: {error}; "
+            "is native right? (custom.network.native, --given native=…)"
+        ) from error
     if not isinstance(logits, torch.Tensor) or logits.dim() != 2:
         found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise JobError(f"{source}: gives {found}, expected logits of the shape (images, classes)")
     return calls
 
 
-def _classifier(calls: list[Call], outputs: int, source: str, network: nn.Module) -> str:
+def _index(calls: list[Call], name: str, source: str) -> int:
+    """Where a layer ran last. Raises JobError where it did not."""
+    names = [call.name for call in calls]
+    if name not in names:
+        raise JobError(f"{source}: {nearest(name, names)}, of the layers that run")
+    return len(names) - 1 - names[::-1].index(name)
+
+
+def _classifier(calls: list[Call], outputs: int) -> str:
     for call in reversed(calls):
         linear = isinstance(call.layer, nn.Linear) and call.layer.out_features == outputs
         pointwise = isinstance(call.layer, nn.Conv2d) and call.layer.out_channels == outputs
         if linear or pointwise:
             return call.name
-    raise _missing(source, network, "classifier")
+    raise _NotFoundError("classifier")
 
 
-def _last_norm(before: list[Call], source: str, network: nn.Module) -> list[str]:
+def _last_norm(before: list[Call]) -> list[str]:
     norms = [
         call
         for call in before
@@ -269,7 +275,7 @@ def _last_norm(before: list[Call], source: str, network: nn.Module) -> list[str]
     for call in reversed(of_maps or norms):
         if any(True for _ in call.layer.parameters(recurse=False)):
             return [call.name]
-    raise _missing(source, network, "last_norm")
+    raise _NotFoundError("last_norm")
 
 
 def _stride(network: nn.Module, k: int, any_size: bool, source: str) -> int:
@@ -289,7 +295,7 @@ def _stride(network: nn.Module, k: int, any_size: bool, source: str) -> int:
         pairs = [[_side(network, size + d, maps[-1].name) for d in (0, stride)] for size in between]
         if all(None in pair or pair[1] - pair[0] == 1 for pair in pairs):
             return stride
-    raise _missing(source, network, "stride")
+    raise _NotFoundError("stride")
 
 
 def _is_map(shape: tuple[int, ...]) -> bool:
@@ -301,34 +307,17 @@ def _side(network: nn.Module, k: int, name: str) -> int | None:
     """The side of the map that a layer gives; None where the network refuses the size."""
     seen: list[int] = []
     layer = network.get_submodule(name)
-    hook = layer.register_forward_hook(lambda _, __, output: seen.append(output.shape[2]))
-    try:
+    with layer.register_forward_hook(lambda _, __, output: seen.append(output.shape[2])):
         return seen[-1] if _takes(network, k) else None
-    finally:
-        hook.remove()
 
 
-# --- messages ------------------------------------------------------------------------------------
-
-
-def _index(calls: list[Call], name: str, source: str, network: nn.Module) -> int:
-    """Where a layer ran last. Raises JobError where it did not."""
-    for i in reversed(range(len(calls))):
-        if calls[i].name == name:
-            return i
-    names = [call.name for call in calls]
-    raise JobError(f"{source}: {nearest(name, names)}, of the layers that run")
-
-
-def _missing(source: str, network: nn.Module, *keys: str) -> JobError:
-    last = ", ".join(list(_last_names(network))[-3:])
-    lines = "".join(f"\n  {key}: {KEYS[key]}" for key in keys)
-    return JobError(
+def _to_be_given(source: str, network: nn.Module, keys: tuple[str, ...]) -> str:
+    """The message that asks for what cannot be found."""
+    layers = [name for name, layer in network.named_modules() if name and not any(layer.children())]
+    fields = CustomNetwork.model_fields
+    lines = "".join(f"\n  {key}: {fields[key].description}" for key in keys)
+    return (
         f"{source}: {', '.join(keys)} cannot be found; give --given "
         f"{' '.join(f'{key}=…' for key in keys)}{lines}\n"
-        f"The last layers of {type(network).__name__}: {last}"
+        f"The last layers of {type(network).__name__}: {', '.join(layers[-3:])}"
     )
-
-
-def _last_names(network: nn.Module) -> Iterator[str]:
-    return (name for name, layer in network.named_modules() if not any(layer.children()) and name)

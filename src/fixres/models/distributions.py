@@ -121,11 +121,11 @@ def fit_frechet(seen: Statistics) -> Fitted:
     ------
     JobError : fewer than two different activations.
     """
-    mu, sigma = _fit_frechet(seen.pooled, [])
+    mu, sigma = _fit_frechet(seen.pooled)
     return np.array(mu), np.array(sigma)
 
 
-def fit_frechet_with_xi(pooled: np.ndarray) -> tuple[float, float, float]:
+def fit_frechet_with_xi(pooled: np.ndarray) -> tuple[float, ...]:
     """μ, σ and ξ of the same distribution, with ξ free.
 
     The paper keeps ξ at 0.3, and calls it a positive constant. The fit may find any number: below
@@ -135,11 +135,10 @@ def fit_frechet_with_xi(pooled: np.ndarray) -> tuple[float, float, float]:
     ----------
     pooled : a histogram of pooled activations.
     """
-    mu, sigma, xi = _fit_frechet(pooled, [XI])
-    return float(mu), float(sigma), float(xi)
+    return tuple(map(float, _fit_frechet(pooled, XI)))
 
 
-def _fit_frechet(pooled: np.ndarray, xi: list[float]) -> list[float]:
+def _fit_frechet(pooled: np.ndarray, *xi: float) -> list[float]:
     """μ and σ, and ξ if there is a value of ξ to start from."""
     x, share, cdf = steps(pooled)
     if len(x) < 2:

@@ -106,57 +106,23 @@ def insert(
     JobError : the network has no global average pooling, or (gaussian) no ReLU right before it.
     """
     name = type(network).__name__
-    graph, modules = _traced(network)
-    pooling = _pooling_of(graph, modules, f"matching '{model}': {name}")
-    if model == "gaussian":
-        _insert_before_relu(graph, _relu_before(pooling, modules, name), modules)
-    else:
-        _insert_after(graph, pooling)
+    traced = _Traced(network, f"matching '{model}': {name}")
+    graph = traced.graph
+    if model == "gaussian":  # before the last ReLU (A.2)
+        source, relu = traced.free_relu(traced.relu_before_pooling(name))
+        with graph.inserting_before(relu):
+            mapped = graph.call_module("matching", (source,))
+        relu.replace_input_with(source, mapped)
+    else:  # behind the pooling (A.1)
+        with graph.inserting_after(traced.pooling):
+            mapped = graph.call_module("matching", (traced.pooling,))
+        traced.pooling.replace_all_uses_with(mapped, lambda user: user is not mapped)
     network.matching = Affine(
         model,
         torch.ones(()) if scale is None else scale,
         torch.zeros(()) if shift is None else shift,
     )
     return fx.GraphModule(network, graph, name).eval()
-
-
-def _insert_after(graph: fx.Graph, pooling: fx.Node) -> None:
-    """Put the map behind the pooling (A.1)."""
-    with graph.inserting_after(pooling):
-        mapped = graph.call_module("matching", (pooling,))
-    pooling.replace_all_uses_with(mapped, delete_user_cb=lambda user: user is not mapped)
-
-
-def _insert_before_relu(graph: fx.Graph, relu: fx.Node, modules: dict[str, nn.Module]) -> None:
-    """Put the map before the last ReLU (A.2)."""
-    source, new_relu = _free_relu(graph, relu, modules)
-    with graph.inserting_before(new_relu):
-        mapped = graph.call_module("matching", (source,))
-    new_relu.replace_input_with(source, mapped)
-
-
-def _free_relu(
-    graph: fx.Graph, relu: fx.Node, modules: dict[str, nn.Module]
-) -> tuple[fx.Node, fx.Node]:
-    """Replace a ReLU by a function that leaves its input as it is.
-
-    Returns
-    -------
-    The node of its input, and the node of the new ReLU.
-    """
-    layer = _layer(relu, modules)
-    inside_layer = layer is not None and not isinstance(layer, nn.ReLU)
-    if inside_layer:  # a batch-norm that applies its ReLU itself: the two come apart
-        layer.act = nn.Identity()
-        source = relu
-    else:
-        source = relu.all_input_nodes[0]
-    with graph.inserting_after(relu):
-        new_relu = graph.call_function(F.relu, (source,))
-    relu.replace_all_uses_with(new_relu, delete_user_cb=lambda user: user is not new_relu)
-    if not inside_layer:
-        graph.erase_node(relu)
-    return source, new_relu
 
 
 def probe(matched: fx.GraphModule) -> fx.GraphModule:
@@ -167,17 +133,10 @@ def probe(matched: fx.GraphModule) -> fx.GraphModule:
     A module on the layers of `matched`: images -> (activations behind the map, pooled
     activations). Gaussian: (n, c, h, w) and (n, c, …). Frechet: the pooled activations twice.
     """
-    graph = fx.Graph()
-    copies: dict = {}
-    graph.graph_copy(matched.graph, copies)
-    modules = dict(matched.named_modules())
-    calls = (node for node in graph.nodes if node.op == "call_module")
-    point = next(node for node in calls if node.target == "matching")
-    pooled = point
-    if matched.matching.model == "gaussian":
-        pooled = next(node for node in reversed(graph.nodes) if _is_pooling(node, modules))
-    graph.output((point, pooled))
-    return _without_dead_code(matched, graph)
+    traced = _Traced(matched, "matching")
+    [point] = traced.graph.find_nodes(op="call_module", target="matching")
+    pooled = traced.pooling if matched.matching.model == "gaussian" else point
+    return traced.cut_behind(point, pooled)
 
 
 def watch(network: nn.Module) -> tuple[fx.GraphModule, bool]:
@@ -197,74 +156,92 @@ def watch(network: nn.Module) -> tuple[fx.GraphModule, bool]:
     ------
     JobError : the network has no global average pooling.
     """
-    graph, modules = _traced(network)
-    pooling = _pooling_of(graph, modules, f"activations: {type(network).__name__}")
-    last = _pooled_node(pooling, modules)
-    has_relu = _is_relu(last, modules)
-    source = _free_relu(graph, last, modules)[0] if has_relu else pooling.all_input_nodes[0]
+    traced = _Traced(network, f"activations: {type(network).__name__}")
+    pooling, last = traced.pooling, traced.pooled
+    has_relu = traced.is_relu(last)
+    source = traced.free_relu(last)[0] if has_relu else pooling.all_input_nodes[0]
     pooled = next((user for user in pooling.users if user.target == "matching"), pooling)
-    graph.erase_node(next(node for node in graph.nodes if node.op == "output"))
-    graph.output((source, pooled))
-    return _without_dead_code(network, graph), has_relu
+    return traced.cut_behind(source, pooled), has_relu
 
 
-def _without_dead_code(network: nn.Module, graph: fx.Graph) -> fx.GraphModule:
-    """The module that computes a graph and nothing more."""
-    cut = fx.GraphModule(network, graph, "Probe").eval()
-    cut.graph.eliminate_dead_code()
-    cut.recompile()
-    return cut
+class _Traced:
+    """The graph of a network in eval mode, where a map is one node.
 
+    Attributes
+    ----------
+    pooling : the node of the global average pooling.
+    pooled : what is pooled: the last node before the pooling that computes something.
+    """
 
-def _traced(network: nn.Module) -> tuple[fx.Graph, dict[str, nn.Module]]:
-    """The graph of a network in eval mode, where a map is one node; and its layers by name."""
-    tracer = Tracer()
-    tracer.leaves += (Affine,)
-    return tracer.trace(network.eval()), dict(network.named_modules())
+    def __init__(self, network: nn.Module, who: str):
+        """Raise JobError where there is no pooling; the message starts with `who`."""
+        tracer = Tracer()
+        tracer.leaves += (Affine,)
+        self.network, self.graph = network, tracer.trace(network.eval())
+        self.layers = dict(network.named_modules())
+        poolings = [node for node in self.graph.nodes if self._is_pooling(node)]
+        if not poolings:
+            raise JobError(
+                f"{who} has no average pooling before its classifier; expected one (A.1)"
+            )
+        self.pooling = poolings[-1]
+        self.pooled = self.pooling.all_input_nodes[0]
+        while isinstance(self.layer(self.pooled), (nn.Identity, nn.Dropout)):
+            self.pooled = self.pooled.all_input_nodes[0]
 
+    def layer(self, node: fx.Node) -> nn.Module | None:
+        """The layer that a node runs; None where it calls a function or a method."""
+        return self.layers[str(node.target)] if node.op == "call_module" else None
 
-def _pooling_of(graph: fx.Graph, modules: dict[str, nn.Module], who: str) -> fx.Node:
-    """The global average pooling. Raises JobError where there is none; it starts with `who`."""
-    for node in reversed(graph.nodes):
-        if _is_pooling(node, modules):
-            return node
-    raise JobError(f"{who} has no average pooling before its classifier; expected one (A.1)")
+    def _is_pooling(self, node: fx.Node) -> bool:
+        called = node.op in ("call_function", "call_method") and node.target in POOLINGS
+        return called or isinstance(self.layer(node), (nn.AdaptiveAvgPool2d, nn.AvgPool2d))
 
+    def is_relu(self, node: fx.Node) -> bool:
+        """Whether a node is a ReLU: a layer, a function, or the end of another layer."""
+        layer = self.layer(node)
+        act = getattr(layer, "act", layer)
+        return isinstance(act, nn.ReLU) or (layer is None and node.target in RELUS)
 
-def _layer(node: fx.Node, modules: dict[str, nn.Module]) -> nn.Module | None:
-    """The layer that a node runs; None where it calls a function or a method."""
-    return modules[str(node.target)] if node.op == "call_module" else None
+    def relu_before_pooling(self, name: str) -> fx.Node:
+        """The ReLU whose output is pooled. Raises JobError where there is none."""
+        if self.is_relu(self.pooled):
+            return self.pooled
+        layer, target = self.layer(self.pooled), self.pooled.target
+        called = getattr(target, "__name__", target)
+        found = called if layer is None else type(getattr(layer, "act", layer)).__name__
+        raise JobError(
+            f"matching 'gaussian': {name} has no ReLU before its global pooling, but {found}; "
+            "expected one (A.2); take 'frechet'"
+        )
 
+    def free_relu(self, relu: fx.Node) -> tuple[fx.Node, fx.Node]:
+        """Replace a ReLU by a function that leaves its input as it is.
 
-def _is_pooling(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
-    called = node.op in ("call_function", "call_method") and node.target in POOLINGS
-    return called or isinstance(_layer(node, modules), (nn.AdaptiveAvgPool2d, nn.AvgPool2d))
+        Returns
+        -------
+        The node of its input, and the node of the new ReLU.
+        """
+        layer = self.layer(relu)
+        inside_layer = layer is not None and not isinstance(layer, nn.ReLU)
+        if inside_layer:  # a batch-norm that applies its ReLU itself: the two come apart
+            layer.act = nn.Identity()
+            source = relu
+        else:
+            source = relu.all_input_nodes[0]
+        with self.graph.inserting_after(relu):
+            new_relu = self.graph.call_function(F.relu, (source,))
+        relu.replace_all_uses_with(new_relu, delete_user_cb=lambda user: user is not new_relu)
+        if not inside_layer:
+            self.graph.erase_node(relu)
+        return source, new_relu
 
-
-def _pooled_node(pooling: fx.Node, modules: dict[str, nn.Module]) -> fx.Node:
-    """What is pooled: the last node before the pooling that computes something."""
-    node = pooling.all_input_nodes[0]
-    while isinstance(_layer(node, modules), (nn.Identity, nn.Dropout)):
-        node = node.all_input_nodes[0]
-    return node
-
-
-def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
-    """Whether a node is a ReLU: a layer, a function, or the end of another layer."""
-    layer = _layer(node, modules)
-    act = getattr(layer, "act", layer)
-    return isinstance(act, nn.ReLU) or (layer is None and node.target in RELUS)
-
-
-def _relu_before(pooling: fx.Node, modules: dict[str, nn.Module], name: str) -> fx.Node:
-    """The ReLU whose output is pooled. Raises JobError where there is none."""
-    node = _pooled_node(pooling, modules)
-    if _is_relu(node, modules):
-        return node
-    layer = _layer(node, modules)
-    called = getattr(node.target, "__name__", node.target)
-    found = called if layer is None else type(getattr(layer, "act", layer)).__name__
-    raise JobError(
-        f"matching 'gaussian': {name} has no ReLU before its global pooling, but {found}; "
-        "expected one (A.2); take 'frechet'"
-    )
+    def cut_behind(self, *nodes: fx.Node) -> fx.GraphModule:
+        """The module that computes these nodes and nothing more."""
+        [output] = self.graph.find_nodes(op="output")
+        self.graph.erase_node(output)
+        self.graph.output(nodes)
+        cut = fx.GraphModule(self.network, self.graph, "Probe").eval()
+        cut.graph.eliminate_dead_code()
+        cut.recompile()
+        return cut

@@ -14,6 +14,7 @@ from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F  # noqa: N812
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 Pads = tuple[int, int, int, int]  # pixels to the left, right, top and bottom
 
@@ -71,18 +72,16 @@ def _pads_at(network: nn.Module, layers: list[nn.Module], k: int) -> dict[nn.Mod
     pads: dict[nn.Module, Pads] = {}
 
     def record(layer: nn.Module, inputs: tuple[torch.Tensor]) -> None:
-        pads[layer] = _same(layer, *inputs[0].shape[-2:])
+        if layer in layers:
+            pads[layer] = _same(layer, *inputs[0].shape[-2:])
 
-    hooks = [layer.register_forward_pre_hook(record) for layer in layers]
     modes = [(module, module.training) for module in network.modules()]
     state = dict(network.named_parameters()) | dict(network.named_buffers())
     shapes = {name: tensor.to("meta") for name, tensor in state.items()}
-    with torch.no_grad():
+    with torch.no_grad(), register_module_forward_pre_hook(record):
         functional_call(network.eval(), shapes, torch.empty(1, 3, k, k, device="meta"))
     for module, training in modes:
         module.training = training
-    for hook in hooks:
-        hook.remove()
     return pads
 
 

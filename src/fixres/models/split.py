@@ -71,7 +71,12 @@ def split(network: nn.Module, trainable: list[str], k: int | None = None) -> Spl
         the trunk overwrites an activation that the head reads.
     """
     modules = dict(network.named_modules())
-    check_names(trainable, modules)
+    for name in trainable:
+        if name not in modules:
+            layers = ", ".join(n for n in modules if n)
+            raise ValueError(
+                f"'{name}' is not a layer of {type(network).__name__}; it has {layers}"
+            )
     trainable = outermost(trainable)
     try:
         graph = Tracer().trace(network)
@@ -108,15 +113,6 @@ class Tracer(fx.Tracer):
 
 
 # --- names of modules --------------------------------------------------------------------------
-
-
-def check_names(names: list[str], modules: Modules) -> None:
-    """Raise ValueError for the first name that is no module of the network."""
-    for name in names:
-        if name not in modules:
-            network = type(modules[""]).__name__
-            layers = ", ".join(n for n in modules if n)
-            raise ValueError(f"'{name}' is not a layer of {network}; it has {layers}")
 
 
 def inside(name: str, module: str) -> bool:

@@ -30,32 +30,19 @@ CHANNELS = (8, 16, 32, 64)
 # --- ResNet-D, ResNeXt, SENet -------------------------------------------------------------------
 
 
-def _resnet(classes: int, **options: object) -> ResNet:
+def resnet(classes: int, **options: object) -> ResNet:
     """timm's ResNet of one bottleneck a stage, with total stride 8.
 
-    It has no max-pool, and its last stage keeps the resolution.
+    It has no max-pool, and its last stage keeps the resolution. The options are timm's.
     """
-    one_each = (1, 1, 1, 1)
-    network = ResNet(Bottleneck, one_each, classes, output_stride=16, channels=CHANNELS, **options)
+    options |= {"output_stride": 16, "channels": CHANNELS, "stem_width": 8}
+    network = ResNet(Bottleneck, (1, 1, 1, 1), classes, **options)
     network.maxpool = nn.Identity()
     # timm makes up for the stride of the last stage with dilation, which is not wanted here.
     for module in network.layer4.modules():
         if isinstance(module, nn.Conv2d) and module.dilation == (2, 2):
             module.dilation, module.padding = (1, 1), (1, 1)
     return network
-
-
-def resnet14dq(classes: int) -> ResNet:
-    """ResNet-D: a stem of three 3×3 convolutions, and average pooling in the shortcuts.
-
-    Source: He et al. (2019), "Bag of tricks".
-    """
-    return _resnet(classes, stem_type="deep", stem_width=8, avg_down=True)
-
-
-def resnext14q(classes: int, width: int) -> ResNet:
-    """ResNeXt with 4 groups of the full network's `width`: 8, 16, 32 or 48."""
-    return _resnet(classes, stem_width=8, cardinality=4, base_width=width)
 
 
 class QuarterSENet(SENet):
@@ -65,16 +52,8 @@ class QuarterSENet(SENet):
     """
 
     def __init__(self, classes: int):
-        super().__init__(
-            SEBottleneck,
-            (1, 1, 1, 1),
-            8,
-            4,
-            0.2,
-            inplanes=16,
-            downsample_kernel_size=3,
-            downsample_padding=1,
-        )
+        shortcuts = {"downsample_kernel_size": 3, "downsample_padding": 1}
+        super().__init__(SEBottleneck, (1, 1, 1, 1), 8, 4, 0.2, inplanes=16, **shortcuts)
         stem = [ConvNormAct(3, 16, 3, stride=2), ConvNormAct(16, 16, 3), ConvNormAct(16, 16, 3)]
         self.layer0, self.pool0 = nn.Sequential(*stem), nn.Identity()
         for block in (self.layer1[0], self.layer2[0], self.layer3[0], self.layer4[0]):

@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
 
 def read(file: Path, columns: list[str]) -> pd.DataFrame:
     """A CSV that a page has left. Raises JobError naming it."""
-    numbers = ["paper", "tables", "ours", "low", "high"]
+    numbers = ["paper", "ours", "low", "high"]
     texts = {column: str for column in columns if column not in numbers}
     try:
         missing = dict.fromkeys(numbers, "")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from fixres.config import Config, ConfigError
 from fixres.graph.api import Figure, JobGraph, Page
 from fixres.graph.declare import declare
-from fixres.paper import claims_activations, claims_sizes  # noqa: F401  (they add to CLAIMS)
+from fixres.paper import claims_activations, claims_sizes
 from fixres.paper.appendix_a1 import appendix_a1
 from fixres.paper.claims import CLAIMS
 from fixres.paper.curves import curves

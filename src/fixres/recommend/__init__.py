@@ -30,7 +30,7 @@ from fixres.graph.costs import Costs
 from fixres.graph.graph import JobGraph
 from fixres.graph.pages import Cost
 from fixres.jobs import JobError
-from fixres.recommend.budget import fit
+from fixres.recommend.budget import fit, minutes_of
 from fixres.recommend.images import look_at_images
 
 AROUND = (6 / 7, 1, 8 / 7, 9 / 7, 10 / 7, 12 / 7)  # k_test over the native resolution
@@ -143,8 +143,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def look_at_network(args: argparse.Namespace) -> dict:
     """What the suite finds in the network, as the key custom.network of the configuration."""
-    from fixres.models import construct, custom
-    from fixres.models.catalogue import zoo
+    from fixres.models import custom
 
     given = {}
     for pair in args.given:
@@ -154,15 +153,7 @@ def look_at_network(args: argparse.Namespace) -> dict:
         given[key] = yaml.safe_load(value)
     found = custom.find(args.network, expanded(args.weights), expanded(args.path), given)
     print("\n".join(custom.described(found)), flush=True)
-    entry = zoo.entry_of({"network": "custom", "entry": found})
-    outline = construct.outline(entry, found["outputs"])
-    parameters = sum(p.numel() for p in outline.parameters())
-    known = config.CustomNetwork.model_fields
-    return {key: value for key, value in found.items() if key in known} | {
-        "weights": args.weights,
-        "path": args.path,
-        "parameters": parameters,
-    }
+    return found.model_dump() | {"weights": args.weights, "path": args.path}
 
 
 def trial(custom: dict) -> float:
@@ -285,8 +276,7 @@ def write(file: Path, question: str, content: dict) -> None:
 def show_plan(plan: JobGraph) -> None:
     """What will be measured, and about how long it takes."""
     custom, [answer] = plan.config.custom, plan.of_stage("answer")
-    costs = Costs(Cost.of(plan.resolved("pages/plan")), Path("results"))
-    minutes = max(sum(map(costs.seconds, costs.jobs)) / 60, 1)
+    minutes = max(minutes_of(plan), 1)
     ratios = ", ".join(f"{c:g}" for c in custom.ratios)
     print(
         f"plan: k_test {', '.join(map(str, custom.k_tests))}; crop_pct {ratios}; "

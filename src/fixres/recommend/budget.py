@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fixres import config, paper
+from fixres.artifacts.manifest import SPLITS
 from fixres.graph.costs import Costs
+from fixres.graph.graph import JobGraph
 from fixres.graph.pages import Cost
 from fixres.jobs import JobError
 
-PARTS = ("train", "val")
 # What a budget leaves: images of train and of val, at first and at the least; and k_test.
 ENOUGH, FEWEST, FEW_K = (4000, 2000), (500, 1000), 3
 
@@ -35,15 +36,12 @@ def fit(content: dict, sizes: tuple[int, int], budget: float | None) -> float:
 
 def thinner(content: dict, sizes: tuple[int, int]) -> Iterator[str]:
     """Make the plan smaller step by step; each step is described."""
-    (name,) = content["datasets"]
-    limit, custom = content["datasets"][name].setdefault("limit", {}), content["custom"]
-    native, left = (
-        custom["k_train"] or custom["network"]["native"],
-        dict(zip(PARTS, sizes, strict=True)),
-    )
+    [dataset], custom = content["datasets"].values(), content["custom"]
+    limit, left = dataset.setdefault("limit", {}), dict(zip(SPLITS, sizes, strict=True))
+    native = custom["k_train"] or custom["network"]["native"]
 
     def fewer(fewest: tuple[int, int]) -> Iterator[str]:
-        for part, least in zip(PARTS, fewest, strict=True):
+        for part, least in zip(SPLITS, fewest, strict=True):
             while left[part] >= 2 * least:
                 left[part] //= 2
                 limit[part] = left[part]
@@ -64,9 +62,18 @@ def estimate(content: dict, sizes: tuple[int, int]) -> float:
     """About how many minutes the plan takes on this machine."""
     merged = config.merge(config.read_yaml("config.yaml"), content)
     plan = paper.plan_of(config.parse(merged, where="fixres recommend"))
+    [(name, dataset)] = content["datasets"].items()
+    limit, parts = dataset.get("limit", {}), zip(SPLITS, sizes, strict=True)
+    return minutes_of(plan, {name: tuple(min(n, limit.get(part, n)) for part, n in parts)})
+
+
+def minutes_of(plan: JobGraph, sizes: dict[str, tuple[int, ...]] | None = None) -> float:
+    """About how many minutes the jobs of a plan that are not done take on this machine.
+
+    Parameters
+    ----------
+    sizes : training and validation images of datasets that are not listed yet.
+    """
     costs = Costs(Cost.of(plan.resolved("pages/plan")), Path("results"))
-    (name,) = content["datasets"]
-    limit = content["datasets"][name].get("limit", {})
-    parts = zip(PARTS, sizes, strict=True)
-    costs.sizes[name] = tuple(min(n, limit.get(part, n)) for part, n in parts)
+    costs.sizes |= sizes or {}
     return sum(map(costs.seconds, costs.jobs)) / 60

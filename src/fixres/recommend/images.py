@@ -1,11 +1,13 @@
 """Look at a folder of images: its layout, how many there are, and whose classes they are."""
 
 import argparse
-import os
 import re
 from pathlib import Path
 from typing import Any
 
+from fixres.artifacts.manifest import SPLITS
+from fixres.data import sources
+from fixres.data.sources.lists import folders_in, images_below
 from fixres.graph.checks import expanded
 from fixres.jobs import JobError
 
@@ -17,24 +19,21 @@ def look_at_images(args: argparse.Namespace, outputs: int) -> tuple[dict, tuple[
     ------
     JobError : no folder, another layout, or classes that the network does not know.
     """
-    from fixres.data import sources
-
     root = Path(expanded(args.images))
     if not root.is_dir():
         raise JobError(f"--images: no folder {root}; expected one with train/ and val/")
     dataset: dict[str, Any] = {"source": args.source, "root": str(root.absolute())}
-    source = sources.load(args.source)
+    published = sources.load(args.source).published
     if args.source == "imagefolder":
         sizes, classes = count_folder(args, root)
         dataset |= {"split": args.split} if args.split else {}
-    elif source.published is None or not args.train:
+    elif published is None or not args.train:
         raise JobError(
             f"--source {args.source}: give --train, too: a network that knows its classes is "
             "given as an image folder"
         )
     else:
-        *sizes, classes = source.published
-        classes = [f"class {n}" for n in range(classes)]
+        sizes, classes = published[:2], [f"class {n}" for n in range(published[2])]
     known = class_list(args, classes, outputs)
     dataset |= {"classes": known} if known else {}
     doing = "trains on them first" if args.train else "knows them"
@@ -42,43 +41,36 @@ def look_at_images(args: argparse.Namespace, outputs: int) -> tuple[dict, tuple[
         f"{root}: {sizes[0]:,} training and {sizes[1]:,} validation images, {len(classes)} "
         f"classes; the network {doing}"
     )
-    return dataset, (sizes[0], sizes[1])
+    return dataset, sizes
 
 
 def count_folder(args: argparse.Namespace, root: Path) -> tuple[tuple[int, int], list[str]]:
     """Training and validation images of an image folder, and its classes."""
-    from fixres.data.sources import images_below
-
-    parts = [part for part in ("train", "val") if (root / part).is_dir()]
+    parts = [part for part in SPLITS if (root / part).is_dir()]
     if len(parts) == 1:
         raise JobError(
             f"{root}: found {parts[0]}/ alone; expected train/ and val/, or neither of them and "
             "--split 0.2"
         )
     if not parts and args.split is None:
-        found = ", ".join(folders_of(root)[:3]) or "no folders"
+        found = ", ".join(folders_in(root)[:3]) or "no folders"
         raise JobError(
             f"{root}: found {found}; expected train/ and val/ with a folder for each class. A "
             "folder with one folder for each class is split by --split 0.2"
         )
     if parts and args.split:
         raise JobError(f"--split {args.split:g}: {root} has train/ and val/ already; leave it out")
-    if parts:
-        train, val = (len(images_below(root, part)) for part in parts)
-    else:
-        n = len(images_below(root, "."))
-        val = round(args.split * n)
-        train = n - val
+    counts = [len(images_below(root, part)) for part in parts or (".",)]
+    if not parts:
+        val = round(args.split * counts[0])
+        counts = [counts[0] - val, val]
+    train, val = counts
     if not train or not val:
         raise JobError(
             f"{root}: found {train} training and {val} validation images; expected images "
             "(.jpg, .jpeg, .png …) in a folder for each class"
         )
-    return (train, val), folders_of(root / parts[0] if parts else root)
-
-
-def folders_of(root: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+    return (train, val), folders_in(root / parts[0] if parts else root)
 
 
 def class_list(args: argparse.Namespace, folders: list[str], outputs: int) -> str | None:

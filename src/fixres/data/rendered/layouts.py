@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fixres.artifacts.manifest import SPLITS
 from fixres.data import idx
 from fixres.data.rendered.archives import pack, savemat, structs
-from fixres.data.rendered.pinhole import SPLITS
 
 
 @dataclass
@@ -94,16 +94,8 @@ def imagenet(items: list[Item], names: list[str]) -> Finish:
 def _write_devkit(folder: Path, items: list[Item], names: list[str], wnids: list[str]) -> None:
     """meta.mat, with the classes and one inner node, and the labels of the validation images."""
     n = len(names)
-    fields = [
-        "ILSVRC2012_ID",
-        "WNID",
-        "words",
-        "gloss",
-        "num_children",
-        "children",
-        "wordnet_height",
-        "num_train_images",
-    ]
+    fields = ["ILSVRC2012_ID", "WNID", "words", "gloss", "num_children", "children"]
+    fields += ["wordnet_height", "num_train_images"]
     no_children = np.zeros((1, 0))
     rows = [
         (n - label, wnids[label], names[label], "rendered", 0, no_children, 0, 0)

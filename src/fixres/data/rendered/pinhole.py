@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
+from fixres.artifacts.manifest import SPLITS
 from fixres.hardware.pool import spread
 from fixres.jobs import naming_in_errors, progress
 
@@ -40,7 +41,6 @@ HUES = {  # degrees
 }
 # Some rows and columns of an image -> the colours of a surface there, h×w×3, 0..1.
 Surface = Callable[[slice, slice], np.ndarray]
-SPLITS = ("train", "val")
 SUPERSAMPLING = 4  # a shape's mask is drawn this many times larger, so that its edge is smooth
 CHUNK = 100  # images that a process renders at once
 

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from fixres import jobs
+from fixres.artifacts.manifest import SPLITS
 from fixres.data.building import OBJECTS
 from fixres.data.rendered import pinhole
 from fixres.data.rendered.layouts import LAYOUTS, Item
-from fixres.data.rendered.pinhole import SPLITS, Drawing
+from fixres.data.rendered.pinhole import Drawing
 from fixres.data.unpack import SUMS
 from fixres.jobs import JobError
 
@@ -109,8 +110,6 @@ def _write_objects(file: Path, images: list[Item], sizes: list[float], names: li
 
 def _write_sums(folder: Path, distributed: list[str]) -> None:
     """md5sums.txt: the checksum of every distributed file."""
-    lines = []
-    for name in distributed:
-        md5 = hashlib.md5((folder / name).read_bytes()).hexdigest()
-        lines.append(f"{md5}  {name}\n")
-    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+    sums = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in distributed}
+    text = "".join(f"{md5}  {name}\n" for name, md5 in sums.items())
+    (folder / SUMS).write_text(text, encoding="utf-8")

@@ -16,19 +16,6 @@ from fixres.data.sources.lists import abbreviated, images_below
 from fixres.data.sources.picked import picked
 from fixres.jobs import JobError
 
-__all__ = [
-    "SOURCES",
-    "Listing",
-    "Part",
-    "Source",
-    "abbreviated",
-    "images_below",
-    "load",
-    "picked",
-    "prepare",
-    "read",
-]
-
 SOURCES = ("imagefolder", "imagenet", "cars", "cub", "flowers", "pets", "birdsnap", "fashion-mnist")
 
 

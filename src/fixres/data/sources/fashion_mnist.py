@@ -11,6 +11,10 @@ from fixres.data.sources.lists import parsing
 
 LABELS = "train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
 FOLDERS = "train", "val"
+IMAGES = (
+    ("train-images-idx3-ubyte.gz", "cf8536b0aa1a6ac5fa3f23001093305c"),
+    ("t10k-images-idx3-ubyte.gz", "f78720b4224f21cce2f2ccf2d7a94c9a"),
+)
 # From the README of the dataset; no file of it has them.
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat")
 CLASSES += ("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -36,20 +40,8 @@ SOURCE = Source(
     parts=(
         Part(LABELS[0], md5="10bea18fdb374794d4bb42e356e600c9"),
         Part(LABELS[1], md5="0d30e22e447f3c33dab9ed536400ac01"),
-        Part(
-            "train",
-            "train-images-idx3-ubyte.gz",
-            "cf8536b0aa1a6ac5fa3f23001093305c",
-            inside=None,
-            packing="idx",
-        ),
-        Part(
-            "val",
-            "t10k-images-idx3-ubyte.gz",
-            "f78720b4224f21cce2f2ccf2d7a94c9a",
-            inside=None,
-            packing="idx",
-        ),
+        Part(FOLDERS[0], *IMAGES[0], inside=None, packing="idx"),
+        Part(FOLDERS[1], *IMAGES[1], inside=None, packing="idx"),
     ),
     read=read,
 )

@@ -57,19 +57,6 @@ def read_columns(file: Path, n: int) -> list[list[str]]:
     return rows
 
 
-@contextmanager
-def link_named(folder: Path, name: str) -> Iterator[str]:
-    """A temporary folder in which `folder` is linked as `name`.
-
-    torchvision's dataset classes insist on the names of their folders.
-    """
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as parent:
-        Path(parent, name).symlink_to(folder.absolute(), target_is_directory=True)
-        yield parent
-
-
 # --- image folders ------------------------------------------------------------------------------
 
 

@@ -1,33 +1,30 @@
 """Oxford-IIIT Pets (Parkhi et al., 2012): lists trainval and test; labels from 1 in column two.
 
-torchvision parses them. The image folder also holds some images that no list names; they are left
-out, as officially. Some files are not RGB JPEG, whatever their name.
+The names of the classes are those of the training images: Basset Hound of basset_hound_10. The
+image folder also holds some images that no list names; they are left out, as officially. Some files
+are not RGB JPEG, whatever their name.
 """
 
-import os
 from pathlib import Path
 
 from fixres.data.sources.base import Listing, Part, Source
-from fixres.data.sources.lists import link_named, parsing
+from fixres.data.sources.lists import parsing, read_columns
 
 ANNOTATIONS = "annotations.tar.gz", "95a8c909bbe2e81eed6a22bccdf3f68f"
+LISTS = "annotations/trainval.txt", "annotations/test.txt"
 
 
 def read(folder: Path) -> Listing:
-    from torchvision.datasets import OxfordIIITPet
-
-    lists, images = ("annotations/trainval.txt", "annotations/test.txt"), []
-    with link_named(folder, "oxford-iiit-pet") as parent:
-        parsed = []
-        for number, split in enumerate(("trainval", "test")):
-            with parsing(folder / lists[number]):
-                parsed.append(OxfordIIITPet(parent, split))
-            start = os.path.join(parent, "oxford-iiit-pet")
-            images += [
-                (os.path.relpath(p, start), label, number)
-                for p, label in zip(parsed[-1]._images, parsed[-1]._labels, strict=True)
-            ]
-    return Listing(tuple(parsed[0].classes), images, lists, ("images",), complete=False)
+    images: list[tuple[str, int, int]] = []
+    breeds: set[tuple[int, str]] = set()
+    for split, file in enumerate(LISTS):
+        with parsing(folder / file):
+            rows = [(name, int(n) - 1) for name, n, *_ in read_columns(folder / file, 4)]
+        images += [(f"images/{name}.jpg", label, split) for name, label in rows]
+        if split == 0:
+            breeds = {(label, name.rpartition("_")[0]) for name, label in rows}
+    classes = tuple(breed.replace("_", " ").title() for _, breed in sorted(breeds))
+    return Listing(classes, images, LISTS, ("images",), complete=False)
 
 
 SOURCE = Source(
@@ -37,8 +34,7 @@ SOURCE = Source(
     published=(3680, 3669, 37),
     homes=("oxford-iiit-pet",),
     parts=(
-        Part("annotations/trainval.txt", *ANNOTATIONS),
-        Part("annotations/test.txt", *ANNOTATIONS),
+        *(Part(path, *ANNOTATIONS) for path in LISTS),
         Part("images", "images.tar.gz", "5c4f3ee8e5d25df40f4fd59a7f44e54c"),
     ),
     read=read,

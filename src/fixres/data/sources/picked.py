@@ -5,14 +5,12 @@ changes the listing of a source before any image is looked at.
 """
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
+from fixres.artifacts.manifest import SPLITS
 from fixres.data.sources.base import Listing, Part, Source
 from fixres.data.sources.lists import abbreviated, class_folders, folders_in
 from fixres.jobs import JobError
-
-SPLITS = ("train", "val")
 
 
 def picked(source: Source, wanted: dict) -> Source:
@@ -24,24 +22,20 @@ def picked(source: Source, wanted: dict) -> Source:
         of names in the network's order, or "imagenet"; limit, {"train": n, "val": n}. Each may be
         missing.
     """
-    read = source.read
+    changed = source
     if "split" in wanted:
-        source = source._replace(parts=(Part("."),), title="image folder, split by the suite")
-        read = _by_share(wanted["split"])
-    steps: list[Callable[[Listing], Listing]] = []
-    if "classes" in wanted:
-        steps.append(lambda listing: in_order(listing, names(wanted["classes"])))
+        changed = source._replace(parts=(Part("."),), title="image folder, split by the suite")
     if "limit" in wanted:
-        steps.append(lambda listing: limited(listing, wanted["limit"]))
-        source = source._replace(published=None)  # that it has fewer images is meant
+        changed = changed._replace(published=None)  # that it has fewer images is meant
 
-    def read_and_pick(folder: Path) -> Listing:
-        listing = read(folder)
-        for step in steps:
-            listing = step(listing)
-        return listing
+    def read(folder: Path) -> Listing:
+        by_share = "split" in wanted
+        listing = split_by(wanted["split"], folder) if by_share else source.read(folder)
+        if "classes" in wanted:
+            listing = in_order(listing, names(wanted["classes"]))
+        return limited(listing, wanted["limit"]) if "limit" in wanted else listing
 
-    return source._replace(read=read_and_pick)
+    return changed._replace(read=read)
 
 
 def names(classes: str | list[str]) -> list[str]:
@@ -53,30 +47,25 @@ def names(classes: str | list[str]) -> list[str]:
     return list(ImageNetInfo().label_names())  # WordNet ids
 
 
-def place(path: str, purpose: str) -> float:
-    """A number in [0, 1) that follows from the path of an image (SHA-256), and from what for."""
+def fraction(path: str, purpose: str) -> float:
+    """A number in [0, 1) that follows from the path of an image and its purpose (SHA-256)."""
     digest = hashlib.sha256(f"{purpose} {path}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _by_share(share: float) -> Callable[[Path], Listing]:
+def split_by(share: float, folder: Path) -> Listing:
     """Read a folder with a folder for each class; about `share` of its images are for validation.
 
     An image's part follows from its path, so further images move no other.
     """
-
-    def read(folder: Path) -> Listing:
-        there = [split for split in SPLITS if split in folders_in(folder)]
-        if there:
-            raise JobError(
-                f"{folder}: found {' and '.join(there)}, and datasets.….split {share:g}; expected "
-                "a folder for each class; remove split, or name another folder"
-            )
-        classes, images = class_folders(folder, ".", 0)
-        parts = [(path, label, int(place(path, "split") < share)) for path, label, _ in images]
-        return Listing(classes, parts, (".", "."))
-
-    return read
+    if there := [split for split in SPLITS if split in folders_in(folder)]:
+        raise JobError(
+            f"{folder}: found {' and '.join(there)}, and datasets.….split {share:g}; expected "
+            "a folder for each class; remove split, or name another folder"
+        )
+    classes, images = class_folders(folder, ".", 0)
+    parts = [(path, label, int(fraction(path, "split") < share)) for path, label, _ in images]
+    return Listing(classes, parts, (".", "."))
 
 
 def in_order(listing: Listing, classes: list[str]) -> Listing:
@@ -110,9 +99,9 @@ def limited(listing: Listing, limit: dict[str, int]) -> Listing:
         part = [(path, label) for path, label, at in listing.images if at == number]
         rank: dict[int, int] = {}
         turns = []
-        for path, label in sorted(part, key=lambda row: place(row[0], "limit")):
+        for path, label in sorted(part, key=lambda row: fraction(row[0], "limit")):
             rank[label] = rank.get(label, 0) + 1  # the first of each class, then the second …
-            turns.append((rank[label], place(path, "limit"), path))
+            turns.append((rank[label], fraction(path, "limit"), path))
         turns.sort()
         kept.update(path for *_, path in turns[: limit.get(split)])
     images = [row for row in listing.images if row[0] in kept]

@@ -17,23 +17,20 @@ RESNET50_BILLION = RESNET50._replace(
 )
 
 
-def _wsl(width: int, parameters: float, source: dict) -> Network:
+def _wsl(width: int, parameters: float) -> Network:
     """A ResNeXt-101 pre-trained on 940 million images with hashtags (weakly supervised, "WSL")."""
+    # Not the older names ig_resnext101_…: timm maps all of those to the weights of 32x8d.
+    source = {"timm": f"resnext101_32x{width}d.fb_wsl_ig1b_ft_in1k"}
     return RESNET50._replace(
         title=f"ResNeXt-101 32x{width}d",
         constructor="timm:resnext101_32x8d",  # timm has no name for the widest
         options={"base_width": width},
         parameters=parameters,
-        source=source,
+        source=WSL_48 if width == 48 else source,
         licence=NON_COMMERCIAL,
         twin=f"resnext14q_4x{width}d",
         extra_data=True,
     )
-
-
-def _wsl_timm(width: int) -> dict[str, str]:
-    # Not the older names ig_resnext101_…: timm maps all of those to the weights of 32x8d.
-    return {"timm": f"resnext101_32x{width}d.fb_wsl_ig1b_ft_in1k"}
 
 
 # The file that the hub entry facebookresearch/WSL-Images:resnext101_32x48d_wsl loads. The digits
@@ -130,10 +127,10 @@ PAPER = {
         licence="Apache-2.0",
         twin="resnet14dq",
     ),
-    "resnext101_32x8d_wsl": _wsl(8, 88, _wsl_timm(8)),
-    "resnext101_32x16d_wsl": _wsl(16, 193, _wsl_timm(16)),
-    "resnext101_32x32d_wsl": _wsl(32, 466, _wsl_timm(32)),
-    "resnext101_32x48d_wsl": _wsl(48, 829, WSL_48),
+    **{
+        f"resnext101_32x{width}d_wsl": _wsl(width, parameters)
+        for width, parameters in ((8, 88), (16, 193), (32, 466), (48, 829))
+    },
     "pnasnet5large": PNASNET,
     "efficientnet_b7": EFFICIENTNET,
     "senet154": SENET,

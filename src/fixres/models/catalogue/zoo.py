@@ -19,19 +19,22 @@ QUARTER = Network(
     constructor="fixres:quarter:QuarterResNet",
     native=56,
 )
-QUARTER_RESNEXT = QUARTER._replace(
-    last_batch_norm=("layer4.0.bn3",), cells=("layer2.0", "layer3.0", "layer4.0")
+QUARTER_BOTTLENECK = QUARTER._replace(
+    last_batch_norm=("layer4.0.bn3",),
+    cells=("layer2.0", "layer3.0", "layer4.0"),
+    constructor="fixres:twins:resnet",
 )
 TWINS = {
     "resnet10q": QUARTER,
-    "resnet14dq": QUARTER_RESNEXT._replace(
-        title="quarter-scale ResNet-14-D", constructor="fixres:twins:resnet14dq"
+    # A stem of three 3×3 convolutions, and average pooling in the shortcuts: ResNet-D of He et al.
+    # (2019), "Bag of tricks".
+    "resnet14dq": QUARTER_BOTTLENECK._replace(
+        title="quarter-scale ResNet-14-D", options={"stem_type": "deep", "avg_down": True}
     ),
+    # 4 groups of the full network's width.
     **{
-        f"resnext14q_4x{w}d": QUARTER_RESNEXT._replace(
-            title=f"quarter-scale ResNeXt-14 4x{w}d",
-            constructor="fixres:twins:resnext14q",
-            options={"width": w},
+        f"resnext14q_4x{w}d": QUARTER_BOTTLENECK._replace(
+            title=f"quarter-scale ResNeXt-14 4x{w}d", options={"cardinality": 4, "base_width": w}
         )
         for w in (8, 16, 32, 48)
     },
@@ -52,11 +55,9 @@ TWINS = {
         constructor="fixres:twins:efficientnetq",
         native=152,
     ),
-    "senet14q": QUARTER._replace(
+    "senet14q": QUARTER_BOTTLENECK._replace(
         title="quarter-scale SENet-14",
         classifier="last_linear",
-        last_batch_norm=("layer4.0.bn3",),
-        cells=("layer2.0", "layer3.0", "layer4.0"),
         constructor="fixres:twins:QuarterSENet",
     ),
     "inceptionresnetq": QUARTER._replace(

@@ -19,7 +19,7 @@ import numpy as np
 
 from fixres import jobs
 from fixres.artifacts import metrics, per_image
-from fixres.graph.pages import Choose
+from fixres.graph.pages import Candidates
 from fixres.graph.recommendation import AS_IS, METHODS
 from fixres.pages.command import page_parser
 from fixres.pages.intervals import interval, resample
@@ -35,24 +35,27 @@ class Setting(NamedTuple):
     method: str
 
 
+Hits = dict[Setting, np.ndarray]  # (S, n) bool each: of each seed and image
+
+
 def main(arguments: list[str]) -> None:
     args = page_parser("choose", __doc__).parse_args(arguments)
-    choose = Choose.read(args.config, "choose", args.ancestry_digest)
-    hits, images = read_hits(choose, args.results)
-    speed = metrics.read(args.results / choose.speed.metrics)
+    candidates = Candidates.read(args.config, "choose", args.ancestry_digest)
+    hits, images = read_hits(candidates, args.results)
+    speed = metrics.read(args.results / candidates.speed.metrics)
 
     # --- the two parts of the validation images
-    chosen_on = part_of(images, choose.share)
+    chosen_on = part_of(images, candidates.share)
     measured_on = ~chosen_on
-    check_parts(chosen_on, choose)
+    check_parts(chosen_on, candidates)
 
     # --- choose on the first
     mean = {setting: 100 * block[:, chosen_on].mean() for setting, block in hits.items()}
-    settings = sorted(hits, key=lambda setting: order_of(setting, choose))
+    settings = sorted(hits, key=lambda setting: order_of(setting, candidates))
     best = max(settings, key=mean.get)  # of equal ones the first: the cheapest, then the least done
     as_it_is = max((s for s in settings if s.method == AS_IS), key=mean.get)
     unfixed = max((s for s in settings if s.method == AS_IS and s.k == best.k), key=mean.get)
-    usual = Setting(choose.native, choose.native_crop_pct, AS_IS)
+    usual = Setting(candidates.native, candidates.native_crop_pct, AS_IS)
 
     # --- measure on the second
     part = {setting: block[:, measured_on] for setting, block in hits.items()}
@@ -77,9 +80,9 @@ def main(arguments: list[str]) -> None:
 
     # --- the result
     sizes = sorted({setting.k for setting in settings})
-    run = choose.runs[best.method][best.k][0].run
+    run = candidates.runs[best.method][best.k][0].run
     result = {
-        "run": choose.run,
+        "run": candidates.run,
         "images": {"chosen_on": int(chosen_on.sum()), "measured_on": int(measured_on.sum())},
         "usual": described(usual),
         "best": described(best) | gain(best, usual),
@@ -98,7 +101,9 @@ def main(arguments: list[str]) -> None:
 # --- what was measured ---------------------------------------------------------------------------
 
 
-def read_hits(choose: Choose, results: Path) -> tuple[dict[Setting, np.ndarray], np.ndarray]:
+def read_hits(
+    candidates: Candidates, results: Path
+) -> tuple[dict[Setting, np.ndarray], np.ndarray]:
     """Which images each setting is right about: (S, n) bool each; and the (n,) paths of the images.
 
     Raises
@@ -107,7 +112,7 @@ def read_hits(choose: Choose, results: Path) -> tuple[dict[Setting, np.ndarray],
     """
     hits, images = {}, None
     again = "delete it, and give the same command again"
-    for method, by_k in choose.runs.items():
+    for method, by_k in candidates.runs.items():
         for k, runs in by_k.items():
             found = []
             for run in runs:
@@ -121,7 +126,7 @@ def read_hits(choose: Choose, results: Path) -> tuple[dict[Setting, np.ndarray],
                 if not np.array_equal(found[-1].images, images):
                     others = "other images than those of the other runs"
                     raise jobs.JobError(f"{file}: {others}; {again}")
-            for ratio in choose.crop_pct:
+            for ratio in candidates.crop_pct:
                 name = per_image.name(per_image.metric("top1", ratio), k)
                 hits[Setting(k, ratio, method)] = np.stack([one.values[name] for one in found])
     return hits, images
@@ -139,13 +144,13 @@ def part_of(images: np.ndarray, share: float) -> np.ndarray:
     return np.array([int.from_bytes(first, "big") < share * 2**64 for first in firsts])
 
 
-def check_parts(chosen_on: np.ndarray, choose: Choose) -> None:
+def check_parts(chosen_on: np.ndarray, candidates: Candidates) -> None:
     """Raise JobError where one of the parts has too few images."""
     sizes = int(chosen_on.sum()), int((~chosen_on).sum())
     if min(sizes) < FEWEST:
         raise jobs.JobError(
-            f"custom.choice {choose.share:g} of {sum(sizes)} validation images of "
-            f"{choose.dataset} leaves {sizes[0]} to choose on and {sizes[1]} to measure on; "
+            f"custom.choice {candidates.share:g} of {sum(sizes)} validation images of "
+            f"{candidates.dataset} leaves {sizes[0]} to choose on and {sizes[1]} to measure on; "
             f"expected {FEWEST} of each at least; give more validation images"
         )
 
@@ -153,9 +158,9 @@ def check_parts(chosen_on: np.ndarray, choose: Choose) -> None:
 # --- how it is told ------------------------------------------------------------------------------
 
 
-def order_of(setting: Setting, choose: Choose) -> tuple:
+def order_of(setting: Setting, candidates: Candidates) -> tuple:
     """Which of two equal ones is taken: the smaller, then the usual crop_pct, then least done."""
-    usual = setting.ratio != choose.native_crop_pct
+    usual = setting.ratio != candidates.native_crop_pct
     return setting.k, METHODS.index(setting.method), usual, setting.ratio
 
 

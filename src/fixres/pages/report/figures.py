@@ -41,8 +41,7 @@ def part(contents: Contents, name: str) -> Part:
 def above(contents: Contents, name: str) -> Part:
     """In the place of the figure that stands first: a link to it."""
     page = contents.figures[name].page
-    where = Markup('<p>It stands <a href="#first-{}">at the beginning of this page</a>.</p>')
-    return Part(name, page.title, page.caption, where.format(name))
+    return Part(name, page.title, page.caption, web.render("report_above", name=name))
 
 
 def drawing(file: Path, name: str, title: str) -> Markup:

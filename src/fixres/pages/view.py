@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fixres import jobs
-from fixres.artifacts import per_image
+from fixres.artifacts import metrics, per_image
 from fixres.artifacts.per_image import PerImage
 from fixres.graph.pages import Cell, Page, Place, failed
 from fixres.pages import intervals, trends
@@ -45,11 +45,10 @@ class View:
         for cell, found in [(c, found) for c in self.page.cells() for found in c.measurements()]:
             if found.run not in measured.metrics:
                 with self._named(cell, found.metrics) as file:
-                    metrics = measured.metrics[found.run] = jobs.read_json(file)
+                    of_run = measured.metrics[found.run] = metrics.read(file)
                 if found.per_image:
-                    digest = metrics.get("hits") or metrics.get("samples", "")
                     with self._named(cell, found.per_image) as file:
-                        measured.per_image[found.run] = per_image.load(file, digest)
+                        measured.per_image[found.run] = metrics.read_each_image(file, of_run)
         return measured
 
     @contextlib.contextmanager

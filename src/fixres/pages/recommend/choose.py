@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fixres import jobs
-from fixres.artifacts import per_image
+from fixres.artifacts import metrics, per_image
 from fixres.graph.pages import Candidates
 from fixres.graph.recommendation import AS_IS, METHODS
 from fixres.pages.command import page_parser
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
     args = page_parser("choose", __doc__).parse_args(arguments)
     candidates = Candidates.read(args.config, "choose", args.ancestry_digest)
     hits, images = read_hits(candidates, args.results)
-    speed = jobs.read_json(args.results / candidates.speed.metrics)
+    speed = metrics.read(args.results / candidates.speed.metrics)
 
     # --- the two parts of the validation images
     chosen_on = part_of(images, candidates.share)
@@ -117,9 +117,9 @@ def read_hits(
             found = []
             for run in runs:
                 file = results / run.per_image
-                digest = jobs.read_json(results / run.metrics)["hits"]
+                of_run = metrics.read(results / run.metrics)
                 try:
-                    found.append(per_image.load(file, digest))
+                    found.append(metrics.read_each_image(file, of_run))
                 except (OSError, ValueError) as error:
                     raise jobs.JobError(f"{file}: {error}; {again}") from None
                 images = found[0].images if images is None else images

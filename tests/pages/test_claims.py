@@ -291,7 +291,7 @@ def test_an_edited_function_is_another_page(tmp_path, monkeypatch):
         importlib.invalidate_caches()
         claim = Claim("a", "§1", "A.", importlib.import_module("made_up_claims").above_0)
         pages = PLAN.tables | PLAN.figures
-        return claim, planned([claim], pages, lambda _: {}, scale="", decimals=1)
+        return claim, planned([claim], pages, scale="", decimals=1)
 
     _, before = page(f"{ours} - {others}")
     edited, after = page(f"({ours} - {others}) * 2.0")

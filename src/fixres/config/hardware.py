@@ -63,8 +63,7 @@ class Hardware(Section):
         1, description="machines of one base training, with `gpus` devices each (SLURM only)"
     )
     processes: Count | None = Field(
-        None,
-        description="processes of one such job; B stays the global batch; null: one a device",
+        None, description="processes of one such job; B stays the global batch; null: one a device"
     )
     cuda_graphs: bool = Field(
         True,

@@ -116,8 +116,7 @@ class Config(Section):
         4, description="the paper's resolution over the resolution that stands for it here"
     )
     k_largest: Pixels = Field(
-        120,
-        description="largest crop: a larger resolution of Tables 1 and 2 is replaced by this",
+        120, description="largest crop: a larger resolution of Tables 1 and 2 is replaced by this"
     )
     dataset: Name = Field("pinhole", description="the entry of `datasets` that stands for ImageNet")
     datasets: dict[Name, Dataset] = Field(
@@ -129,8 +128,7 @@ class Config(Section):
         "runs of several protocols stand beside each other",
     )
     network: Name = Field(
-        "resnet10q",
-        description="the ResNet-50 of this scale: a name of models/catalogue/zoo.py",
+        "resnet10q", description="the ResNet-50 of this scale: a name of models/catalogue/zoo.py"
     )
     twins: bool = Field(
         True,

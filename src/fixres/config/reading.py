@@ -5,6 +5,7 @@ config.yaml (`--configfile configs/imagenet.yaml`).
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,8 @@ def json_schema() -> str:
     """The JSON schema of config.yaml, as configs/schema.json holds it."""
     schema = Config.model_json_schema()
     schema["title"] = "FixRes Suite configuration"
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    return re.sub(r"(?<!\\n)\\n(?!\\n)", " ", text)  # a docstring's lines; its paragraphs stay
 
 
 def main(arguments: list[str]) -> None:

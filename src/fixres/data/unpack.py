@@ -113,7 +113,7 @@ def unpack(archive: Path, expected: str | None, work: Path, packing: str = "tar"
         )
     partial.mkdir(exist_ok=True)
     bar = progress(f"unpacking {archive.name}", _mb(stat.st_size), "MB")
-    with open(archive, "rb") as f, _tar_errors(archive), bar as bar:
+    with open(archive, "rb") as f, _tar_errors(archive), bar:
         for _ in EXTRACT[packing](f, partial):
             bar.update(_mb(f.tell()) - bar.done)
     partial.rename(target)

@@ -17,8 +17,8 @@ Pair = Annotated[list[T], Field(min_length=2, max_length=2)]
 
 
 class Section(BaseModel):
-    # An unknown key is an error, types are not converted, values do not change after reading. What
-    # stands below a field in quotes is its description.
+    # An unknown key is an error, types are not converted, values do not change after reading. The
+    # text in quotes below a field is its description.
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
     )

@@ -86,7 +86,7 @@ def json_schema() -> str:
     schema = Config.model_json_schema()
     schema["title"] = "FixRes Suite configuration"
     text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-    return re.sub(r"(?<!\\n)\\n(?!\\n)", " ", text)  # a docstring's lines; its paragraphs stay
+    return re.sub(r"(?<!\\n)\\n(?!\\n)", " ", text)  # one line a paragraph
 
 
 def main(arguments: list[str]) -> None:

@@ -159,8 +159,8 @@ def _cut(image, slot: Slot, start, end, flip, size=None, anchor=None):
     from nvidia.dali import fn, types
 
     k = [slot.k, slot.k]
-    resize = {"size": size if slot.placed else k, "interp_type": types.INTERP_LINEAR}
-    resize["antialias"] = True
+    linear = {"interp_type": types.INTERP_LINEAR, "antialias": True}
+    resize = linear | {"size": size if slot.placed else k}
     if slot.cut:
         crop = fn.resize(fn.slice(image, start=start, end=end, axes=[0, 1]), **resize)
     else:

@@ -73,7 +73,9 @@ def _files(root: Path, source: Source) -> Iterator[str]:
 
 def compare(then: Inventory, now: Inventory) -> Difference:
     """What was added, removed or changed between two looks at a folder."""
-    common, before, after = np.intersect1d(then.path, now.path, True, return_indices=True)
+    common, before, after = np.intersect1d(
+        then.path, now.path, assume_unique=True, return_indices=True
+    )
     other = (then.size[before] != now.size[after]) | (then.date[before] != now.date[after])
     added, removed = np.delete(now.path, after), np.delete(then.path, before)
     found = (added, removed, common[other])

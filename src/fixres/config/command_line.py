@@ -19,7 +19,7 @@ NULLS = ("null", "Null", "NULL", "~")  # YAML's words for null
 
 
 def typed(values: dict) -> dict:
-    """The values of --config as of a YAML file. Raises ConfigError, which names a key of no YAML."""
+    """The values of --config as of a YAML file. Raises ConfigError, which names the key."""
     return {key: _typed(value, below(Config, key), key) for key, value in values.items()}
 
 

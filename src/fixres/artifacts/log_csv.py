@@ -35,21 +35,13 @@ class Row(NamedTuple):
 
 
 def write(file: Path, rows: list[Row]) -> None:
-    lines = [",".join(FORMATS)]
-    for row in rows:
-        parts = zip(row, FORMATS.values(), strict=True)
-        lines.append(",".join(format(value, how) for value, how in parts))
+    lines = [",".join(FORMATS), *(",".join(map(format, row, FORMATS.values())) for row in rows)]
     with jobs.atomic(file) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def read(file: Path) -> "pd.DataFrame":
-    """The rows, with the columns of `FORMATS`.
-
-    Raises
-    ------
-    JobError : the file is missing or damaged. The message names it.
-    """
+    """The rows, with the columns of `FORMATS`. Raises JobError where they cannot be read."""
     import pandas as pd
 
     jobs.record_inputs(file)

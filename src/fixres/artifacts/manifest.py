@@ -44,9 +44,8 @@ class Manifest:
     def digest(self) -> str:
         """A digest of the images, labels and paths, but not of the place of the folder."""
         arrays = (self.path, self.label, self.split, self.height, self.width, self.checksum)
-        return jobs.digest(
-            "\0".join(self.classes), *(np.ascontiguousarray(a).tobytes() for a in arrays)
-        )
+        contents = (np.ascontiguousarray(a).tobytes() for a in arrays)
+        return jobs.digest("\0".join(self.classes), *contents)
 
     def save(self, path: Path) -> None:
         """Write the manifest as .npz; `load` reads it."""
@@ -58,12 +57,7 @@ class Manifest:
 
 
 def load(path: Path) -> Manifest:
-    """Read the manifest that a job depends on.
-
-    Raises
-    ------
-    JobError : names the file where it is missing or damaged.
-    """
+    """Read the manifest that a job depends on. Raises JobError where it is missing or damaged."""
     jobs.record_inputs(path)
     return read(path)
 
@@ -79,25 +73,20 @@ def read(path: Path) -> Manifest:
             texts = {name: tuple(archive[name].tolist()) for name in ("classes", "notes")}
             return Manifest(Path(str(archive["folder"])), **texts, **columns)
     except FileNotFoundError:
-        raise JobError(
-            f"{path}: no such manifest; ask Snakemake for it: snakemake {path}"
-        ) from None
+        ask = f"ask Snakemake for it: snakemake {path}"
+        raise JobError(f"{path}: no such manifest; {ask}") from None
     except Exception as error:
-        raise JobError(
-            f"{path}: damaged manifest ({error}); delete it and let Snakemake build it again"
-        ) from None
+        way_out = "delete it and let Snakemake build it again"
+        raise JobError(f"{path}: damaged manifest ({error}); {way_out}") from None
 
 
 # --- in words ------------------------------------------------------------------------------------
 
 
 def counts(manifest: Manifest, name: str, when: str) -> str:
-    """The note that says on which images the numbers of a page were measured.
+    """The note that says on which images of dataset `name` the numbers of a page were measured.
 
-    Parameters
-    ----------
-    name : of the dataset.
-    when : what is known of the images' time, as "listed on 2019-06-14".
+    `when` is what is known of the images' time, as "listed on 2019-06-14".
     """
     train, val = (len(manifest.rows(split)) for split in SPLITS)
     return f"{name}: {train:,} training and {val:,} validation images, {when}."

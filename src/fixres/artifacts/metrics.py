@@ -12,12 +12,7 @@ from fixres.artifacts.per_image import PerImage
 
 
 def write(file: Path, metrics: dict, **of_each_image: PerImage) -> None:
-    """Write metrics.json, and before it the file beside it.
-
-    Parameters
-    ----------
-    of_each_image : hits=… or samples=….
-    """
+    """Write metrics.json, and before it the file beside it: hits=… or samples=…."""
     for name, found in of_each_image.items():
         per_image.save(file.with_name(f"{name}.npz"), found)
     digests = {name: found.digest for name, found in of_each_image.items()}

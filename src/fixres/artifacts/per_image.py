@@ -16,16 +16,10 @@ KINDS = {"top1": 1, "top5": 5}  # metric -> predicted classes that one must be r
 
 
 class PerImage(NamedTuple):
-    """Some values of each of n images.
+    """Some values of each of n images."""
 
-    Attributes
-    ----------
-    images : (n,) bytes: the path of each image in its dataset, UTF-8.
-    values : metric at k_test, as "top1 56" -> (n,) bool, or (n, …) numbers of another type than
-        uint8.
-    """
-
-    images: np.ndarray
+    images: np.ndarray  # (n,) bytes: the path of each image in its dataset, UTF-8
+    # metric at k_test, as "top1 56" -> (n,) bool, or (n, …) numbers of another type than uint8
     values: dict[str, np.ndarray]
 
     @property
@@ -53,13 +47,10 @@ def metric(name: str, crop_pct: float | None = None) -> str:
 def of_predictions(
     paths: np.ndarray, labels: np.ndarray, predicted: dict[tuple[int, str], np.ndarray]
 ) -> PerImage:
-    """The hits of some predictions.
+    """The hits of some predictions, by paths (bytes) and true classes of the n images.
 
-    Parameters
-    ----------
-    paths : (n,) bytes, of the images. labels : (n,) their true classes.
-    predicted : (k_test, suffix of the metric, as "", "_10crops" or "@0.875") -> (n, t) classes,
-        best first.
+    `predicted` has at (k_test, suffix of the metric, as "", "_10crops" or "@0.875") the (n, t)
+    predicted classes, best first.
     """
     right = {}
     for (k_test, suffix), top in predicted.items():
@@ -79,14 +70,8 @@ def save(file: Path, found: PerImage) -> None:
 def load(file: Path, digest: str) -> PerImage:
     """Read what `save` wrote.
 
-    Parameters
-    ----------
-    digest : of the values that are expected, from the metrics.json beside the file.
-
-    Raises
-    ------
-    OSError : the file cannot be read.
-    ValueError : the file is damaged, or holds other values.
+    Raises OSError where the file cannot be read, and ValueError where it is damaged or holds other
+    values than those of this `digest`, which the metrics.json beside it has.
     """
     jobs.record_inputs(file)
     try:

@@ -59,10 +59,7 @@ class Predictions(NamedTuple):
         return {cropping: top for cropping, top in found.items() if top is not None}
 
     def parameters(self) -> int | None:
-        """How many parameters the network has, by one of the files.
-
-        None where that file is damaged, or of a version that did not say it.
-        """
+        """How many parameters the network has, by one of the files; None where it cannot say."""
         try:
             with np.load(self.file(next(iter(self.keys))), allow_pickle=False) as archive:
                 return int(archive["parameters"])
@@ -70,12 +67,7 @@ class Predictions(NamedTuple):
             return None
 
     def save(self, data: Manifest, predicted: Predicted, parameters: int) -> None:
-        """Write some of the files, with paths and true classes of the images.
-
-        Parameters
-        ----------
-        parameters : of the network. An evaluation reports them.
-        """
+        """Write some files: predictions, paths, true classes, and the network's `parameters`."""
         rows = data.rows("val")
         for cropping, top in predicted.items():
             named = {"path": data.path[rows], "label": data.label[rows], "top": top}
@@ -85,13 +77,7 @@ class Predictions(NamedTuple):
 
 
 def of_evaluation(folder: Path, config: dict, data: Manifest, weights: Path) -> Predictions:
-    """The predictions that an evaluation asks for.
-
-    Parameters
-    ----------
-    folder : of the evaluation's results.
-    config : its resolved configuration.
-    """
+    """What the evaluation of this folder asks for, by its resolved configuration."""
     ratios = config.get("crop_pct", [None])
     croppings = [Cropping(k, 1, ratio) for k in config["k_test"] for ratio in ratios]
     croppings += [Cropping(k, 10) for k in config.get("ten_crops", [])]
@@ -105,10 +91,7 @@ def of_evaluation(folder: Path, config: dict, data: Manifest, weights: Path) -> 
 
 
 def read(file: Path, key: str, quiet: bool = False) -> np.ndarray | None:
-    """(n, 5) predicted classes, best first.
-
-    None where the file is missing or damaged, or has another key.
-    """
+    """(n, 5) predicted classes, best first; None: a missing or damaged file, or another key."""
     try:
         with np.load(file, allow_pickle=False) as archive:
             return archive["top"] if str(archive["key"]) == key else None

@@ -5,7 +5,6 @@ and a file that was cut short or altered becomes an error that names it.
 """
 
 import errno
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -15,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from fixres.jobs import JobError, atomic, record_inputs
+from fixres.jobs import JobError, atomic, digest, record_inputs
 
 SHOWN = 8  # problems listed in an error
 
@@ -41,13 +40,7 @@ def save(path: Path, tensors: dict[str, torch.Tensor], meta: dict | None = None)
 
 
 def load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """Read the tensors and the meta of a file that `save` wrote.
-
-    Raises
-    ------
-    DamagedError : names the file.
-    FileNotFoundError
-    """
+    """The tensors and the meta of a file by `save`. Raises DamagedError or FileNotFoundError."""
     if not path.is_file():
         raise FileNotFoundError(path)
     try:
@@ -77,21 +70,13 @@ def opened(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
 def load_into(network: nn.Module, path: Path, fresh: str | None = None) -> dict:
     """Load weights into a network, checked key by key. Returns the meta of the file.
 
-    Parameters
-    ----------
-    fresh : name of a layer that keeps its own weights, whatever the file holds for it. It is the
-        classifier where the classes are other ones.
-
-    Raises
-    ------
-    JobError : names what does not fit.
+    The layer `fresh` keeps its own weights, whatever the file holds for it: the classifier where
+    the classes are other ones. Raises JobError, which names what does not fit.
     """
     tensors, meta = opened(path)
     if fresh is not None:
-        prefix = f"{fresh}."
-        own = {name: t for name, t in network.state_dict().items() if name.startswith(prefix)}
-        others = {name: t for name, t in tensors.items() if not name.startswith(prefix)}
-        tensors = others | own
+        own = {n: t for n, t in network.state_dict().items() if n.startswith(f"{fresh}.")}
+        tensors = {n: t for n, t in tensors.items() if not n.startswith(f"{fresh}.")} | own
     check(tensors, network, str(path))
     network.load_state_dict(tensors)
     return meta
@@ -108,37 +93,23 @@ def check(tensors: dict[str, torch.Tensor], network: nn.Module, where: str) -> N
         if name in tensors and tensors[name].shape != t.shape
     }
     classes = []
-    for layer in (
-        name for name, module in network.named_modules() if isinstance(module, nn.Linear)
-    ):
+    for layer in (name for name, m in network.named_modules() if isinstance(m, nn.Linear)):
         weight = f"{layer}.weight"
         found, expected = shapes.get(weight, ((), ()))
         if len(found) == 2 and found[1] == expected[1]:  # only the number of rows differs
             counts = f"the classifier is for {found[0]} classes, expected {expected[0]}"
             classes.insert(0, f"{counts} ({weight} is {found}, expected {expected})")
             shapes = {n: pair for n, pair in shapes.items() if not n.startswith(f"{layer}.")}
-    others = [
-        f"{name} is {found}, expected {expected}" for name, (found, expected) in shapes.items()
-    ]
-    problems = classes + names + others
-    if problems:
+    others = [f"{name} is {found}, expected {own}" for name, (found, own) in shapes.items()]
+    if problems := classes + names + others:
         more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise JobError(
-            f"{where} does not fit {type(network).__name__}: {'; '.join(problems[:SHOWN])}{more}"
-        )
+        shown = "; ".join(problems[:SHOWN]) + more
+        raise JobError(f"{where} does not fit {type(network).__name__}: {shown}")
 
 
 def _content_digest(tensors: dict[str, torch.Tensor], meta: str) -> str:
-    """The digest of `jobs.digest`, without a second copy of gigabytes of weights."""
-    h = hashlib.sha256()
-
-    def add(data: bytes | memoryview) -> None:
-        h.update(len(data).to_bytes(8, "little"))
-        h.update(data)
-
-    add(meta.encode())
-    for name in sorted(tensors):
-        t = tensors[name]
-        add(f"{name} {t.dtype} {tuple(t.shape)}".encode())
-        add(t.contiguous().view(-1).view(torch.uint8).numpy().data)
-    return h.hexdigest()[:32]
+    parts: list[str | memoryview] = [meta]  # views: no second copy of gigabytes of weights
+    for name, t in sorted(tensors.items()):
+        parts.append(f"{name} {t.dtype} {tuple(t.shape)}")
+        parts.append(t.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest(*parts)

@@ -104,12 +104,7 @@ def _recipes(config: Config) -> Iterator[str]:
 
 
 def _changes(config: Config) -> Iterator[tuple[str, Section, dict]]:
-    """Everything that changes some keys of a section.
-
-    Yields
-    ------
-    (key in the configuration, the section below, the changed keys)
-    """
+    """Everything that changes keys of a section: its key, the section below, the changed keys."""
     training, tuning = config.base_training, config.fine_tuning
     for name, network in config.networks.items():
         yield f"networks.{name}.base_training", training, network.base_training
@@ -144,8 +139,7 @@ def _weights(config: Config) -> Iterator[str]:
 
 def _table5(config: Config) -> Iterator[str]:
     table5 = config.table5
-    extra = [k for k in table5.k_train_adapted if k not in table5.k_train]
-    if extra:
+    if extra := [k for k in table5.k_train_adapted if k not in table5.k_train]:
         yield (
             f"table5.k_train_adapted: {extra} not in table5.k_train {table5.k_train}; "
             "add it there or remove it here"

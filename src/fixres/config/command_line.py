@@ -19,12 +19,7 @@ NULLS = ("null", "Null", "NULL", "~")  # YAML's words for null
 
 
 def typed(values: dict) -> dict:
-    """The values of --config as a YAML file would give them.
-
-    Raises
-    ------
-    ConfigError : names the key whose value is not valid YAML.
-    """
+    """The values of --config as of a YAML file. Raises ConfigError, which names the key."""
     return {key: _typed(value, below(Config, key), key) for key, value in values.items()}
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from fixres.config.fields import Count, Fraction, Name, Pixels, Positive, Section
+from fixres.config.fields import Count, Fraction, Name, Pixels, Positive, Section, Several
 
 Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -13,41 +13,32 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class CustomNetwork(Section):
     """What a job must know of a network. `fixres recommend` finds it; correct it here."""
 
-    source: str = Field(
-        pattern=r"^(timm:[^:]+|torchvision:[^:]+|python:[\w.]+:\w+)$",
-        description="where the network is built: timm:NAME[.TAG], torchvision:NAME[.WEIGHTS], or "
-        "python:package.module:function, your constructor",
-    )
-    weights: str = Field(
-        "pretrained", description="pretrained (downloaded by timm or torchvision), none, or a file"
-    )
-    path: str = Field(
-        "", description="folder in which python:package.module is found; ~ and $VARIABLES too"
-    )
+    source: str = Field(pattern=r"^(timm:[^:]+|torchvision:[^:]+|python:[\w.]+:\w+)$")
+    """where the network is built: timm:NAME[.TAG], torchvision:NAME[.WEIGHTS], or
+    python:package.module:function, your constructor"""
+    weights: str = "pretrained"
+    """pretrained (downloaded by timm or torchvision), none, or a file"""
+    path: str = ""
+    """folder in which python:package.module is found; ~ and $VARIABLES too"""
     title: str = Field("", description="its name on the pages; empty: that of the source")
     stride: Count = Field(description="total stride; every k_test is a multiple of it (Appendix B)")
     classifier: str = Field(description="name of the last layer")
-    last_norm: list[str] = Field(
-        description="names of the last normalisation before the global pooling (§4.2)"
-    )
+    last_norm: list[str]
+    """names of the last normalisation before the global pooling (§4.2)"""
     mean: Channels = Field(description="of the input, which is in [0, 1]; three numbers")
     std: Channels = Field(description="of the input, which is in [0, 1]; three numbers")
     native: Pixels = Field(description="side of the crops that its weights are meant for")
-    crop_pct: Share = Field(
-        description="crop over resized image in its own evaluation: the shorter side becomes "
-        "floor(k_test / crop_pct)"
-    )
+    crop_pct: Share
+    """crop over resized image in its own evaluation: the shorter side becomes floor(k_test /
+    crop_pct)"""
     any_size: bool = Field(True, description="whether it takes crops of any size")
-    has_statistics: bool = Field(
-        True, description="whether last_norm has running statistics, as a batch-norm has"
-    )
-    options: dict[str, Any] = Field(
-        {}, description="arguments of the constructor, such as {dynamic_img_size: true}"
-    )
+    has_statistics: bool = True
+    """whether last_norm has running statistics, as a batch-norm has"""
+    options: dict[str, Any] = Field({})
+    """arguments of the constructor, such as {dynamic_img_size: true}"""
     outputs: Count = Field(1000, description="classes of the network as it comes")
-    multiply_adds: Positive = Field(
-        4e9, description="of one image at `native`; only estimates of time use them"
-    )
+    multiply_adds: Positive = 4e9
+    """of one image at `native`; only estimates of time use them"""
     parameters: Count = Field(25_000_000, description="only estimates of disk space use them")
 
 
@@ -56,27 +47,18 @@ class Custom(Section):
 
     name: Name = Field(description="names the runs and results/recommend/<name>.md")
     network: CustomNetwork
-    train: bool = Field(
-        False,
-        description="true: the network does not know these classes. First all of it trains at "
-        "k_train from its weights, with a fresh classifier (§5.3, step 2; base_training)",
-    )
-    k_train: Pixels | None = Field(
-        None, description="resolution of that training; null: the network's native one"
-    )
-    k_test: Annotated[list[Pixels], Field(min_length=1)] = Field(
-        description="test resolutions; the network is measured and fixed at each"
-    )
-    crop_pct: Annotated[list[Share], Field(min_length=1)] = Field(
-        [0.875, 0.95, 1.0], description="crop over resized image: each is measured at each k_test"
-    )
-    choice: Fraction = Field(
-        0.5,
-        gt=0,
-        lt=1,
-        description="share of the validation images on which k_test and crop_pct are chosen; the "
-        "others measure the gain",
-    )
+    train: bool = False
+    """true: the network does not know these classes. First all of it trains at k_train from its
+    weights, with a fresh classifier (§5.3, step 2; base_training)"""
+    k_train: Pixels | None = None
+    """resolution of that training; null: the network's native one"""
+    k_test: Several[Pixels]
+    """test resolutions; the network is measured and fixed at each"""
+    crop_pct: Several[Share] = Field([0.875, 0.95, 1.0])
+    """crop over resized image: each is measured at each k_test"""
+    choice: Fraction = Field(0.5, gt=0, lt=1)
+    """share of the validation images on which k_test and crop_pct are chosen; the others measure
+    the gain"""
     batch: Count = Field(32, description="the large batch whose throughput is measured")
 
     @property

@@ -4,7 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fixres.config.fields import Count, Fraction, NotNegative, Pixels, Positive, Section
+from fixres.config.fields import (
+    Count,
+    Fraction,
+    NotNegative,
+    Pair,
+    Pixels,
+    Positive,
+    Section,
+    Several,
+)
 
 
 class Pinhole(Section):
@@ -13,25 +22,19 @@ class Pinhole(Section):
     seed: int = Field(0, ge=0)
     train_images: Count = Field(7200, description="training images, spread evenly over the classes")
     val_images: Count = Field(2400, description="validation images, spread evenly over the classes")
-    silhouettes: Annotated[list[str], Field(min_length=1)] = Field(
-        ["bar", "triangle", "hexagon", "cross", "star5", "star7"],
-        description="a class is one silhouette in one hue",
-    )
-    hues: Annotated[list[str], Field(min_length=1)] = Field(["red", "green", "blue", "yellow"])
-    mislabelled: Fraction = Field(
-        0.0, description="share of the training images with a wrong class: noisy tags"
-    )
-    shorter_side: Annotated[list[Pixels], Field(min_length=2, max_length=2)] = Field(
-        [88, 120], description="range of an image's shorter side, pixels"
-    )
-    r1_median: Positive = Field(
-        0.25, description="median of the log-normal r1 = R/Z: the object's size over sqrt(HW)"
-    )
+    silhouettes: Several[str] = Field(["bar", "triangle", "hexagon", "cross", "star5", "star7"])
+    """a class is one silhouette in one hue"""
+    hues: Several[str] = Field(["red", "green", "blue", "yellow"])
+    mislabelled: Fraction = 0.0
+    """share of the training images with a wrong class: noisy tags"""
+    shorter_side: Pair[Pixels] = Field([88, 120])
+    """range of an image's shorter side, pixels"""
+    r1_median: Positive = 0.25
+    """median of the log-normal r1 = R/Z: the object's size over sqrt(HW)"""
     r1_sigma: NotNegative = Field(0.35, description="standard deviation of ln r1")
     r1_largest: Positive = Field(0.46, description="upper limit of r1")
-    off_centre: NotNegative = Field(
-        0.08, description="standard deviation of the object's offset from the centre"
-    )
+    off_centre: NotNegative = 0.08
+    """standard deviation of the object's offset from the centre"""
     jpeg_quality: int = Field(90, ge=1, le=100)
 
 
@@ -40,39 +43,24 @@ class Dataset(Section):
 
     source: Literal[
         "imagefolder", "imagenet", "cars", "cub", "flowers", "pets", "birdsnap", "fashion-mnist"
-    ] = Field(
-        "imagefolder",
-        description="layout of the files. imagefolder: train/CLASS/* and val/CLASS/*; the others: "
-        "the official release of that dataset",
-    )
-    root: str = Field(
-        "", description="folder with the archives or files; ~ and $VARIABLES are expanded"
-    )
-    rendered: Pinhole | None = Field(
-        None, description="in place of root: the suite renders a pinhole set in that layout"
-    )
-    classes: str = Field(
-        "",
-        description="the classes in the order of a network that knows them: imagenet (the 1000 "
-        "WordNet ids), or a file with one a line; empty: the folders' names, sorted",
-    )
-    split: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None,
-        description="share of the images that are for validation, of an image folder with CLASS/* "
-        "alone; which ones follows from their paths (SHA-256)",
-    )
-    limit: dict[Literal["train", "val"], Count] = Field(
-        {},
-        description="at most so many images, evenly over the classes; which ones follows from "
-        "their paths",
-    )
-    on_bad: Literal["stop", "exclude"] = Field(
-        "stop",
-        description="a file that cannot be decoded: stops with an error, or is left out and "
-        "reported on the pages",
-    )
-    checksums: Literal["published", "listed"] = Field(
-        "published",
-        description="checksums of the archives. published: the official md5s; listed: those of "
-        "the md5sums.txt beside the archives",
-    )
+    ] = "imagefolder"
+    """layout of the files. imagefolder: train/CLASS/* and val/CLASS/*; the others: the official
+    release of that dataset"""
+    root: str = ""
+    """folder with the archives or files; ~ and $VARIABLES are expanded"""
+    rendered: Pinhole | None = None
+    """in place of root: the suite renders a pinhole set in that layout"""
+    classes: str = ""
+    """the classes in the order of a network that knows them: imagenet (the 1000 WordNet ids), or a
+    file with one a line; empty: the folders' names, sorted"""
+    split: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """share of the images that are for validation, of an image folder with CLASS/* alone; which
+    ones follows from their paths (SHA-256)"""
+    limit: dict[Literal["train", "val"], Count] = Field({})
+    """at most so many images, evenly over the classes; which ones follows from their paths"""
+    on_bad: Literal["stop", "exclude"] = "stop"
+    """a file that cannot be decoded: stops with an error, or is left out and reported on the
+    pages"""
+    checksums: Literal["published", "listed"] = "published"
+    """checksums of the archives. published: the official md5s; listed: those of the md5sums.txt
+    beside the archives"""

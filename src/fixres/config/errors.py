@@ -19,11 +19,8 @@ class ConfigError(ValueError):
 def explain(error: dict, where: str = "", section: type[Section] | None = None) -> str:
     """One line for one error of pydantic: the key, what was found, what was expected, what to do.
 
-    Parameters
-    ----------
-    error : an entry of `ValidationError.errors()`.
-    where : key of the section that was validated, as "transfer.training". Empty: all of `Config`.
-    section : class of that section. None: `Config`.
+    `error` is an entry of `ValidationError.errors()`, `where` the key of the section that was
+    validated, as "transfer.training", and `section` its class; without them, all of `Config`.
     """
     path = tuple(part for part in error["loc"] if part != "[key]")
     key = ".".join(map(str, ([where] if where else []) + list(path)))

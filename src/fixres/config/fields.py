@@ -1,7 +1,7 @@
 """The parts that all sections of the configuration are made of: number ranges and a base class."""
 
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,11 +11,17 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+T = TypeVar("T")
+Several = Annotated[list[T], Field(min_length=1)]
+Pair = Annotated[list[T], Field(min_length=2, max_length=2)]
 
 
 class Section(BaseModel):
-    # An unknown key is an error, types are not converted, values do not change after reading.
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    # An unknown key is an error, types are not converted, values do not change after reading. The
+    # text in quotes below a field is its description.
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
 
 
 def alternatives(kind: Any) -> list[Any]:

@@ -39,71 +39,45 @@ class Memory(Section):
 class Hardware(Section):
     """How the work is spread over the machine. It changes no result and reruns nothing."""
 
-    loader: Literal["auto", "dali", "pillow"] = Field(
-        "auto", description="auto: DALI beside a GPU where it is installed, Pillow on a processor"
-    )
-    workers: Count | None = Field(
-        None,
-        description="threads of each process that decode and cut images; on a CPU at most those "
-        "that it computes with; null: its share of the job's threads",
-    )
-    precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="auto: bf16 autocast where the processor has it"
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto: a GPU where there is one"
-    )
-    gpus: int = Field(
-        0,
-        ge=0,
-        description="devices of one training, fine-tuning or evaluation, asked of the scheduler "
-        "or leased; 0: one, if there is one",
-    )
-    nodes: Count = Field(
-        1, description="machines of one base training, with `gpus` devices each (SLURM only)"
-    )
-    processes: Count | None = Field(
-        None,
-        description="processes of one such job; B stays the global batch; null: one a device",
-    )
-    cuda_graphs: bool = Field(
-        True,
-        description="on a GPU, record a step of a training and replay it: faster, the same "
-        "numbers; not with `compile`",
-    )
-    compile: bool = Field(
-        False, description="torch.compile the networks: slower to start, faster on a GPU"
-    )
-    render_threads: Count = Field(
-        64, description="processes that render and validate; Snakemake caps them at --cores"
-    )
+    loader: Literal["auto", "dali", "pillow"] = "auto"
+    """auto: DALI beside a GPU where it is installed, Pillow on a processor"""
+    workers: Count | None = None
+    """threads of each process that decode and cut images; on a CPU at most those that it computes
+    with; null: its share of the job's threads"""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """auto: bf16 autocast where the processor has it"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: a GPU where there is one"""
+    gpus: int = Field(0, ge=0)
+    """devices of one training, fine-tuning or evaluation, asked of the scheduler or leased; 0: one,
+    if there is one"""
+    nodes: Count = 1
+    """machines of one base training, with `gpus` devices each (SLURM only)"""
+    processes: Count | None = None
+    """processes of one such job; B stays the global batch; null: one a device"""
+    cuda_graphs: bool = True
+    """on a GPU, record a step of a training and replay it: faster, the same numbers; not with
+    `compile`"""
+    compile: bool = False
+    """torch.compile the networks: slower to start, faster on a GPU"""
+    render_threads: Count = 64
+    """processes that render and validate; Snakemake caps them at --cores"""
     train_threads: Count = Field(1, description="threads of one base training")
     finetune_threads: Count = Field(1, description="threads of one fine-tuning")
     evaluate_threads: Count = Field(1, description="threads of one evaluation")
     hours: Hours = Hours()
     memory_gb: Memory = Memory()
-    cache_gb: NotNegative = Field(
-        2.0,
-        description="memory of a machine for the activations of one fine-tuning, shared by its "
-        "processes; a GPU's own memory comes first; what fits nowhere is recomputed; 0: nothing "
-        "is kept",
-    )
-    decoded_gb: NotNegative = Field(
-        1.0,
-        description="memory of a machine for the decoded images of one training, shared by its "
-        "processes; where all fit, later epochs do not decode them again; not with DALI; 0: none "
-        "are kept",
-    )
-    multiply_adds_per_second: Positive | None = Field(
-        None,
-        description="of one device in a forward pass, as a trial measured it; estimates of time "
-        "use it where no finished job tells more (fixres recommend sets it)",
-    )
-    checkpoint_seconds: NotNegative = Field(
-        20.0, description="time from one checkpoint of a running job to the next, seconds"
-    )
-    tensorboard: bool = Field(
-        False,
-        description="true: a training that starts, or goes on, also writes event files for "
-        "TensorBoard, results/<run>/tensorboard/",
-    )
+    cache_gb: NotNegative = 2.0
+    """memory of a machine for the activations of one fine-tuning, shared by its processes; a GPU's
+    own memory comes first; what fits nowhere is recomputed; 0: nothing is kept"""
+    decoded_gb: NotNegative = 1.0
+    """memory of a machine for the decoded images of one training, shared by its processes; where
+    all fit, later epochs do not decode them again; not with DALI; 0: none are kept"""
+    multiply_adds_per_second: Positive | None = None
+    """of one device in a forward pass, as a trial measured it; estimates of time use it where no
+    finished job tells more (fixres recommend sets it)"""
+    checkpoint_seconds: NotNegative = 20.0
+    """time from one checkpoint of a running job to the next, seconds"""
+    tensorboard: bool = False
+    """true: a training that starts, or goes on, also writes event files for TensorBoard,
+    results/<run>/tensorboard/"""

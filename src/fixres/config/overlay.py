@@ -17,16 +17,9 @@ def merge(base: dict, over: dict) -> dict:
 
 
 def laid_over(base: Section, over: dict, where: str) -> Section:
-    """A section with some keys changed, and checked like any other.
+    """A section with the keys of `over` changed, and checked like any other.
 
-    Parameters
-    ----------
-    over : the changed keys.
-    where : the key at which `over` stands in the configuration, for error messages.
-
-    Raises
-    ------
-    ConfigError : names the key below `where`.
+    Raises ConfigError, which names the key below `where`, the key of `over` in the configuration.
     """
     try:
         return type(base).model_validate(merge(base.model_dump(), over))

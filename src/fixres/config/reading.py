@@ -5,6 +5,7 @@ config.yaml (`--configfile configs/imagenet.yaml`).
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,7 @@ _StrictLoader.add_constructor(
 
 
 def read_yaml(path: str | Path) -> dict:
-    """Read a YAML mapping. An empty file gives an empty one.
-
-    Raises
-    ------
-    ConfigError : names the file and line.
-    """
+    """Read a YAML mapping; an empty file is an empty one. Raises ConfigError with file and line."""
     try:
         with open(path, encoding="utf-8") as f:
             content = yaml.load(f, _StrictLoader)
@@ -74,20 +70,14 @@ def load(*files: str | Path, extra: dict | None = None) -> Config:
 
 
 def parse(content: dict, where: str = "configuration") -> Config:
-    """Check names, types and ranges.
-
-    Raises
-    ------
-    ConfigError : one line for each problem.
-    """
+    """Check names, types and ranges. Raises ConfigError with one line for each problem."""
     try:
         config = Config.model_validate(content)
     except ValidationError as error:
         problems = "\n".join(f"  {explain(e)}" for e in error.errors())
         raise ConfigError(f"{where}:\n{problems}") from None
-    problems = list(contradictions(config))
-    if problems:
-        raise ConfigError(f"{where}:\n" + "\n".join(f"  {problem}" for problem in problems))
+    if problems := "\n".join(f"  {problem}" for problem in contradictions(config)):
+        raise ConfigError(f"{where}:\n{problems}")
     return config
 
 
@@ -95,7 +85,8 @@ def json_schema() -> str:
     """The JSON schema of config.yaml, as configs/schema.json holds it."""
     schema = Config.model_json_schema()
     schema["title"] = "FixRes Suite configuration"
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    return re.sub(r"(?<!\\n)\\n(?!\\n)", " ", text)  # one line a paragraph
 
 
 def main(arguments: list[str]) -> None:

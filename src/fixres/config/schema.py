@@ -11,7 +11,7 @@ from pydantic import Field
 
 from fixres.config.custom import Custom
 from fixres.config.datasets import Dataset, Pinhole
-from fixres.config.fields import Count, Name, Pixels, Section
+from fixres.config.fields import Count, Name, Pixels, Section, Several
 from fixres.config.hardware import Hardware
 from fixres.config.training import (
     BaseTraining,
@@ -28,120 +28,86 @@ SCHEMA_FILE = Path("configs/schema.json")
 class Evaluation(Section):
     """How accuracy is measured (§5)."""
 
-    folds: int = Field(
-        10, ge=2, description="folds of the standard deviation: each is left out in turn (§5)"
-    )
-    test_resize: Literal["paper", "released"] = Field(
-        "paper",
-        description="the side of an image that the test transform scales to k_test_image. paper: "
-        "the shorter side (§5); released: the height, as in the released code. It holds wherever "
-        "crops are cut as at test time: evaluation, matching, fine-tuning with test DA or test "
-        "DA2. The authors' weights have a key of their own: released.test_resize",
-    )
+    folds: int = Field(10, ge=2)
+    """folds of the standard deviation: each is left out in turn (§5)"""
+    test_resize: Literal["paper", "released"] = "paper"
+    """the side of an image that the test transform scales to k_test_image. paper: the shorter side
+    (§5); released: the height, as in the released code. It holds wherever crops are cut as at test
+    time: evaluation, matching, fine-tuning with test DA or test DA2. The authors' weights have a
+    key of their own: released.test_resize"""
 
 
 class Table5(Section):
     """Table 5 and Figure 5: top-1 over k_train × k_test, without and with adaptation."""
 
-    k_train: Annotated[list[Pixels], Field(min_length=1)] = Field(
-        [16, 32, 40, 56, 96], description="left half"
-    )
-    k_train_adapted: list[Pixels] = Field(
-        [16, 32, 56, 96], description="right half: fine-tuned at every k_test"
-    )
-    k_test: Annotated[list[Pixels], Field(min_length=1)] = Field([16, 32, 56, 72, 96, 112, 120])
+    k_train: Several[Pixels] = Field([16, 32, 40, 56, 96])
+    """left half"""
+    k_train_adapted: list[Pixels] = Field([16, 32, 56, 96])
+    """right half: fine-tuned at every k_test"""
+    k_test: Several[Pixels] = Field([16, 32, 56, 72, 96, 112, 120])
 
 
 class Figure7(Section):
     """Figure 7: the network of k_train 224 (of this scale), unadapted, over k_test."""
 
-    k_test: Annotated[list[Pixels], Field(min_length=1)] = Field(
-        [k for multiple in range(40, 97, 8) for k in (multiple, multiple + 1)],
-        description="any number of resolutions, and not only multiples of the network's stride; "
-        "they are measured in one job of their own",
-    )
+    k_test: Several[Pixels] = Field([k + more for k in range(40, 97, 8) for more in (0, 1)])
+    """any number of resolutions, and not only multiples of the network's stride; they are measured
+    in one job of their own"""
 
 
 class Released(Section):
     """results/released.md: the weights that the paper's authors released, on the main dataset."""
 
-    test_resize: Literal["released", "paper"] = Field(
-        "released",
-        description="the side of the image that is scaled to k_test_image. released: its height, "
-        "as when these weights were tuned; paper: its shorter side",
-    )
-    files: dict[Name, str] = Field(
-        {}, description="name of the released network -> its file; the page lists the names"
-    )
+    test_resize: Literal["released", "paper"] = "released"
+    """the side of the image that is scaled to k_test_image. released: its height, as when these
+    weights were tuned; paper: its shorter side"""
+    files: dict[Name, str] = Field({})
+    """name of the released network -> its file; the page lists the names"""
 
 
 class Pages(Section):
     """How the pages look. A change reruns only the pages."""
 
-    decimals: int = Field(
-        1, ge=0, le=4, description="digits after the point of an accuracy in per cent"
-    )
-    captions: dict[Name, str] = Field(
-        {}, description="page (table5, figure5 …) -> the text that replaces its caption"
-    )
-    only: Annotated[list[Name], Field(min_length=1)] | None = Field(
-        None,
-        description="the tables and figures that there are, such as [table5, figure5]. Claims and "
-        "numbers of the text that need others are missing. null: all",
-    )
-    allow_missing: bool = Field(
-        False,
-        description="true: a cell whose weights or images were not given is shown as missing, "
-        "with the reason; false: it is an error",
-    )
-    allow_failed: bool = Field(
-        False,
-        description="true: a cell whose run failed at the last try is shown as missing, with run "
-        "and log, and the run is not tried again",
-    )
+    decimals: int = Field(1, ge=0, le=4)
+    """digits after the point of an accuracy in per cent"""
+    captions: dict[Name, str] = Field({})
+    """page (table5, figure5 …) -> the text that replaces its caption"""
+    only: Several[Name] | None = None
+    """the tables and figures that there are, such as [table5, figure5]. Claims and numbers of the
+    text that need others are missing. null: all"""
+    allow_missing: bool = False
+    """true: a cell whose weights or images were not given is shown as missing, with the reason;
+    false: it is an error"""
+    allow_failed: bool = False
+    """true: a cell whose run failed at the last try is shown as missing, with run and log, and the
+    run is not tried again"""
 
 
 class Config(Section):
     """The whole suite at one scale."""
 
-    scale: Name = Field(
-        "embedded", description="name of the scale, printed on every page beside the numbers"
-    )
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
-        [0],
-        description="everything that is trained is trained once from each of these; a page shows "
-        "the mean. All random numbers of a run follow from its seed",
-    )
-    resolution_divisor: Count = Field(
-        4, description="the paper's resolution over the resolution that stands for it here"
-    )
+    scale: Name = "embedded"
+    """name of the scale, printed on every page beside the numbers"""
+    seeds: Several[Annotated[int, Field(ge=0)]] = Field([0])
+    """everything that is trained is trained once from each of these; a page shows the mean. All
+    random numbers of a run follow from its seed"""
+    resolution_divisor: Count = 4
+    """the paper's resolution over the resolution that stands for it here"""
     k_largest: Pixels = Field(
-        120,
-        description="largest crop: a larger resolution of Tables 1 and 2 is replaced by this",
+        120, description="largest crop: a larger resolution of Tables 1 and 2 is replaced by this"
     )
     dataset: Name = Field("pinhole", description="the entry of `datasets` that stands for ImageNet")
-    datasets: dict[Name, Dataset] = Field(
-        {"pinhole": Dataset(rendered=Pinhole())}, description="the sets of images by name"
-    )
-    protocol: Annotated[str, Field(pattern=r"^[A-Za-z0-9]*$")] = Field(
-        "",
-        description="name of these training settings; it stands in the names of the runs, so that "
-        "runs of several protocols stand beside each other",
-    )
-    network: Name = Field(
-        "resnet10q",
-        description="the ResNet-50 of this scale: a name of models/catalogue/zoo.py",
-    )
-    twins: bool = Field(
-        True,
-        description="small networks of the same classes stand for the paper's other networks "
-        "(docs/networks.md)",
-    )
-    networks: dict[Name, NetworkSettings] = Field(
-        {},
-        description="a network (the paper's, its twin, or `network`) -> the settings that differ "
-        "for it",
-    )
+    datasets: dict[Name, Dataset] = Field({"pinhole": Dataset(rendered=Pinhole())})
+    """the sets of images by name"""
+    protocol: Annotated[str, Field(pattern=r"^[A-Za-z0-9]*$")] = ""
+    """name of these training settings; it stands in the names of the runs, so that runs of several
+    protocols stand beside each other"""
+    network: Name = "resnet10q"
+    """the ResNet-50 of this scale: a name of models/catalogue/zoo.py"""
+    twins: bool = True
+    """small networks of the same classes stand for the paper's other networks (docs/networks.md)"""
+    networks: dict[Name, NetworkSettings] = Field({})
+    """a network (the paper's, its twin, or `network`) -> the settings that differ for it"""
     base_training: BaseTraining = BaseTraining()
     fine_tuning: FineTuning = FineTuning()
     matching: Matching = Matching()
@@ -149,11 +115,8 @@ class Config(Section):
     transfer: Transfer = Transfer()
     released: Released = Released()
     evaluation: Evaluation = Evaluation()
-    custom: Custom | None = Field(
-        None,
-        description="a custom network and images (docs/recommend.md); with it, there are no "
-        "pages of the paper",
-    )
+    custom: Custom | None = None
+    """a custom network and images (docs/recommend.md); with it, there are no pages of the paper"""
     table5: Table5 = Table5()
     figure7: Figure7 = Figure7()
     pages: Pages = Pages()

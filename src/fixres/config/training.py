@@ -1,120 +1,90 @@
 """Settings of everything that trains or adapts a network."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from fixres.config.fields import Count, Fraction, Name, NotNegative, Pixels, Positive, Section
+from fixres.config.fields import Count, Fraction, Name, NotNegative, Pair, Pixels, Positive, Section
 
 
 class Augmentation(Section):
     """Train DA (§3.1.2, §5): random resized crop, horizontal flip, colour jitter."""
 
-    area: Annotated[list[Fraction], Field(min_length=2, max_length=2)] = Field(
-        [0.08, 1.0],
-        description="range of σ², the RoC's share of the image area (§3.1.2: σ in [0.28, 1])",
-    )
-    aspect: Annotated[list[Positive], Field(min_length=2, max_length=2)] = Field(
-        [0.75, 4 / 3], description="range of the RoC's aspect ratio α; ln α is uniform"
-    )
-    jitter: Fraction = Field(
-        0.3, description="strength of brightness, contrast and saturation jitter"
-    )
+    area: Pair[Fraction] = Field([0.08, 1.0])
+    """range of σ², the RoC's share of the image area (§3.1.2: σ in [0.28, 1])"""
+    aspect: Pair[Positive] = Field([0.75, 4 / 3])
+    """range of the RoC's aspect ratio α; ln α is uniform"""
+    jitter: Fraction = 0.3
+    """strength of brightness, contrast and saturation jitter"""
 
 
 class Descent(Section):
     """What every training by SGD with momentum has."""
 
     batch_size: Count = Field(512, description="B, over all devices")
-    schedule: Literal["step", "cosine", "triangle"] = Field(
-        "step",
-        description="course of the rate. step: /10 every lr_step epochs (the paper); cosine: down "
-        "to 0; triangle: linear up, then linear to 0",
-    )
+    schedule: Literal["step", "cosine", "triangle"] = "step"
+    """course of the rate. step: /10 every lr_step epochs (the paper); cosine: down to 0; triangle:
+    linear up, then linear to 0"""
     lr_step: Count = Field(30, description="epochs between two drops of the step schedule")
-    warmup: Fraction = Field(
-        0.0, description="share of the training in which the rate rises linearly"
-    )
-    momentum: Fraction = Field(0.9)
-    nesterov: bool = Field(False)
-    weight_decay: NotNegative = Field(1e-4)
-    label_smoothing: Fraction = Field(0.0)
-    micro_batch: Count = Field(
-        64,
-        description="images that batch-norm sees at once; a batch of B images consists of such "
-        "micro-batches, shared by the devices (the paper: 64 on each device)",
-    )
+    warmup: Fraction = 0.0
+    """share of the training in which the rate rises linearly"""
+    momentum: Fraction = 0.9
+    nesterov: bool = False
+    weight_decay: NotNegative = 1e-4
+    label_smoothing: Fraction = 0.0
+    micro_batch: Count = 64
+    """images that batch-norm sees at once; a batch of B images consists of such micro-batches,
+    shared by the devices (the paper: 64 on each device)"""
 
 
 class BaseTraining(Descent):
     """Training from scratch at one k_train (§5, "Training protocol"): SGD with momentum."""
 
-    epochs: Count = Field(120)
-    samples_per_epoch: Count | None = Field(
-        5005 * 512,
-        description="crops in an epoch; the paper: 5005·512/B batches of B; null: as many as the "
-        "set has images",
-    )
-    lr_per_256: Positive = Field(
-        0.1, description="learning rate for B = 256; the run uses lr_per_256 · B/256"
-    )
-    repeated_augmentation: Count = Field(
-        3, description="RA: how often each drawn image appears in the batch stream"
-    )
-    repeats: Literal["spread", "together"] = Field(
-        "spread",
-        description="micro-batches that the copies of an image go to (RA). spread: different ones, "
-        "as in the released code; together: the same one, as in MultiGrain (Berman et al., 2019). "
-        "Without RA, or with a single micro-batch, there is nothing to choose",
-    )
-    cutmix: Fraction = Field(
-        0.0, description="probability of CutMix for a batch (Yun et al., 2019)"
-    )
+    epochs: Count = 120
+    samples_per_epoch: Count | None = 5005 * 512
+    """crops in an epoch; the paper: 5005·512/B batches of B; null: as many as the set has images"""
+    lr_per_256: Positive = 0.1
+    """learning rate for B = 256; the run uses lr_per_256 · B/256"""
+    repeated_augmentation: Count = 3
+    """RA: how often each drawn image appears in the batch stream"""
+    repeats: Literal["spread", "together"] = "spread"
+    """micro-batches that the copies of an image go to (RA). spread: different ones, as in the
+    released code; together: the same one, as in MultiGrain (Berman et al., 2019). Without RA, or
+    with a single micro-batch, there is nothing to choose"""
+    cutmix: Fraction = 0.0
+    """probability of CutMix for a batch (Yun et al., 2019)"""
     augmentation: Augmentation = Augmentation()
 
 
 class FineTuning(Descent):
     """Adaptation of the last layers at one k_test (§4.2, §5): SGD with momentum."""
 
-    layers: Literal["cls", "cls+bn", "cls+bn+cells"] = Field(
-        "cls+bn",
-        description="layers that train. cls: the classifier; bn: the last batch-norm; cells: the "
-        "last three cells (Table 1)",
-    )
-    batch_norm: Literal["affine+statistics", "statistics"] = Field(
-        "affine+statistics",
-        description="part of the last batch-norm that adapts: all of it (the paper), or the "
-        "statistics alone (the released code)",
-    )
-    augmentation: Literal["train DA", "test DA", "test DA2"] = Field(
-        "test DA", description='§5, "Fine-tuning data-augmentation"'
-    )
+    layers: Literal["cls", "cls+bn", "cls+bn+cells"] = "cls+bn"
+    """layers that train. cls: the classifier; bn: the last batch-norm; cells: the last three cells
+    (Table 1)"""
+    batch_norm: Literal["affine+statistics", "statistics"] = "affine+statistics"
+    """part of the last batch-norm that adapts: all of it (the paper), or the statistics alone (the
+    released code)"""
+    augmentation: Literal["train DA", "test DA", "test DA2"] = "test DA"
+    """see "Fine-tuning data-augmentation" in §5"""
     jitter: Fraction = Field(0.05, description="colour jitter of test DA2")
-    epochs: Count = Field(60)
-    images: Count | None = Field(
-        None,
-        description="number of training images to fine-tune on, drawn at random; null: all (the "
-        "paper)",
-    )
-    lr: Positive = Field(0.008)
+    epochs: Count = 60
+    images: Count | None = None
+    """number of training images to fine-tune on, drawn at random; null: all (the paper)"""
+    lr: Positive = 0.008
 
 
 class Weights(Section):
     """The source of a network's published weights. Give exactly one (docs/networks.md)."""
 
-    file: str = Field(
-        "", description="a local file (.pth, .pt, .safetensors); ~ and $VARIABLES are expanded"
-    )
+    file: str = ""
+    """a local file (.pth, .pt, .safetensors); ~ and $VARIABLES are expanded"""
     url: str = Field("", description="an address; needs sha256")
-    sha256: str = Field(
-        "",
-        description="checksum of the file or of the download, 64 hexadecimal digits",
-        pattern="^([0-9a-f]{64})?$",
-    )
+    sha256: str = Field("", pattern="^([0-9a-f]{64})?$")
+    """checksum of the file or of the download, 64 hexadecimal digits"""
     timm: str = Field("", description="a timm name with its tag, as resnet50.tv_in1k")
-    torchvision: str = Field(
-        "", description="a torchvision weights enum, as ResNet50_Weights.IMAGENET1K_V1"
-    )
+    torchvision: str = ""
+    """a torchvision weights enum, as ResNet50_Weights.IMAGENET1K_V1"""
     hub: str = Field("", description="a torch hub entry, as owner/repository:entry")
 
 
@@ -123,16 +93,12 @@ class NetworkSettings(Section):
 
     base_training: dict[str, Any] = Field({}, description="laid over base_training")
     fine_tuning: dict[str, Any] = Field({}, description="laid over fine_tuning")
-    fine_tuning_on: dict[Literal["train DA", "test DA", "test DA2"], dict[str, Any]] = Field(
-        {},
-        description="augmentation -> what differs further when the network is fine-tuned on it; "
-        "laid over the network's fine_tuning",
-    )
-    weights: Weights | None = Field(
-        None,
-        description="in place of the source that the zoo has for the network; base trainings of "
-        "`network` itself start from random weights all the same",
-    )
+    fine_tuning_on: dict[Literal["train DA", "test DA", "test DA2"], dict[str, Any]] = Field({})
+    """augmentation -> what differs further when the network is fine-tuned on it; laid over the
+    network's fine_tuning"""
+    weights: Weights | None = None
+    """in place of the source that the zoo has for the network; base trainings of `network` itself
+    start from random weights all the same"""
 
 
 class Transfer(Section):
@@ -141,14 +107,12 @@ class Transfer(Section):
     First the whole network trains at k_train, then the last layers at a higher resolution.
     """
 
-    datasets: dict[Literal["cars", "cub", "flowers", "pets", "birdsnap"], Name] = Field(
-        {}, description="the paper's dataset -> the entry of `datasets` that stands for it"
-    )
-    training: dict[str, Any] = Field(
-        {}, description="training of the whole network; laid over base_training"
-    )
+    datasets: dict[Literal["cars", "cub", "flowers", "pets", "birdsnap"], Name] = Field({})
+    """the paper's dataset -> the entry of `datasets` that stands for it"""
+    training: dict[str, Any] = Field({})
+    """training of the whole network; laid over base_training"""
     fine_tuning: dict[str, Any] = Field({}, description="laid over fine_tuning")
-    k_train: Pixels = Field(56)
+    k_train: Pixels = 56
     k_test: Pixels = Field(80, description="resolution at which the last layers are fine-tuned")
 
 
@@ -159,17 +123,13 @@ class WeakSupervision(Section):
     noisy tags, then on the clean set.
     """
 
-    dataset: Name | None = Field(
-        None,
-        description="the entry of `datasets` with noisy tags; null: there is none, and the cells "
-        "that need it are missing",
-    )
-    training: dict[str, Any] = Field(
-        {}, description="training on the noisy tags; laid over base_training"
-    )
-    adaptation: dict[str, Any] = Field(
-        {}, description="training on the clean set afterwards; laid over base_training"
-    )
+    dataset: Name | None = None
+    """the entry of `datasets` with noisy tags; null: there is none, and the cells that need it are
+    missing"""
+    training: dict[str, Any] = Field({})
+    """training on the noisy tags; laid over base_training"""
+    adaptation: dict[str, Any] = Field({})
+    """training on the clean set afterwards; laid over base_training"""
 
 
 class Matching(Section):
@@ -178,6 +138,5 @@ class Matching(Section):
     It maps the distribution of activations at k_test onto the distribution at k_train.
     """
 
-    images: Count | None = Field(
-        50000, description="training images on which the distributions are measured; null: all"
-    )
+    images: Count | None = 50000
+    """training images on which the distributions are measured; null: all"""

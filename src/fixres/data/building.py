@@ -1,9 +1,6 @@
 """Build the manifest of a dataset: find its files, check them, and list its images.
 
-Every source goes the same way: find the files, check and unpack the archives, read the lists
-(`sources/`), decode every image once (`validate.py`), and compare the counts with the published
-ones. So a file that cannot be decoded is an error here, by name, and not in the middle of a
-training.
+A file that cannot be decoded is an error here, by name, and not in the middle of a training.
 """
 
 import csv
@@ -49,9 +46,7 @@ def build(
     ------
     JobError : files are missing, damaged or bad, or a split has no usable image.
     """
-    root, described = root.absolute(), source
-    if isinstance(source, str):
-        described = sources.load(source)
+    root, described = root.absolute(), sources.load(source) if isinstance(source, str) else source
     folder = sources.prepare(described, root, work.absolute() if work else None, checksums, key)
     listing = sources.read(described, folder)
     listing.images.sort(key=lambda row: row[2])
@@ -76,11 +71,7 @@ def build(
 
 
 def _manifest(
-    folder: Path,
-    listing: sources.Listing,
-    seen: validate.Seen,
-    sizes: dict[str, float],
-    notes: list[str],
+    folder: Path, listing: sources.Listing, seen: validate.Seen, sizes: dict, notes: list[str]
 ) -> Manifest:
     """The manifest of the images that are kept."""
     kept = seen.kept
@@ -111,10 +102,8 @@ def _object_sizes(root: Path) -> dict[str, float] | None:
 
 def _bad_files(folder: Path, bad: list[validate.Remark], report: Path | None) -> str:
     """The error message that names bad files."""
-    lines = [
-        f"{folder}: {len(bad)} bad file(s); "
-        "replace or remove them, or leave them out by on_bad: exclude"
-    ]
+    way_out = "replace or remove them, or leave them out by on_bad: exclude"
+    lines = [f"{folder}: {len(bad)} bad file(s); {way_out}"]
     for remark in bad[:SHOWN]:
         why = f" ({remark.text})" if remark.text else ""
         lines.append(visible(f"  {folder / remark.path}: {validate.KINDS[remark.kind]}{why}"))
@@ -143,8 +132,8 @@ def _notes(
             "no number on them is one of the real set."
         )
     if bad:
-        kinds = Counter(remark.kind for remark in bad)
-        left_out = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+        kinds = Counter(remark.kind for remark in bad).items()
+        left_out = ", ".join(f"{n} {kind}" for kind, n in kinds)
         notes.append(f"{title}: left out as bad: {left_out}.")
     if listing.partial and not kept.all():
         lost = [

@@ -74,14 +74,9 @@ def dali_batches(
 def _unreadable(batches: list[list[str]], listed: ListedFiles, error: RuntimeError) -> JobError:
     """The error for a batch that DALI cannot load.
 
-    DALI names no file. So Pillow decodes the files one by one, and the message says what is wrong
-    with each file that fails. If none fails, it names the files of the oldest batch.
-
-    Parameters
-    ----------
-    batches : the files of each batch in work, oldest first. The first that has a file that fails
-        is the last to be looked at.
-    error : what DALI has raised.
+    DALI names no file. So Pillow decodes the files of the batches in work one by one, oldest batch
+    first, and the message says what is wrong with each file of the first batch in which one fails.
+    If none fails, it names the files of the oldest batch.
     """
     for files in batches:
         lines = [problem for file in dict.fromkeys(files) if (problem := _problem(file, listed))]
@@ -117,21 +112,12 @@ class Slot(NamedTuple):
 
     @property
     def inputs(self) -> int:
-        """How many inputs the graph reads for this slot.
-
-        Three are the start of the RoC, its end, and whether to flip. A placed slot has two more:
-        the size of the rectangle, and its place in the crop.
-        """
+        """How many inputs the graph reads for this slot: those of `_cut`, behind the slot."""
         return 5 if self.placed else 3
 
 
 def _pipeline(
-    source: Iterator,
-    slots: list[Slot],
-    batch_size: int,
-    threads: int,
-    ahead: int,
-    device: torch.device,
+    feed: Iterator, slots: list[Slot], batch: int, threads: int, ahead: int, device: torch.device
 ):
     """The graph: read, decode once, then cut and resize for each slot of an image."""
     from nvidia.dali import fn, pipeline_def, types
@@ -140,7 +126,7 @@ def _pipeline(
     pipelined = ahead > 1  # False: DALI has no thread of its own beside its workers
 
     @pipeline_def(
-        batch_size=batch_size,
+        batch_size=batch,
         num_threads=threads,
         device_id=(device.index or 0) if on_gpu else None,
         prefetch_queue_depth=ahead,
@@ -149,7 +135,7 @@ def _pipeline(
     )
     def graph():
         files, *geometry = fn.external_source(
-            source=source, num_outputs=1 + sum(slot.inputs for slot in slots), batch=True
+            source=feed, num_outputs=1 + sum(slot.inputs for slot in slots), batch=True
         )
         image = fn.decoders.image(
             fn.io.file.read(files),
@@ -166,27 +152,22 @@ def _pipeline(
 
 
 def _cut(image, slot: Slot, start, end, flip, size=None, anchor=None):
-    """The nodes of the graph for one slot; the last five arguments are the inputs of the slot."""
+    """The nodes of the graph for one slot: the RoC from start to end, resized, and flipped or not.
+
+    Size and anchor are the size of the rectangle in a placed slot, and its place in the crop.
+    """
     from nvidia.dali import fn, types
 
-    resize = {
-        "size": size if slot.placed else [slot.k, slot.k],
-        "interp_type": types.INTERP_LINEAR,
-        "antialias": True,
-    }
+    k = [slot.k, slot.k]
+    linear = {"interp_type": types.INTERP_LINEAR, "antialias": True}
+    resize = linear | {"size": size if slot.placed else k}
     if slot.cut:
         crop = fn.resize(fn.slice(image, start=start, end=end, axes=[0, 1]), **resize)
     else:
         crop = fn.resize(image, roi_start=start, roi_end=end, roi_relative=False, **resize)
     if slot.placed:
-        crop = fn.slice(
-            crop,
-            start=anchor,
-            shape=[slot.k, slot.k],
-            axes=[0, 1],
-            out_of_bounds_policy="pad",
-            fill_values=0,
-        )
+        black = {"out_of_bounds_policy": "pad", "fill_values": 0}
+        crop = fn.slice(crop, start=anchor, shape=k, axes=[0, 1], **black)
     return fn.flip(crop, horizontal=flip)
 
 

@@ -20,10 +20,8 @@ class IdxError(Exception):
 def read(f: BinaryIO) -> np.ndarray:
     """The array of an open gzipped IDX file, uint8.
 
-    Raises
-    ------
-    IdxError : another format or type, too few values or too many.
-    OSError, EOFError, zlib.error : gzip's own, where the file is damaged.
+    Raises IdxError for another format or type, too few values or too many; and OSError, EOFError
+    and zlib.error, which are gzip's own, where the file is damaged.
     """
     return np.stack(list(rows(f)))
 

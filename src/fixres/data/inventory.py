@@ -77,33 +77,19 @@ def compare(then: Inventory, now: Inventory) -> Difference:
         then.path, now.path, assume_unique=True, return_indices=True
     )
     other = (then.size[before] != now.size[after]) | (then.date[before] != now.date[after])
-    return Difference(
-        added=_names(np.delete(now.path, after)),
-        removed=_names(np.delete(then.path, before)),
-        changed=_names(common[other]),
-    )
-
-
-def _names(paths: np.ndarray) -> list[str]:
-    return [os.fsdecode(path) for path in paths.tolist()]
+    added, removed = np.delete(now.path, after), np.delete(then.path, before)
+    found = (added, removed, common[other])
+    return Difference(*([os.fsdecode(path) for path in paths.tolist()] for paths in found))
 
 
 def save(file: Path, inventory: Inventory, manifest: str) -> None:
-    """Write an inventory.
-
-    Parameters
-    ----------
-    manifest : digest of the manifest that was made of these files.
-    """
+    """Write an inventory, with the digest of the manifest that was made of these files."""
     with atomic(file) as temporary, open(temporary, "wb") as f:
         np.savez(f, manifest=np.array(manifest), **inventory._asdict())
 
 
 def load(file: Path, manifest: str) -> Inventory | None:
-    """Read an inventory.
-
-    None where there is none, where it is damaged, or where it belongs to another manifest.
-    """
+    """Read an inventory; None where it is missing, damaged, or of another manifest."""
     try:
         with np.load(file, allow_pickle=False) as archive:
             if str(archive["manifest"]) != manifest:

@@ -23,37 +23,27 @@ class ListedFiles:
         return taken
 
     def read(self, file: str, checksum: int) -> bytes:
-        """The content of a file.
+        """The content of a file, compared with its checksum unless that is 0 (`take`).
 
-        Parameters
-        ----------
-        checksum : of `take`; 0: the content is not compared.
-
-        Raises
-        ------
-        JobError : the file cannot be read, or it has changed since the manifest was built.
+        Raises JobError where the file cannot be read, or has changed since the manifest was built.
         """
         try:
             with open(file, "rb", buffering=0) as opened:  # a Path costs as much as the reading
                 data = opened.read()
         except OSError as error:
-            raise JobError(
-                f"{file}: cannot be read ({error.strerror}); "
-                "it was there when the manifest was built: restore it"
-            ) from None
+            restore = "it was there when the manifest was built: restore it"
+            raise JobError(f"{file}: cannot be read ({error.strerror}); {restore}") from None
         if checksum and checksum_of(data) != checksum:
             raise JobError(
-                f"{file}: not the file that the manifest was built from: "
-                "altered or cut short since. Restore it; "
-                f"or delete {self.manifest.folder}, where this suite made it, and the manifest, "
-                "and let Snakemake make both again"
+                f"{file}: not the file that the manifest was built from: altered or cut short "
+                f"since. Restore it; or delete {self.manifest.folder}, where this suite made it, "
+                "and the manifest, and let Snakemake make both again"
             )
         return data
 
     def compare(self, images: np.ndarray, pool: Executor) -> None:
         """Compare the files of some rows that were not compared before. Raises as `read`."""
-        checksums = self.take(images)
-        files = self.manifest.files(images)
-        new = [pair for pair in zip(files, checksums, strict=True) if pair[1]]
+        pairs = zip(self.manifest.files(images), self.take(images), strict=True)
+        new = [pair for pair in pairs if pair[1]]
         for _ in pool.map(lambda pair: self.read(*pair), new):
             pass

@@ -6,8 +6,6 @@ are wanted (repeated augmentation, or several test resolutions) is read and deco
 The loaders hand over uint8 pixels. Colour jitter and normalisation follow on the device
 (`to_device`), so they are the same for both loaders. DALI's own random crops depend on its batch
 size and threads; here DALI only cuts the rectangles that it is given.
-
-When a file is read for the first time, it is compared with the checksum in the manifest.
 """
 
 import functools
@@ -79,8 +77,8 @@ def batches(
 
     Yields
     ------
-    Each request with its pixels: for each resolution a (n, k, k, 3) uint8 tensor. The tensor is in
-    memory, or on `device` where DALI decodes there.
+    Each request with its pixels: for each resolution a (n, k, k, 3) uint8 tensor, in memory, or on
+    `device` where DALI decodes there.
     """
     ahead = PREFETCH
     if device.type == "cpu":
@@ -106,15 +104,9 @@ def to_device(
     std: tuple[float, ...],
     device: torch.device,
 ) -> torch.Tensor:
-    """What the network sees of uint8 crops: scaled to [0, 1], jittered, normalised.
+    """What the network sees of (n, k, k, 3) uint8 crops: scaled to [0, 1], jittered, normalised.
 
-    Parameters
-    ----------
-    crops : (n, k, k, 3) uint8.
-
-    Returns
-    -------
-    (n, 3, k, k) float32 in channels_last.
+    The result is (n, 3, k, k) float32 in channels_last.
     """
     x = send(crops, device).permute(0, 3, 1, 2).float().div_(255)
     if views.jitter is not None:
@@ -135,11 +127,8 @@ def colour_jitter(x: torch.Tensor, factors: torch.Tensor, order: torch.Tensor) -
     for brightness, the image's mean grey for contrast, and each pixel's grey for saturation.
     Equals torchvision's adjust_brightness, adjust_contrast and adjust_saturation.
 
-    Parameters
-    ----------
-    x : (n, 3, h, w) in [0, 1].
-    factors : (n, 3) factors of brightness, contrast and saturation.
-    order : (n,) in 0..5, a row of PERMUTATIONS: the order of the three operations.
+    `x` is (n, 3, h, w) in [0, 1], `factors` (n, 3), and `order` (n,) in 0..5: the row of
+    PERMUTATIONS that has the order of the three operations.
     """
     sequence = PERMUTATIONS[order]
     factors, sequence = send(factors.gather(1, sequence), x.device), send(sequence, x.device)

@@ -79,21 +79,16 @@ def decode(file: str, content: bytes) -> "PillowImage":
             # `convert` would copy an image that is RGB already.
             return opened if opened.mode == "RGB" else opened.convert("RGB")
     except Exception as error:
-        raise JobError(
-            f"{file}: cannot be decoded ({error}); "
-            "it was whole when the manifest was built: restore it"
-        ) from None
+        restore = "it was whole when the manifest was built: restore it"
+        raise JobError(f"{file}: cannot be decoded ({error}); {restore}") from None
 
 
 def _cut(
     image: "PillowImage", crops: list[np.ndarray], request: list[Crops], pixels: list[np.ndarray]
 ) -> None:
-    """Cut the crops of one image, for each resolution, and write them into `pixels`.
+    """Cut the crops of one image, and write them into `pixels`: (n, k, k, 3) for each resolution.
 
-    Parameters
-    ----------
-    crops : for each resolution, the rows of this image in the request; -1 is none (`Layout`).
-    pixels : for each resolution, (n, k, k, 3) uint8.
+    `crops` are the rows of this image in the request, for each resolution; -1 is none (`Layout`).
     """
     for (views, k), rows, batch in zip(request, crops, pixels, strict=True):
         for row in rows[rows >= 0].tolist():

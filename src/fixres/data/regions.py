@@ -19,12 +19,10 @@ TEST_MARGIN = (256, 224)
 
 
 class Augmentation(NamedTuple):
-    """How RoCs are drawn.
+    """How RoCs are drawn."""
 
-    `name` is "train DA", "test DA", "test DA2" (§5, "Fine-tuning data-augmentation") or
-    "resize + random crop" (Appendix D).
-    """
-
+    # train DA, test DA, test DA2 (§5, "Fine-tuning data-augmentation"), or resize + random crop
+    # (Appendix D)
     name: str
     area: tuple[float, float] = (0.08, 1.0)  # range of σ², §3.1.2
     aspect: tuple[float, float] = (3 / 4, 4 / 3)  # range of α, §3.1.2
@@ -48,10 +46,8 @@ class Views:
     image: np.ndarray  # (n,) int64: row of the manifest
     box: np.ndarray  # (n, 4) float64: x0, y0, x1, y1 of the RoC in pixels of the input image
     flip: np.ndarray  # (n,) bool
-    # (n, 3) float32: factors of brightness, contrast and saturation
-    jitter: np.ndarray | None
-    # (n,) int64 in 0..5: in which of the six orders the three are applied
-    jitter_order: np.ndarray | None
+    jitter: np.ndarray | None  # (n, 3) float32: factors of brightness, contrast and saturation
+    jitter_order: np.ndarray | None  # (n,) int64 in 0..5: in which of six orders they are applied
     # True: cut, then resize (train DA). False: resize the whole image, then cut (test DA), so that
     # the resampling filter sees pixels outside the RoC.
     cut: bool
@@ -85,7 +81,6 @@ class Resized:
     Parameters
     ----------
     heights, widths : (n,) of the input images, pixels.
-    k : side of the crops, pixels.
     test_resize : which side becomes `k_test_image`. "paper": the shorter side (§5). "released":
         the height, as in the authors' released code; its weights were tuned in this way. With
         "released", a portrait may come out narrower than the crop.
@@ -122,12 +117,8 @@ class Resized:
     def boxes(self, left: np.ndarray, top: np.ndarray) -> np.ndarray:
         """RoCs of crops whose upper left corners lie at `left`, `top` of the resized images.
 
-        Where the resized image is narrower than the crop, the RoC is as wide as the image
-        (`places` says where it goes in the crop).
-
-        Returns
-        -------
-        (n, 4) x0, y0, x1, y1 in pixels of the input image; in general not whole numbers.
+        (n, 4) x0, y0, x1, y1 in pixels of the input image; in general not whole numbers. Where the
+        resized image is narrower than the crop, the RoC is as wide as the image (`places`).
         """
         sx, sy = self._scales
         right, bottom = left + self.across, top + self.k
@@ -146,8 +137,6 @@ class Resized:
     def places(self) -> np.ndarray | None:
         """Where the RoC lies in the crop: a narrower image stands between two black bars.
 
-        Returns
-        -------
         (n, 4) int64: x0, y0, x1, y1 in pixels of the crop. If the number of black columns is odd,
         the right bar has one more, as in torchvision's CenterCrop. None: no image can be narrower.
         """
@@ -192,19 +181,11 @@ def _mirrored(into: np.ndarray, k: int, flip: np.ndarray) -> np.ndarray:
 def random_resized_boxes(
     heights: np.ndarray, widths: np.ndarray, u: np.ndarray, augmentation: Augmentation
 ) -> np.ndarray:
-    """RoCs of RandomResizedCrop (§3.1.2), at whole pixels.
+    """RoCs of RandomResizedCrop (§3.1.2): (n, 4) x0, y0, x1, y1, whole pixels inside the image.
 
-    The share of the area σ², the logarithm of the aspect ratio α, and the position are uniform.
-    The text of §3.1.2 prints sqrt(σαHW). By eq. (1), however, the area of the RoC is σ²HW, as in
-    torchvision, and so it is here.
-
-    Parameters
-    ----------
-    u : (n, NUMBERS) uniform numbers.
-
-    Returns
-    -------
-    (n, 4) x0, y0, x1, y1, whole numbers, inside the image.
+    The share of the area σ², the logarithm of the aspect ratio α, and the position are uniform;
+    `u` has the (n, NUMBERS) uniform numbers. The text of §3.1.2 prints sqrt(σαHW). By eq. (1),
+    however, the area of the RoC is σ²HW, as in torchvision, and so it is here.
     """
     heights, widths = np.asarray(heights, np.int64), np.asarray(widths, np.int64)
     area_low, area_high = augmentation.area
@@ -270,9 +251,8 @@ def views(
     elif name == "test DA2":  # moved sideways, from the left edge of the image to the right edge
         boxes = resized.boxes(position(u[:, sampling.SHIFT], across), top)
     elif name == "resize + random crop":  # every position is equally likely (Appendix D)
-        boxes = resized.boxes(
-            position(u[:, sampling.LEFT], across), position(u[:, sampling.TOP], down)
-        )
+        left, top = position(u[:, sampling.LEFT], across), position(u[:, sampling.TOP], down)
+        boxes = resized.boxes(left, top)
     else:
         raise ValueError(
             f"augmentation '{name}': "
@@ -293,25 +273,16 @@ def views(
 
 
 def area_shares(views: Views, heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
-    """(n,) area of each RoC over the area of its image.
-
-    Parameters
-    ----------
-    heights, widths : (n,) of the images, pixels.
-    """
+    """(n,) area of each RoC over the area of its image; `heights` and `widths` in pixels."""
     return _areas(views.box) / (np.asarray(heights, float) * widths)
 
 
 def scales(views: Views, k: int) -> np.ndarray:
     """(n,) s of eq. (1): pixels of the crop for each pixel of the input image.
 
-    It is the root of the crop's area over the RoC's area. A RoC that is no square is stretched to
-    one; then s is the geometric mean of the two factors.
-
-    Parameters
-    ----------
-    k : side of the crops, pixels. Where the RoC fills only a part of the crop (`Views.into`), this
-        part counts.
+    It is the root of the area of the k×k crop over the RoC's area. A RoC that is no square is
+    stretched to one; then s is the geometric mean of the two factors. Where the RoC fills only a
+    part of the crop (`Views.into`), this part counts.
     """
     filled = k * k if views.into is None else _areas(views.into)
     return np.sqrt(filled / _areas(views.box))

@@ -24,11 +24,9 @@ MOST = 2**29
 
 
 def images_at_once(crops: int, resolutions: list[int]) -> int:
-    """The images of a batch: a divisor of BATCH / crops, so that batches end where others end.
+    """The images of a batch, with so many crops of each image at each of the resolutions.
 
-    Parameters
-    ----------
-    crops : of an image, at each of the resolutions.
+    A divisor of BATCH / crops, so that batches end where others end.
     """
     most = BATCH // crops
     fit = MOST // (3 * crops * sum(k * k for k in resolutions))
@@ -57,15 +55,10 @@ class CropReader:
     ) -> Iterator[Iterable[torch.Tensor]]:
         """The crops of the images `rows[part]`, batch by batch.
 
-        Parameters
-        ----------
-        ratios : crop_pct at each of the resolutions, which may then stand there several times;
-            None: that of `test_da`.
-
-        Yields
-        ------
         For each batch the crops at each resolution, (n, 3, k, k) float32, normalised. A batch is
-        an iterator: the crops of one resolution go to the device when they are asked for.
+        an iterator: the crops of one resolution go to the device when they are asked for. `ratios`
+        is the crop_pct at each of the resolutions, which may then stand there several times; None:
+        that of `test_da`.
         """
         ratios = ratios or [test_da.crop_pct] * len(resolutions)
         looks = [test_da._replace(crop_pct=ratio) for ratio in ratios]

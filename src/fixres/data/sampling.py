@@ -42,10 +42,7 @@ def _philox(seed: int, purpose: str, *coordinates: int) -> np.random.Philox:
 
 
 def word(seed: int, purpose: str, *coordinates: int) -> int:
-    """64 random bits, to seed a generator with.
-
-    They depend on the seed, the purpose and up to three coordinates alone.
-    """
+    """64 random bits of a seed, a purpose and up to three coordinates, to seed a generator with."""
     return int(_philox(seed, purpose, *coordinates).random_raw())
 
 
@@ -85,13 +82,9 @@ def order(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The image of each sample of one epoch, and which repeat of that image the sample is.
 
-    Images are drawn without replacement; when all are drawn, a new permutation starts. With
-    repeated augmentation (§5) each drawn image stands `repeats` times in a row. Each time it has
-    another repeat number, and so another RoC.
-
-    Returns
-    -------
-    (image, repeat) : two int64 arrays of length `samples`.
+    Both are (samples,) int64. Images are drawn without replacement; when all are drawn, a new
+    permutation starts. With repeated augmentation (§5) each drawn image stands `repeats` times in a
+    row. Each time it has another repeat number, and so another RoC.
     """
     draws = -(-samples // repeats)
     rounds = -(-draws // images)
@@ -126,12 +119,7 @@ class Epochs(NamedTuple):
 
 
 def stream(
-    epochs: Epochs,
-    first: int,
-    last: int,
-    micro_batch: int | None = None,
-    rank: int = 0,
-    world: int = 1,
+    epochs: Epochs, first: int, last: int, micro: int | None = None, rank: int = 0, world: int = 1
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """The images of every micro-batch of one rank, from step `first` up to step `last`.
 
@@ -141,16 +129,14 @@ def stream(
     Parameters
     ----------
     first, last : steps, counted over all epochs; `last` itself is not drawn.
-    micro_batch : crops of a micro-batch; None: as many as a rank's share of the batch.
+    micro : crops of a micro-batch; None: as many as a rank's share of the batch.
     rank, world : which rank of how many.
 
     Yields
     ------
-    (epoch, image, repeat) : the number of the epoch and, as in `order`, two arrays with one entry
-        for each crop.
+    (epoch, image, repeat) : the number of the epoch and, as `order` gives them, an entry a crop.
     """
-    current = -1
-    micro = micro_batch or epochs.batch_size // world
+    current, micro = -1, micro or epochs.batch_size // world
     for step in range(first, last):
         epoch, within = divmod(step, epochs.steps)
         if epoch != current:
@@ -169,13 +155,9 @@ def micro_batches(
     of an image stand together (MultiGrain; Berman et al., 2019). `spread`: the stream is dealt out
     like cards, one crop to each micro-batch in turn. So the copies of an image, which stand in a
     row, go to different micro-batches, if there are as many micro-batches as copies. In this way
-    the sampler of the authors' released code deals the stream out to its devices. A batch that is
-    one micro-batch is the same either way.
-
-    Parameters
-    ----------
-    step : within the epoch.
-    micro : crops of a micro-batch. With `spread` it must divide a rank's share of the batch.
+    the sampler of the authors' released code deals the stream out to its devices; `micro`, the
+    crops of a micro-batch, must then divide a rank's share of the batch. A batch that is one
+    micro-batch is the same either way. `step` counts within the epoch.
     """
     share = rank_slice(step, epochs.batch_size, rank, world)
     if not epochs.spread:

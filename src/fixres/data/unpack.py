@@ -47,16 +47,11 @@ def _mb(size: int) -> int:
 
 
 def listed(root: Path) -> dict[str, str]:
-    """name -> MD5, read from md5sums.txt in `root`.
-
-    Raises JobError where the file is missing or a line has no checksum.
-    """
+    """name -> MD5 of md5sums.txt in `root`. Raises JobError where it or a checksum is missing."""
     file = root / SUMS
     if not file.is_file():
-        raise JobError(
-            f"{file}: no such file; "
-            f"checksums: listed needs it (lines of `md5  name`: md5sum * > {SUMS})"
-        )
+        needs = f"checksums: listed needs it (lines of `md5  name`: md5sum * > {SUMS})"
+        raise JobError(f"{file}: no such file; {needs}")
     sums = {}
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         found, _, name = line.partition("  ")
@@ -67,10 +62,7 @@ def listed(root: Path) -> dict[str, str]:
 
 
 def check(file: Path, expected: str | None) -> None:
-    """Raise JobError where the MD5 of `file` is not `expected`.
-
-    Where none is known (None), only the log says so.
-    """
+    """Raise JobError where the MD5 of `file` is not `expected`; the log says if none is known."""
     if expected is None:
         log(f"{file.name}: no checksum is published, so none is checked")
     elif (found := md5(file)) != expected:
@@ -90,8 +82,8 @@ def unpack(archive: Path, expected: str | None, work: Path, packing: str = "tar"
     Parameters
     ----------
     expected : MD5 of the archive; None: not checked.
-    packing : what the archive is. "tar"; "tars": a tar of tars, of which each becomes a folder
-        (ImageNet's training set); "idx": images in MNIST's format, gzipped, which become PNGs.
+    packing : "tar"; "tars": a tar of tars, of which each becomes a folder (ImageNet's training
+        set); "idx": images in MNIST's format, gzipped, which become PNGs.
 
     Returns
     -------
@@ -120,11 +112,8 @@ def unpack(archive: Path, expected: str | None, work: Path, packing: str = "tar"
             f"{_mb(stat.st_size)} MB: make room first"
         )
     partial.mkdir(exist_ok=True)
-    with (
-        open(archive, "rb") as f,
-        _tar_errors(archive),
-        progress(f"unpacking {archive.name}", _mb(stat.st_size), "MB") as bar,
-    ):
+    bar = progress(f"unpacking {archive.name}", _mb(stat.st_size), "MB")
+    with open(archive, "rb") as f, _tar_errors(archive), bar:
         for _ in EXTRACT[packing](f, partial):
             bar.update(_mb(f.tell()) - bar.done)
     partial.rename(target)

@@ -84,13 +84,8 @@ def inspect(folder: Path, listing: Listing, processes: int = 1) -> Seen:
 
 
 def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray, list[Remark]]:
-    """(height, width, checksum) of each file, uint64, and the remarks on them.
-
-    Parameters
-    ----------
-    work : the folder, the files below it, and for each file its MD5 where the lists give one.
-    """
-    folder, files, md5s = work
+    """(height, width, checksum) of each file, uint64, and the remarks on them."""
+    folder, files, md5s = work  # MD5 of a file where the lists give one
     seen, remarks = np.zeros((len(files), 3), np.uint64), []
     for row, file, md5 in zip(seen, files, md5s, strict=True):
         try:
@@ -142,25 +137,17 @@ def _duplicates(files: list[str], listing: Listing, checksum: np.ndarray) -> lis
         original = first.setdefault(int(value[place]), int(order[place - 1]))
         path, label, split = listing.images[original]
         _, other_label, other_split = listing.images[row]
-        differences = []
-        if label != other_label:
-            differences.append("another label")
-        if split != other_split:
-            differences.append("the other split")
-        under = f", under {' and in '.join(differences)}" if differences else ""
+        differ = {"another label": label != other_label, "the other split": split != other_split}
+        words = " and in ".join(word for word, differs in differ.items() if differs)
+        under = f", under {words}" if words else ""
         remarks.append(Remark("duplicate", files[row], f"as {path}{under}"))
     return remarks
 
 
 def bad(listing: Listing, remarks: Iterable[Remark]) -> list[Remark]:
     """The remarks about files that cannot be used, and about lists that are not complete."""
-    kinds = {
-        "unreadable": True,
-        "altered": True,
-        "absent": not listing.partial,
-        "unlisted": listing.complete,
-    }
-    return [remark for remark in remarks if kinds.get(remark.kind)]
+    kinds = {"absent": not listing.partial, "unlisted": listing.complete}
+    return [remark for remark in remarks if kinds.get(remark.kind, remark.kind in UNUSABLE)]
 
 
 # --- the report ---------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ def canonical(config: dict) -> str:
     return json.dumps(config, sort_keys=True, ensure_ascii=False)
 
 
-def digest(*parts: str | bytes) -> str:
+def digest(*parts: str | bytes | memoryview) -> str:
     """Digest of a sequence of texts: 32 hexadecimal digits of a SHA-256.
 
     The length of each part counts too: ("ab", "c") and ("a", "bc") have different digests.
@@ -17,5 +17,6 @@ def digest(*parts: str | bytes) -> str:
     h = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
-        h.update(len(data).to_bytes(8, "little") + data)
+        h.update(len(data).to_bytes(8, "little"))
+        h.update(data)
     return h.hexdigest()[:32]

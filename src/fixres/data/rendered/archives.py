@@ -13,10 +13,7 @@ import numpy as np
 def pack(folder: Path, names: Iterable[str], archive: Path, prefix: str = "") -> None:
     """Put files and folders of `folder` into a tar, without owners and dates.
 
-    Parameters
-    ----------
-    archive : compressed by gzip unless its name ends in .tar.
-    prefix : put before every name in the tar.
+    gzip compresses it unless its name ends in .tar. `prefix` comes before every name in the tar.
     """
     plain = archive.suffix == ".tar"
     with open(archive, "wb") as f:

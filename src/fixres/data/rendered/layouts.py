@@ -124,20 +124,13 @@ def cars(items: list[Item], names: list[str]) -> Finish:
         train = layout / "devkit/cars_train_annos.mat"
         test = out / "cars_test_annos_withlabels.mat"
         for split, file in (("train", train), ("val", test)):
-            rows = [
-                (*corners, item.label + 1, os.path.basename(item.path))
-                for item in items
-                if item.split == split
-            ]
+            shown = [item for item in items if item.split == split]
+            rows = [(*corners, item.label + 1, os.path.basename(item.path)) for item in shown]
             savemat(file, annotations=structs(rows, [*box, "class", "fname"]))
         rows = [(*corners, os.path.basename(item.path)) for item in items if item.split == "val"]
         savemat(layout / "devkit/cars_test_annos.mat", annotations=structs(rows, [*box, "fname"]))
         savemat(layout / "devkit/cars_meta.mat", class_names=np.array([names], object))
-        archives = {
-            "cars_train.tgz": "cars_train",
-            "cars_test.tgz": "cars_test",
-            "car_devkit.tgz": "devkit",
-        }
+        archives = {f"{name}.tgz": name for name in folder.values()} | {"car_devkit.tgz": "devkit"}
         for archive, content in archives.items():
             pack(layout, [content], out / archive)
         return [*archives, test.name]
@@ -199,10 +192,8 @@ def pets(items: list[Item], names: list[str]) -> Finish:
 
     One JPEG is CMYK, and one image stands in no list.
     """
-    titles = [
-        (name.capitalize() if label % 2 else name).replace("-", "_")
-        for label, name in enumerate(names)
-    ]
+    titles = [name.replace("-", "_") for name in names]
+    titles[1::2] = [title.capitalize() for title in titles[1::2]]
     for item in items:
         number = item.index + 1 + (item.split == "val") * 100_000
         item.path = f"images/{titles[item.label]}_{number}.jpg"

@@ -29,16 +29,8 @@ from fixres.jobs import naming_in_errors, progress
 
 POLYGONS = {"triangle": 3, "square": 4, "pentagon": 5, "hexagon": 6, "heptagon": 7, "octagon": 8}
 SILHOUETTES = ("bar", "cross", *POLYGONS, "star5", "star6", "star7", "star8", "star9")
-HUES = {  # degrees
-    "red": 0.0,
-    "orange": 27.0,
-    "yellow": 55.0,
-    "green": 120.0,
-    "cyan": 180.0,
-    "blue": 225.0,
-    "violet": 270.0,
-    "pink": 318.0,
-}
+HUES = {"red": 0.0, "orange": 27.0, "yellow": 55.0, "green": 120.0}  # degrees
+HUES |= {"cyan": 180.0, "blue": 225.0, "violet": 270.0, "pink": 318.0}
 # Some rows and columns of an image -> the colours of a surface there, h×w×3, 0..1.
 Surface = Callable[[slice, slice], np.ndarray]
 SUPERSAMPLING = 4  # a shape's mask is drawn this many times larger, so that its edge is smooth
@@ -168,16 +160,10 @@ def _surface(rng: np.random.Generator, hue: str, size: float) -> Surface:
 
 
 def render(label: int, split: str, index: int, settings: dict) -> tuple[np.ndarray, float]:
-    """One image and the true apparent size of its object.
+    """One image, H×W×3 uint8, and r, the true apparent size of its object in pixels.
 
-    Parameters
-    ----------
-    label : index into `class_names(settings)`.
-    settings : the pinhole section of the configuration (`fixres.config.Pinhole`), as a dict.
-
-    Returns
-    -------
-    (H×W×3 uint8, r in pixels of this image). Source: §3.1.1, r = k·sqrt(HW)·r1 with k = 1.
+    Source: §3.1.1, r = k·sqrt(HW)·r1 with k = 1. `label` is an index into `class_names(settings)`;
+    the settings are the pinhole section of the configuration (`fixres.config.Pinhole`), as a dict.
     """
     stream = np.random.Philox(key=[settings["seed"], SPLITS.index(split)], counter=[0, 0, 0, index])
     rng = np.random.Generator(stream)
@@ -219,17 +205,11 @@ class Drawing(NamedTuple):
 def draw(
     folder: Path, drawings: Sequence[Drawing], settings: dict, processes: int = 1
 ) -> list[float]:
-    """Render files below `folder`.
-
-    Returns
-    -------
-    The true apparent size of each object, in pixels of its image.
-    """
+    """Render files below `folder`. Returns the true apparent size of each object, in pixels."""
     for parent in sorted({os.path.dirname(drawing.path) for drawing in drawings}):
         (folder / parent).mkdir(parents=True, exist_ok=True)
-    work = [
-        (str(folder), drawings[i : i + CHUNK], settings) for i in range(0, len(drawings), CHUNK)
-    ]
+    starts = range(0, len(drawings), CHUNK)
+    work = [(str(folder), drawings[i : i + CHUNK], settings) for i in starts]
     sizes: list[float] = []
     with progress("rendering", len(drawings), "images") as bar:
         for part in spread(_write, work, processes):

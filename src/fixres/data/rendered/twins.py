@@ -48,15 +48,9 @@ def items(settings: dict) -> list[Item]:
 
 
 def write(source: str, folder: Path, settings: dict, processes: int = 1) -> None:
-    """Render the twin of `source` into `folder`.
+    """Render the twin of `source` into `folder`, with the settings of `pinhole.render`.
 
-    Parameters
-    ----------
-    settings : the pinhole section of the configuration (`fixres.config.Pinhole`), as a dict.
-
-    Raises
-    ------
-    JobError : the settings name unknown shapes or hues, or give too few classes or images.
+    Raises JobError where they name unknown shapes or hues, or give too few classes or images.
     """
     names = pinhole.class_names(settings)
     _check(settings, names)
@@ -74,30 +68,23 @@ def write(source: str, folder: Path, settings: dict, processes: int = 1) -> None
         lines = [f"{md5}  {name}\n" for name, md5 in sums.items()]
         (folder / SUMS).write_text("".join(lines), encoding="utf-8")
         shutil.rmtree(layout)
-    jobs.log(
-        f"{source}: {len(images)} images of {len(names)} classes in {folder} "
-        f"({', '.join(distributed) or 'train, val'})"
-    )
+    files = ", ".join(distributed) or "train, val"
+    jobs.log(f"{source}: {len(images)} images of {len(names)} classes in {folder} ({files})")
 
 
 def _check(settings: dict, names: list[str]) -> None:
     """Raise JobError where the settings cannot be rendered."""
     for key, known in (("silhouettes", pinhole.SILHOUETTES), ("hues", pinhole.HUES)):
         if unknown := sorted(set(settings[key]) - set(known)):
-            raise JobError(
-                f"pinhole.{key}: found {', '.join(unknown)}, expected some of {', '.join(known)}"
-            )
+            expected = f"expected some of {', '.join(known)}"
+            raise JobError(f"pinhole.{key}: found {', '.join(unknown)}, {expected}")
     if len(set(names)) < max(len(names), 2):
-        raise JobError(
-            f"pinhole: silhouettes × hues give the classes {', '.join(names)}, "
-            "expected at least 2 and none twice"
-        )
+        given = f"silhouettes × hues give the classes {', '.join(names)}"
+        raise JobError(f"pinhole: {given}, expected at least 2 and none twice")
     for split in SPLITS:
         if (n := settings[f"{split}_images"]) < len(names):
-            raise JobError(
-                f"pinhole.{split}_images: found {n}, "
-                f"expected one at least for each of {len(names)} classes"
-            )
+            expected = f"expected one at least for each of {len(names)} classes"
+            raise JobError(f"pinhole.{split}_images: found {n}, {expected}")
 
 
 def _write_objects(file: Path, images: list[Item], sizes: list[float], names: list[str]) -> None:

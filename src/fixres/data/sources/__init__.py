@@ -29,26 +29,20 @@ def load(name: str) -> Source:
 def read(source: Source, folder: Path) -> Listing:
     """Read the lists of a prepared folder, and check what can be checked without an image.
 
-    Raises
-    ------
-    JobError : a label is out of range, two classes have the same name, an image is listed twice,
-        or a split is empty.
+    Raises JobError where a label is out of range, two classes have the same name, an image is
+    listed twice, or a split is empty.
     """
     listing = source.read(folder)
-    n = len(listing.classes)
+    n, first = len(listing.classes), folder / listing.lists[0]
     if twice := _repeated(listing.classes):
-        raise JobError(
-            f"{folder / listing.lists[0]}: "
-            f"classes of the same name with different labels: {abbreviated(twice)}"
-        )
+        what = "classes of the same name with different labels"
+        raise JobError(f"{first}: {what}: {abbreviated(twice)}")
     for path, label, split in listing.images:
         if not 0 <= label < n:
             file = folder / listing.lists[split]
             raise JobError(f"{file}: label {label + 1} of {path}, expected 1 to {n}")
     if twice := _repeated(path for path, _, _ in listing.images):
-        raise JobError(
-            f"{folder / listing.lists[0]}: images that are listed twice: {abbreviated(twice)}"
-        )
+        raise JobError(f"{first}: images that are listed twice: {abbreviated(twice)}")
     splits = {split for _, _, split in listing.images}
     for number, file in enumerate(listing.lists):
         if number not in splits:

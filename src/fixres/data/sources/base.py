@@ -52,7 +52,8 @@ class Source(NamedTuple):
     title: str
     where: str  # the page to get it from, and what to do there
     terms: str
-    published: tuple[int, int, int] | None  # train images, val images (official test), classes
-    homes: tuple[str, ...]  # folders that the archives, or torchvision, unpack to
     parts: tuple[Part, ...]
     read: Callable[[Path], Listing]  # reads a folder that holds every part at its path
+    # train images, val images (official test), classes
+    published: tuple[int, int, int] | None = None
+    homes: tuple[str, ...] = ()  # folders that the archives, or torchvision, unpack to

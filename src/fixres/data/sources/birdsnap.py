@@ -20,10 +20,8 @@ def read(folder: Path) -> Listing:
     with parsing(folder / SPECIES):
         species = {int(row["id"]): row["common"] for row in _rows(folder / SPECIES)}
     if not species or sorted(species) != list(range(1, len(species) + 1)):
-        raise JobError(
-            f"{folder / SPECIES}: found {len(species)} ids up to {max(species, default=0)}, "
-            "expected 1 to their number"
-        )
+        found = f"found {len(species)} ids up to {max(species, default=0)}"
+        raise JobError(f"{folder / SPECIES}: {found}, expected 1 to their number")
     listed = _rows(folder / IMAGES)
     with parsing(folder / TEST):
         test = {row["path"] for row in _rows(folder / TEST)}
@@ -34,19 +32,10 @@ def read(folder: Path) -> Listing:
         ]
         md5 = {f"images/{row['path']}": row["md5"] for row in listed}
     if unlisted := sorted(test - {row["path"] for row in listed}):
-        raise JobError(
-            f"{folder / IMAGES}: {unlisted[0]} is missing, "
-            f"but {TEST} names it ({len(unlisted)} such images)"
-        )
-    return Listing(
-        classes=tuple(species[i] for i in sorted(species)),
-        images=images,
-        lists=(IMAGES, IMAGES),
-        folders=("images",),
-        complete=False,
-        partial=True,
-        md5=md5,
-    )
+        what = f"{unlisted[0]} is missing, but {TEST} names it ({len(unlisted)} such images)"
+        raise JobError(f"{folder / IMAGES}: {what}")
+    classes, lists = tuple(species[i] for i in sorted(species)), (IMAGES, IMAGES)
+    return Listing(classes, images, lists, ("images",), complete=False, partial=True, md5=md5)
 
 
 def _rows(file: Path) -> list[dict[str, str]]:

@@ -21,15 +21,12 @@ def read(folder: Path) -> Listing:
         if unmatched := names.keys() ^ known.keys():
             image = min(unmatched, key=lambda image: (len(image), image))
             missing, other = (file, NAMES) if image in names else (NAMES, file)
-            raise JobError(
-                f"{folder / missing}: image {image} ({names.get(image, 'no name')}) is missing, "
-                f"but {other} has it"
-            )
+            which = f"image {image} ({names.get(image, 'no name')})"
+            raise JobError(f"{folder / missing}: {which} is missing, but {other} has it")
     for image, value in training.items():
         if value not in ("0", "1"):
-            raise JobError(
-                f"{folder / SPLITS}: image {image}: found {value}, expected 1 (train) or 0 (test)"
-            )
+            what = f"found {value}, expected 1 (train) or 0 (test)"
+            raise JobError(f"{folder / SPLITS}: image {image}: {what}")
     with parsing(folder / CLASSES):
         classes = sorted(read_columns(folder / CLASSES, 2), key=lambda row: int(row[0]))
     with parsing(folder / LABELS):

@@ -22,15 +22,13 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
 
     Parameters
     ----------
-    root : the user's folder, only read.
     work : the folder to unpack to; None: nothing may be unpacked.
     checksums : `published`, or `listed`: the checksums of md5sums.txt in `root`.
     key : the configuration key that names `root`, for messages.
 
     Raises
     ------
-    JobError : files are missing (the message says which, where to get them and on which terms),
-        damaged, or of other content than they should have.
+    JobError : files are missing (`_missing`), damaged, or of other content than they should have.
     """
     homes = [root, *(root / home for home in source.homes)]
     needed = [
@@ -63,11 +61,7 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
 
 
 def _find(group: list[Part], homes: list[Path]) -> dict[Part, Path | None]:
-    """Where the parts of one archive are.
-
-    First choice: unpacked, all parts in the same folder. Second choice: the archive. None where
-    there is neither.
-    """
+    """Where the parts of one archive are: unpacked in one folder, else packed; None: nowhere."""
     for home in homes:
         places = [
             next((home / path for path in (part.path, *part.also) if (home / path).exists()), None)
@@ -92,10 +86,8 @@ def _expected(part: Part, file: Path, sums: dict[str, str] | None) -> str | None
     if sums is None:
         return part.md5
     if file.name not in sums:
-        raise JobError(
-            f"{file}: not in {unpack.SUMS}, "
-            "where checksums: listed looks for every distributed file; add its line"
-        )
+        looks = "where checksums: listed looks for every distributed file"
+        raise JobError(f"{file}: not in {unpack.SUMS}, {looks}; add its line")
     return sums[file.name]
 
 
@@ -103,20 +95,16 @@ def _unpack(found: dict[Part, Path], work: Path, sums: dict[str, str] | None) ->
     """Unpack the archives below `work`, and link every part there at its official path."""
     packed = {file: part for part, file in found.items() if file.name == part.archive}
     content = {
-        archive: unpack.unpack(
-            archive, _expected(part, archive, sums), work / "archives", part.packing
-        )
-        for archive, part in packed.items()
+        file: unpack.unpack(file, _expected(part, file, sums), work / "archives", part.packing)
+        for file, part in packed.items()
     }
     for part, file in found.items():
         target = content.get(file, file)
         if file in content and part.inside is not None:
             target = target / part.inside / part.path
             if not target.exists():
-                raise JobError(
-                    f"{file}: holds no {target.relative_to(content[file])}; "
-                    "it is not the official archive"
-                )
+                lacks = f"holds no {target.relative_to(content[file])}"
+                raise JobError(f"{file}: {lacks}; it is not the official archive")
         _link(work / part.path, target)
 
 
@@ -134,11 +122,7 @@ def _link(link: Path, target: Path) -> None:
 def _missing(
     source: Source, found: dict[Part, Path | None], root: Path, homes: list[Path], key: str
 ) -> str:
-    """The message about missing files.
-
-    It says what is missing, what was found and where, where to get the files, on which terms, and
-    which configuration key to set.
-    """
+    """What is missing, what was found and where, where to get it on which terms, the key to set."""
     places = {
         part: [home / part.path for home in homes if (home / part.path).exists()] for part in found
     }

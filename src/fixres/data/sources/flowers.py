@@ -25,16 +25,13 @@ def read(folder: Path) -> Listing:
         ]
     for i, _ in split:
         if not 1 <= i <= len(labels):
-            raise JobError(
-                f"{folder / SPLITS}: image {i}, but {LABELS} has labels of 1 to {len(labels)}: "
-                "it is missing from that list"
-            )
+            has = f"{LABELS} has labels of 1 to {len(labels)}: it is missing from that list"
+            raise JobError(f"{folder / SPLITS}: image {i}, but {has}")
     # Classes are numbered from 1 without gaps.
     n = next(i for i in range(len(labels) + 1) if i + 1 not in labels)
     if wrong := [label for label in labels if not 1 <= label <= n]:
-        raise JobError(
-            f"{folder / LABELS}: label {wrong[0]}, expected 1 to {n}: there is no image of {n + 1}"
-        )
+        why = f"there is no image of {n + 1}"
+        raise JobError(f"{folder / LABELS}: label {wrong[0]}, expected 1 to {n}: {why}")
     images = [(f"jpg/image_{i:05d}.jpg", labels[i - 1] - 1, number) for i, number in split]
     classes = tuple(f"{i:03d}" for i in range(1, n + 1))  # the files hold no names
     return Listing(classes, images, (LABELS, LABELS), ("jpg",))

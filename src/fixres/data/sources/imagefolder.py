@@ -11,11 +11,8 @@ def read(folder: Path) -> Listing:
     classes, train = class_folders(folder, "train", 0)
     others, val = class_folders(folder, "val", 1)
     if others != classes:
-        differ = sorted(set(others) ^ set(classes))
-        raise JobError(
-            f"{folder}: train/ and val/ hold different classes; "
-            f"only one of them has {abbreviated(differ)}"
-        )
+        only = f"only one of them has {abbreviated(sorted(set(others) ^ set(classes)))}"
+        raise JobError(f"{folder}: train/ and val/ hold different classes; {only}")
     return Listing(classes, train + val, ("train", "val"))
 
 
@@ -23,8 +20,6 @@ SOURCE = Source(
     title="image folder",
     where="your own images, as train/CLASS/* and val/CLASS/*",
     terms="your own",
-    published=None,
-    homes=(),
     parts=(Part("train"), Part("val")),
     read=read,
 )

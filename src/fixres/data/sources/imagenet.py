@@ -16,6 +16,7 @@ from fixres.data.sources.lists import abbreviated, class_folders, parsing, read_
 from fixres.jobs import JobError
 
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz", "fa75699e90414af021442c21a62c3abf"
+TRAIN = "ILSVRC2012_img_train.tar", "1d675b47d978889d74fa0da5fadfb00e"
 META = "ILSVRC2012_devkit_t12/data/meta.mat"
 TRUTH = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"
 
@@ -26,16 +27,13 @@ def read(folder: Path) -> Listing:
     classes, train = class_folders(folder, "train", 0)
     wnids = _wordnet_ids(folder / META)
     if differ := sorted(set(wnids.values()) ^ set(classes)):
-        raise JobError(
-            f"{folder / 'train'}: other classes than {folder / META}; "
-            f"only one of them has {abbreviated(differ)}"
-        )
+        what = f"other classes than {folder / META}; only one of them has {abbreviated(differ)}"
+        raise JobError(f"{folder / 'train'}: {what}")
     label, val = {wnid: i for i, wnid in enumerate(classes)}, []
     for number, (found,) in enumerate(read_columns(folder / TRUTH, 1), 1):
         if not found.isdecimal() or int(found) not in wnids:
-            raise JobError(
-                f"{folder / TRUTH}: line {number}: label {found}, expected 1 to {len(wnids)}"
-            )
+            what = f"label {found}, expected 1 to {len(wnids)}"
+            raise JobError(f"{folder / TRUTH}: line {number}: {what}")
         val.append((f"val/ILSVRC2012_val_{number:08d}.JPEG", label[wnids[int(found)]], 1))
     return Listing(classes, train + val, ("train", TRUTH), ("val",))
 
@@ -56,18 +54,11 @@ SOURCE = Source(
     where="https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (after registration)",
     terms="non-commercial research and education, agreed to on registration",
     published=(1_281_167, 50_000, 1000),
-    homes=(),
     parts=(
         Part(META, *DEVKIT, unless="val"),
         Part(TRUTH, *DEVKIT, unless="val"),
         Part("val", "ILSVRC2012_img_val.tar", "29b22e2961454d5413ddabcf34fc5622", inside=None),
-        Part(
-            "train",
-            "ILSVRC2012_img_train.tar",
-            "1d675b47d978889d74fa0da5fadfb00e",
-            inside=None,
-            packing="tars",
-        ),
+        Part("train", *TRAIN, inside=None, packing="tars"),
     ),
     read=read,
 )

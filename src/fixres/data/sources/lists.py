@@ -31,9 +31,8 @@ def parsing(file: Path) -> Iterator[None]:
     except (JobError, OSError, MemoryError):
         raise
     except Exception as error:
-        raise JobError(
-            f"{file}: cannot be read ({type(error).__name__}: {error}); get it again"
-        ) from None
+        why = f"{type(error).__name__}: {error}"
+        raise JobError(f"{file}: cannot be read ({why}); get it again") from None
 
 
 # --- list files ---------------------------------------------------------------------------------
@@ -83,24 +82,17 @@ def class_folders(
 ) -> tuple[tuple[str, ...], list[tuple[str, int, int]]]:
     """Classes and images of `folder`/`split`, where each class has a folder.
 
-    Labels follow the sorted names, as in torchvision's ImageFolder.
-
-    Parameters
-    ----------
-    number : the number of the split in a `Listing`.
+    Labels follow the sorted names, as in torchvision's ImageFolder. `number` is the split's, in a
+    `Listing`.
     """
     classes, images = folders_in(folder / split), []
     if len(classes) < 2:
-        raise JobError(
-            f"{folder / split}: found {len(classes)} class folder(s), "
-            "expected at least 2: one folder a class"
-        )
+        found = f"found {len(classes)} class folder(s), expected at least 2: one folder a class"
+        raise JobError(f"{folder / split}: {found}")
     for label, name in enumerate(classes):
         files = images_below(folder, os.path.normpath(f"{split}/{name}"))
         if not files:
-            raise JobError(
-                f"{folder / split / name}: empty class; "
-                f"add images ({', '.join(EXTENSIONS)}) or remove the folder"
-            )
+            way_out = f"add images ({', '.join(EXTENSIONS)}) or remove the folder"
+            raise JobError(f"{folder / split / name}: empty class; {way_out}")
         images += [(file, label, number) for file in files]
     return tuple(classes), images

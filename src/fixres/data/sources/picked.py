@@ -16,11 +16,8 @@ from fixres.jobs import JobError
 def picked(source: Source, wanted: dict) -> Source:
     """A source that reads what is wanted of another.
 
-    Parameters
-    ----------
-    wanted : of the resolved configuration of the stage manifest: split, a share; classes, a list
-        of names in the network's order, or "imagenet"; limit, {"train": n, "val": n}. Each may be
-        missing.
+    `wanted`, from the resolved configuration of a manifest, has split, a share; classes, a list of
+    names in the network's order, or "imagenet"; limit, {"train": n, "val": n}; or not all of them.
     """
     changed = source
     if "split" in wanted:
@@ -71,9 +68,7 @@ def split_by(share: float, folder: Path) -> Listing:
 def in_order(listing: Listing, classes: list[str]) -> Listing:
     """The listing with the network's classes, in its order; of some there may be no image.
 
-    Raises
-    ------
-    JobError : an image has another class.
+    Raises JobError where an image has another class.
     """
     index = {name: i for i, name in enumerate(classes)}
     unknown = [name for name in listing.classes if name not in index]

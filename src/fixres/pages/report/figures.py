@@ -27,7 +27,7 @@ def first(contents: Contents, name: str) -> Part:
 def part(contents: Contents, name: str) -> Part:
     """A figure with its caption; behind a click, what it is drawn from, and the command."""
     page = contents.figures[name].page
-    read = dict.fromkeys(found.metrics for cell in page.cells() for found in cell.measurements())
+    read = dict.fromkeys(found.metrics for found in page.measurements())
     body = web.render(
         "report_figure",
         name=name,

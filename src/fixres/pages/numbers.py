@@ -1,6 +1,5 @@
 """A number of a page: what the runs measured, beside what the paper printed."""
 
-import io
 from typing import NamedTuple
 
 import numpy as np
@@ -86,6 +85,4 @@ def best(cells: list[Cell], numbers: dict[Place, Number], decimals: int) -> set[
 
 def csv(table: pd.DataFrame) -> str:
     """A tidy CSV, for further computation."""
-    out = io.StringIO()
-    table.to_csv(out, index=False, float_format="%.4f", lineterminator="\n")
-    return out.getvalue()
+    return table.to_csv(index=False, float_format="%.4f", lineterminator="\n")

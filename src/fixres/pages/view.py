@@ -27,12 +27,8 @@ class Measured(NamedTuple):
 class View:
     """A page with its numbers. Each part is made when it is first asked for.
 
-    A file that is missing or damaged raises JobError, which names the cell and the file.
-
-    Attributes
-    ----------
-    page : the page; the cells of failed runs are missing ones.
-    results : the folder of all results.
+    The cells of failed runs are missing ones. A file that is missing or damaged raises JobError,
+    which names the cell and the file.
     """
 
     def __init__(self, page: Page, results: Path):

@@ -14,6 +14,10 @@ from fixres.pages.lists import pipe
 
 WORK = [stage.counted_as for stage in STAGES.values() if stage.counted_as]
 LONGEST = 10  # jobs that are listed one by one
+UNCOUNTED = (
+    "Images of {}: unknown. {} has none below train/ and val/ that can be counted, so what its "
+    "jobs do with them is not in these numbers."
+)
 
 
 def main(arguments: list[str]) -> None:
@@ -85,8 +89,9 @@ def caches(everything: list[str], costs: Costs) -> list[str]:
 def remarks(plan: Cost, costs: Costs) -> list[str]:
     """What the numbers rest on."""
     measured = [f"{stage} of {network}" for stage, network in sorted(costs.measured, key=str)]
+    unknown = [name for name, size in costs.sizes.items() if size is None]
     return [
-        *(unknown(plan, name) for name, size in costs.sizes.items() if size is None),
+        *(UNCOUNTED.format(name, plan.datasets[name].folder) for name in unknown),
         f"Rates measured by finished jobs: {', '.join(measured) or 'none yet'}.",
         f"All others are estimated from {costs.reference.about}, in proportion to the "
         "multiply-adds of network, resolution and images; a backward pass counts as two forward "
@@ -100,15 +105,6 @@ def remarks(plan: Cost, costs: Costs) -> list[str]:
         "checkpoints of twice its weights. Archives unpack to about their own size (ImageNet 2012: "
         "155 GB); rendered sets are small.",
     ]
-
-
-def unknown(plan: Cost, dataset: str) -> str:
-    """The remark on a dataset whose images cannot be counted yet."""
-    folder = plan.datasets[dataset].folder
-    return (
-        f"Images of {dataset}: unknown. {folder} has none below train/ and val/ that can be "
-        "counted, so what its jobs do with them is not in these numbers."
-    )
 
 
 def hours(seconds: float) -> str:

@@ -35,7 +35,7 @@ def shown(view: View, cell: Cell) -> Shown:
     ours = amount(number.ours, metric, decimals, number.time_std)
     half, title = "", ""
     if number.low is not None:
-        half = f"± {number.half_width:.{decimals}f}"
+        half = f"± {(number.high - number.low) / 2:.{decimals}f}"
         title = f"95% interval {number.low:.{decimals}f} to {number.high:.{decimals}f}"
     mark = TURNED if at in view.turned else ""
     return Shown("best" if at in view.bold else "", ours, paper, title, half, mark)

@@ -26,11 +26,6 @@ class Number(NamedTuple):
     time_std: float | None = None  # of a time over the batches
     paper_std: float | None = None  # of the paper's time
 
-    @property
-    def half_width(self) -> float | None:
-        """Half of the interval."""
-        return None if self.low is None else (self.high - self.low) / 2
-
 
 def number_of(cell: Cell, metrics: dict[str, dict]) -> Number:
     """The number of a cell, without its interval.

@@ -55,8 +55,7 @@ def read(file: Path, columns: list[str]) -> pd.DataFrame:
         missing = dict.fromkeys(numbers, "")
         table = pd.read_csv(file, dtype=texts, keep_default_na=False, na_values=missing)
     except (OSError, ValueError) as error:
-        way_out = "delete it and let Snakemake make it again"
-        raise jobs.JobError(f"{file}: cannot be read ({error}); {way_out}") from None
+        raise jobs.JobError(f"{file}: cannot be read ({error}); {jobs.REMAKE}") from None
     if list(table.columns) != columns:
         found, expected = ", ".join(table.columns), ", ".join(columns)
         raise jobs.JobError(f"{file}: found the columns {found}, expected {expected}; delete it")

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.patches import Rectangle
 
 from fixres.graph.pages import Figure
-from fixres.jobs import JobError
+from fixres.jobs import REMAKE, JobError
 from fixres.pages.figures import style
 from fixres.pages.view import View
 
@@ -57,8 +57,7 @@ def read(file: Path) -> dict[str, np.ndarray]:
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # any exception: it depends on the byte that is broken
-        way_out = "delete it and let Snakemake make it again"
-        raise JobError(f"{file}: cannot be read ({error}); {way_out}") from None
+        raise JobError(f"{file}: cannot be read ({error}); {REMAKE}") from None
 
 
 def crops(found: dict[str, np.ndarray], page: Figure) -> list[tuple[Crop, Crop]]:

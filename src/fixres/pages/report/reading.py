@@ -58,20 +58,15 @@ def read(report: Report, results: Path) -> Contents:
     JobError : a file is missing, damaged, or not of this plan. The message names it.
     """
     contents, asked = Contents(report, results, {}, {}, {}, {}), {}
+    kinds = {"table": (Page, contents.tables), "figure": (Figure, contents.figures)}
     for name, (stage, planned) in report.pages.items():
-        file = results / "pages" / name / "config.json"
-        kind = {"table": Page, "figure": Figure}.get(stage, ClaimsPage)
+        kind, shown = kinds.get(stage, (ClaimsPage, asked))
         try:
-            page = kind.read(file, stage, planned)
+            page = kind.read(results / "pages" / name / "config.json", stage, planned)
         except jobs.JobError as error:
             page = results / f"{name}.md"
             raise jobs.JobError(f"{error}. Delete {page}, too: Snakemake then makes both") from None
-        if stage == "table":
-            contents.tables[name] = View(page, results)
-        elif stage == "figure":
-            contents.figures[name] = View(page, results)
-        else:
-            asked[name] = page
+        shown[name] = page if shown is asked else View(page, results)
     found = {}
     for view in (*contents.tables.values(), *contents.figures.values()):
         for one in view.page.measurements():

@@ -45,7 +45,7 @@ def page(plan: Cost, costs: Costs) -> str:
 
 
 def line(name: str, needed: list[str], costs: Costs) -> list[str]:
-    """A line of the table, on a page that needs these jobs."""
+    """A line of the table: a page, and what its jobs come to. needed : their ids."""
     work = Counter(costs.stage(job).counted_as for job in needed)
     done = sum(job in costs.done for job in needed)
     counts = [len(needed), done, *(work[kind] for kind in WORK)]

@@ -9,8 +9,8 @@ import pytest
 from fixres import paper
 from fixres.config import load
 from fixres.graph.pages import Page
-from fixres.pages.markdown import markdown
 from fixres.pages.numbers import Number
+from fixres.pages.table import markdown
 from fixres.pages.view import Measured, View
 from shared import ROOT
 

@@ -18,8 +18,7 @@ from fixres.jobs.quoting import plain
 from fixres.pages import layout, summary, trends
 from fixres.pages import numbers as page_numbers
 from fixres.pages.figures import accuracy
-from fixres.pages.markdown import markdown
-from fixres.pages.table import webpage
+from fixres.pages.table import markdown, webpage
 from fixres.pages.view import Measured, View
 from shared import ROOT
 

@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from fixres import config
-from fixres.artifacts import weights
+from fixres.artifacts import choice, weights
 from shared import ENVIRONMENT, ROOT, Workflow, textured
 
 ANSWER = "results/recommend/mine.md"
@@ -117,24 +117,24 @@ def test_the_answer_from_end_to_end(tmp_path):
     assert "recommend/mine" in (mine.folder / "results/plan.md").read_text()
 
 
-def choice(workflow: Workflow) -> dict:
-    return json.loads((workflow.folder / "results/recommend/mine/choice/choice.json").read_text())
+def chosen(workflow: Workflow) -> choice.Choice:
+    return choice.read(workflow.folder / "results/recommend/mine/choice/choice.json")
 
 
 def timm_alone_gives_the_accuracy_of_the_page_to_the_last_image(mine: Workflow) -> None:
-    exported = choice(mine)["exported"]
+    exported = chosen(mine).exported
     arguments = [mine.folder / "results/recommend/mine/fixed", mine.folder / "photos/val"]
     command = [sys.executable, "-c", TIMM, *map(str, arguments)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     right, images = map(int, said.split())
     assert images == 60
-    assert right == round(exported["top1"] * images / 100)
-    assert exported["top1"] > 50  # it has learned: three classes
+    assert right == round(exported.top1 * images / 100)
+    assert exported.top1 > 50  # it has learned: three classes
     data = json.loads((mine.folder / "results/recommend/mine/fixed/config.json").read_text())
-    k = exported["k_test"]
+    k = exported.k_test
     assert data["pretrained_cfg"]["test_input_size"] == [3, k, k]
-    assert data["pretrained_cfg"]["test_crop_pct"] == exported["crop_pct"]
-    assert f"{exported['top1']:.2f}%" in (mine.folder / ANSWER).read_text()
+    assert data["pretrained_cfg"]["test_crop_pct"] == exported.crop_pct
+    assert f"{exported.top1:.2f}%" in (mine.folder / ANSWER).read_text()
 
 
 def the_page_shows_all_that_was_measured(mine: Workflow) -> None:
@@ -147,8 +147,7 @@ def the_page_shows_all_that_was_measured(mine: Workflow) -> None:
     page = (mine.folder / "results/recommend/mine.html").read_text()
     assert "<svg" in page
     assert not re.findall(r'(?:src|href)="http', page)
-    images = choice(mine)["images"]
-    assert sum(images.values()) == 60
+    assert chosen(mine).chosen_on + chosen(mine).measured_on == 60
 
 
 EDITS = [

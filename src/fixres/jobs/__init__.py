@@ -7,7 +7,7 @@ imports torch.
 
 from fixres.jobs.command import device_options, parser, read_config, training_options
 from fixres.jobs.digests import canonical, digest
-from fixres.jobs.errors import JobError
+from fixres.jobs.errors import REMAKE, JobError
 from fixres.jobs.files import (
     atomic,
     check_inputs_unchanged,

@@ -1,8 +1,5 @@
 """The claims of the paper, each with a verdict: claims.md, .csv, .html, and every comparison.
 
-    python -m fixres claims --config results/pages/claims/config.json --results results \\
-        --out results/claims.md
-
 A claim says that something is above 0, such as a gain. It holds where the 95% interval of ours lies
 above 0, and fails where it lies below. Of several comparisons it says so of each.
 """
@@ -14,8 +11,7 @@ import pandas as pd
 from fixres import paper
 from fixres.graph.claims import ClaimsPage
 from fixres.graph.values import Value
-from fixres.pages import decided, lists
-from fixres.pages.command import page_parser, write
+from fixres.pages import command, decided, lists
 from fixres.pages.decided import VERDICTS, Compared, Decided, Decisions
 from fixres.pages.lists import Table
 from fixres.pages.numbers import csv
@@ -26,27 +22,17 @@ EACH = ["claim", "compared", "unit", "paper", "ours", "low", "high", "verdict"]
 HEADS = ["claim", "where", "the paper's tables", "ours", "verdict"]
 HEADS_OF_EACH = ["claim", "compared", "the paper", "ours", "95% interval", "verdict"]
 # In words, for the paper's own numbers, which have no interval.
-OF_PAPER = {
-    "holds": "show it",
-    "fails": "contradict it",
-    "undecided": "show a tie",
-    "missing": "print nothing",
-}
+OF_PAPER = {"holds": "show it", "fails": "contradict it", "undecided": "show a tie"}
+OF_PAPER["missing"] = "print nothing"
 BY_PAPER = {"holds": "hold", "fails": "fail", "undecided": "tie", "missing": "have no number"}
 
 
 def main(arguments: list[str]) -> None:
-    args = page_parser("claims", __doc__).parse_args(arguments)
-    planned = ClaimsPage.read(args.config, "claims", args.ancestry_digest)
+    planned, args = command.read(arguments, "claims", __doc__, ClaimsPage)
     claims = decided.decide(planned, paper.CLAIMS, args.results)
-    (whole, each), shown = frames(claims), page(claims)
-    texts = {
-        ".md": lists.markdown("Claims", *shown),
-        ".csv": csv(whole),
-        ".html": lists.webpage("Claims", *shown, marked=VERDICTS),
-        ".comparisons.csv": csv(each),
-    }
-    write(args.out, texts)
+    whole, each = map(csv, frames(claims))
+    texts = lists.forms("Claims", *page(claims), marked=VERDICTS)
+    command.write(args.out, texts | {".csv": whole, ".comparisons.csv": each})
 
 
 def frames(decisions: Decisions) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -2,24 +2,26 @@
 
 import argparse
 from pathlib import Path
+from typing import TypeVar
 
 from fixres import jobs
+from fixres.graph.pages import Record
+
+Planned = TypeVar("Planned", bound=Record)
 
 
-def page_parser(stage: str, doc: str) -> argparse.ArgumentParser:
-    """The options of every page: its resolved configuration, the results, where the page goes."""
+def read(
+    arguments: list[str], stage: str, doc: str | None, record: type[Planned]
+) -> tuple[Planned, argparse.Namespace]:
+    """The page that a job is to make, and the options `results` and `out`."""
     p = jobs.parser(stage, doc, "out", threads=False)
     p.add_argument("--results", type=Path, required=True, help="the folder with the runs' metrics")
-    return p
+    args = p.parse_args(arguments)
+    return record.read(args.config, stage, args.ancestry_digest), args
 
 
 def write(out: Path, texts: dict[str, str]) -> None:
-    """Write a page in several forms.
-
-    Parameters
-    ----------
-    out : one of its files. texts : suffix, such as ".md" -> content.
-    """
+    """Write a page in several forms: suffix, such as ".md" -> content. out : one of its files."""
     for suffix, text in texts.items():
         with jobs.atomic(out.with_suffix(suffix)) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -1,29 +1,28 @@
 """What each page would cost before anything expensive starts: jobs, device hours, disk.
 
-    python -m fixres cost --config results/pages/plan/config.json --results results \\
-        --out results/plan.md
-
-`costs.py` counts; this page shows it, and says what the numbers rest on.
+`graph/costs.py` counts; this page shows it, and says what the numbers rest on.
 """
 
 import math
 from collections import Counter
 
-from tabulate import tabulate
-
 from fixres.graph.costs import GB, Costs
 from fixres.graph.pages import Cost
 from fixres.graph.stages import STAGES
-from fixres.pages.command import page_parser, write
+from fixres.pages import command
+from fixres.pages.lists import pipe
 
+WORK = [stage.counted_as for stage in STAGES.values() if stage.counted_as]
 LONGEST = 10  # jobs that are listed one by one
+UNCOUNTED = (
+    "Images of {}: unknown. {} has none below train/ and val/ that can be counted, so what its "
+    "jobs do with them is not in these numbers."
+)
 
 
 def main(arguments: list[str]) -> None:
-    args = page_parser("cost", __doc__).parse_args(arguments)
-    plan = Cost.read(args.config, "cost", args.ancestry_digest)
-    text = page(plan, Costs(plan, args.results))
-    write(args.out, {args.out.suffix: text})
+    plan, args = command.read(arguments, "cost", __doc__, Cost)
+    command.write(args.out, {args.out.suffix: page(plan, Costs(plan, args.results))})
 
 
 def page(plan: Cost, costs: Costs) -> str:
@@ -31,15 +30,12 @@ def page(plan: Cost, costs: Costs) -> str:
     everything = sorted(set().union(*plan.pages.values()))
     pages = sorted(plan.pages.items(), key=lambda x: (not x[0].startswith("table"), x[0]))
     lines = [line(name, needed, costs) for name, needed in [*pages, ("all together", everything)]]
-    work = [stage.counted_as for stage in STAGES.values() if stage.counted_as]
-    heads = ["page", "jobs", "done", *work, "device hours to go", "disk (GB)"]
-    align = ["left"] + ["right"] * 7
-    table = tabulate(lines, heads, tablefmt="pipe", disable_numparse=True, colalign=align)
+    heads = ["page", "jobs", "done", *WORK, "device hours to go", "disk (GB)"]
     shared = "Jobs that several pages need are counted for each of them, and once in the last row."
     parts = [
         "# What it costs",
         f"The plan of the {plan.scale} scale. {shared}",
-        table,
+        pipe(heads, lines, 1),
         "**The longest jobs to go**",
         longest(everything, costs),
         *caches(everything, costs),
@@ -49,16 +45,10 @@ def page(plan: Cost, costs: Costs) -> str:
 
 
 def line(name: str, needed: list[str], costs: Costs) -> list[str]:
-    """A line of the table.
-
-    Parameters
-    ----------
-    needed : the ids of the jobs that the page needs.
-    """
+    """A line of the table: a page, and what its jobs come to. needed : their ids."""
     work = Counter(costs.stage(job).counted_as for job in needed)
     done = sum(job in costs.done for job in needed)
-    counted = (stage.counted_as for stage in STAGES.values() if stage.counted_as)
-    counts = [len(needed), done, *(work[kind] for kind in counted)]
+    counts = [len(needed), done, *(work[kind] for kind in WORK)]
     to_go = hours(sum(costs.seconds(job) for job in needed))
     disk = sum(costs.bytes(job) for job in needed) / GB
     return [name, *map(str, counts), to_go, f"{disk:.1f}"]
@@ -72,8 +62,7 @@ def longest(everything: list[str], costs: Costs) -> str:
         return "None."
     rates = {True: "measured", False: "estimated"}
     rows = [[f"`{n}`", hours(to_go[n]), rates[costs.is_measured(n)]] for n in names]
-    heads = ["job", "device hours", "rate"]
-    return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True)
+    return pipe(["job", "device hours", "rate"], rows)
 
 
 def caches(everything: list[str], costs: Costs) -> list[str]:
@@ -94,17 +83,15 @@ def caches(everything: list[str], costs: Costs) -> list[str]:
             to_go = sum(costs.seconds(name, size) for name in everything)
             rows.append([f"{size:g}", kept, hours(to_go)])
     heads = ["cache_gb", "trunks that run once", "device hours to go"]
-    table = tabulate(
-        rows, heads, tablefmt="pipe", disable_numparse=True, colalign=["right"] * len(heads)
-    )
-    return ["**Memory for the activations of a fine-tuning**", table]
+    return ["**Memory for the activations of a fine-tuning**", pipe(heads, rows, 0)]
 
 
 def remarks(plan: Cost, costs: Costs) -> list[str]:
     """What the numbers rest on."""
     measured = [f"{stage} of {network}" for stage, network in sorted(costs.measured, key=str)]
+    unknown = [name for name, size in costs.sizes.items() if size is None]
     return [
-        *(unknown(plan, name) for name, size in costs.sizes.items() if size is None),
+        *(UNCOUNTED.format(name, plan.datasets[name].folder) for name in unknown),
         f"Rates measured by finished jobs: {', '.join(measured) or 'none yet'}.",
         f"All others are estimated from {costs.reference.about}, in proportion to the "
         "multiply-adds of network, resolution and images; a backward pass counts as two forward "
@@ -118,15 +105,6 @@ def remarks(plan: Cost, costs: Costs) -> list[str]:
         "checkpoints of twice its weights. Archives unpack to about their own size (ImageNet 2012: "
         "155 GB); rendered sets are small.",
     ]
-
-
-def unknown(plan: Cost, dataset: str) -> str:
-    """The remark on a dataset whose images cannot be counted yet."""
-    folder = plan.datasets[dataset].folder
-    return (
-        f"Images of {dataset}: unknown. {folder} has none below train/ and val/ that can be "
-        "counted, so what its jobs do with them is not in these numbers."
-    )
 
 
 def hours(seconds: float) -> str:

@@ -55,11 +55,7 @@ class Decisions(NamedTuple):
 
 
 def decide(page: ClaimsPage, declared: Sequence[Claim | Quoted], results: Path) -> Decisions:
-    """Compute what a page shows.
-
-    Parameters
-    ----------
-    declared : the claims or numbers of the paper.
+    """Compute what a page shows, of the claims or numbers that the paper has.
 
     Raises
     ------
@@ -99,10 +95,9 @@ def compared(answer: Value | dict[str, Value]) -> list[Compared]:
     """What the function of a claim or of a number returns, with intervals; by label."""
     found = []
     for label, value in sorted(answer.items()) if isinstance(answer, dict) else [("", answer)]:
-        low, high = None, None
-        if value.replicas is not None and value.ours is not None:
-            low, high = intervals.interval(np.asarray(value.replicas))
-        found.append(Compared(label, value, low, high))
+        known = value.replicas is not None and value.ours is not None
+        ends = intervals.interval(np.asarray(value.replicas)) if known else ()
+        found.append(Compared(label, value, *ends))
     return found
 
 
@@ -129,8 +124,7 @@ def in_plural(verdict: str) -> str:
 
 def papers_verdict(found: list[Compared]) -> str:
     """Whether the paper's own tables show the claim. They have no intervals."""
-    printed = [one.value.paper for one in found if one.value.paper is not None]
-    printed = [round(value, 6) for value in printed]
+    printed = [round(one.value.paper, 6) for one in found if one.value.paper is not None]
     if not printed:
         return MISSING
     if all(value > 0 for value in printed):

@@ -48,23 +48,18 @@ def resample(values: Mapping[Key, np.ndarray], image_set: str = "") -> dict[Key,
     """
     if not values:
         return {}
-    columns = {key: _columns(block) for key, block in values.items()}
-    together = np.concatenate(list(columns.values()))
+    # (b, S, n): each number of an image by itself.
+    columns = [v[None] if v.ndim == 2 else np.moveaxis(v, 2, 0) for v in values.values()]
+    together = np.concatenate(columns)
     cells, seeds, n = together.shape
     by_image = _over_images(together.reshape(-1, n), image_set).reshape(cells, seeds, REPLICAS)
     replicas = by_image.mean(axis=1) + _over_seeds(together.mean(axis=2, dtype=float))
-    out, at = {}, 0
-    for key, block in values.items():
-        width = len(columns[key])
-        mine, at = replicas[at : at + width].T, at + width
+    ends = np.cumsum([len(block) for block in columns])
+    out = {}
+    for (key, block), mine in zip(values.items(), np.split(replicas, ends[:-1]), strict=True):
         unit = 100 if block.dtype == bool else 1
-        out[key] = unit * (mine[:, 0] if block.ndim == 2 else mine)
+        out[key] = unit * (mine[0] if block.ndim == 2 else mine.T)
     return out
-
-
-def _columns(block: np.ndarray) -> np.ndarray:
-    """(S, n) or (S, n, b) as (b, S, n): each number of an image by itself."""
-    return block[None] if block.ndim == 2 else np.moveaxis(block, 2, 0)
 
 
 def _over_images(hits: np.ndarray, image_set: str) -> np.ndarray:

@@ -1,5 +1,6 @@
 """How the cells of a page read, and what is said around them: alike in Markdown and in HTML."""
 
+import itertools
 from typing import NamedTuple
 
 from fixres.graph.pages import Cell, Label
@@ -34,18 +35,14 @@ def shown(view: View, cell: Cell) -> Shown:
     ours = amount(number.ours, metric, decimals, number.time_std)
     half, title = "", ""
     if number.low is not None:
-        half = f"± {number.half_width:.{decimals}f}"
+        half = f"± {(number.high - number.low) / 2:.{decimals}f}"
         title = f"95% interval {number.low:.{decimals}f} to {number.high:.{decimals}f}"
     mark = TURNED if at in view.turned else ""
     return Shown("best" if at in view.bold else "", ours, paper, title, half, mark)
 
 
 def amount(value: float, metric: str, decimals: int, std: float | None = None) -> str:
-    """A number as it is printed, in the unit of its metric.
-
-    The units are per cent, millions of parameters, hours (or seconds), megabytes, and milliseconds
-    with their deviation.
-    """
+    """A number as it is printed, in the unit of its metric; milliseconds with their deviation."""
     if metric == "hours":
         return f"{value:.{decimals}f}" if value >= 0.1 else f"{3600 * value:.{decimals}f} s"
     if metric.endswith("_ms"):
@@ -68,18 +65,16 @@ def headline(view: View, reading: str = READING) -> str:
     page = view.page
     ours, theirs = page.subject
     parts = [f"Measured at the {page.scale} scale ({ours}); the paper: {theirs}."]
-    labels = [label for block in page.blocks for label in block.columns]
-    labels += [label for block in page.blocks for row in block.rows for label in row.labels]
+    rows = (row.labels for block in page.blocks for row in block.rows)
+    labels = itertools.chain(*(block.columns for block in page.blocks), *rows)
     if any(mine != paper for mine, paper in labels):
         parts.append("A resolution is followed by the paper's that it stands for, in parentheses.")
     bold = "; the best of ours in a column is bold" if page.bold else ""
     parts.append(f"{reading}{bold}.")
     seeds = max((n.seeds for n in view.numbers.values() if n.low is not None), default=0)
     if seeds:
-        covers = f"over the validation images and {seeds} seeds"
-        if seeds == 1:
-            covers = "over the validation images (one seed: images only)"
-        parts.append(f"±: half of the 95% interval {covers}.")
+        covers = "images (one seed: images only)" if seeds == 1 else f"images and {seeds} seeds"
+        parts.append(f"±: half of the 95% interval over the validation {covers}.")
     if view.turned:
         parts.append(
             f"{TURNED}: of its differences within row and column that are decided, most go "

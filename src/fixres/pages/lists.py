@@ -1,6 +1,6 @@
 """Pages that are lists: paragraphs, then tables of text. In Markdown and in HTML."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from tabulate import tabulate
 
@@ -14,9 +14,21 @@ def markdown(title: str, paragraphs: list[str], tables: list[Table]) -> str:
     """The page for a terminal or a code host."""
     parts = [f"# {title}", *paragraphs]
     for name, heads, rows in tables:
-        quoted = [[plain(cell) for cell in row] for row in rows]
-        parts += [f"**{name}**", tabulate(quoted, heads, tablefmt="pipe", disable_numparse=True)]
+        parts += [f"**{name}**", pipe(heads, [[plain(cell) for cell in row] for row in rows])]
     return "\n\n".join(parts) + "\n"
+
+
+def forms(title: str, above: list[str], tables: list[Table], **options: object) -> dict[str, str]:
+    """The page as Markdown and as HTML, by suffix; the options are those of `webpage`."""
+    page = webpage(title, above, tables, **options)
+    return {".md": markdown(title, above, tables), ".html": page}
+
+
+def pipe(heads: Sequence[str], rows: list[list[str]], names: int | None = None) -> str:
+    """A table in Markdown: the first columns (None: all) to the left, the others to the right."""
+    left = len(heads) if names is None else names
+    align = ["left"] * left + ["right"] * (len(heads) - left)
+    return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
 def webpage(

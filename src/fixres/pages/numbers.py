@@ -1,6 +1,5 @@
 """A number of a page: what the runs measured, beside what the paper printed."""
 
-import io
 from typing import NamedTuple
 
 import numpy as np
@@ -26,11 +25,6 @@ class Number(NamedTuple):
     fold_std: float | None = None  # of ours over ten folds, the mean over the seeds (§5)
     time_std: float | None = None  # of a time over the batches
     paper_std: float | None = None  # of the paper's time
-
-    @property
-    def half_width(self) -> float | None:
-        """Half of the interval."""
-        return None if self.low is None else (self.high - self.low) / 2
 
 
 def number_of(cell: Cell, metrics: dict[str, dict]) -> Number:
@@ -86,6 +80,4 @@ def best(cells: list[Cell], numbers: dict[Place, Number], decimals: int) -> set[
 
 def csv(table: pd.DataFrame) -> str:
     """A tidy CSV, for further computation."""
-    out = io.StringIO()
-    table.to_csv(out, index=False, float_format="%.4f", lineterminator="\n")
-    return out.getvalue()
+    return table.to_csv(index=False, float_format="%.4f", lineterminator="\n")

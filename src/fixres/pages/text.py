@@ -1,15 +1,10 @@
-"""Numbers in the paper's text: what it says, what its tables say, and what ours come to.
-
-    python -m fixres text --config results/pages/text/config.json --results results \\
-        --out results/text.md
-"""
+"""Numbers in the paper's text: what it says, what its tables say, and what ours come to."""
 
 import pandas as pd
 
 from fixres import paper
 from fixres.graph.claims import ClaimsPage, Quoted
-from fixres.pages import decided, lists
-from fixres.pages.command import page_parser, write
+from fixres.pages import command, decided, lists
 from fixres.pages.decided import Compared, Decided, Decisions
 from fixres.pages.numbers import csv
 
@@ -19,16 +14,10 @@ HEADS = ["where", "what", "the text", "its tables", "ours", "95% interval"]
 
 
 def main(arguments: list[str]) -> None:
-    args = page_parser("text", __doc__).parse_args(arguments)
-    planned = ClaimsPage.read(args.config, "text", args.ancestry_digest)
+    planned, args = command.read(arguments, "text", __doc__, ClaimsPage)
     numbers = decided.decide(planned, paper.QUOTED, args.results)
-    shown = page(numbers)
-    texts = {
-        ".md": lists.markdown("Numbers in the text", *shown),
-        ".csv": csv(pd.DataFrame(map(line, numbers.shown), columns=COLUMNS)),
-        ".html": lists.webpage("Numbers in the text", *shown),
-    }
-    write(args.out, texts)
+    tidy = csv(pd.DataFrame(map(line, numbers.shown), columns=COLUMNS))
+    command.write(args.out, lists.forms("Numbers in the text", *page(numbers)) | {".csv": tidy})
 
 
 def line(number: Decided) -> dict:

@@ -44,12 +44,7 @@ class Pair(NamedTuple):
 def pairs(
     cells: list[Cell], numbers: dict[Place, Number], replicas: dict[Place, np.ndarray]
 ) -> list[Pair]:
-    """Every trend of some cells, row by row, then column by column.
-
-    Parameters
-    ----------
-    replicas : of every accuracy that was measured (`View.replicas`).
-    """
+    """Every trend of some cells, row by row, then column by column; replicas : `View.replicas`."""
     compared = [c for c in cells if c.metric in ("top1", "top5") and c.place in replicas]
     compared = [c for c in compared if c.paper is not None]
     found = []

@@ -1,6 +1,7 @@
 """A page with its numbers: what Markdown, CSV, HTML, figures and the report are made from."""
 
 import contextlib
+import operator
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -27,12 +28,8 @@ class Measured(NamedTuple):
 class View:
     """A page with its numbers. Each part is made when it is first asked for.
 
-    A file that is missing or damaged raises JobError, which names the cell and the file.
-
-    Attributes
-    ----------
-    page : the page; the cells of failed runs are missing ones.
-    results : the folder of all results.
+    The cells of failed runs are missing ones. A file that is missing or damaged raises JobError,
+    which names the cell and the file.
     """
 
     def __init__(self, page: Page, results: Path):
@@ -56,15 +53,14 @@ class View:
         """A file below results/ (the first metrics of a cell). An error of the block names both."""
         name = name or (cell.runs[0].metrics if cell.runs else "")
         where = f"{self.page.title}, row {cell.row}, column {cell.column}: {self.results / name}"
-        way_out = "delete it and let Snakemake make it again"
         try:
             yield self.results / name
         except OSError as error:
             raise jobs.JobError(f"{where} cannot be read ({error.strerror})") from None
         except ValueError as error:
-            raise jobs.JobError(f"{where} is damaged ({error}); {way_out}") from None
+            raise jobs.JobError(f"{where} is damaged ({error}); {jobs.REMAKE}") from None
         except (KeyError, TypeError) as error:
-            raise jobs.JobError(f"{where} is damaged or lacks {error}; {way_out}") from None
+            raise jobs.JobError(f"{where} is damaged or lacks {error}; {jobs.REMAKE}") from None
 
     @cached_property
     def replicas(self) -> dict[Place, np.ndarray]:
@@ -131,11 +127,11 @@ class View:
 
     def frame(self) -> pd.DataFrame:
         """One line a cell, in full precision; columns: `COLUMNS`."""
-        lines = []
-        for cell in self.page.cells():
-            line = [self.page.name, *(getattr(cell, name) for name in OF_CELL)]
-            line += [getattr(self.numbers[cell.place], name) for name in OF_NUMBER]
-            lines.append([*line, cell.source])
+        of_cell, of_number = operator.attrgetter(*OF_CELL), operator.attrgetter(*OF_NUMBER)
+        lines = [
+            [self.page.name, *of_cell(cell), *of_number(self.numbers[cell.place]), cell.source]
+            for cell in self.page.cells()
+        ]
         return pd.DataFrame(lines, columns=COLUMNS)
 
 
@@ -149,9 +145,8 @@ def without_failed(page: Page, results: Path) -> Page:
         for found in cell.measurements():
             log = failed(page.may_have_failed.get(found.run, {}), results)
             if log:  # even if metrics of a former run are still there
-                note = f"{found.run} failed; see {log}"
-                lost = {"runs": (), "plus": None, "source": "missing", "note": note}
-                return cell.model_copy(update=lost)
+                lost = {"runs": (), "plus": None, "source": "missing"}
+                return cell.model_copy(update=lost | {"note": f"{found.run} failed; see {log}"})
         return cell
 
     return page.with_cells(shown) if page.may_have_failed else page

@@ -9,7 +9,7 @@
 from pathlib import Path
 
 from fixres import jobs
-from fixres.artifacts import manifest
+from fixres.artifacts import choice, manifest
 from fixres.graph.pages import Recommendation
 from fixres.models import export, matching
 from fixres.models.catalogue import zoo
@@ -21,11 +21,11 @@ def main(arguments: list[str]) -> None:
     p.add_argument("--results", type=Path, required=True, help="the folder with the runs' weights")
     args = p.parse_args(arguments)
     custom = Recommendation.read(args.config, "export", args.ancestry_digest)
-    chosen = jobs.read_json(args.choice)["exported"]
+    chosen = choice.read(args.choice).exported
     data = manifest.load(args.manifest)
 
-    file = args.results / chosen["run"] / "weights.safetensors"
+    file = args.results / chosen.run / "weights.safetensors"
     network = zoo.entry_of({"network": custom.network, "entry": custom.entry})
     network = matching.load(network, len(data.classes), 0, file)
-    export.export(args.out.parent, network, custom.entry, data.classes, chosen)
-    jobs.log(f"{chosen['run']}: {args.out.parent}")
+    export.export(args.out.parent, network, custom.entry, data.classes, chosen.model_dump())
+    jobs.log(f"{chosen.run}: {args.out.parent}")

@@ -5,34 +5,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixres.artifacts.choice import Choice, Gain, Setting
 from fixres.pages.recommend import answer
 from fixres.pages.recommend.drawing import pareto
 
 
-def at(k: int, ratio: float, method: str = "as it is", **gain: float) -> dict:
-    return {"k_test": k, "crop_pct": ratio, "method": method, **gain}
+def at(k: int, ratio: float, method: str = "as it is") -> Setting:
+    return Setting(method=method, k_test=k, crop_pct=ratio)
 
 
-def choice(best: dict, as_it_is: dict, fixing: dict | None = None) -> dict:
-    times = {str(k): {"latency_ms": t, "batch_ms": t} for k, t in ((224, 1.0), (288, 1.7))}
-    return {
-        "usual": at(224, 0.875),
-        "best": best,
-        "as_it_is": as_it_is,
-        "fixing": fixing or {"gain": 0.0, "low": 0.0, "high": 0.0},
-        "times_as_long": times,
-    }
+def gains(setting: Setting, gain: float, low: float, high: float) -> Gain:
+    return Gain(setting=setting, gain=gain, low=low, high=high)
 
 
-GAIN = {"gain": 1.6, "low": 1.3, "high": 1.9}
+USUAL = at(224, 0.875)
+
+
+def choice(best: Gain, as_it_is: Gain, fixing: Gain | None = None) -> Choice:
+    """The part of a choice that the sentences say."""
+    gain = {"best": best, "as_it_is": as_it_is, "fixing": fixing or gains(USUAL, 0, 0, 0)}
+    return Choice.model_construct(usual=USUAL, times_as_long={224: 1.0, 288: 1.7}, **gain)
 
 
 def test_a_gain_is_recommended_with_its_price():
     found = answer.answer(
         choice(
-            at(288, 0.95, "classifier + norm", **GAIN),
-            at(288, 1.0, gain=1.1, low=0.8, high=1.4),
-            {"gain": 0.5, "low": 0.2, "high": 0.8},
+            gains(at(288, 0.95, "classifier + norm"), 1.6, 1.3, 1.9),
+            gains(at(288, 1.0), 1.1, 0.8, 1.4),
+            gains(at(288, 1.0), 0.5, 0.2, 0.8),
         )
     )
     assert found == [
@@ -47,14 +47,14 @@ def test_a_gain_is_recommended_with_its_price():
 
 
 def test_what_chance_may_explain_is_not_recommended():
-    best = at(288, 1.0, gain=0.2, low=-0.3, high=0.7)
+    best = gains(at(288, 1.0), 0.2, -0.3, 0.7)
     (first,) = answer.answer(choice(best, best))
     assert first.startswith("These images do not tell whether anything is better than 224 px")
     assert "+0.2 (−0.3 to 0.7)" in first
 
 
 def test_a_choice_that_is_worse_on_the_other_images_is_not_recommended():
-    best = at(288, 1.0, gain=-0.9, low=-1.4, high=-0.4)
+    best = gains(at(288, 1.0), -0.9, -1.4, -0.4)
     (first,) = answer.answer(choice(best, best))
     assert first.startswith("Go on testing at 224 px with crop_pct 0.875, as it is.")
     assert "288 px with crop_pct 1" in first
@@ -62,7 +62,7 @@ def test_a_choice_that_is_worse_on_the_other_images_is_not_recommended():
 
 
 def test_a_network_that_is_best_as_it_is_stays():
-    usual = at(224, 0.875, gain=0.0, low=0.0, high=0.0)
+    usual = gains(USUAL, 0.0, 0.0, 0.0)
     (only,) = answer.answer(choice(usual, usual))
     assert only.startswith("Go on testing at 224 px")
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixres import jobs
-from fixres.artifacts import per_image
+from fixres.artifacts import choice, per_image
 from fixres.graph.pages import Measurement
 from fixres.graph.recommendation import AS_IS, CLASSIFIER, FIXED
 from fixres.pages.recommend import choose
@@ -65,10 +65,14 @@ def write(
     return file
 
 
-def chosen(results: Path, share_right, **how) -> dict:
+def chosen(results: Path, share_right, **how) -> choice.Choice:
     config, out = write(results, share_right, **how), results / "recommend/net/choice/choice.json"
     choose.main(["--config", str(config), "--results", str(results), "--out", str(out)])
-    return jobs.read_json(out)
+    return choice.read(out)
+
+
+def of(setting: choice.Setting) -> tuple[str, int, float]:
+    return setting.method, setting.k_test, setting.crop_pct
 
 
 def better_fixed_at_40(method: str, k: int, ratio: float) -> float:
@@ -78,15 +82,16 @@ def better_fixed_at_40(method: str, k: int, ratio: float) -> float:
 
 
 def test_the_best_on_one_part_is_measured_on_the_other(tmp_path):
-    choice = chosen(tmp_path, better_fixed_at_40, draw=1)
-    best, as_it_is, fixing = choice["best"], choice["as_it_is"], choice["fixing"]
-    assert (best["method"], best["k_test"], best["crop_pct"]) == (FIXED, 40, 1.0)
-    assert (as_it_is["k_test"], as_it_is["crop_pct"]) == (40, 0.875)
-    assert best["low"] < 50 < best["high"]  # what was put in, in points
-    assert fixing["low"] < 20 < fixing["high"]
-    assert choice["times_as_long"]["40"] == {"latency_ms": 1.5, "batch_ms": 1.6}
-    assert choice["exported"]["run"] == "runs/photos/classifier+norm-k40-s0"
-    assert choice["exported"]["top1"] == pytest.approx(90, abs=4)
+    found = chosen(tmp_path, better_fixed_at_40, draw=1)
+    best, as_it_is, fixing = found.best, found.as_it_is.setting, found.fixing
+    assert of(best.setting) == (FIXED, 40, 1.0)
+    assert (as_it_is.k_test, as_it_is.crop_pct) == (40, 0.875)
+    assert best.low < 50 < best.high  # what was put in, in points
+    assert fixing.low < 20 < fixing.high
+    assert found.times_as_long == {32: 1, 40: 1.6}
+    assert {point.latency_ms for point in found.points if point.k_test == 40} == {1.5}
+    assert found.exported.run == "runs/photos/classifier+norm-k40-s0"
+    assert found.exported.top1 == pytest.approx(90, abs=4)
 
     # The gain, counted by hand on the images that nothing was chosen on.
     def hits(run: str, ratio: float) -> np.ndarray:
@@ -98,28 +103,26 @@ def test_the_best_on_one_part_is_measured_on_the_other(tmp_path):
 
     right = hits("runs/photos/classifier+norm-k40-s0", 1.0)
     usual = hits("runs/photos/asitis-k32-s0", 0.875)
-    assert choice["images"]["measured_on"] == len(right)
-    assert best["gain"] == pytest.approx(100 * (right.mean() - usual.mean()))
+    assert found.measured_on == len(right)
+    assert best.gain == pytest.approx(100 * (right.mean() - usual.mean()))
 
 
 def test_what_looks_best_by_chance_is_not_called_a_gain(tmp_path):
     """All settings are equally good. The best of twelve looks better where it was chosen only."""
     looked, measured = [], []
     for i in range(12):
-        choice = chosen(tmp_path / str(i), lambda *_: 0.5, n=200, draw=i)
-        best, usual = choice["best"], choice["usual"]
-        at = {(p["method"], p["k_test"], p["crop_pct"]): p["chosen_on"] for p in choice["points"]}
-        key = ("method", "k_test", "crop_pct")
-        looked.append(at[tuple(best[k] for k in key)] - at[tuple(usual[k] for k in key)])
-        measured.append(best["gain"])
+        found = chosen(tmp_path / str(i), lambda *_: 0.5, n=200, draw=i)
+        at = {of(point): point.chosen_on for point in found.points}
+        looked.append(at[of(found.best.setting)] - at[of(found.usual)])
+        measured.append(found.best.gain)
     assert np.mean(looked) > 5
     assert abs(np.mean(measured)) < 3
 
 
 def test_of_equal_settings_the_cheapest_and_least_changed_is_taken(tmp_path):
-    choice = chosen(tmp_path, lambda *_: 1.0)
-    assert [choice["best"][key] for key in ("method", "k_test", "crop_pct")] == list(USUAL)
-    assert choice["best"]["gain"] == 0
+    best = chosen(tmp_path, lambda *_: 1.0).best
+    assert of(best.setting) == USUAL
+    assert best.gain == 0
 
 
 def test_too_few_images_are_an_error(tmp_path):

@@ -10,12 +10,14 @@ import pandas as pd
 from matplotlib.patches import Rectangle
 
 from fixres.graph.pages import Figure
-from fixres.jobs import JobError
+from fixres.jobs import REMAKE, JobError
 from fixres.pages.figures import style
 from fixres.pages.view import View
 
 COLOURS = dict(zip(("train", "test"), style.PAIR, strict=True))
 DA = {"train": "train DA: a random region", "test": "test DA: the centre"}
+COLUMNS = ["k_train", "k_test", "scale_train", "scale_test", "object_train", "object_test"]
+COLUMNS += ["ratio", "mean_ratio"]
 TITLES = (
     "as usual: train and test at {0} px",
     "a smaller k_train: {0} px",
@@ -42,22 +44,11 @@ def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
     ratios = [cell for cell in page.cells() if cell.metric == "ratio"]
     of_many = {cell.row: view.numbers[cell.place].ours for cell in ratios}
     means = [of_many[f"{train.k} {test.k}"] for train, test in shown]
-    table = pd.DataFrame(
-        [
-            {
-                "k_train": train.k,
-                "k_test": test.k,
-                "scale_train": train.scale,
-                "scale_test": test.scale,
-                "object_train": train.object_size,
-                "object_test": test.object_size,
-                "ratio": test.scale / train.scale,
-                "mean_ratio": mean,
-            }
-            for (train, test), mean in zip(shown, means, strict=True)
-        ]
-    )
-    return sheet(found, means, page), table
+    lines = [
+        [a.k, b.k, a.scale, b.scale, a.object_size, b.object_size, b.scale / a.scale, mean]
+        for (a, b), mean in zip(shown, means, strict=True)
+    ]
+    return sheet(found, means, page), pd.DataFrame(lines, columns=COLUMNS)
 
 
 def read(file: Path) -> dict[str, np.ndarray]:
@@ -66,33 +57,25 @@ def read(file: Path) -> dict[str, np.ndarray]:
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # any exception: it depends on the byte that is broken
-        raise JobError(
-            f"{file}: cannot be read ({error}); delete it and let Snakemake make it again"
-        ) from None
+        raise JobError(f"{file}: cannot be read ({error}); {REMAKE}") from None
 
 
 def crops(found: dict[str, np.ndarray], page: Figure) -> list[tuple[Crop, Crop]]:
     """The crops of each column of the sheet: at train time, at test time."""
-    pairs = page.settings["shown"]
-    return [(crop(found, "train", a), crop(found, "test", b)) for a, b in pairs]
 
+    def crop(when: str, k: int) -> Crop:
+        scale = float(found[f"{when} {k} scale"])
+        return Crop(when, k, found[f"{when} {k}"], scale, float(found["object_size"]) * scale)
 
-def crop(found: dict[str, np.ndarray], when: str, k: int) -> Crop:
-    """One of the crops of the file."""
-    scale = float(found[f"{when} {k} scale"])
-    return Crop(when, k, found[f"{when} {k}"], scale, float(found["object_size"]) * scale)
+    return [(crop("train", a), crop("test", b)) for a, b in page.settings["shown"]]
 
 
 def sheet(found: dict[str, np.ndarray], means: list[float], page: Figure) -> plt.Figure:
     """The image on the left; then a column for each pair of resolutions, train above test.
 
     All crops lie in one coordinate system, whose unit is a pixel of a crop. So what looks larger
-    here is larger for the network.
-
-    Parameters
-    ----------
-    found : the file of the job `crops`.
-    means : for each column, r_test/r_train on average over many images.
+    here is larger for the network. `found` is the file of the job `crops`; `means` are, for each
+    column, r_test/r_train on average over many images.
     """
     shown = crops(found, page)
     figure = plt.figure(figsize=(10.5, 5.6), layout="constrained")
@@ -130,7 +113,7 @@ def _draw_image(axis: plt.Axes, found: dict[str, np.ndarray]) -> None:
     axis.imshow(image, extent=(0, width, height, 0), interpolation="nearest")
     for when, name in DA.items():
         x0, y0, x1, y1 = found[f"{when}_box"]
-        _frame(axis, when, (x0, y0), x1 - x0, y1 - y0, name)
+        _frame(axis, when, (x0, y0, x1 - x0, y1 - y0), name)
     axis.set_axis_off()
     r = float(found["object_size"])
     known = f", object: {r:.0f} px" if math.isfinite(r) else ""
@@ -138,11 +121,13 @@ def _draw_image(axis: plt.Axes, found: dict[str, np.ndarray]) -> None:
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), handlelength=2.5)
 
 
-def _frame(
-    axis: plt.Axes, when: str, corner: tuple[float, float], width: float, height: float, name=""
-) -> None:
-    """A frame in the colour of train DA or test DA; dashes tell them apart without colour."""
-    frame = Rectangle(corner, width, height, fill=False, lw=2.5, edgecolor=COLOURS[when])
+def _frame(axis: plt.Axes, when: str, box: tuple[float, float, float, float], name="") -> None:
+    """A frame in the colour of train DA or test DA; dashes tell them apart without colour.
+
+    box : x, y, width and height.
+    """
+    x, y, *sides = box
+    frame = Rectangle((x, y), *sides, fill=False, lw=2.5, edgecolor=COLOURS[when])
     frame.set(linestyle="-" if when == "train" else "--", clip_on=False, label=name)
     axis.add_patch(frame)
 
@@ -152,12 +137,10 @@ def _draw_crop(axis: plt.Axes, one: Crop, side: int, middle: float, bottom: floa
     x0 = middle - one.k / 2
     extent = (x0, x0 + one.k, bottom, bottom - one.k)
     axis.imshow(one.pixels, extent=extent, interpolation="nearest")
-    _frame(axis, one.when, (x0, bottom - one.k), one.k, one.k)
+    _frame(axis, one.when, (x0, bottom - one.k, one.k, one.k))
     what = f"objects × {one.scale:.2f}"
     if math.isfinite(one.object_size):
         what = f"object: {one.object_size:.1f} px"
-        half = one.object_size / 2
-        axis.plot(
-            [middle - half, middle + half], [bottom + 0.07 * side] * 2, "|-", color="black", lw=2.5
-        )
+        half, y = one.object_size / 2, bottom + 0.07 * side
+        axis.plot([middle - half, middle + half], [y, y], "|-", color="black", lw=2.5)
     _write(axis, middle, bottom + 0.13 * side, f"k_{one.when} {one.k} px, {what}")

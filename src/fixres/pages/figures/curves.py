@@ -19,14 +19,8 @@ COLUMNS = ["k_train", "paper_k_train", "run", "step", "epoch", "rate", "loss"]
 def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
     """Draw the logs of the trainings. Speeds are left out: they differ from run to run."""
     logs = read(view)
-    figure, (above, below) = plt.subplots(
-        2,
-        1,
-        figsize=(7.2, 5.2),
-        sharex=True,
-        layout="constrained",
-        gridspec_kw={"height_ratios": [3, 1]},
-    )
+    shape = {"figsize": (7.2, 5.2), "height_ratios": [3, 1]}
+    figure, (above, below) = plt.subplots(2, 1, sharex=True, layout="constrained", **shape)
     colours = style.colours(logs["k_train"])
     for k_train, of_size in logs.groupby("k_train"):
         paper = of_size["paper_k_train"].iloc[0]
@@ -37,8 +31,7 @@ def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
         above.plot(mean["epoch"], mean["loss"], color=colours[k_train], lw=1.6, label=label)
     for _, one in logs.groupby("run"):  # mostly the same for all: one line hides the others
         below.plot(one["epoch"], one["rate"], color=style.GREY, lw=1.2)
-    above.set_ylabel("training loss (nats)")
-    above.set_ylim(bottom=0)
+    above.set(ylabel="training loss (nats)", ylim=(0, None))
     below.set(xlabel="epochs", ylabel="learning rate")
     if logs["rate"].nunique() <= STEPS:  # of a step schedule the late steps are tiny
         below.set_yscale("log")
@@ -48,19 +41,13 @@ def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
     lines = above.get_legend_handles_labels()
     figure.legend(*lines, title=title, loc="outside right center")
     several = logs["run"].nunique() > logs["k_train"].nunique()
-    seeds = " and over the seeds" if several else ""
-    reading = f"thin: every row of the log; thick: mean over half an epoch{seeds}"
-    style.headline(figure, view.page, reading)
+    reading = "thin: every row of the log; thick: mean over half an epoch"
+    style.headline(figure, view.page, reading + " and over the seeds" * several)
     return figure, logs
 
 
 def read(view: View) -> pd.DataFrame:
-    """The logs of all trainings that did not fail, one below the other; columns: `COLUMNS`.
-
-    Raises
-    ------
-    JobError : a log is missing or damaged. The message names the file.
-    """
+    """The logs of all trainings that did not fail, one below the other; columns: `COLUMNS`."""
     page, logs = view.page, []
     for run, file in page.files.items():
         if failed(page.may_have_failed.get(run, {}), view.results):

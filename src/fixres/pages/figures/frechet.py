@@ -48,13 +48,11 @@ def fitted(curve: Curve, view: View) -> dict[str, np.ndarray]:
     """The fitted CDFs at the points of a curve, in per cent; mean over the seeds."""
     k, metrics = str(curve.cell.k_test), view.measured.metrics
     found = [metrics[one.run]["k_test"][k] for one in curve.cell.runs]
-    return {
-        name: 100
-        * np.mean(
-            [distributions.frechet(curve.x, *(one[part] for part in law)) for one in found], axis=0
-        )
-        for name, law in FITS.items()
-    }
+    laws = {}
+    for name, law in FITS.items():
+        cdfs = [distributions.frechet(curve.x, *(one[part] for part in law)) for one in found]
+        laws[name] = 100 * np.mean(cdfs, axis=0)
+    return laws
 
 
 def numbers_of_row(view: View, cell: Cell) -> dict[str, float | None]:

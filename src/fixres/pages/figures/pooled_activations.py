@@ -39,10 +39,7 @@ def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
         figure.set_size_inches(6.5, 4.3)
     colours = style.colours(int(curve.cell.row) for curve in found)
     (first, _), *_ = panels
-    native = None
-    for curve in found:
-        if (curve.cell.column, int(curve.cell.row)) == (first, k_train):
-            native = curve
+    native = {(c.cell.column, int(c.cell.row)): c for c in found}.get((first, k_train))
     for axis, (column, title) in zip(axes, panels, strict=True):
         for curve in (c for c in found if c.cell.column == column):
             draw_curve(axis, curve, colours, k_train)
@@ -63,12 +60,7 @@ def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
 
 
 def curves(view: View, zeros: bool = True) -> Iterator[Curve]:
-    """The measured CDFs of a figure, from its cells with histograms.
-
-    Parameters
-    ----------
-    zeros : whether activations that are 0 count.
-    """
+    """The measured CDFs of a figure, from its cells with histograms; `zeros`: zeros count."""
     for cell in view.page.cells():
         number = view.numbers[cell.place]
         if cell.metric != "pooled" or number.ours is None:
@@ -115,20 +107,11 @@ def draw_papers(axis: plt.Axes, view: View, colours: dict) -> None:
 
 def frame(found: list[Curve]) -> pd.DataFrame:
     """One line for each point of a curve."""
-    lines = [
-        pd.DataFrame(
-            {
-                "panel": curve.cell.column,
-                "k_test": curve.cell.row,
-                "paper_k_test": curve.cell.paper_row,
-                "activation": curve.x,
-                "ours": curve.ours,
-                "low": curve.low,
-                "high": curve.high,
-            }
-        )
-        for curve in found
-    ]
+    lines = []
+    for cell, x, *numbers in found:
+        about = {"panel": cell.column, "k_test": cell.row, "paper_k_test": cell.paper_row}
+        values = dict(zip(Curve._fields[2:], numbers, strict=True))
+        lines.append(pd.DataFrame(about | {"activation": x} | values))
     return pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=["panel"])
 
 

@@ -49,23 +49,17 @@ def panels(
     count: int, height: float = 4.0, width: float = 4.9, **options: object
 ) -> tuple[plt.Figure, list[plt.Axes]]:
     """A figure with some panels side by side, each of that height and width in inches."""
-    figure, axes = plt.subplots(
-        1, count, figsize=(width * count, height), squeeze=False, layout="constrained", **options
-    )
+    options |= {"figsize": (width * count, height), "squeeze": False, "layout": "constrained"}
+    figure, axes = plt.subplots(1, count, **options)
     return figure, list(axes[0])
 
 
 def papers_axis(axis: plt.Axes, stands_for: dict[int, int]) -> None:
-    """An upper axis with the resolutions of the paper, where ours are others.
-
-    Parameters
-    ----------
-    stands_for : our resolution -> the paper's.
-    """
+    """An upper axis with the resolutions of the paper, where ours stand for others of them."""
     if all(ours == paper for ours, paper in stands_for.items()):
         return
     upper = axis.secondary_xaxis("top")
-    upper.set_xticks(sorted(stands_for), [str(stands_for[k]) for k in sorted(stands_for)])
+    upper.set_xticks(sorted(stands_for), [str(paper) for _, paper in sorted(stands_for.items())])
     upper.tick_params(labelsize=7, colors=GREY)
     upper.set_xlabel("the paper's resolution", color=GREY)
 
@@ -82,12 +76,7 @@ def resolution_title(page: Page) -> str:
 
 
 def headline(figure: plt.Figure, page: Page, remark: str = "") -> None:
-    """What a figure shows, at which scale, and whose numbers are dotted.
-
-    Parameters
-    ----------
-    remark : how to read the figure, such as "bands: 95% intervals".
-    """
+    """What a figure shows, at which scale, and how to read it ("bands: 95% intervals")."""
     ours, theirs = page.subject
     about = f"{page.scale} scale: {ours}; the paper: {theirs}"
     lines = [page.caption, about, *([remark] if remark else [])]

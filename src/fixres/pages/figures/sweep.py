@@ -3,28 +3,21 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from fixres.graph.pages import Figure
 from fixres.pages.figures import style
 from fixres.pages.view import View
 
 
 def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
-    """Draw the cells of the figure, one for each k_test."""
-    numbers = view.frame()
-    return accuracy_by_pixel(numbers, view.page), numbers
-
-
-def accuracy_by_pixel(numbers: pd.DataFrame, page: Figure) -> plt.Figure:
     """One line. Vertical lines mark the multiples of the network's stride.
 
     Just above such a line the last map of the network has one more row and one more column. The
     paper's numbers are drawn where they lie in the range of ours: with another range, they would
     leave the drops no height.
     """
-    settings, line = page.settings, numbers.assign(column=numbers["column"].astype(int))
-    line = line.sort_values("column")
+    settings, numbers = view.page.settings, view.frame()
+    line = numbers.assign(column=numbers["column"].astype(int)).sort_values("column")
     stride, k_test = settings["stride"], line["column"]
-    figure, [axis] = style.panels(1, height=4.0, width=8.4)
+    figure, [axis] = style.panels(1, width=8.4)
     multiples = [k for k in range(k_test.min(), k_test.max() + 1) if k % stride == 0]
     for k in multiples:
         axis.axvline(k, color=style.GREY, lw=0.8, ls="--", alpha=0.6, zorder=0)
@@ -44,9 +37,7 @@ def accuracy_by_pixel(numbers: pd.DataFrame, page: Figure) -> plt.Figure:
     style.papers_axis(axis, {k: k * settings["divisor"] for k in multiples})
     axis.grid(axis="x", visible=False)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside right center")
-    reading = (
-        f"dashed: multiples of the network's stride, {stride}; ring: k_test = k_train; "
-        "band: 95% intervals"
-    )
-    style.headline(figure, page, reading)
-    return figure
+    reading = f"dashed: multiples of the network's stride, {stride}; ring: k_test = k_train; "
+    reading += "band: 95% intervals"
+    style.headline(figure, view.page, reading)
+    return figure, numbers

@@ -1,19 +1,16 @@
 """The answer: at which resolution to test a custom network, at what gain and price.
 
-    python -m fixres answer --config results/recommend/photos/config.json --results results \\
-        --out results/recommend/photos.md
-
 The page comes as Markdown and HTML, its numbers as CSV, its figure as SVG and PNG
 (docs/recommend.md).
 """
 
 import pandas as pd
 
-from fixres import jobs
+from fixres.artifacts import choice
+from fixres.artifacts.choice import Choice, Gain, Setting
 from fixres.graph.pages import Answer
 from fixres.graph.recommendation import AS_IS, METHODS
-from fixres.pages import lists
-from fixres.pages.command import page_parser, write
+from fixres.pages import command, lists
 from fixres.pages.figures import style
 from fixres.pages.numbers import csv
 from fixres.pages.recommend.drawing import draw
@@ -40,20 +37,17 @@ FOUND = {
 
 
 def main(arguments: list[str]) -> None:
-    args = page_parser("answer", __doc__).parse_args(arguments)
-    page = Answer.read(args.config, "answer", args.ancestry_digest)
-    name = page.network
-    choice = jobs.read_json(args.results / "recommend" / name / "choice" / "choice.json")
-    points = pd.DataFrame(choice["points"])
+    page, args = command.read(arguments, "answer", __doc__, Answer)
+    chosen = choice.read(args.results / "recommend" / page.network / "choice" / "choice.json")
+    points = frame(chosen)
 
     title = f"{page.title}: at which resolution to test it"
-    above = [*answer(choice), how(choice, page)]
-    tables = [accuracy(choice, points, page), ratios(points, page), found(page)]
-    below = usage(choice, page)
+    above, below = [*answer(chosen), how(chosen, page)], usage(chosen, page)
+    tables = [accuracy(chosen, points, page), ratios(chosen, points, page), found(page)]
 
     with style.plt.rc_context(style.RC):
-        style.save(draw(choice, points, page), args.out)
-    picture = f"![Accuracy over resolution, and over time]({name}.svg)"
+        style.save(draw(chosen, points, page), args.out)
+    picture = f"![Accuracy over resolution, and over time]({page.network}.svg)"
     svg = args.out.with_suffix(".svg").read_text(encoding="utf-8")
     svg = svg[svg.index("<svg") :]
     texts = {
@@ -61,69 +55,67 @@ def main(arguments: list[str]) -> None:
         ".html": lists.webpage(title, [*above, *below], tables, figure=svg),
         ".csv": csv(points),
     }
-    write(args.out, texts)
+    command.write(args.out, texts)
+
+
+def frame(chosen: Choice) -> pd.DataFrame:
+    """The points, each to be found by its method, k_test and crop_pct, too."""
+    points = pd.DataFrame([point.model_dump() for point in chosen.points]).sort_index(axis=1)
+    return points.set_index(["method", "k_test", "crop_pct"], drop=False)
 
 
 # --- sentences -----------------------------------------------------------------------------------
 
 
-def answer(choice: dict) -> list[str]:
+def answer(chosen: Choice) -> list[str]:
     """The recommendation, and what it consists of: a sentence each."""
-    best, usual, at = choice["best"], choice["usual"], setting
-    over = f"over {at(usual)} as it is"
-    if _same(best, usual):
-        return [f"Go on testing at {at(usual)}, as it is: nothing was better where it was chosen."]
-    if best["high"] < 0:
+    best, usual = chosen.best.setting, chosen.usual
+    as_used, over = setting(usual), f"over {setting(usual)} as it is"
+    if best == usual:
+        return [f"Go on testing at {as_used}, as it is: nothing was better where it was chosen."]
+    what, points = f"{setting(best)}, {DONE[best.method]}", f"{gain(chosen.best)} points"
+    if chosen.best.high < 0:
         first = (
-            f"Go on testing at {at(usual)}, as it is. What was best where it was chosen, "
-            f"{at(best)}, {DONE[best['method']]}, is worse on the other images: {gain(best)} "
-            "points."
+            f"Go on testing at {as_used}, as it is. What was best where it was chosen, {what}, is "
+            f"worse on the other images: {points}."
         )
-    elif best["low"] <= 0:
+    elif chosen.best.low <= 0:
         first = (
-            f"These images do not tell whether anything is better than {at(usual)} as it is. Best "
-            f"where it was chosen: {at(best)}, {DONE[best['method']]}: {gain(best)} points {over}, "
-            f"for {price(choice, best)}."
+            f"These images do not tell whether anything is better than {as_used} as it is. Best "
+            f"where it was chosen: {what}: {points} {over}, for {price(chosen, best)}."
         )
     else:
-        first = (
-            f"Test at {at(best)}, {DONE[best['method']]}: {gain(best)} points {over}, for "
-            f"{price(choice, best)}."
-        )
-    sentences = [first]
-    as_it_is = choice["as_it_is"]
-    if not _same(as_it_is, best):
-        gained = f"{gain(as_it_is)} points, for {price(choice, as_it_is)}"
-        gained = "that is, nothing is gained without" if _same(as_it_is, usual) else gained
-        sentences.append(f"Without a change of weights the best is {at(as_it_is)}: {gained}.")
-    if best["method"] != AS_IS:
-        fixing = choice["fixing"]
+        first = f"Test at {what}: {points} {over}, for {price(chosen, best)}."
+    sentences, as_it_is = [first], chosen.as_it_is.setting
+    if as_it_is != best:
+        gained = f"{gain(chosen.as_it_is)} points, for {price(chosen, as_it_is)}"
+        gained = "that is, nothing is gained without" if as_it_is == usual else gained
+        sentences.append(f"Without a change of weights the best is {setting(as_it_is)}: {gained}.")
+    if best.method != AS_IS:
         sentences.append(
-            f"At {best['k_test']} px, the change of weights alone gains {gain(fixing)} points over "
-            f"the network as it is there, with the crop_pct that is best for each."
+            f"At {best.k_test} px, the change of weights alone gains {gain(chosen.fixing)} points "
+            "over the network as it is there, with the crop_pct that is best for each."
         )
     return sentences
 
 
-def how(choice: dict, page: Answer) -> str:
+def how(chosen: Choice, page: Answer) -> str:
     """How the numbers came about."""
-    images, seeds = choice["images"], page.seeds
-    over = "the images" if seeds == 1 else f"the images and {seeds} seeds"
+    over = "the images" if page.seeds == 1 else f"the images and {page.seeds} seeds"
     trained = f" The network was first trained on them at {page.native} px."
     return (
-        f"k_test, crop_pct and what is done to the weights were chosen on "
-        f"{images['chosen_on']:,} validation images of {page.dataset}; all accuracies here "
-        f"are of the other {images['measured_on']:,}.{trained if page.trained else ''} "
-        f"Intervals are 95%, over {over}."
+        f"k_test, crop_pct and what is done to the weights were chosen on {chosen.chosen_on:,} "
+        f"validation images of {page.dataset}; all accuracies here are of the other "
+        f"{chosen.measured_on:,}.{trained if page.trained else ''} Intervals are 95%, over {over}."
     )
 
 
-def usage(choice: dict, page: Answer) -> list[str]:
+def usage(chosen: Choice, page: Answer) -> list[str]:
     """How to use the network that was written."""
-    folder, exported = f"results/recommend/{page.network}/fixed", choice["exported"]
+    folder = f"results/recommend/{page.network}/fixed"
     what = (
         f"{folder}/ holds the recommended network; on all validation images it has "
-        f"{exported['top1']:.{page.decimals + 1}f}% top-1."
+        f"{chosen.exported.top1:.{page.decimals + 1}f}% top-1."
     )
     if page.entry["source"].startswith("timm:"):
         load = f'timm.create_model("local-dir:{folder}", pretrained=True)'
@@ -131,51 +123,45 @@ def usage(choice: dict, page: Answer) -> list[str]:
     return [f"{what} example.py there loads it and classifies an image."]
 
 
-def setting(at: dict) -> str:
-    return f"{at['k_test']} px with crop_pct {at['crop_pct']:g}"
+def setting(at: Setting) -> str:
+    return f"{at.k_test} px with crop_pct {at.crop_pct:g}"
 
 
-def gain(found: dict) -> str:
+def gain(found: Gain) -> str:
     """A difference in points with its interval."""
-    low, high = (f"{found[key]:.1f}".replace("-", "−") for key in ("low", "high"))
-    return f"{found['gain']:+.1f} ({low} to {high})".replace("-", "−")
+    return f"{found.gain:+.1f} ({found.low:.1f} to {found.high:.1f})".replace("-", "−")
 
 
-def price(choice: dict, at: dict) -> str:
+def price(chosen: Choice, at: Setting) -> str:
     """What an image costs in a batch, compared with the usual resolution."""
-    if at["k_test"] == choice["usual"]["k_test"]:
+    if at.k_test == chosen.usual.k_test:
         return "the same time"
-    times = f"{choice['times_as_long'][str(at['k_test'])]['batch_ms']:.2g}"
+    times = f"{chosen.times_as_long[at.k_test]:.2g}"
     return "about the same time" if times == "1" else f"{times} times the time"
-
-
-def _same(a: dict, b: dict) -> bool:
-    return all(a[key] == b[key] for key in ("method", "k_test", "crop_pct"))
 
 
 # --- tables --------------------------------------------------------------------------------------
 
 
-def accuracy(choice: dict, points: pd.DataFrame, page: Answer) -> lists.Table:
+def accuracy(chosen: Choice, points: pd.DataFrame, page: Answer) -> lists.Table:
     """Top-1 of each method at each k_test, with the crop_pct that was best where it was chosen."""
-    methods, batch = [m for m in METHODS if m in page.runs], choice["speed"]["batch"]
-    rows = []
-    for k, at_k in points.groupby("k_test"):
-        cells = [number(_at(at_k, m, choice["best_crop_pct"][m][str(k)]), page) for m in methods]
-        one = at_k.iloc[0]
+    methods, rows = [method for method in METHODS if method in page.runs], []
+    for k in sorted(chosen.times_as_long):
+        best = [points.loc[method, k, chosen.best_crop_pct[method][k]] for method in methods]
+        one = best[0]
         times = [f"{one.latency_ms:.3g}", f"{one.images_per_second:.3g}", f"{one.megabytes:,.0f}"]
-        rows.append([str(k), *cells, *times])
-    costs = ["ms, one image", f"images/s, batches of {batch}", f"MB, a batch of {batch}"]
-    title = f"Top-1 (%), half of its interval, crop_pct. {'; '.join(choice['speed']['notes'])}"
+        rows.append([str(k), *(number(point, page) for point in best), *times])
+    batch = f"batches of {chosen.batch}", f"a batch of {chosen.batch}"
+    costs = ["ms, one image", f"images/s, {batch[0]}", f"MB, {batch[1]}"]
+    title = f"Top-1 (%), half of its interval, crop_pct. {'; '.join(chosen.notes)}"
     return title, ["k_test", *methods, *costs], rows
 
 
-def ratios(points: pd.DataFrame, page: Answer) -> lists.Table:
+def ratios(chosen: Choice, points: pd.DataFrame, page: Answer) -> lists.Table:
     """Top-1 of the network as it is over k_test and crop_pct."""
-    as_it_is = points[points["method"] == AS_IS]
     rows = [
-        [str(k), *(number(_at(at_k, AS_IS, c), page, ratio=False) for c in page.crop_pct)]
-        for k, at_k in as_it_is.groupby("k_test")
+        [str(k), *(number(points.loc[AS_IS, k, c], page, ratio=False) for c in page.crop_pct)]
+        for k in sorted(chosen.times_as_long)
     ]
     heads = ["k_test", *(f"crop_pct {c:g}" for c in page.crop_pct)]
     return "The network as it is: top-1 (%)", heads, rows
@@ -192,11 +178,6 @@ def number(point: pd.Series, page: Answer, ratio: bool = True) -> str:
     half = (point.high - point.low) / 2
     text = f"{point.top1:.{digits}f} ± {half:.{digits}f}"
     return f"{text}, {point.crop_pct:g}" if ratio and len(page.crop_pct) > 1 else text
-
-
-def _at(points: pd.DataFrame, method: str, ratio: float) -> pd.Series:
-    wanted = (points["method"] == method) & (points["crop_pct"] == ratio)
-    return points[wanted].iloc[0]
 
 
 def _text(value: object) -> str:

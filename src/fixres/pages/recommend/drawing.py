@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from fixres.artifacts.choice import Choice
 from fixres.graph.pages import Answer
 from fixres.pages.figures import style
 
@@ -15,7 +16,7 @@ LOOKS = {
 }
 
 
-def draw(choice: dict, points: pd.DataFrame, page: Answer) -> plt.Figure:
+def draw(choice: Choice, points: pd.DataFrame, page: Answer) -> plt.Figure:
     """Two panels: a line for each method, with the crop_pct that was best where it was chosen.
 
     The star is the recommendation, the ring the usual way to test. In the right panel the grey
@@ -24,50 +25,34 @@ def draw(choice: dict, points: pd.DataFrame, page: Answer) -> plt.Figure:
     figure, (over_k, over_time) = style.panels(2, sharey=True)
     points = points.assign(ms=1000 / points["images_per_second"])
     methods = [method for method in LOOKS if method in page.runs]
-    lines = {method: best_line(points, choice, method) for method in methods}
+    best = choice.best_crop_pct
+    lines = {m: points.loc[[(m, k, best[m][k]) for k in sorted(best[m])]] for m in methods}
     for method, line in lines.items():
         colour, marker = LOOKS[method]
         look = {"color": colour, "marker": marker, "ms": 4, "lw": 1.4, "label": method}
         over_k.plot(line["k_test"], line["top1"], **look)
-        over_k.fill_between(
-            line["k_test"], line["low"], line["high"], color=colour, alpha=0.15, lw=0
-        )
+        band = {"color": colour, "alpha": 0.15, "lw": 0}
+        over_k.fill_between(line["k_test"], line["low"], line["high"], **band)
         over_time.plot(line["ms"], line["top1"], **look)
     shown = pd.concat(lines.values())
     front = pareto(shown)
     over_time.step(front["ms"], front["top1"], where="post", color="0.6", lw=3, alpha=0.5)
-    for what, marker, size in (("usual", "o", 13), ("best", "*", 15)):
-        point = _point(points, choice[what])
+    for at, marker, size in ((choice.usual, "o", 13), (choice.best.setting, "*", 15)):
+        point = points.loc[at.method, at.k_test, at.crop_pct]
         hollow = {"ls": "", "ms": size, "mfc": "none", "mec": "k", "marker": marker, "zorder": 5}
         over_k.plot(point["k_test"], point["top1"], **hollow)
         over_time.plot(point["ms"], point["top1"], **hollow)
-    over_k.set(
-        xlabel="k_test (pixels)", ylabel="top-1 accuracy (%)", xticks=lines["as it is"]["k_test"]
-    )
+    over_k.set(xlabel="k_test (pixels)", ylabel="top-1 accuracy (%)")
+    over_k.set_xticks(lines["as it is"]["k_test"])
     over_k.tick_params(axis="x", labelsize=7)
-    batch = choice["speed"]["batch"]
-    over_time.set(xlabel=f"time of an image in batches of {batch} (ms)")
+    over_time.set(xlabel=f"time of an image in batches of {choice.batch} (ms)")
     figure.legend(*over_k.get_legend_handles_labels(), loc="outside right center")
     reading = "bands: 95% intervals; ring: as it is used now; star: the recommendation"
     figure.suptitle(f"{page.title} on {page.dataset}\n{reading}", fontsize=8)
     return figure
 
 
-def best_line(points: pd.DataFrame, choice: dict, method: str) -> pd.DataFrame:
-    """The points of a method over k_test, each with its best crop_pct."""
-    best = choice["best_crop_pct"][method]
-    of_method = points[points["method"] == method]
-    taken = of_method["crop_pct"] == of_method["k_test"].astype(str).map(best)
-    return of_method[taken].sort_values("k_test")
-
-
 def pareto(points: pd.DataFrame) -> pd.DataFrame:
     """The points that no other is at least as fast and more accurate than, fastest first."""
     points = points.sort_values(["ms", "top1"], ascending=[True, False])
     return points[points["top1"] > points["top1"].cummax().shift(fill_value=-1.0)]
-
-
-def _point(points: pd.DataFrame, at: dict) -> pd.Series:
-    keys = ("method", "k_test", "crop_pct")
-    same = (points[list(keys)] == [at[key] for key in keys]).all(axis=1)
-    return points[same].iloc[0]

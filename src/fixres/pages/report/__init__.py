@@ -1,8 +1,5 @@
 """The report: one file, without outside links, that holds everything. To send to a colleague.
 
-    python -m fixres report --config results/pages/report/config.json --results results \\
-        --out results/report.html
-
 It shows the numbers that the other pages show, from the same measurements, and the drawings
 results/<figure>.svg. The same inputs, on the same machine and at the same commit, give the same
 bytes.
@@ -11,16 +8,14 @@ bytes.
 from pathlib import Path
 
 from fixres.graph.pages import Report, Section
-from fixres.pages import web
-from fixres.pages.command import page_parser, write
+from fixres.pages import command, web
 from fixres.pages.report import figures, origins, overview, tables, verdicts
 from fixres.pages.report.reading import Contents, Part, read
 
 
 def main(arguments: list[str]) -> None:
-    args = page_parser("report", __doc__).parse_args(arguments)
-    report = Report.read(args.config, "report", args.ancestry_digest)
-    write(args.out, {".html": page(report, args.results)})
+    report, args = command.read(arguments, "report", __doc__, Report)
+    command.write(args.out, {".html": page(report, args.results)})
 
 
 def page(report: Report, results: Path) -> str:
@@ -33,8 +28,8 @@ def page(report: Report, results: Path) -> str:
         overview.missing(contents),
         origins.part(contents),
     ]
-    top, cells = overview.top(contents), tables.details(contents)
-    return web.render("report", **top, parts=parts, cells=cells)
+    cells = tables.details(contents)
+    return web.render("report", **overview.top(contents), parts=parts, cells=cells)
 
 
 def _section(contents: Contents, section: Section, i: int) -> Part:

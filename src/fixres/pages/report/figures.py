@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-from fixres.jobs import JobError, record_inputs
+from fixres.jobs import REMAKE, JobError, record_inputs
 from fixres.pages import web
 from fixres.pages.report.reading import Contents, Part
 
@@ -27,7 +27,7 @@ def first(contents: Contents, name: str) -> Part:
 def part(contents: Contents, name: str) -> Part:
     """A figure with its caption; behind a click, what it is drawn from, and the command."""
     page = contents.figures[name].page
-    read = dict.fromkeys(found.metrics for cell in page.cells() for found in cell.measurements())
+    read = dict.fromkeys(found.metrics for found in page.measurements())
     body = web.render(
         "report_figure",
         name=name,
@@ -45,18 +45,12 @@ def above(contents: Contents, name: str) -> Part:
 
 
 def drawing(file: Path, name: str, title: str) -> Markup:
-    """An SVG file as an element of the page.
-
-    Raises
-    ------
-    JobError : the file cannot be read, or is no SVG.
-    """
+    """An SVG file as an element of the page. Raises JobError where it cannot be read as such."""
     record_inputs(file)
     try:
         root = ElementTree.fromstring(file.read_bytes())
     except (OSError, ElementTree.ParseError) as error:
-        way_out = "delete it and let Snakemake make it again"
-        raise JobError(f"{file}: cannot be read as SVG ({error}); {way_out}") from None
+        raise JobError(f"{file}: cannot be read as SVG ({error}); {REMAKE}") from None
     if _local(root.tag) != "svg":
         raise JobError(f"{file}: found the element {_local(root.tag)}, expected svg; delete it")
     svg = f"{name}-svg"
@@ -88,16 +82,12 @@ def _attributes(element: ElementTree.Element, name: str):
     """The attributes of an element, as they may stand in the page."""
     for key, value in element.attrib.items():
         if key in HREF:
-            if value.startswith("#"):
-                yield "href", f"#{name}-{value[1:]}"
-            elif value.startswith("data:image/"):
-                yield "href", value
-            continue
-        if _local(key) != key or key.startswith("on"):
-            continue
-        if key == "id":
-            value = f"{name}-{value}"
-        yield key, re.sub(r"url\(#", f"url(#{name}-", value)
+            if value.startswith(("#", "data:image/")):
+                yield "href", re.sub("^#", f"#{name}-", value)
+        elif key == "id":
+            yield key, f"{name}-{value}"
+        elif _local(key) == key and not key.startswith("on"):
+            yield key, value.replace("url(#", f"url(#{name}-")
 
 
 def _fit(root: ElementTree.Element) -> None:

@@ -1,6 +1,7 @@
 """Where the numbers come from: suite, machine, time, runs, configuration."""
 
 import csv
+import itertools
 from pathlib import Path
 
 import yaml
@@ -18,25 +19,22 @@ def part(contents: Contents) -> Part:
     """The last part of the report."""
     times, without = _times(contents)
     configuration = yaml.safe_dump(contents.report.configuration, allow_unicode=True, width=88)
-    body = web.render(
-        "report_origin",
-        machine=_machine(),
-        times=times,
-        without=without,
-        runs=contents.runs,
-        configuration=configuration.splitlines(),
-    )
-    return Part("origin", "Where these numbers come from", ABOUT, body)
-
-
-def _machine() -> dict[str, str]:
-    return {
+    machine = {
         "suite": f"commit {origin.commit()}",
         "processor": origin.processor(),
         "GPUs": ", ".join(origin.accelerators()) or "none",
         "versions": ", ".join(f"{name} {number}" for name, number in origin.versions().items()),
         "this page again": "snakemake results/report.html",
     }
+    body = web.render(
+        "report_origin",
+        machine=machine,
+        times=times,
+        without=without,
+        runs=contents.runs,
+        configuration=configuration.splitlines(),
+    )
+    return Part("origin", "Where these numbers come from", ABOUT, body)
 
 
 def _times(contents: Contents) -> tuple[list[list[str]], list[str]]:
@@ -51,10 +49,12 @@ def _times(contents: Contents) -> tuple[list[list[str]], list[str]]:
             took.setdefault(job.stage, []).append(seconds)
     words = dict(contents.report.work)
     order = [*words, *sorted(set(took) - set(words))]
-    rows = [_time(words.get(stage, stage), took[stage]) for stage in order if stage in took]
-    if rows:
-        everything = [seconds for of_stage in took.values() for seconds in of_stage]
-        rows.append(_time("all jobs, one after another", everything))
+    times = [(words.get(stage, stage), took[stage]) for stage in order if stage in took]
+    if times:
+        times.append(("all jobs, one after another", [*itertools.chain(*took.values())]))
+    rows = [
+        [what, f"{len(each):,}", duration(sum(each)), duration(max(each))] for what, each in times
+    ]
     return rows, without
 
 
@@ -65,10 +65,6 @@ def seconds_of(benchmark: Path) -> float | None:
             return float(next(csv.DictReader(f, delimiter="\t"))["s"])
     except (OSError, KeyError, ValueError, StopIteration):
         return None
-
-
-def _time(what: str, seconds: list[float]) -> list[str]:
-    return [what, f"{len(seconds):,}", duration(sum(seconds)), duration(max(seconds))]
 
 
 def duration(seconds: float) -> str:

@@ -51,16 +51,16 @@ def _counts(contents: Contents) -> list[tuple[str, str, str]]:
 
 def missing(contents: Contents) -> Part:
     """What was not given, what needs it, and how to give it."""
-    notes = {
-        name: (f"{view.page.title} ({{}})", "cell", [c.note for c in view.page.cells()])
+    shown = {
+        name: (f"{view.page.title} ({{}})", "cell", view.page.cells())
         for name, view in contents.tables.items()
     }
     for name, one in (("claims", "claim"), ("text", "number of the text")):
-        found = contents.lists[name].shown if name in contents.lists else []
-        notes[name] = ("{}", one, [shown.note for shown in found])
+        if name in contents.lists:
+            shown[name] = ("{}", one, contents.lists[name].shown)
     wanted: dict[str, dict[str, str]] = {}  # reason -> anchor -> words
-    for name, (words, one, found) in notes.items():
-        for note, n in Counter(filter(None, found)).items():
+    for name, (words, one, found) in shown.items():
+        for note, n in Counter(each.note for each in found if each.note).items():
             wanted.setdefault(note, {})[name] = words.format(counted(n, one))
     body = web.render("report_missing", wanted=wanted)
     about = HOW_TO_GIVE if wanted else NOTHING

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from fixres import jobs, paper
 from fixres.graph.claims import ClaimsPage
-from fixres.graph.pages import Cell, Figure, Page, Report
+from fixres.graph.pages import Figure, Page, Report
 from fixres.pages import decided
 from fixres.pages.decided import Decisions
 from fixres.pages.view import View
@@ -49,10 +49,6 @@ class Contents(NamedTuple):
         """The title of a table or figure."""
         return (self.tables | self.figures)[name].page.title
 
-    def runs_behind(self, cell: Cell) -> list[int]:
-        """The numbers of the runs that a cell shows."""
-        return [self.runs[found.run].number for found in cell.measurements()]
-
 
 def read(report: Report, results: Path) -> Contents:
     """Read the pages that the report consists of.
@@ -62,23 +58,18 @@ def read(report: Report, results: Path) -> Contents:
     JobError : a file is missing, damaged, or not of this plan. The message names it.
     """
     contents, asked = Contents(report, results, {}, {}, {}, {}), {}
+    kinds = {"table": (Page, contents.tables), "figure": (Figure, contents.figures)}
     for name, (stage, planned) in report.pages.items():
-        file = results / "pages" / name / "config.json"
-        kind = {"table": Page, "figure": Figure}.get(stage, ClaimsPage)
+        kind, shown = kinds.get(stage, (ClaimsPage, asked))
         try:
-            page = kind.read(file, stage, planned)
+            page = kind.read(results / "pages" / name / "config.json", stage, planned)
         except jobs.JobError as error:
             page = results / f"{name}.md"
             raise jobs.JobError(f"{error}. Delete {page}, too: Snakemake then makes both") from None
-        if stage == "table":
-            contents.tables[name] = View(page, results)
-        elif stage == "figure":
-            contents.figures[name] = View(page, results)
-        else:
-            asked[name] = page
+        shown[name] = page if shown is asked else View(page, results)
     found = {}
     for view in (*contents.tables.values(), *contents.figures.values()):
-        for one in (one for cell in view.page.cells() for one in cell.measurements()):
+        for one in view.page.measurements():
             found[one.run] = one.metrics, view.measured.metrics[one.run]
     for i, (run, (file, metrics)) in enumerate(sorted(found.items())):
         seed = report.jobs[run].seed if run in report.jobs else None

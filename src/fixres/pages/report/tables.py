@@ -27,14 +27,14 @@ METRICS = {
     "backward_ms": "Backward pass (ms a batch)",
     "hours": "Time (hours)",
 }
-NONE = "–"
+REPORTED = "The paper quotes this number from the literature. We did not measure it."
 
 
 def part(contents: Contents, name: str) -> Part:
     """A table with its caption, and what stands below it."""
-    view, before = contents.tables[name], list(contents.tables)
-    before = before[: before.index(name)]
-    first = sum(len(contents.tables[other].page.cells()) for other in before)
+    view = contents.tables[name]
+    before = itertools.takewhile(lambda other: other is not view, contents.tables.values())
+    first = sum(len(other.page.cells()) for other in before)
     body = web.render(
         "report_table",
         view=view,
@@ -49,7 +49,7 @@ def part(contents: Contents, name: str) -> Part:
 def difference(cell: Cell, number: Number, decimals: int) -> str:
     """Ours less the paper's, in the unit of the cell."""
     if number.ours is None or number.paper is None:
-        return NONE
+        return "–"
     less = number.ours - number.paper
     if cell.metric.endswith("_ms"):
         return f"{less:+.1f}"
@@ -69,21 +69,13 @@ def details(contents: Contents) -> Markup:
             # The name of the row and column, and the paper's where that is another.
             row = layout.label((cell.row, cell.paper_row))
             column = layout.label((cell.column, cell.paper_column))
-            line = [i, row, column, METRICS.get(cell.metric, cell.metric)]
-            line += [_exact(x) for x in (number.ours, number.low, number.high, number.paper)]
-            lines.append([*line, cell.k_test, contents.runs_behind(cell), _remark(cell)])
+            numbers = (number.ours, number.low, number.high, number.paper)
+            exact = [None if x is None else round(x, 4) for x in numbers]  # as in the CSVs
+            runs = [contents.runs[found.run].number for found in cell.measurements()]
+            remarks = {"reported": REPORTED, "missing": f"Missing: {cell.note}"}
+            line = [i, row, column, METRICS.get(cell.metric, cell.metric), *exact]
+            lines.append([*line, cell.k_test, runs, remarks.get(cell.source, "")])
     found = {"pages": [view.page.title for view in contents.tables.values()], "cells": lines}
     # No "<" may stand in a script element.
     text = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
-
-
-def _exact(number: float | None) -> float | None:
-    """A number with the digits that the tables' CSVs have."""
-    return None if number is None else round(number, 4)
-
-
-def _remark(cell: Cell) -> str:
-    if cell.source == "reported":
-        return "The paper quotes this number from the literature. We did not measure it."
-    return f"Missing: {cell.note}" if cell.source == "missing" else ""

@@ -1,0 +1,71 @@
+"""choice.json: how to test a custom network, and what fixing it gains, as `choose` found it."""
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from fixres import jobs
+
+
+class Setting(BaseModel, frozen=True):
+    """One way to test: what was done to the network, and how it looks at an image."""
+
+    method: str  # graph/recommendation.py
+    k_test: int  # pixels
+    crop_pct: float
+
+
+class Gain(BaseModel, frozen=True):
+    """What a setting gains over another, in points, with its 95% interval."""
+
+    setting: Setting
+    gain: float
+    low: float
+    high: float
+
+
+class Point(Setting, frozen=True):
+    """The top-1 of a setting, in per cent, and what it costs."""
+
+    top1: float  # on the images that nothing was chosen on, with its 95% interval
+    low: float
+    high: float
+    chosen_on: float  # on the images that the best was chosen on
+    latency_ms: float  # of one image
+    images_per_second: float  # in batches
+    megabytes: float  # of a batch
+
+
+class Exported(Setting, frozen=True):
+    """The network that is written for other programs."""
+
+    run: str
+    top1: float  # on all validation images
+
+
+class Choice(BaseModel, frozen=True):
+    """All that the answer shows."""
+
+    run: str  # the id of the job
+    chosen_on: int  # validation images
+    measured_on: int
+    usual: Setting  # as the network is used now
+    best: Gain  # over the usual
+    as_it_is: Gain  # of the best without a change of weights, over the usual
+    fixing: Gain  # of the best over the network as it is at the same k_test
+    times_as_long: dict[int, float]  # k_test -> time of a batch over the time at the usual k_test
+    best_crop_pct: dict[str, dict[int, float]]  # method -> k_test -> where it was chosen
+    points: tuple[Point, ...]
+    exported: Exported
+    batch: int  # images, of the times
+    notes: tuple[str, ...]  # on the times
+
+
+def write(file: Path, choice: Choice) -> None:
+    """Write choice.json."""
+    jobs.write_json(file, choice.model_dump(mode="json"))
+
+
+def read(file: Path) -> Choice:
+    """Read choice.json. Raises OSError or ValueError, as `jobs.read_json`."""
+    return Choice.model_validate(jobs.read_json(file))

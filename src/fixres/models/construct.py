@@ -138,15 +138,12 @@ def imported(name: str, path: str) -> Callable:
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name and not module.startswith(error.name):
-            raise JobError(
-                f"python:{name}: {module} imports {error.name}, which is not installed; install it "
-                "into the suite's environment (.venv/bin/pip install …)"
-            ) from None
         where = path or "the suite's environment"
-        raise JobError(
-            f"python:{name}: no module {module} in {where}; path is the folder that holds it"
-        ) from None
+        problem = f"no module {module} in {where}; path is the folder that holds it"
+        if error.name and not module.startswith(error.name):
+            problem = f"{module} imports {error.name}, which is not installed; install it into the "
+            problem += "suite's environment (.venv/bin/pip install …)"
+        raise JobError(f"python:{name}: {problem}") from None
     if not callable(getattr(found, function, None)):
         known = [key for key, value in vars(found).items() if callable(value) and key[0] != "_"]
         raise JobError(f"python:{name}: {nearest(function, known)}, of the functions of {module}")

@@ -100,10 +100,9 @@ def _timm(name: str) -> Tensors:
         found = None
     # An old name may stand for other weights than it says.
     if found is None or f"{found.architecture}.{found.tag}" != name:
+        missing = f"timm {timm.__version__} has no weights of exactly this name"
         hint = f"timm.list_pretrained('{name.partition('.')[0]}*') lists its names"
-        raise JobError(
-            f"timm {name}: timm {timm.__version__} has no weights of exactly this name; {hint}"
-        )
+        raise JobError(f"timm {name}: {missing}; {hint}")
     return timm.create_model(name, pretrained=True).state_dict()
 
 

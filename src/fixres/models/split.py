@@ -74,10 +74,8 @@ def split(network: nn.Module, trainable: list[str], k: int | None = None) -> Spl
     modules = dict(network.named_modules())
     for name in trainable:
         if name not in modules:
-            layers = ", ".join(n for n in modules if n)
-            raise ValueError(
-                f"'{name}' is not a layer of {type(network).__name__}; it has {layers}"
-            )
+            kind, layers = type(network).__name__, ", ".join(n for n in modules if n)
+            raise ValueError(f"'{name}' is not a layer of {kind}; it has {layers}")
     trainable = boundary.outermost(trainable)
     trained = [modules[name] for name in trainable]
     try:
@@ -89,8 +87,7 @@ def split(network: nn.Module, trainable: list[str], k: int | None = None) -> Spl
         trunk_module, head_module, dropouts = boundary.cut(network, trainable, k)
         return Split(trunk_module, head_module, trained, dropouts)
 
-    # The frontier. Parameters and constants (get_attr) are no activations: both halves may hold
-    # them.
+    # The frontier. Parameters and constants (get_attr) are no activations: both halves hold them.
     trunk = [n for n in graph.nodes if n not in head and n.op not in ("output", "get_attr")]
     frontier = [node for node in trunk if any(user in head for user in node.users)]
     check_in_place(modules, head, frontier)

@@ -8,6 +8,13 @@ from hypothesis import strategies as st
 from scipy.stats import genextreme
 
 from fixres.models import distributions, pooled
+from fixres.models.distributions import XI, Statistics
+
+
+def fitted(images: torch.Tensor) -> tuple[np.ndarray, ...]:
+    """μ, σ and ξ of these activations."""
+    counts = distributions.histogram(images).numpy()
+    return distributions.fit_frechet(Statistics(None, counts), XI)
 
 
 def test_bins_are_in_order_and_zero_is_alone():
@@ -34,9 +41,8 @@ def test_xi_is_found():
     """Draws of scipy's law, for a heavy tail, a light one, and one with an upper end."""
     for xi in (0.6, 0.1, -0.2):
         x = genextreme.rvs(-xi, 1.0, 0.4, size=40_000, random_state=1)
-        x = x[x > 0]
-        counts = distributions.histogram(torch.from_numpy(x).float()).numpy()
-        assert distributions.fit_frechet_with_xi(counts) == pytest.approx((1.0, 0.4, xi), abs=0.03)
+        found = fitted(torch.from_numpy(x[x > 0]).float())
+        assert found == pytest.approx((1.0, 0.4, xi), abs=0.03)
 
 
 def test_what_an_image_adds_to_xi_tells_how_far_other_images_move_it():
@@ -47,14 +53,13 @@ def test_what_an_image_adds_to_xi_tells_how_far_other_images_move_it():
     x[(x < 0) | (rng.random(x.shape) < 0.2)] = 0
     images = torch.from_numpy(x).float()
     counts = pooled.count(images).numpy()
-    whole = distributions.fit_frechet_with_xi(distributions.histogram(images).numpy())
+    whole = fitted(images)
     adds = pooled.xi_by_image(counts, whole)
     assert adds.mean() == pytest.approx(whole[2])
     refitted, drawn = [], []
     for _ in range(60):
         chosen = rng.integers(150, size=150)
-        fit = distributions.fit_frechet_with_xi(distributions.histogram(images[chosen]).numpy())
-        refitted.append(fit[2])
+        refitted.append(fitted(images[chosen])[2])
         drawn.append(adds[chosen].mean())
     assert np.corrcoef(refitted, drawn)[0, 1] > 0.95
     assert np.std(drawn) == pytest.approx(np.std(refitted), rel=0.2)

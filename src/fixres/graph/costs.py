@@ -262,7 +262,7 @@ def _custom_work(network: dict, layers: tuple[str, ...]) -> Work:
     side = network["native"] / network["stride"] if "batch-norm" in layers else 1
     maps = 2 if "batch-norm" in layers else 1
     frontier = 2 * 2048 * maps * side**2
-    return Work(network["multiply_adds"], network["multiply_adds"], 0.0, frontier)
+    return Work(network["multiply_adds"], 0.0, frontier)
 
 
 def images_of(name: str, dataset: Images, results: Path) -> tuple[int, int] | None:

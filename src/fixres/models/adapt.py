@@ -35,7 +35,6 @@ class Adaptation(NamedTuple):
     dropouts : the dropout layers of the head.
     k_test : side of the crops, pixels.
     augmentation : how the crops are drawn.
-    constant_activations : whether an image gives the same activations of the trunk in every epoch.
     """
 
     trunk: nn.Module
@@ -44,16 +43,14 @@ class Adaptation(NamedTuple):
     dropouts: list[nn.Module]
     k_test: int
     augmentation: Augmentation
-    constant_activations: bool
+
+    @property
+    def constant_activations(self) -> bool:
+        """Whether an image gives the same activations of the trunk in every epoch."""
+        return self.augmentation.deterministic
 
     def crops(self, data: Manifest, rows: np.ndarray, seed: int, epoch: int) -> Crops:
-        """The crops to train on in one epoch, one of each image.
-
-        Parameters
-        ----------
-        rows : (n,) of the manifest `data`: the images.
-        seed, epoch : of the random numbers. Test DA draws none.
-        """
+        """The crops to train on in one epoch: one of each image, `rows` (n,) of the manifest."""
         h, w = data.height[rows], data.width[rows]
         return Crops(views(self.augmentation, self.k_test, rows, h, w, seed, epoch), self.k_test)
 
@@ -106,18 +103,11 @@ def adapt_last_layers(
     # On which crops: those of the training images at k_test, cut as at test time "to avoid
     # incurring further domain shifts". Test DA cuts the same crop of an image in every epoch, so
     # the activations of the frozen trunk are computed once. Test DA2 and train DA draw new crops.
-    constant_activations = augmentation.deterministic
-
-    return Adaptation(*parts, k_test, augmentation, constant_activations)
+    return Adaptation(*parts, k_test, augmentation)
 
 
 def last_layers(entry: Network, layers: list[str]) -> list[str]:
-    """The names of the modules that train: "the very last layers of the network".
-
-    Parameters
-    ----------
-    layers : any of "classifier", "batch-norm" and "cells".
-    """
+    """The names of the modules that train: "the very last layers of the network"."""
     names = {
         "classifier": [entry.classifier],
         "batch-norm": entry.last_batch_norm,  # "that precedes the global pooling"

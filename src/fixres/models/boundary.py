@@ -18,14 +18,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import (
-    register_module_forward_hook,
-    register_module_forward_pre_hook,
-)
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from fixres.jobs import JobError
-
-Modules = dict[str, nn.Module]  # by their names in the network
 
 
 class _Reached(Exception):  # noqa: N818 (it is no error)
@@ -77,9 +72,7 @@ class Head(nn.Module):
                 module.__dict__.pop("forward", None)
 
 
-def cut(
-    network: nn.Module, trainable: list[str], k: int
-) -> tuple[Trunk, Head, list[nn.Module], list[nn.Module]]:
+def cut(network: nn.Module, trainable: list[str], k: int) -> tuple[Trunk, Head, list[nn.Module]]:
     """Cut a network at the input of the first trainable module that it calls.
 
     Parameters
@@ -90,37 +83,46 @@ def cut(
 
     Returns
     -------
-    The trunk, the head, the trainable modules, and the dropout layers of the head.
+    The trunk, the head, and the dropout layers of the head.
 
     Raises
     ------
     ValueError : the network never calls a module.
     JobError : the head would need more of the trunk than that input.
     """
-    modules: Modules = dict(network.named_modules())
+    modules = dict(network.named_modules())
     started, ended = _watch(network, k)
-    missing = [name for name in trainable if name not in started]
-    if missing:
-        raise ValueError(
-            f"{', '.join(missing)}: never called in the forward pass of {type(network).__name__}"
-        )
+    check_called(network, [name for name in trainable if name not in started])
     first = min(trainable, key=started.index)
     before = started.index(first)
-    inner = started[before:]
-    dropouts = [modules[name] for name in inner if isinstance(modules[name], nn.Dropout)]
-    done = {name: given for name, (given, then) in ended.items() if then <= before}
-    outermost = {
-        modules[name]: given
-        for name, given in done.items()
-        if not any(name.startswith(f"{other}.") for other in done)
-    }
-    trained = [modules[name] for name in trainable]
+    inner = [modules[name] for name in started[before:]]
+    done = outermost([name for name, (_, then) in ended.items() if then <= before])
+    skipped = {modules[name]: ended[name][0] for name in done}
     trunk = Trunk(network, modules[first])
-    head = Head(network, modules[first], trained, outermost, k)
+    head = Head(network, modules[first], [modules[name] for name in trainable], skipped, k)
     _try(network, trunk, head, first, k)
-    return trunk, head, trained, dropouts
+    return trunk, head, [module for module in inner if isinstance(module, nn.Dropout)]
 
 
+def check_called(network: nn.Module, missing: list[str]) -> None:
+    """Raise ValueError where modules that are to train never run."""
+    if missing:
+        never = f"never called in the forward pass of {type(network).__name__}"
+        raise ValueError(f"{', '.join(missing)}: {never}")
+
+
+def inside(name: str, module: str) -> bool:
+    """Whether `name` is the module `module` or a part of it."""
+    return name == module or name.startswith(module + ".")
+
+
+def outermost(names: list[str]) -> list[str]:
+    """The names in their order, without repeats and without modules inside another one."""
+    names = list(dict.fromkeys(names))
+    return [n for n in names if not any(inside(n, other) for other in names if other != n)]
+
+
+@torch.no_grad()
 def _watch(network: nn.Module, k: int) -> tuple[list[str], dict[str, tuple[Any, int]]]:
     """One forward pass: which modules started, in order; and of those that ended what they gave.
 
@@ -138,13 +140,9 @@ def _watch(network: nn.Module, k: int) -> tuple[list[str], dict[str, tuple[Any, 
         if module in names:
             ended[names[module]] = given, len(started)
 
-    device = next(network.parameters()).device
-    with (
-        register_module_forward_pre_hook(start),
-        register_module_forward_hook(end),
-        torch.no_grad(),
-    ):
-        network(torch.zeros(1, 3, k, k, device=device))
+    x = torch.zeros(1, 3, k, k, device=next(network.parameters()).device)
+    with register_module_forward_pre_hook(start), register_module_forward_hook(end):
+        network(x)
     return started, ended
 
 
@@ -167,15 +165,13 @@ def _try(network: nn.Module, trunk: Trunk, head: Head, first: str, k: int) -> No
     device = next(network.parameters()).device
     if device.type == "meta":
         return
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, 3, k, k, generator=generator).to(device)
+    x = torch.randn(2, 3, k, k, generator=torch.Generator().manual_seed(0)).to(device)
+    same, why = False, ""
     try:
         with torch.no_grad():
             same = torch.equal(head(*trunk(x)), network(x))
     except Exception as error:  # whatever the author's code raises on zeros
-        same, why = False, f" ({error})"
-    else:
-        why = ""
+        why = f" ({error})"
     if not same:
         raise JobError(
             f"{type(network).__name__} cannot be cut at {first}: what comes behind it reads more "

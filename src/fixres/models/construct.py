@@ -36,30 +36,23 @@ def check_layers(entry: Network | str, network: nn.Module) -> None:
     """
     entry = zoo.by_name(entry)
     layers = [layer for layer, _ in network.named_modules() if layer]
-    named = {
-        "classifier": [entry.classifier],
-        "last_batch_norm": entry.last_batch_norm,
-        "cells": entry.cells,
-    }
-    wrong = [(key, n) for key, names in named.items() for n in names if n not in layers]
+    named = [("classifier", entry.classifier)]
+    named += [("last_batch_norm", name) for name in entry.last_batch_norm]
+    named += [("cells", name) for name in entry.cells]
+    wrong = [f"  {key}: {nearest(name, layers)}\n" for key, name in named if name not in layers]
     if wrong:
-        lines = (f"  {key}: {nearest(n, layers)}" for key, n in wrong)
-        name = next((name for name, known in zoo.ZOO.items() if known is entry), "")
-        place = f"ZOO['{name}'] (models/catalogue/zoo.py)" if name else "custom.network"
-        way_out = "correct the entry; docs/networks.md, Adding a network"
-        way_out = way_out if name else "correct them; docs/recommend.md"
+        place, way_out = "custom.network", "correct them; docs/recommend.md"
+        if name := next((name for name, known in zoo.ZOO.items() if known is entry), None):
+            place = f"ZOO['{name}'] (models/catalogue/zoo.py)"
+            way_out = "correct the entry; docs/networks.md, Adding a network"
         raise JobError(
-            f"{place} names layers that {entry.title} does not have:\n"
-            + "\n".join(lines)
-            + f"\n  {way_out}, says what each key means"
+            f"{place} names layers that {entry.title} does not have:\n{''.join(wrong)}"
+            f"  {way_out}, says what each key means"
         )
 
 
 def outline(network: Network | str, classes: int) -> nn.Module:
-    """The network without its numbers, on torch's meta device.
-
-    It has names and shapes, and takes no memory.
-    """
+    """The network on torch's meta device: names and shapes without numbers, and no memory."""
     with torch.device("meta"):
         return _new(network, classes)
 
@@ -72,9 +65,7 @@ def _new(network: Network | str, classes: int) -> nn.Module:
 # --- constructors ---------------------------------------------------------------------------------
 
 
-def call(
-    constructor: str, classes: int | None, path: str = "", options: dict | None = None
-) -> nn.Module:
+def call(constructor: str, classes: int | None, path: str, options: dict) -> nn.Module:
     """The network that a constructor gives, with random weights.
 
     Parameters
@@ -89,58 +80,44 @@ def call(
     """
     kind, _, name = constructor.partition(":")
     if kind == "python":
-        return _python(name, path, classes, options or {})
-    return CONSTRUCTORS[kind](name, classes, options or {})
+        return _python(name, path, classes, options)
+    if kind == "fixres":
+        module, _, function = name.partition(":")
+        module = importlib.import_module(f"fixres.models.{module}")
+        return getattr(module, function)(classes, **options)
+    architecture = architecture_of(constructor)
+    if kind == "timm":
+        import timm
 
-
-def _fixres(name: str, classes: int, options: dict) -> nn.Module:
-    module, _, function = name.partition(":")
-    return getattr(importlib.import_module(f"fixres.models.{module}"), function)(classes, **options)
-
-
-def _timm(name: str, classes: int, options: dict) -> nn.Module:
-    import timm
-
-    check_timm(name)
-    return timm.create_model(name, num_classes=classes, **options)
-
-
-def _torchvision(name: str, classes: int, options: dict) -> nn.Module:
+        return timm.create_model(name, num_classes=classes, **options)
     from torchvision import models
 
-    architecture = check_torchvision(name)
     return models.get_model(architecture, weights=None, num_classes=classes, **options)
 
 
-CONSTRUCTORS = {"timm": _timm, "torchvision": _torchvision, "fixres": _fixres}
-
-
-def check_timm(name: str) -> str:
-    """The architecture of a name of timm. Raises JobError where timm has none."""
-    import timm
-
+def architecture_of(constructor: str) -> str:
+    """The architecture that timm:… or torchvision:… names. Raises JobError where it has none."""
+    kind, _, name = constructor.partition(":")
     architecture = name.partition(".")[0]
-    if not timm.is_model(architecture):
-        raise JobError(f"timm:{name}: {nearest(architecture, timm.list_models())}")
-    return architecture
+    if kind == "timm":
+        import timm
 
+        known, is_known = timm.list_models(), timm.is_model(architecture)
+    else:
+        from torchvision import models
 
-def check_torchvision(name: str) -> str:
-    """The architecture of a name of torchvision. Raises JobError where it has none."""
-    from torchvision import models
-
-    architecture, known = name.partition(".")[0], models.list_models(module=models)
-    if architecture not in known:
-        raise JobError(f"torchvision:{name}: {nearest(architecture, known)}")
+        known = models.list_models(module=models)
+        is_known = architecture in known
+    if not is_known:
+        raise JobError(f"{constructor}: {nearest(architecture, known)}")
     return architecture
 
 
 def _python(name: str, path: str, classes: int | None, options: dict) -> nn.Module:
     """Call the user's constructor. It gets the number of classes where it takes one."""
-    function = imported(name, path)
     if classes is not None and takes_classes(name, path):
         options = {"num_classes": classes, **options}
-    network = function(**options)
+    network = imported(name, path)(**options)
     if not isinstance(network, nn.Module):
         found = type(network).__name__
         raise JobError(f"python:{name}: found a {found}, expected a function that gives a Module")
@@ -161,15 +138,12 @@ def imported(name: str, path: str) -> Callable:
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name and not module.startswith(error.name):
-            raise JobError(
-                f"python:{name}: {module} imports {error.name}, which is not installed; install it "
-                "into the suite's environment (.venv/bin/pip install …)"
-            ) from None
         where = path or "the suite's environment"
-        raise JobError(
-            f"python:{name}: no module {module} in {where}; path is the folder that holds it"
-        ) from None
+        problem = f"no module {module} in {where}; path is the folder that holds it"
+        if error.name and not module.startswith(error.name):
+            problem = f"{module} imports {error.name}, which is not installed; install it into the "
+            problem += "suite's environment (.venv/bin/pip install …)"
+        raise JobError(f"python:{name}: {problem}") from None
     if not callable(getattr(found, function, None)):
         known = [key for key, value in vars(found).items() if callable(value) and key[0] != "_"]
         raise JobError(f"python:{name}: {nearest(function, known)}, of the functions of {module}")
@@ -222,8 +196,6 @@ def torchvision_weights(name: str) -> object:
     architecture, _, tag = name.partition(".")
     known = models.get_model_weights(architecture)
     if tag and tag not in known.__members__:
-        raise JobError(
-            f"torchvision:{name}: no such weights; torchvision has "
-            f"{', '.join(known.__members__)}; or give a file (weights)"
-        )
+        has = f"torchvision has {', '.join(known.__members__)}"
+        raise JobError(f"torchvision:{name}: no such weights; {has}; or give a file (weights)")
     return known[tag] if tag else known.DEFAULT

@@ -9,7 +9,7 @@ import csv
 import functools
 import sys
 
-from fixres.models.catalogue.work import COLUMNS, SPLITS, Work, table, work
+from fixres.models.catalogue.work import SPLITS, Work, table
 from fixres.models.catalogue.zoo import ZOO
 
 CLASSES = 1000
@@ -59,18 +59,17 @@ def count(network: str, layers: list[str]) -> Work:
             with FlopCounterMode(display=False) as head:
                 parts.head(*frontier)
     flops = [counter.get_total_flops() / 2 for counter in (trunk, head)]
-    return work(*flops, sum(2 * a.numel() for a in frontier))
+    return Work(*flops, sum(2 * a.numel() for a in frontier))
 
 
 def main() -> None:
     """Print work.csv."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["network", "layers", *COLUMNS, "parameters"])
+    writer.writerow(["network", "layers", *Work._fields, "parameters"])
     for network in ZOO:
         for layers in SPLITS:
-            counted = count(network, layers.split("+"))
-            values = (int(getattr(counted, name)) for name in COLUMNS)
-            writer.writerow([network, layers, *values, count_parameters(network)])
+            counted = map(int, count(network, layers.split("+")))
+            writer.writerow([network, layers, *counted, count_parameters(network)])
 
 
 if __name__ == "__main__":

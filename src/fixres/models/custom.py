@@ -31,7 +31,6 @@ NORMS = ("Norm", "Norm1d", "Norm2d", "Norm3d", "NormAct", "NormAct2d")
 # Names of layers beside the main path of a block: their norm is not the last one of the block.
 BESIDE = ("downsample", "shortcut", "skip", "residual")
 STRIDES = (1, 2, 4, 7, 8, 14, 16, 28, 32, 64)
-PAPERS_CROP_PCT = 0.875  # 224/256 (§5)
 # What may be given, in place of what would be found.
 KEYS = ["classifier", "last_norm", "mean", "std", "native", "crop_pct", "stride", "any_size"]
 KEYS += ["options", "outputs"]
@@ -99,7 +98,7 @@ def _found(network: nn.Module, known: dict[str, Any], source: str) -> dict[str, 
     # --- sizes that it takes
     found.setdefault("any_size", _takes_others(network, k))
     found.setdefault("stride", _stride(network, k, found["any_size"], source))
-    found.setdefault("crop_pct", PAPERS_CROP_PCT)
+    found.setdefault("crop_pct", 0.875)  # the paper's, 224/256 (§5)
 
     # --- what it costs
     with FlopCounterMode(display=False) as counter:
@@ -138,39 +137,24 @@ def _stated(source: str, weights: str) -> dict[str, Any]:
         )
     if kind == "python":
         return {}
-    mean, std, native, crop_pct, outputs = (
-        _stated_by_timm(name, weights) if kind == "timm" else _stated_by_torchvision(name)
-    )
-    if mean is None:
-        return {"outputs": outputs}
-    return {
-        "mean": [float(x) for x in mean],
-        "std": [float(x) for x in std],
-        "native": int(native),
-        "crop_pct": float(crop_pct),
-        "outputs": int(outputs),
-    }
+    architecture = construct.architecture_of(source)
+    if kind == "torchvision":
+        found = construct.torchvision_weights(name)
+        stated = found.transforms()
+        native, outputs = stated.crop_size[0], len(found.meta["categories"])
+        crop_pct = round(native / stated.resize_size[0], 4)
+    else:
+        import timm
 
-
-def _stated_by_timm(name: str, weights: str) -> tuple:
-    import timm
-
-    architecture = construct.check_timm(name)
-    if weights == "pretrained" or name != architecture:
-        name = construct.timm_weights(name)
-    cfg = timm.get_pretrained_cfg(name) or timm.get_pretrained_cfg(architecture)
-    if cfg is None:
-        return None, None, None, None, 1000
-    return cfg.mean, cfg.std, cfg.input_size[-1], cfg.crop_pct, cfg.num_classes or 1000
-
-
-def _stated_by_torchvision(name: str) -> tuple:
-    construct.check_torchvision(name)
-    found = construct.torchvision_weights(name)
-    transform = found.transforms()
-    crop, resize = transform.crop_size[0], transform.resize_size[0]
-    classes = len(found.meta["categories"])
-    return transform.mean, transform.std, crop, round(crop / resize, 4), classes
+        if weights == "pretrained" or name != architecture:
+            name = construct.timm_weights(name)
+        stated = timm.get_pretrained_cfg(name) or timm.get_pretrained_cfg(architecture)
+        if stated is None:
+            return {"outputs": 1000}
+        native, crop_pct = stated.input_size[-1], float(stated.crop_pct)
+        outputs = stated.num_classes or 1000
+    known = {"mean": list(stated.mean), "std": list(stated.std)}
+    return known | {"native": native, "crop_pct": crop_pct, "outputs": outputs}
 
 
 # --- the network runs once -----------------------------------------------------------------------
@@ -184,9 +168,8 @@ def _built(source: str, path: str, known: dict) -> tuple[nn.Module, dict]:
     """
     options, outputs = known.get("options", {}), known.get("outputs")
     network = _outline(source, path, outputs, options)
-    if not source.startswith("timm:") or "options" in known:
-        return network, options
-    if not _takes_others(network, known["native"]):
+    is_free = source.startswith("timm:") and "options" not in known
+    if is_free and not _takes_others(network, known["native"]):
         with contextlib.suppress(TypeError):
             dynamic = {"dynamic_img_size": True}
             return _outline(source, path, outputs, dynamic), dynamic
@@ -314,10 +297,9 @@ def _side(network: nn.Module, k: int, name: str) -> int | None:
 def _to_be_given(source: str, network: nn.Module, keys: tuple[str, ...]) -> str:
     """The message that asks for what cannot be found."""
     layers = [name for name, layer in network.named_modules() if name and not any(layer.children())]
-    fields = CustomNetwork.model_fields
-    lines = "".join(f"\n  {key}: {fields[key].description}" for key in keys)
+    given = " ".join(f"{key}=…" for key in keys)
+    lines = (f"  {key}: {CustomNetwork.model_fields[key].description}\n" for key in keys)
     return (
-        f"{source}: {', '.join(keys)} cannot be found; give --given "
-        f"{' '.join(f'{key}=…' for key in keys)}{lines}\n"
+        f"{source}: {', '.join(keys)} cannot be found; give --given {given}\n{''.join(lines)}"
         f"The last layers of {type(network).__name__}: {', '.join(layers[-3:])}"
     )

@@ -1,12 +1,7 @@
 """Distributions of activations: measured, fitted and compared. Numerics of distribution matching.
 
-- Measure: `Moments` of every channel, and a `histogram` of all activations. Both are merged batch
-  by batch, so memory does not grow with the number of images.
-- Fit: `fit_gaussian` (A.2) and `fit_frechet` (A.1) give μ and σ, `fit_frechet_with_xi` also ξ;
-  `affine` is the map from one fit to another.
-- Compare: `distance`, `curves` and `describe`.
-
-The place of the map in a network is in `matching.py`.
+What is measured (`Moments` of every channel, a `histogram` of all activations) is merged batch by
+batch, so memory does not grow with the number of images.
 """
 
 from typing import NamedTuple
@@ -99,7 +94,7 @@ def without_zeros(counts: np.ndarray) -> np.ndarray:
 
 # --- fit ---------------------------------------------------------------------------------------
 
-Fitted = tuple[np.ndarray, np.ndarray]  # μ and σ
+Fitted = tuple[np.ndarray, ...]  # μ and σ, and ξ where it is free
 
 
 def fit_gaussian(seen: Statistics) -> Fitted:
@@ -108,39 +103,26 @@ def fit_gaussian(seen: Statistics) -> Fitted:
     return m.mean[:, None, None], np.sqrt(m.squares / m.count)[:, None, None]
 
 
-def fit_frechet(seen: Statistics) -> Fitted:
-    """μ and σ of the Fréchet distribution of the pooled activations other than 0 (A.1).
+def fit_frechet(seen: Statistics, *xi: float) -> Fitted:
+    """The Fréchet distribution of the pooled activations other than 0 (A.1).
 
     Least squares between the fitted and the measured CDF, at every activation.
 
+    Parameters
+    ----------
+    xi : the value of ξ to start from, where ξ is free. The paper keeps it at 0.3, and calls it a
+        positive constant. The fit may find any number: below 0, the distribution has an upper end,
+        and at 0 it is Gumbel's.
+
     Returns
     -------
-    μ and σ, arrays of no dimensions.
+    μ and σ, and ξ where it is free: arrays of no dimensions.
 
     Raises
     ------
     JobError : fewer than two different activations.
     """
-    mu, sigma = _fit_frechet(seen.pooled)
-    return np.array(mu), np.array(sigma)
-
-
-def fit_frechet_with_xi(pooled: np.ndarray) -> tuple[float, ...]:
-    """μ, σ and ξ of the same distribution, with ξ free.
-
-    The paper keeps ξ at 0.3, and calls it a positive constant. The fit may find any number: below
-    0, the distribution has an upper end, and at 0 it is Gumbel's.
-
-    Parameters
-    ----------
-    pooled : a histogram of pooled activations.
-    """
-    return tuple(map(float, _fit_frechet(pooled, XI)))
-
-
-def _fit_frechet(pooled: np.ndarray, *xi: float) -> list[float]:
-    """μ and σ, and ξ if there is a value of ξ to start from."""
-    x, share, cdf = steps(pooled)
+    x, share, cdf = steps(seen.pooled)
     if len(x) < 2:
         raise JobError(
             f"Fréchet distribution: found {len(x)} distinct activations after the pooling, "
@@ -158,27 +140,19 @@ def _fit_frechet(pooled: np.ndarray, *xi: float) -> list[float]:
         return np.sqrt(share) * (frechet(x, *law) - cdf)
 
     found = least_squares(residuals, start, xtol=1e-12, ftol=1e-12, gtol=1e-12).x
-    return [found[0] * spread, np.exp(found[1]) * spread, *found[2:]]
+    return tuple(map(np.array, (found[0] * spread, np.exp(found[1]) * spread, *found[2:])))
 
 
-def steps(pooled: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The measured CDF of the activations other than 0: where it steps, by how much, and to what.
-
-    Parameters
-    ----------
-    pooled : a histogram of pooled activations.
-    """
-    counts = without_zeros(pooled)
+def steps(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The CDF of a histogram's values other than 0: where it steps, by how much, and to what."""
+    counts = without_zeros(counts)
     filled = np.flatnonzero(counts)
     share = counts[filled] / counts.sum()
     return upper_edges(filled), share, np.cumsum(share)
 
 
 def frechet(x: np.ndarray, mu: float, sigma: float, xi: float = XI) -> np.ndarray:
-    """The CDF of the Fréchet distribution: exp(-(1 + ξ/σ · (x - μ))^(-1/ξ)) (A.1).
-
-    It is 0 below the range in which the formula is defined; for a negative ξ, it is 1 above.
-    """
+    """The CDF exp(-(1 + ξ/σ · (x - μ))^(-1/ξ)) (A.1); 0 below its range, for ξ < 0 also 1 above."""
     return np.exp(-(np.maximum(1 + xi / sigma * (x - mu), 1e-9) ** (-1 / xi)))
 
 
@@ -198,9 +172,8 @@ def affine(reference: Fitted, found: Fitted) -> Fitted:
 def distance(a: Statistics, b: Statistics, model: str) -> dict[str, float]:
     """Distances between two distributions, by name.
 
-    Kolmogorov's distance of the pooled activations, with and without their zeros. For the model
-    "gaussian" also "mean" and "std": the absolute difference in the mean and in the standard
-    deviation before the ReLU, averaged over the channels.
+    Kolmogorov's of the pooled activations, with and without their zeros. For the model "gaussian"
+    also the absolute differences in "mean" and "std" before the ReLU, averaged over the channels.
     """
     far = {"kolmogorov": kolmogorov(a.pooled, b.pooled)}
     far["kolmogorov without zeros"] = kolmogorov(without_zeros(a.pooled), without_zeros(b.pooled))

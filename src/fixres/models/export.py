@@ -19,7 +19,6 @@ from torch import nn
 from fixres import jobs
 from fixres.models.construct import takes_classes
 
-WEIGHTS = "model.safetensors"
 INTERPOLATION = "bilinear"  # antialiased: the suite's test transform, and Pillow's
 
 
@@ -39,7 +38,7 @@ def export(
     write = _for_timm if entry["source"].startswith("timm:") else _as_state_dict
     write(folder, network, entry, list(classes), chosen)
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    with jobs.atomic(folder / WEIGHTS) as temporary:
+    with jobs.atomic(folder / "model.safetensors") as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
 
 
@@ -129,9 +128,7 @@ if __name__ == "__main__":
 '''
 
 
-def _as_state_dict(
-    folder: Path, network: nn.Module, entry: dict, classes: list, chosen: dict
-) -> None:
+def _as_state_dict(folder: Path, _: nn.Module, entry: dict, classes: list, chosen: dict) -> None:
     imports, build = _construction(entry, len(classes))
     content = {
         "source": entry["source"],

@@ -9,18 +9,10 @@ from torch import nn
 
 
 def compute_in_float32(network: nn.Module, layer: str) -> None:
-    """Make one layer of a network compute in float32, also inside autocast; in place.
+    """Make one layer of a network, which has one input, compute in float32 also inside autocast.
 
     The layer stays what it is: type, parameters and their names. Only its `forward` is replaced.
     Where the network computes in float32 anyway, no bit changes.
-
-    Parameters
-    ----------
-    layer : name of a layer with one input, as `classifier` of a zoo entry; with all layers in it.
-
-    Raises
-    ------
-    AttributeError : the network has no such layer; `construct.check_layers` says so in words.
     """
     module = network.get_submodule(layer)
     forward = module.forward

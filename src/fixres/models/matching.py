@@ -8,8 +8,7 @@ The map brings the activations at k_test back to their distribution at k_train. 
 
 The place is found in the traced graph (torch.fx), so any network that traces can be matched. The
 map is a layer of the network, named `matching`, with two buffers. It is saved with the weights, and
-nothing trains it. The cut of split.py goes before or after it. A network without matching is what
-the zoo builds, untouched.
+nothing trains it. The cut of split.py goes before or after it.
 """
 
 from pathlib import Path
@@ -87,7 +86,7 @@ def insert(
     scale: torch.Tensor | None = None,
     shift: torch.Tensor | None = None,
 ) -> fx.GraphModule:
-    """Insert the map into a network, as the layer `matching`.
+    """The network, in eval mode, with the map as its layer `matching`.
 
     The other layers keep their names. So whatever works by name (weights, the zoo's last
     batch-norm, `split`) still works.
@@ -96,10 +95,6 @@ def insert(
     ----------
     network : is used up.
     scale, shift : as in `Affine`. Without them the map is the identity.
-
-    Returns
-    -------
-    The network with the map, in eval mode.
 
     Raises
     ------
@@ -117,21 +112,16 @@ def insert(
         with graph.inserting_after(traced.pooling):
             mapped = graph.call_module("matching", (traced.pooling,))
         traced.pooling.replace_all_uses_with(mapped, lambda user: user is not mapped)
-    network.matching = Affine(
-        model,
-        torch.ones(()) if scale is None else scale,
-        torch.zeros(()) if shift is None else shift,
-    )
+    scale = torch.ones(()) if scale is None else scale
+    network.matching = Affine(model, scale, torch.zeros(()) if shift is None else shift)
     return fx.GraphModule(network, graph, name).eval()
 
 
 def probe(matched: fx.GraphModule) -> fx.GraphModule:
-    """The matched network, cut off behind the activations that matching measures.
+    """The matched network, cut off behind what matching measures.
 
-    Returns
-    -------
-    A module on the layers of `matched`: images -> (activations behind the map, pooled
-    activations). Gaussian: (n, c, h, w) and (n, c, …). Frechet: the pooled activations twice.
+    It gives (activations behind the map, pooled activations). Gaussian: (n, c, h, w) and
+    (n, c, …). Frechet: the pooled activations twice.
     """
     traced = _Traced(matched, "matching")
     [point] = traced.graph.find_nodes(op="call_module", target="matching")
@@ -167,23 +157,19 @@ def watch(network: nn.Module) -> tuple[fx.GraphModule, bool]:
 class _Traced:
     """The graph of a network in eval mode, where a map is one node.
 
-    Attributes
-    ----------
-    pooling : the node of the global average pooling.
-    pooled : what is pooled: the last node before the pooling that computes something.
+    `pooling` is the node of the global average pooling, `pooled` what is pooled: the last node
+    before the pooling that computes something. JobError, which starts with `who`: no pooling.
     """
 
     def __init__(self, network: nn.Module, who: str):
-        """Raise JobError where there is no pooling; the message starts with `who`."""
         tracer = Tracer()
         tracer.leaves += (Affine,)
         self.network, self.graph = network, tracer.trace(network.eval())
         self.layers = dict(network.named_modules())
         poolings = [node for node in self.graph.nodes if self._is_pooling(node)]
         if not poolings:
-            raise JobError(
-                f"{who} has no average pooling before its classifier; expected one (A.1)"
-            )
+            missing = "has no average pooling before its classifier; expected one (A.1)"
+            raise JobError(f"{who} {missing}")
         self.pooling = poolings[-1]
         self.pooled = self.pooling.all_input_nodes[0]
         while isinstance(self.layer(self.pooled), (nn.Identity, nn.Dropout)):
@@ -216,19 +202,11 @@ class _Traced:
         )
 
     def free_relu(self, relu: fx.Node) -> tuple[fx.Node, fx.Node]:
-        """Replace a ReLU by a function that leaves its input as it is.
-
-        Returns
-        -------
-        The node of its input, and the node of the new ReLU.
-        """
-        layer = self.layer(relu)
+        """Replace a ReLU by a function that leaves its input as it is; their two nodes."""
+        layer, source = self.layer(relu), relu.all_input_nodes[0]
         inside_layer = layer is not None and not isinstance(layer, nn.ReLU)
         if inside_layer:  # a batch-norm that applies its ReLU itself: the two come apart
-            layer.act = nn.Identity()
-            source = relu
-        else:
-            source = relu.all_input_nodes[0]
+            layer.act, source = nn.Identity(), relu
         with self.graph.inserting_after(relu):
             new_relu = self.graph.call_function(F.relu, (source,))
         relu.replace_all_uses_with(new_relu, delete_user_cb=lambda user: user is not new_relu)

@@ -9,7 +9,7 @@ sizes where every layer happens to pad alike (395).
 
 import timm
 import torch
-from timm.layers import Conv2dSame, register_notrace_module
+from timm.layers import Conv2dSame, get_same_padding, register_notrace_module
 from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
 from torch import nn
 from torch.func import functional_call
@@ -86,16 +86,7 @@ def _pads_at(network: nn.Module, layers: list[nn.Module], k: int) -> dict[nn.Mod
 
 
 def _same(layer: nn.Module, height: int, width: int) -> Pads:
-    """TensorFlow's "same" padding of a layer for an input of that size."""
-    (above, below), (left, right) = (
-        _one_side(size, layer.kernel_size[i], layer.stride[i], layer.dilation[i])
-        for i, size in enumerate((height, width))
-    )
-    return left, right, above, below
-
-
-def _one_side(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    """Pixels before and behind: room for ceil(size / stride) windows, an odd pixel behind."""
-    windows = -(-size // stride)
-    whole = max((windows - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
-    return whole // 2, whole - whole // 2
+    """TensorFlow's "same" padding for an input of that size; an odd pixel is pad behind."""
+    sides = zip((height, width), layer.kernel_size, layer.stride, layer.dilation, strict=True)
+    high, wide = (get_same_padding(*side) for side in sides)
+    return wide // 2, wide - wide // 2, high // 2, high - high // 2

@@ -29,7 +29,7 @@ def count(x: torch.Tensor) -> torch.Tensor:
 
 
 def xi_by_image(counts: np.ndarray, law: tuple[float, float, float]) -> np.ndarray:
-    """What each image contributes to a fitted ξ; the mean over the images is ξ.
+    """What each image contributes to a fitted ξ, (n,) float64; the mean over the images is ξ.
 
     The fit is no mean over images. To first order it is one: if image i counts a little more, ξ
     moves by its influence on the fit (Efron's infinitesimal jackknife). So the bootstrap of these
@@ -38,23 +38,17 @@ def xi_by_image(counts: np.ndarray, law: tuple[float, float, float]) -> np.ndarr
     Parameters
     ----------
     counts : (n, BINS), from `count`.
-    law : μ, σ and ξ of `distributions.fit_frechet_with_xi`, fitted to all images.
-
-    Returns
-    -------
-    (n,) float64.
+    law : μ, σ and ξ of `distributions.fit_frechet`, fitted to all images.
     """
     others = counts.astype(float)
     others[:, ZERO] = 0  # the fit is to the activations other than 0
     share = others.sum(axis=0) / others.sum()
     cdf, x = np.cumsum(share), EDGES  # the last bin is open: there both CDFs are 1
-    slopes = np.zeros((3, BINS))
-    residual = np.zeros(BINS)
+    slopes, residual = np.zeros((3, BINS)), np.zeros(BINS)
     residual[:-1] = distributions.frechet(x, *law) - cdf[:-1]
     for i, size in enumerate(1e-5 * np.array([law[1], law[1], 1.0])):
-        up, down = (list(law), list(law))
-        up[i], down[i] = law[i] + size, law[i] - size
-        rise = distributions.frechet(x, *up) - distributions.frechet(x, *down)
+        step = size * np.eye(3)[i]
+        rise = distributions.frechet(x, *(law + step)) - distributions.frechet(x, *(law - step))
         slopes[i, :-1] = rise / (2 * size)
 
     # The gradient of the squared error is 0 at the fit. An image shifts it by what it adds to the

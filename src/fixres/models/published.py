@@ -1,8 +1,7 @@
 """Weights that others published: fetched or read from a file, never trusted, always checked.
 
-They come from timm, torchvision, torch hub, a URL or a file. Files are read without running code
-that they may hold (torch's weights_only, or safetensors). Only torch hub runs foreign code: the
-hubconf.py of a repository.
+Files are read without running code that they may hold (torch's weights_only, or safetensors). Only
+torch hub runs foreign code: the hubconf.py of a repository.
 """
 
 import errno
@@ -69,7 +68,7 @@ def fetch(source: dict, folder: Path, way_out: str) -> Fetched:
         path = Path(source["file"]).expanduser()
         if not path.is_file():
             raise JobError(f"{path}: no such file of weights; {way_out}")
-        sha256 = verified(path, source.get("sha256"))
+        sha256 = verified(path, source.get("sha256"), str(path))
         return Fetched(read(path), str(path), sha256)
     if kind == "url":
         path = download(source["url"], source["sha256"], folder, way_out)
@@ -101,10 +100,9 @@ def _timm(name: str) -> Tensors:
         found = None
     # An old name may stand for other weights than it says.
     if found is None or f"{found.architecture}.{found.tag}" != name:
+        missing = f"timm {timm.__version__} has no weights of exactly this name"
         hint = f"timm.list_pretrained('{name.partition('.')[0]}*') lists its names"
-        raise JobError(
-            f"timm {name}: timm {timm.__version__} has no weights of exactly this name; {hint}"
-        )
+        raise JobError(f"timm {name}: {missing}; {hint}")
     return timm.create_model(name, pretrained=True).state_dict()
 
 
@@ -162,29 +160,20 @@ def read(path: Path) -> Tensors:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file may raise anything
-        raise JobError(_unreadable(path, error)) from error
+        code = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if isinstance(error, pickle.UnpicklingError) and code:
+            raise JobError(
+                f"{path}: refused, because it holds code beside tensors ({code[1]}) and reading it "
+                "would run that code. Where you trust it, load it with torch yourself and save its "
+                "state_dict as .safetensors"
+            ) from error
+        what = f"damaged, or not a PyTorch checkpoint ({type(error).__name__})"
+        raise JobError(f"{path}: {what}") from error
     return unwrapped(content, str(path))
 
 
-def _unreadable(path: Path, error: Exception) -> str:
-    """Why torch could not read a checkpoint: it holds code, or it is damaged."""
-    code = None
-    if isinstance(error, pickle.UnpicklingError):
-        code = re.search(r"GLOBAL ([\w.]+)", str(error))
-    if not code:
-        return f"{path}: damaged, or not a PyTorch checkpoint ({type(error).__name__})"
-    return (
-        f"{path}: refused, because it holds code beside tensors ({code[1]}) and reading it would "
-        "run that code. Where you trust it, load it with torch yourself and save its state_dict "
-        "as .safetensors"
-    )
-
-
 def unwrapped(content: Any, where: str) -> Tensors:
-    """The state dict in a checkpoint.
-
-    It may stand under `model` or `state_dict`. The prefix `module.` of every name (DataParallel)
-    is taken off.
+    """The state dict in a checkpoint, without the prefix `module.` of every name (DataParallel).
 
     Raises
     ------
@@ -214,12 +203,9 @@ def fitted(fetched: Fetched, network: nn.Module) -> Tensors:
     JobError : names what does not fit.
     """
     own = network.state_dict()
-    counters = {
-        name: torch.zeros((), dtype=t.dtype)
-        for name, t in own.items()
-        if name.endswith(".num_batches_tracked")
-    }
-    tensors = counters | fetched.tensors
+    counters = [name for name in own if name.endswith(".num_batches_tracked")]
+    zeros = {name: torch.zeros((), dtype=own[name].dtype) for name in counters}
+    tensors = zeros | fetched.tensors
     weights.check(tensors, network, fetched.where)
     return {name: tensors[name].to(t.dtype) for name, t in own.items()}
 
@@ -227,12 +213,12 @@ def fitted(fetched: Fetched, network: nn.Module) -> Tensors:
 # --- downloads ---------------------------------------------------------------------------------
 
 
-def verified(path: Path, sha256: str | None) -> str:
-    """The file's SHA-256. Raises JobError unless it begins with `sha256`."""
+def verified(path: Path, sha256: str | None, where: str) -> str:
+    """The file's SHA-256. Raises JobError, which names `where`, unless it begins with `sha256`."""
     found = file_digest(path)
     if sha256 and not found.startswith(sha256.lower()):
         raise JobError(
-            f"{path}: wrong checksum: SHA-256 {found}, expected {sha256}; "
+            f"{where}: wrong checksum: SHA-256 {found}, expected {sha256}; "
             "get the file again, or correct the checksum"
         )
     return found
@@ -273,15 +259,15 @@ def download(url: str, sha256: str, folder: Path, way_out: str) -> Path:
             f"give the command again to carry on, or {way_out}"
         ) from None
     try:
-        verified(part, sha256)
-    except JobError as error:
+        verified(part, sha256, url)
+    except JobError:
         part.unlink()
-        raise JobError(str(error).replace(str(part), url)) from None
+        raise
     return part
 
 
 def _receive(url: str, part: Path) -> None:
-    """Append to `part` the bytes of `url` that it lacks."""
+    """Append to `part` the bytes of `url` that it lacks. OSError: the connection broke off."""
     done = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
@@ -290,28 +276,16 @@ def _receive(url: str, part: Path) -> None:
         if error.code == 416 and done:  # nothing is missing
             return
         raise
-    with answer:
-        if done and answer.status != 206:
-            log(f"{url}: the server cannot carry on a download; from the beginning")
-            done = 0
-        _append(answer, part, url, done)
-
-
-def _append(answer: Any, part: Path, url: str, done: int) -> None:
-    """Append the answer of a server to `part`, which has `done` bytes.
-
-    Raises OSError where the connection breaks off.
-    """
-    left, received = int(answer.headers.get("Content-Length") or 0), 0
-    what = f"download of {url.rsplit('/', 1)[-1]}"
-    if done:
-        what += f", carried on at {done / 1e6:.0f} MB"
-    bar = progress(what, done + left, "bytes", done)
-    with open(part, "ab" if done else "wb") as f, bar:
+    if done and answer.status != 206:
+        log(f"{url}: the server cannot carry on a download; from the beginning")
+        done = 0
+    total, name = done + int(answer.headers.get("Content-Length") or 0), url.rsplit("/", 1)[-1]
+    carried_on = f", carried on at {done / 1e6:.0f} MB" if done else ""
+    bar = progress(f"download of {name}{carried_on}", total, "bytes", done)
+    with answer, open(part, "ab" if done else "wb") as f, bar:
         while data := answer.read(CHUNK):
             f.write(data)
-            received += len(data)
+            done += len(data)
             bar.update(len(data))
-    if received < left:
-        found = f"{done + received} of {done + left} bytes"
-        raise OSError(f"the connection broke off after {found}")
+    if done < total:
+        raise OSError(f"the connection broke off after {done} of {total} bytes")

@@ -24,6 +24,7 @@ from torch import fx, nn
 from torch.nn import functional as F  # noqa: N812
 
 from fixres.models import boundary
+from fixres.models.boundary import inside
 
 # Operations whose output may share the memory of their input. An in-place layer behind one of them
 # still writes into that input.
@@ -73,24 +74,26 @@ def split(network: nn.Module, trainable: list[str], k: int | None = None) -> Spl
     modules = dict(network.named_modules())
     for name in trainable:
         if name not in modules:
-            layers = ", ".join(n for n in modules if n)
-            raise ValueError(
-                f"'{name}' is not a layer of {type(network).__name__}; it has {layers}"
-            )
-    trainable = outermost(trainable)
+            kind, layers = type(network).__name__, ", ".join(n for n in modules if n)
+            raise ValueError(f"'{name}' is not a layer of {kind}; it has {layers}")
+    trainable = boundary.outermost(trainable)
+    trained = [modules[name] for name in trainable]
     try:
         graph = Tracer().trace(network)
         head = nodes_of_head(graph, modules, trainable)
     except Exception:  # each forward pass that cannot be traced fails in its own way
         if k is None:
             raise
-        return Split(*boundary.cut(network, trainable, k))
-    frontier = nodes_of_frontier(graph, head)
-    check_in_place(graph, modules, head, frontier)
+        trunk_module, head_module, dropouts = boundary.cut(network, trainable, k)
+        return Split(trunk_module, head_module, trained, dropouts)
+
+    # The frontier. Parameters and constants (get_attr) are no activations: both halves hold them.
+    trunk = [n for n in graph.nodes if n not in head and n.op not in ("output", "get_attr")]
+    frontier = [node for node in trunk if any(user in head for user in node.users)]
+    check_in_place(modules, head, frontier)
     trunk_module = trunk_of(network, graph, head, frontier)
     head_module = head_of(network, graph, head, frontier)
-    dropouts = expose_dropouts(head_module)
-    return Split(trunk_module, head_module, [modules[name] for name in trainable], dropouts)
+    return Split(trunk_module, head_module, trained, expose_dropouts(head_module))
 
 
 class Tracer(fx.Tracer):
@@ -112,23 +115,6 @@ class Tracer(fx.Tracer):
         return isinstance(m, self.leaves) or super().is_leaf_module(m, module_qualified_name)
 
 
-# --- names of modules --------------------------------------------------------------------------
-
-
-def inside(name: str, module: str) -> bool:
-    """Whether `name` is the module `module` or a part of it."""
-    return name == module or name.startswith(module + ".")
-
-
-def outermost(names: list[str]) -> list[str]:
-    """The names in their order, without repeats and without modules inside another one."""
-    return [
-        name
-        for name in dict.fromkeys(names)
-        if not any(inside(name, other) for other in names if other != name)
-    ]
-
-
 # --- where the graph is cut --------------------------------------------------------------------
 
 
@@ -147,37 +133,22 @@ def nodes_of_head(graph: fx.Graph, modules: Modules, trainable: list[str]) -> se
         if trains or any(parent in head for parent in node.all_input_nodes):
             head.add(node)
     missing = [name for name in trainable if not any(inside(r, name) for r in reached)]
-    if missing:
-        network = type(modules[""]).__name__
-        raise ValueError(f"{', '.join(missing)}: never called in the forward pass of {network}")
+    boundary.check_called(modules[""], missing)
     for node in reversed(graph.nodes):
         if is_dropout(node, modules) and all(user in head for user in node.users):
             head.add(node)
     return head
 
 
-def nodes_of_frontier(graph: fx.Graph, head: set[fx.Node]) -> list[fx.Node]:
-    """The nodes of the trunk whose activations the head reads.
-
-    Parameters and constants (`get_attr`) are no activations: both halves may hold them.
-    """
-    trunk = [n for n in graph.nodes if n not in head and n.op not in ("output", "get_attr")]
-    return [node for node in trunk if any(user in head for user in node.users)]
-
-
-def check_in_place(
-    graph: fx.Graph, modules: Modules, head: set[fx.Node], frontier: list[fx.Node]
-) -> None:
+def check_in_place(modules: Modules, head: set[fx.Node], frontier: list[fx.Node]) -> None:
     """Raise ValueError where the trunk overwrites an activation after the head has read it.
 
     The head would get the overwritten activation, and not the one that the whole network uses.
     """
-    order = {node: i for i, node in enumerate(graph.nodes)}
     for node in frontier:
+        readers = [user for user in node.users if user in head]
         for writer in writers(node, modules):
-            if writer in head:
-                continue
-            if any(order[user] < order[writer] for user in node.users if user in head):
+            if writer not in head and any(reader < writer for reader in readers):
                 raise ValueError(
                     f"{writer.target} writes in place into {node.target}, which the trained part "
                     "reads before: make it out of place"
@@ -267,17 +238,11 @@ def expose_dropouts(head: fx.GraphModule) -> list[nn.Module]:
         name = str(node.target)
         if node.op == "call_function":
             name = f"dropout{i}"
-            replace_by_layer(head, node, name)
+            p = node.kwargs.get("p", node.args[1] if len(node.args) > 1 else 0.5)
+            head.add_submodule(name, nn.Dropout(p).eval())
+            with head.graph.inserting_before(node):
+                node.replace_all_uses_with(head.graph.call_module(name, (node.args[0],)))
+            head.graph.erase_node(node)
         found.append(head.get_submodule(name))
     head.recompile()
     return found
-
-
-def replace_by_layer(head: fx.GraphModule, node: fx.Node, name: str) -> None:
-    """Put the layer `name`, in eval mode, in the place of a node that calls F.dropout."""
-    p = node.kwargs.get("p", node.args[1] if len(node.args) > 1 else 0.5)
-    head.add_submodule(name, nn.Dropout(p).eval())
-    with head.graph.inserting_before(node):
-        layer = head.graph.call_module(name, (node.args[0],))
-    node.replace_all_uses_with(layer)
-    head.graph.erase_node(node)

@@ -10,7 +10,6 @@ and swish; cells of five sums that read the two cells before; scaled residuals o
 branches. So do the names of the layers, the last batch-norm, and the dropout before the classifier.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -31,9 +30,9 @@ CHANNELS = (8, 16, 32, 64)
 
 
 def resnet(classes: int, **options: object) -> ResNet:
-    """timm's ResNet of one bottleneck a stage, with total stride 8.
+    """timm's ResNet, with its options, of one bottleneck a stage and total stride 8.
 
-    It has no max-pool, and its last stage keeps the resolution. The options are timm's.
+    It has no max-pool, and its last stage keeps the resolution.
     """
     options |= {"output_stride": 16, "channels": CHANNELS, "stem_width": 8}
     network = ResNet(Bottleneck, (1, 1, 1, 1), classes, **options)
@@ -61,28 +60,17 @@ class QuarterSENet(SENet):
         self.num_features = self.inplanes
         self.reset_classifier(classes)
 
-    def _make_layer(
-        self,
-        block: type,
-        planes: int,
-        blocks: int,
-        *args: object,
-        stride: int = 1,
-        **options: object,
-    ) -> nn.Sequential:
+    def _make_layer(self, block: type, planes: int, *args: object, **options: object) -> nn.Module:
         """As timm's, but narrower. The last stage (512 planes) keeps the resolution."""
-        stride = 1 if planes == 512 else stride
-        return super()._make_layer(block, planes // 16, blocks, *args, stride=stride, **options)
+        options |= {"stride": 1} if planes == 512 else {}
+        return super()._make_layer(block, planes // 16, *args, **options)
 
 
 # --- EfficientNet -------------------------------------------------------------------------------
 
 
 def efficientnetq(classes: int) -> EfficientNet:
-    """EfficientNet's mobile inverted bottlenecks, in five stages of one block.
-
-    They keep squeeze-and-excitation and swish.
-    """
+    """EfficientNet's mobile inverted bottlenecks, in five stages of one block."""
     stages = ["ds_r1_k3_s1_e1_c8_se0.25", "ir_r1_k3_s2_e4_c16_se0.25", "ir_r1_k3_s2_e4_c24_se0.25"]
     stages += ["ir_r1_k3_s1_e4_c32_se0.25", "ir_r1_k3_s1_e4_c48_se0.25"]
     blocks = decode_arch_def([[stage] for stage in stages])
@@ -132,6 +120,8 @@ class QuarterPNASNet(nn.Module):
 
 # --- Inception-ResNet ---------------------------------------------------------------------------
 
+DIVISOR = 8  # of the full network's channels
+
 
 class QuarterInceptionResNet(nn.Module):
     """Inception-ResNet-v2's blocks, an eighth as wide, one of each kind that repeats.
@@ -139,11 +129,10 @@ class QuarterInceptionResNet(nn.Module):
     Of the two max-pools in its stem only the first is here.
     """
 
-    def __init__(self, classes: int, divisor: int = 8):
+    def __init__(self, classes: int):
         super().__init__()
-        conv = partial(_narrow_conv, divisor)
-        residual = partial(_narrow_residual, divisor, conv)
-        stem = 16 * divisor  # 16 channels, as in quarter.py: an eighth of its 32 is too few
+        conv, residual = _narrow_conv, _narrow_residual
+        stem = 16 * DIVISOR  # 16 channels, as in quarter.py: an eighth of its 32 is too few
         self.conv2d_1a = conv(3, stem, kernel_size=3, stride=2)
         self.conv2d_2b = conv(stem, stem, kernel_size=3, padding=1)
         self.maxpool_3a = nn.MaxPool2d(3, stride=2)
@@ -159,7 +148,7 @@ class QuarterInceptionResNet(nn.Module):
                 layer.stride, layer.padding = 1, 1
         self.block8 = residual(Block8, no_relu=True)
         self.conv2d_7b = conv(2080, 1536, kernel_size=1)
-        end = create_classifier(1536 // divisor, classes, drop_rate=0.0)
+        end = create_classifier(1536 // DIVISOR, classes, drop_rate=0.0)
         self.global_pool, self.head_drop, self.classif = end
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
@@ -172,20 +161,16 @@ class QuarterInceptionResNet(nn.Module):
         return self.classif(self.head_drop(self.global_pool(x)))
 
 
-def _narrow_conv(
-    divisor: int, channels_in: int, channels_out: int, kernel_size: object, **options: object
-) -> ConvNormAct:
-    """A convolution of Inception-ResNet with 1/divisor of its channels, but the 3 of the image."""
-    scaled = channels_in if channels_in == 3 else channels_in // divisor
+def _narrow_conv(channels_in: int, channels_out: int, **options: object) -> ConvNormAct:
+    """A convolution with fewer channels; the 3 of the image stay."""
+    scaled = channels_in if channels_in == 3 else channels_in // DIVISOR
     usual = {"padding": 0, "norm_kwargs": {"eps": 1e-3}, "act_kwargs": {"inplace": True}}
-    return ConvNormAct(scaled, channels_out // divisor, kernel_size, **(usual | options))
+    return ConvNormAct(scaled, channels_out // DIVISOR, **(usual | options))
 
 
-def _narrow_residual(
-    divisor: int, conv: Callable[..., ConvNormAct], block: type, **options: object
-) -> nn.Module:
-    """A residual block of Inception-ResNet with 1/divisor of its channels."""
-    made = block(conv_block=conv, **options)
+def _narrow_residual(block: type, **options: object) -> nn.Module:
+    """A residual block with fewer channels."""
+    made = block(conv_block=_narrow_conv, **options)
     wide = made.conv2d
-    made.conv2d = nn.Conv2d(wide.in_channels // divisor, wide.out_channels // divisor, 1)
+    made.conv2d = nn.Conv2d(wide.in_channels // DIVISOR, wide.out_channels // DIVISOR, 1)
     return made

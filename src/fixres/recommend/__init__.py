@@ -88,53 +88,30 @@ def main(arguments: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="fixres recommend",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    p.add_argument(
-        "--network",
-        required=True,
-        help="timm:NAME[.TAG], torchvision:NAME[.WEIGHTS] or python:package.module:function",
-    )
-    p.add_argument("--images", required=True, help="folder with train/CLASS/* and val/CLASS/*")
-    p.add_argument(
-        "--source",
-        default="imagefolder",
-        choices=SOURCES,
-        help="the official release of a dataset in place of such a folder (docs/datasets.md)",
-    )
-    p.add_argument("--name", help="of the answer (default: the network's and the folder's)")
-    p.add_argument("--weights", default="pretrained", help="pretrained (default), none, or a file")
-    p.add_argument("--path", default="", help="folder in which python:package.module is found")
-    p.add_argument(
-        "--given",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="what the suite would find wrong, as classifier=head or 'last_norm=[bn2]'",
-    )
-    p.add_argument(
-        "--classes",
-        help="the network's classes in its order: imagenet, or a file with one a line "
-        "(default: those of the folder, sorted)",
-    )
-    p.add_argument(
-        "--split",
-        type=float,
-        help="share of the images that are for validation, of a folder with CLASS/* alone",
-    )
-    p.add_argument(
-        "--train",
-        action="store_true",
-        help="the network does not know these classes: first train all of it on them",
-    )
-    p.add_argument("--k-train", type=int, help="resolution of that training (default: native)")
-    p.add_argument("--k-test", type=int, nargs="+", help="test resolutions (default: 6 around)")
-    p.add_argument("--crop-pct", type=float, nargs="+", help="default: 0.875 0.95 1.0")
-    p.add_argument("--budget", type=float, metavar="MINUTES", help="thin out what does not fit")
-    p.add_argument("--plan", action="store_true", help="write the configuration, and stop there")
+    raw = argparse.RawDescriptionHelpFormatter
+    p = argparse.ArgumentParser("fixres recommend", description=__doc__, formatter_class=raw)
+    option = p.add_argument
+    network = "timm:NAME[.TAG], torchvision:NAME[.WEIGHTS] or python:package.module:function"
+    option("--network", required=True, help=network)
+    option("--images", required=True, help="folder with train/CLASS/* and val/CLASS/*")
+    source = "the official release of a dataset in place of such a folder (docs/datasets.md)"
+    option("--source", default="imagefolder", choices=SOURCES, help=source)
+    option("--name", help="of the answer (default: the network's and the folder's)")
+    option("--weights", default="pretrained", help="pretrained (default), none, or a file")
+    option("--path", default="", help="folder in which python:package.module is found")
+    given = "what the suite would find wrong, as classifier=head or 'last_norm=[bn2]'"
+    option("--given", nargs="+", default=[], metavar="KEY=VALUE", help=given)
+    classes = "the network's classes in its order: imagenet, or a file with one a line "
+    option("--classes", help=classes + "(default: those of the folder, sorted)")
+    split = "share of the images that are for validation, of a folder with CLASS/* alone"
+    option("--split", type=float, help=split)
+    train = "the network does not know these classes: first train all of it on them"
+    option("--train", action="store_true", help=train)
+    option("--k-train", type=int, help="resolution of that training (default: native)")
+    option("--k-test", type=int, nargs="+", help="test resolutions (default: 6 around)")
+    option("--crop-pct", type=float, nargs="+", help="default: 0.875 0.95 1.0")
+    option("--budget", type=float, metavar="MINUTES", help="thin out what does not fit")
+    option("--plan", action="store_true", help="write the configuration, and stop there")
     return p
 
 
@@ -174,10 +151,8 @@ def trial(custom: dict) -> float:
     try:
         peak = peak_of(model, crops(BATCH, largest, device), device)
     except torch.cuda.OutOfMemoryError:
-        raise JobError(
-            f"--k-test {largest}: a batch of {BATCH} does not fit this device's memory; "
-            "take smaller test resolutions"
-        ) from None
+        problem = f"a batch of {BATCH} does not fit this device's memory"
+        raise JobError(f"--k-test {largest}: {problem}; take smaller test resolutions") from None
     rate = BATCH * network["multiply_adds"] / (spent / 1000)
     where = f"{device.device.type}, {threads()} threads" if device.device.type == "cpu" else "GPU"
     print(

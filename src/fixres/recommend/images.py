@@ -28,35 +28,30 @@ def look_at_images(args: argparse.Namespace, outputs: int) -> tuple[dict, tuple[
         sizes, classes = count_folder(args, root)
         dataset |= {"split": args.split} if args.split else {}
     elif published is None or not args.train:
-        raise JobError(
-            f"--source {args.source}: give --train, too: a network that knows its classes is "
-            "given as an image folder"
-        )
+        reason = "a network that knows its classes is given as an image folder"
+        raise JobError(f"--source {args.source}: give --train, too: {reason}")
     else:
         sizes, classes = published[:2], [f"class {n}" for n in range(published[2])]
     known = class_list(args, classes, outputs)
     dataset |= {"classes": known} if known else {}
     doing = "trains on them first" if args.train else "knows them"
-    print(
-        f"{root}: {sizes[0]:,} training and {sizes[1]:,} validation images, {len(classes)} "
-        f"classes; the network {doing}"
-    )
+    images = f"{sizes[0]:,} training and {sizes[1]:,} validation images"
+    print(f"{root}: {images}, {len(classes)} classes; the network {doing}")
     return dataset, sizes
 
 
 def count_folder(args: argparse.Namespace, root: Path) -> tuple[tuple[int, int], list[str]]:
     """Training and validation images of an image folder, and its classes."""
     parts = [part for part in SPLITS if (root / part).is_dir()]
+    wanted = "expected train/ and val/"
     if len(parts) == 1:
-        raise JobError(
-            f"{root}: found {parts[0]}/ alone; expected train/ and val/, or neither of them and "
-            "--split 0.2"
-        )
+        wanted += ", or neither of them and --split 0.2"
+        raise JobError(f"{root}: found {parts[0]}/ alone; {wanted}")
     if not parts and args.split is None:
         found = ", ".join(folders_in(root)[:3]) or "no folders"
         raise JobError(
-            f"{root}: found {found}; expected train/ and val/ with a folder for each class. A "
-            "folder with one folder for each class is split by --split 0.2"
+            f"{root}: found {found}; {wanted} with a folder for each class. A folder with one "
+            "folder for each class is split by --split 0.2"
         )
     if parts and args.split:
         raise JobError(f"--split {args.split:g}: {root} has train/ and val/ already; leave it out")
@@ -66,10 +61,8 @@ def count_folder(args: argparse.Namespace, root: Path) -> tuple[tuple[int, int],
         counts = [counts[0] - val, val]
     train, val = counts
     if not train or not val:
-        raise JobError(
-            f"{root}: found {train} training and {val} validation images; expected images "
-            "(.jpg, .jpeg, .png …) in a folder for each class"
-        )
+        wanted = "expected images (.jpg, .jpeg, .png …) in a folder for each class"
+        raise JobError(f"{root}: found {train} training and {val} validation images; {wanted}")
     return (train, val), folders_in(root / parts[0] if parts else root)
 
 

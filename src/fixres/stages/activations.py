@@ -198,8 +198,9 @@ def fitted(all_images: np.ndarray, counts: np.ndarray) -> tuple[dict[str, float]
     -------
     name -> number, and (n,) float32 what each image adds to ξ.
     """
-    mu, sigma = map(float, distributions.fit_frechet(Statistics(None, all_images)))
-    free = distributions.fit_frechet_with_xi(all_images)
+    seen = Statistics(None, all_images)
+    mu, sigma = map(float, distributions.fit_frechet(seen))
+    free = tuple(map(float, distributions.fit_frechet(seen, distributions.XI)))
     x, _, cdf = distributions.steps(all_images)
     laws = {"gap": (mu, sigma), "free_gap": free}
     gaps = {

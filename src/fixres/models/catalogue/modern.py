@@ -27,15 +27,14 @@ SIZES = {
 STAGES = ((5, 4), (6, 1))
 
 
-def _resnet50(title: str, **origin: object) -> Network:
-    return RESNET50._replace(title=f"ResNet-50 {title}", twin=None, **origin)
+def _resnet50(title: str, native: int, source: dict, licence: str) -> Network:
+    title = f"ResNet-50 {title}"
+    return RESNET50._replace(title=title, native=native, source=source, licence=licence, twin=None)
 
 
 def _timm_resnet50(tag: str, native: int) -> Network:
     """By one of the procedures of Wightman, Touvron, Jégou (2021, arXiv:2110.00476)."""
-    source = {"timm": f"resnet50.{tag}_in1k"}
-    title = tag.upper()
-    return _resnet50(title, native=native, source=source, licence="Apache-2.0")
+    return _resnet50(tag.upper(), native, {"timm": f"resnet50.{tag}_in1k"}, "Apache-2.0")
 
 
 def _last_blocks(depth: float) -> tuple[str, ...]:
@@ -76,10 +75,7 @@ def _noisy_student(size: str) -> Network:
 
 MODERN = {
     "resnet50_v2": _resnet50(
-        "V2",
-        native=176,
-        source={"torchvision": "ResNet50_Weights.IMAGENET1K_V2"},
-        licence="BSD-3-Clause",
+        "V2", 176, {"torchvision": "ResNet50_Weights.IMAGENET1K_V2"}, "BSD-3-Clause"
     ),
     "resnet50_a1": _timm_resnet50("a1", 224),
     "resnet50_a2": _timm_resnet50("a2", 224),

@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 TABLE = Path(__file__).with_name("work.csv")
-COLUMNS = ("trunk", "head", "frontier")
 SPLITS = ("classifier", "batch-norm+classifier", "cells+batch-norm+classifier")
 
 
 class Work(NamedTuple):
     """What one image costs at one resolution."""
 
-    network: float  # multiply-adds of the forward pass
-    trunk: float  # of them, those of the frozen part
+    trunk: float  # multiply-adds of the forward pass of the frozen part
     head: float  # and of the part that trains
     frontier: float  # bytes of the activations between the two, in bf16
+
+    @property
+    def network(self) -> float:
+        """Multiply-adds of the whole forward pass."""
+        return self.trunk + self.head
 
     def at(self, k: int, native: int, pooled: bool = False) -> "Work":
         """The same at `k` pixels, if this is at `native` pixels: all grow with the area.
@@ -33,18 +36,12 @@ class Work(NamedTuple):
         return grown._replace(frontier=self.frontier) if pooled else grown
 
 
-def work(trunk: float, head: float, frontier: float) -> Work:
-    return Work(trunk + head, trunk, head, frontier)
-
-
 @functools.cache
 def table() -> dict[tuple[str, str], tuple[Work, int]]:
     """(network, layers) -> its work at its native resolution, and its parameters."""
     with open(TABLE, newline="", encoding="utf-8") as f:
-        return {
-            (line["network"], line["layers"]): (
-                work(*(float(line[name]) for name in COLUMNS)),
-                int(line["parameters"]),
-            )
-            for line in csv.DictReader(f)
-        }
+        lines = list(csv.reader(f))[1:]
+    return {
+        (network, layers): (Work(*map(float, counted)), int(parameters))
+        for network, layers, *counted, parameters in lines
+    }

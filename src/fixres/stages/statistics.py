@@ -62,10 +62,7 @@ def check(norms: dict[str, nn.Module], title: str) -> None:
 
 
 def measure(
-    network: nn.Module,
-    norms: dict[str, nn.Module],
-    reader: requests.CropReader,
-    cropping: Cropping,
+    network: nn.Module, norms: dict[str, nn.Module], reader: requests.CropReader, cropping: Cropping
 ) -> dict[str, Moments]:
     """The moments of what enters each norm. Every number of processes gives the same ones."""
     moments, entered = MergedMoments(reader, list(norms)), {}

@@ -1,11 +1,5 @@
 """Activations: their statistics in one network at several k_test (§3.2, A.1, A.2).
 
-    python -m fixres activations \\
-        --config results/runs/pinhole/resnet10q-k56/activations/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --weights results/runs/pinhole/resnet10q-k56/weights.safetensors \\
-        --out results/runs/pinhole/resnet10q-k56/activations/metrics.json
-
 The validation images are seen twice, under test DA. First all together: the distribution behind the
 global average pooling, the Fréchet distributions that fit it, and the moments of each channel
 before the last ReLU. Then each image by itself, for the intervals: samples.npz beside the result

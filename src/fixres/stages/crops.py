@@ -1,9 +1,5 @@
 """The crops of one image, for Figure 1: under train DA and under test DA, at several resolutions.
 
-    python -m fixres crops --config results/sizes/pinhole/crops-k56/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --out results/sizes/pinhole/crops-k56/crops.npz
-
 The image is a training image, with a RoC that its training draws. Of many, the job takes the one
 that is most typical: it magnifies as train DA does on average (eq. 5), it is nearly a square, it
 shows the middle of the image, where the object is, and the object is of middling size.

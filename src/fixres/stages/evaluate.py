@@ -1,10 +1,5 @@
 """Evaluation: top-1 and top-5 of one network at several k_test (§5).
 
-    python -m fixres evaluate --config results/runs/pinhole/resnet10q-k56/evaluation/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --weights results/runs/pinhole/resnet10q-k56/weights.safetensors \\
-        --out results/runs/pinhole/resnet10q-k56/evaluation/metrics.json
-
 hits.npz beside the result says which images were classified correctly (artifacts/per_image.py).
 
 The predictions for every image are kept in predictions/k<k_test>.npz beside the result. Those of

@@ -1,10 +1,5 @@
 """Fine-tuning: the last layers of a network, adapted to one k_test (§4.2).
 
-    python -m fixres finetune \\
-        --config results/runs/pinhole/resnet10q-k32/ft-k56-cls+bn-testda/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --weights results/runs/pinhole/resnet10q-k32/weights.safetensors --out …
-
 The method is the function `adapt_last_layers` of models/adapt.py. It freezes a trunk and leaves a
 head to train. This stage runs the trunk on the training crops and trains the head.
 

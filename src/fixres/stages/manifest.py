@@ -1,8 +1,5 @@
 """Build the manifest of a dataset: find, check, unpack and list its images.
 
-    python -m fixres manifest --config results/data/pinhole/manifest/config.json \
-        --root results/data/pinhole/images --out results/data/pinhole/manifest.npz
-
 `report.md` beside the manifest lists everything remarkable. `files.npz` beside it keeps the names,
 sizes and dates of the files, for `python -m fixres relist`.
 """

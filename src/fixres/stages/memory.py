@@ -1,9 +1,5 @@
 """Memory: the peak of one step of training, or of fine-tuning, of one batch (§1).
 
-    python -m fixres memory --config results/memory/pinhole/resnet10q-k56/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --out results/memory/pinhole/resnet10q-k56/metrics.json
-
 A step is a forward pass, a backward pass and an update with momentum (`sgd.Step`), on a batch that
 lies on the device. Base training goes through the whole network. In fine-tuning the trunk computes
 without gradients, as if no activations were cached, and the head trains.

@@ -1,9 +1,5 @@
 """Apparent sizes: how large objects look in the crops of train DA and of test DA (§3.1).
 
-    python -m fixres sizes --config results/sizes/pinhole/k56-k56/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --out results/sizes/pinhole/k56-k56/metrics.json
-
 No network takes part. The RoCs of train DA are those that the training with this seed draws, in its
 first epochs; test DA is applied to the same training images. For each RoC the job knows how much it
 magnifies (eq. 1). The ratio r_test/r_train of eq. (4) follows for every image, since the object's

@@ -1,8 +1,5 @@
 """Speed: what the forward pass of a network costs at each k_test (docs/recommend.md).
 
-    python -m fixres speed --config results/speed/photos/resnet50-photos/config.json \\
-        --out results/speed/photos/resnet50-photos/metrics.json
-
 The latency is the time of one image alone. The throughput is that of a large batch. Both are
 medians over rounds; a round goes through all k_test, so what else the machine does meets all alike.
 The memory is the peak of the forward pass of the large batch, with the weights (`memory`). The

@@ -1,9 +1,5 @@
 """Timing: milliseconds of the forward and the backward pass of one batch (Table 7).
 
-    python -m fixres time --config results/timing/pinhole/resnet10q-k56/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --out results/timing/pinhole/resnet10q-k56/metrics.json
-
 Base training: both passes are those of the whole network. Fine-tuning: the forward pass is the
 whole network's, as if no activations were cached, and the backward pass is the head's.
 

@@ -1,9 +1,5 @@
 """Base training: a network at one k_train (§5, "Training protocol").
 
-    python -m fixres train --config results/runs/pinhole/resnet10q-k56/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --out results/runs/pinhole/resnet10q-k56/weights.safetensors
-
 SGD with momentum on train DA crops. The network starts from random weights, or with --init from
 given weights with a fresh classifier. Beside the weights, log.csv has the loss over the steps.
 

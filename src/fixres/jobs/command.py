@@ -86,19 +86,12 @@ def _add(p: argparse.ArgumentParser, name: str, **how: object) -> None:
 
 
 def read_config(path: Path, stage: str, ancestry_digest: str = "") -> dict:
-    """Read the resolved configuration of a job.
+    """Read the resolved configuration of a job, the run's config.json.
 
-    Parameters
-    ----------
-    path : the run's config.json.
-    stage : the stage that the configuration must belong to.
-    ancestry_digest : the digest that Snakemake planned for the configuration, a dot, and the
-        digest of all that the job depends on (`plan.Plan.ancestry_digest`). Only the first is
-        compared here. Empty: any configuration is accepted.
-
-    Raises
-    ------
-    JobError : the file cannot be read, belongs to another stage, or is not the planned one.
+    `ancestry_digest` is the digest that Snakemake planned for the configuration, a dot, and the
+    digest of all that the job depends on (`Job.ancestry_digest`). Only the first is compared here.
+    Empty: any configuration is accepted. Raises JobError where the file cannot be read, belongs to
+    another stage, or is not the planned one.
     """
     record_inputs(path)
     try:

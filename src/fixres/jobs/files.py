@@ -119,8 +119,10 @@ def write_json(path: Path, content: dict) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """Read a result that `write_json` wrote. Raises OSError where it cannot be read, and ValueError
-    where the file is not JSON, or its content does not match its digest.
+    """Read a result that `write_json` wrote.
+
+    Raises OSError where the file cannot be read, ValueError where its content is not what was
+    written.
     """
     record_inputs(path)
     content = json.loads(path.read_text(encoding="utf-8"))

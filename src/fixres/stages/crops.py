@@ -33,15 +33,9 @@ def main(arguments: list[str]) -> None:
 
 
 def most_typical(config: dict, data: manifest.Manifest) -> tuple[int, int]:
-    """The image and the RoC that the figure shows.
+    """Row of the image that the figure shows, and the epoch in which the training draws its RoC.
 
-    Returns
-    -------
-    Row of the manifest, and the epoch in which the training draws the RoC.
-
-    Raises
-    ------
-    JobError : no RoC shows the middle of its image.
+    Raises JobError where no RoC shows the middle of its image.
     """
     rows, k = data.rows("train")[: config["images"]], config["k_train"]
     test = scales(test_views(config, data, rows, k), k)

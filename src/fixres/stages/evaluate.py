@@ -115,14 +115,9 @@ def write_result(
     """Write metrics.json and hits.npz. `parameters` are those of the network."""
     rows = data.rows("val")
     by_metric = {(cropping.k, cropping.suffix): top for cropping, top in predicted.items()}
-    result = {
-        "run": config["run"],
-        "images": len(rows),
-        "folds": config["folds"],
-        "k_test": accuracies(predicted, data.label[rows], config["folds"]),
-        "parameters": parameters,
-        "notes": list(data.notes),
-    }
+    measured = accuracies(predicted, data.label[rows], config["folds"])
+    result = {"run": config["run"], "images": len(rows), "folds": config["folds"]}
+    result |= {"k_test": measured, "parameters": parameters, "notes": list(data.notes)}
     hits = per_image.of_predictions(data.path[rows], data.label[rows], by_metric)
     metrics.write(out, result, hits=hits)
 

@@ -101,11 +101,7 @@ def measure(
     """The activations of the images under test DA, by resolution.
 
     Memory does not grow with the images: moments are merged batch by batch, and histograms are
-    counts.
-
-    Parameters
-    ----------
-    probe : see `matching.probe`: images -> (activations of the map, pooled activations).
+    counts. `probe` is `matching.probe`: images -> (activations of the map, pooled activations).
     """
     resolutions = list(dict.fromkeys(resolutions))
     moments = MergedMoments(reader, resolutions)

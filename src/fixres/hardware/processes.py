@@ -183,13 +183,9 @@ def _launch(processes: int, command: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="fixres-") as folder:
         os.environ[ERRORS] = folder
         shape = {"min_nodes": 1, "max_nodes": 1, "nproc_per_node": processes, "max_restarts": 0}
-        meeting = {
-            "rdzv_backend": "c10d",
-            "rdzv_endpoint": "localhost:0",
-            "local_addr": "localhost",
-        }
+        meet = {"run_id": uuid.uuid4().hex, "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}
         watched = {"logs_specs": DefaultLogsSpecs(log_dir=folder), "signals_to_handle": SIGNALS}
-        config = LaunchConfig(run_id=uuid.uuid4().hex, **shape, **meeting, **watched)
+        config = LaunchConfig(local_addr="localhost", **shape, **meet, **watched)
         try:
             elastic_launch(config, sys.executable)("-m", "fixres", *command)
         except ChildFailedError as error:

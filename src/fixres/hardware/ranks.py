@@ -26,7 +26,7 @@ class Ranks(NamedTuple):
         return self.rank == 0
 
     def share(self, n: int, chunk: int = 1, rank: int | None = None) -> slice:
-        """The part of n things that one rank works on; None: this process.
+        """The part of n things that one rank works on (None: this process's rank).
 
         The parts of all ranks are contiguous and hold each thing once. They are made of whole
         chunks of neighbouring things; only the last chunk of all may be shorter.

@@ -102,7 +102,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def naming_in_errors(path: Path) -> Iterator[None]:
-    """Let every OSError of the block name a file: Python does not where one cannot be written."""
+    """Let every OSError of the block name a file: `path`, where Python names none (in a write)."""
     try:
         yield
     except OSError as error:

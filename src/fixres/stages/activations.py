@@ -170,7 +170,7 @@ def random_half(n: int) -> np.ndarray:
 def fitted(all_images: np.ndarray, counts: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
     """The Fréchet distributions that fit the pooled activations (A.1), without and with ξ free.
 
-    From the `distributions.histogram` of all images, and the counts of each, (n, BINS). Returns
+    They fit the `distributions.histogram` of all images; the counts are of each, (n, BINS). Returns
     name -> number, and (n,) float32 what each image adds to ξ.
     """
     mu, sigma = map(float, distributions.fit_frechet(Statistics(None, all_images)))

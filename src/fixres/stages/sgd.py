@@ -218,7 +218,7 @@ class Step:
     def __call__(
         self, step: int, rate: float, batches: Batches
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Take step number `step`; returns its loss, and what `is_last` asks for: two scalars."""
+        """Take step number `step`. Returns its loss, and what `is_last` is to be asked with."""
         batch, ranks = self.how.batch, self.how.ranks
         before, counted = lists.copies(self.statistics), lists.copies(self.counters)
 

@@ -35,8 +35,8 @@ def main(arguments: list[str]) -> None:
     # What they make of the image.
     h, w = data.height[rows], data.width[rows]
     areas = np.stack([area_shares(views, h, w) for views in train]), area_shares(test, h, w)
-    s = s_train, s_test = np.stack([scales(v, k_train) for v in train]), scales(test, k_test)
-    found = of_each_image(data.object_size[rows], areas, s)
+    s_train, s_test = np.stack([scales(views, k_train) for views in train]), scales(test, k_test)
+    found = of_each_image(data.object_size[rows], areas, (s_train, s_test))
     found["image_size"] = np.sqrt(h.astype(float) * w)  # sqrt(HW), pixels
 
     # Means over the images, and what is said of all images together.

@@ -159,9 +159,8 @@ class Run:
         """A job has started."""
         log = next(iter(map(str, record.log)), "")
         name = str(Path(log).parent).removeprefix("results/")
-        outputs = list(map(str, record.output))
-        message = record.rule_msg or record.rule_name
-        new = Running(record.rule_name, name, message, outputs, time.monotonic())
+        rule, outputs = record.rule_name, list(map(str, record.output))
+        new = Running(rule, name, record.rule_msg or rule, outputs, time.monotonic())
         self.running[record.jobid] = new
 
     def finished(self, job: int) -> list[str]:
@@ -228,9 +227,8 @@ class Screen:
         self.run = run
         if self.stream.isatty():
             form = "{n}/{total} jobs {percentage:3.0f}%|{bar:20}| {desc}"
-            self.bar = tqdm(
-                total=run.total, file=self.stream, bar_format=form, dynamic_ncols=True, leave=False
-            )
+            look = {"bar_format": form, "dynamic_ncols": True, "leave": False}
+            self.bar = tqdm(total=run.total, file=self.stream, **look)
         self.thread = threading.Thread(target=self._tick, daemon=True)
         self.thread.start()
 

@@ -113,7 +113,9 @@ def test_the_arithmetic_of_a_step_does_not_grow_with_the_layers():
 
 def test_a_flag_is_seen_one_step_later():
     """As by all other processes: none looks at the flag of the step that was just queued."""
-    signal = sgd.StopSignal()
+    network = nn.Linear(4, 3)
+    how = sgd.Optimisation(RECIPE | {"epochs": 1}, 2, sgd.Batch(3, 1, 1), CPU)
+    step = sgd.Step(network, sgd.State(network, how.log()), how)
     flags = (0.0, 0.0, 2.0, 0.0)
-    assert [signal.seen(torch.tensor(flag)) for flag in flags] == [False, False, False, True]
+    assert [step.is_last(torch.tensor(flag)) for flag in flags] == [False, False, False, True]
     assert PendingNumber(torch.tensor(0.25)).value() == 0.25

@@ -85,20 +85,15 @@ class PendingNumber:
 
     `tensor.item()` waits for all that the device was given up to then. Here the copy to the host is
     queued at once, right behind the number's own computation. `value` waits for this copy, and for
-    nothing that was queued after it.
-
-    Parameters
-    ----------
-    tensor : with one element. On a CPU it is kept, not copied.
+    nothing that was queued after it. A number on a CPU is kept, not copied.
     """
 
     def __init__(self, tensor: torch.Tensor):
         self.arrived = None
         if tensor.is_cuda:
             # Only into pinned memory does a copy go without the host waiting for it.
-            tensor = torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(
-                tensor, non_blocking=True
-            )
+            on_host = torch.empty_like(tensor, device="cpu", pin_memory=True)
+            tensor = on_host.copy_(tensor, non_blocking=True)
             self.arrived = torch.cuda.Event()
             self.arrived.record()
         self.tensor = tensor
@@ -118,16 +113,10 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def pick_device(name: str, ranks: Ranks = ALONE) -> torch.device:
-    """The device of this process.
+    """The device of this process. `name` is the job's --device: auto, cpu, cuda or cuda:N.
 
-    Parameters
-    ----------
-    name : the job's --device: auto, cpu, cuda or cuda:N.
-    ranks : of several processes, each takes the CUDA device with its number on this machine.
-
-    Raises
-    ------
-    JobError : there is no such device, or too few for the processes.
+    Of several processes, each takes the CUDA device with its number on this machine. Raises
+    JobError where there is no such device, or too few for the processes.
     """
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -175,9 +164,8 @@ def open_device(
 
     Parameters
     ----------
-    name, precision, compile_networks, graphs : the job's --device, --precision, --compile and
-        --cuda-graphs. What is compiled is not recorded.
-    threads : the job's threads on this machine.
+    name, precision, threads, compile_networks, graphs : the job's --device, --precision,
+        --threads, --compile and --cuda-graphs. What is compiled is not recorded.
     """
     device, threads = pick_device(name, ranks), ranks.portion(threads)
     torch.set_num_threads(threads)

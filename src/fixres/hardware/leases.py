@@ -36,18 +36,14 @@ def lease_devices(gpus: int, device: str) -> list[str]:
 
     Parameters
     ----------
-    gpus : number of devices that the job asks for. 0: one where there is one.
+    gpus : number of devices that the job asks for. 0: one where there is one. JobError where the
+        machine has fewer.
     device : the job's --device. With `cpu` or a numbered device (cuda:1), nothing is leased unless
         `gpus` asks for it.
 
     Returns
     -------
-    list of str
-        The leased devices, as CUDA_VISIBLE_DEVICES names them.
-
-    Raises
-    ------
-    JobError : the machine has fewer devices than `gpus`.
+    The leased devices, as CUDA_VISIBLE_DEVICES names them.
     """
     if not gpus and device not in ("auto", "cuda"):
         return []
@@ -82,8 +78,7 @@ def available_devices() -> list[str]:
 def _device_uuids() -> dict[str, str]:
     """Device number -> UUID, as nvidia-smi lists them. Empty where there is no nvidia-smi.
 
-    Where it finds no device, nvidia-smi says so in a sentence, whatever its exit code. Such a line
-    is no device.
+    A sentence is no device: nvidia-smi says in one, whatever its exit code, that it finds none.
     """
     if not shutil.which("nvidia-smi"):
         return {}

@@ -52,11 +52,7 @@ def pin(tensor: torch.Tensor) -> None:
 
 
 def peak_bytes(take: Callable[[], None], device: torch.device) -> int:
-    """The most bytes that `take()` holds at once, beyond those that are there already.
-
-    On a GPU the allocator's own peak (torch.cuda.max_memory_allocated). On a CPU torch's profiler
-    records every block that torch takes and gives back.
-    """
+    """The most bytes that `take()` holds at once, beyond those there already (stages/memory.py)."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)

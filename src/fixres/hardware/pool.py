@@ -17,11 +17,7 @@ def spread(function: Callable[[W], R], works: Iterable[W], processes: int) -> It
     """Yield function(work) for each work, in order, computed by several processes.
 
     This process works alone when `processes` is 1, or when /dev/shm has no room for the locks of
-    more processes.
-
-    Raises
-    ------
-    JobError : one of the processes was killed.
+    more processes. Raises JobError if one of the processes was killed.
     """
     pool = _open_pool(processes) if processes > 1 else None
     if pool is None:
@@ -39,11 +35,8 @@ def spread(function: Callable[[W], R], works: Iterable[W], processes: int) -> It
 
 def _open_pool(processes: int) -> ProcessPoolExecutor | None:
     """Processes that end with this one, or None where their locks find no room."""
-    parent = os.getpid()
     try:
-        return ProcessPoolExecutor(
-            processes, initializer=stopping.end_with_parent, initargs=(parent,)
-        )
+        return ProcessPoolExecutor(processes, None, stopping.end_with_parent, (os.getpid(),))
     except OSError as error:
         log(
             f"one process in place of {processes}: "

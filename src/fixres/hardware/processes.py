@@ -1,11 +1,8 @@
 """One job on several devices, with one process for each device.
 
-    python -m fixres train … --gpus 8               leases eight devices, starts and watches eight
-                                                    processes
-    python -m fixres train … --gpus 8 --nodes 2     in a SLURM allocation: becomes the command that
-                                                    `torchrun_on_nodes` makes
-    torchrun --nnodes 2 --nproc-per-node 8 … -m fixres train …
-                                                    the same code, started from outside
+    python -m fixres train … --gpus 8              leases 8 devices, starts and watches 8 processes
+    python -m fixres train … --gpus 8 --nodes 2    in a SLURM allocation: see `torchrun_on_nodes`
+    torchrun --nnodes 2 --nproc-per-node 8 … -m fixres train …     the same code, started outside
 
 Every process builds the same network and takes the same steps. The processes share the images of a
 step evenly (`sampling.rank_slice`). An explicit all_reduce sums gradients and batch-norm statistics
@@ -40,8 +37,7 @@ from fixres.jobs.errors import JobError
 from fixres.jobs.logs import log
 from fixres.jobs.stopping import Stopped, when_parent_ends
 
-# Environment variable, set by `_launch` alone: the folder in which a process that fails leaves its
-# exception.
+# Environment variable, set by `_launch`: where a process that fails leaves its exception.
 ERRORS = "FIXRES_ERRORS"
 SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # that torch's launcher passes on
 FIRST_PORT = 20000  # of 10000 ports; the processes of several nodes meet on one of them
@@ -54,15 +50,8 @@ Stage = Callable[[argparse.Namespace, Ranks], None]
 def run(stage: Stage, args: argparse.Namespace, command: list[str]) -> None:
     """Run a stage in this process, or in several: a process for each device is the default.
 
-    Parameters
-    ----------
-    stage : called with `args` and the ranks, in every process.
-    args : the job's options, with `gpus`, `nodes`, `processes`, `device`, `threads`, `workers`.
-    command : the same options as words, to start the processes with `python -m fixres`.
-
-    Raises
-    ------
-    JobError : an option is out of its range, or the devices or the allocation are not there.
+    `command` has the options of `args` as words, to start the processes with `python -m fixres`.
+    Raises JobError where an option is out of its range, or devices or the allocation are missing.
     """
     _check_counts(args)
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
@@ -102,18 +91,10 @@ def _check_counts(args: argparse.Namespace) -> None:
 
 
 def torchrun_on_nodes(nodes: int, processes: int, threads: int, command: list[str]) -> list[str]:
-    """The command that runs a job on all nodes of a SLURM allocation.
+    """The command that runs a job on all nodes of a SLURM allocation; JobError where there is none.
 
-    srun starts one torchrun on each node. They meet on the node where this process runs.
-
-    Parameters
-    ----------
-    processes, threads : on each node.
-    command : the job's stage and options.
-
-    Raises
-    ------
-    JobError : this is no SLURM allocation.
+    srun starts one torchrun on each node, which starts `processes` with `threads` together. They
+    meet on the node where this process runs.
     """
     job = os.environ.get("SLURM_JOB_ID")
     if not job:
@@ -125,12 +106,8 @@ def torchrun_on_nodes(nodes: int, processes: int, threads: int, command: list[st
     srun += [f"--cpus-per-task={threads}", "--kill-on-bad-exit=1"]
     torchrun = [sys.executable, "-m", "torch.distributed.run"]
     shape = [f"--nnodes={nodes}", f"--nproc-per-node={processes}", "--max-restarts=0"]
-    port = FIRST_PORT + int(job) % 10000
-    meeting = [
-        "--rdzv-backend=c10d",
-        f"--rdzv-id={job}",
-        f"--rdzv-endpoint={socket.gethostname()}:{port}",
-    ]
+    place = f"{socket.gethostname()}:{FIRST_PORT + int(job) % 10000}"
+    meeting = ["--rdzv-backend=c10d", f"--rdzv-id={job}", f"--rdzv-endpoint={place}"]
     options = [*shape, f"--signals-to-handle={SIGNALS}", *meeting]
     return [*srun, *torchrun, *options, "-m", "fixres", *command]
 
@@ -205,18 +182,10 @@ def _launch(processes: int, command: list[str]) -> None:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="fixres-") as folder:
         os.environ[ERRORS] = folder
-        config = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
-            nproc_per_node=processes,
-            run_id=uuid.uuid4().hex,
-            rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0",
-            local_addr="localhost",
-            max_restarts=0,
-            logs_specs=DefaultLogsSpecs(log_dir=folder),
-            signals_to_handle=SIGNALS,
-        )
+        shape = {"min_nodes": 1, "max_nodes": 1, "nproc_per_node": processes, "max_restarts": 0}
+        meet = {"run_id": uuid.uuid4().hex, "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}
+        watched = {"logs_specs": DefaultLogsSpecs(log_dir=folder), "signals_to_handle": SIGNALS}
+        config = LaunchConfig(local_addr="localhost", **shape, **meet, **watched)
         try:
             elastic_launch(config, sys.executable)("-m", "fixres", *command)
         except ChildFailedError as error:
@@ -230,11 +199,7 @@ def _launch(processes: int, command: list[str]) -> None:
 def _raise_cause(failures: dict, processes: int, folder: Path) -> NoReturn:
     """Raise the one error that explains why the processes failed.
 
-    Parameters
-    ----------
-    failures : rank -> torch's ProcessFailure.
-    processes : how many were started.
-    folder : where the processes left their exceptions.
+    `failures`: rank -> torch's ProcessFailure. `folder`: where the processes left their exceptions.
     """
     killed = {rank: failure for rank, failure in failures.items() if failure.exitcode < 0}
     if killed:  # looked at first: the others have failed because they lost the killed process

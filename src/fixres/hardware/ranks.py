@@ -26,16 +26,10 @@ class Ranks(NamedTuple):
         return self.rank == 0
 
     def share(self, n: int, chunk: int = 1, rank: int | None = None) -> slice:
-        """The part of n things that one rank works on.
+        """The part of n things that one rank works on (None: this process's rank).
 
         The parts of all ranks are contiguous and hold each thing once. They are made of whole
-        chunks; only the last chunk of all may be shorter.
-
-        Parameters
-        ----------
-        n : number of things.
-        chunk : number of neighbouring things that stay together.
-        rank : whose part; None: this process's.
+        chunks of neighbouring things; only the last chunk of all may be shorter.
         """
         chunks, r = -(-n // chunk), self.rank if rank is None else rank
         start, end = chunks * r // self.size, chunks * (r + 1) // self.size
@@ -46,12 +40,10 @@ class Ranks(NamedTuple):
         return max(1, threads // self.on_machine)
 
     def all_gather_rows(self, whole: torch.Tensor, chunk: int = 1) -> None:
-        """Give every rank all rows of a tensor, bit for bit.
+        """Give every rank all rows of a contiguous tensor, bit for bit.
 
-        Parameters
-        ----------
-        whole : contiguous; this rank has filled its share of the rows, `share(len(whole), chunk)`.
-            The rows of the others are filled here, in place.
+        This rank has filled its share of the rows, `share(len(whole), chunk)`. Those of the others
+        are filled here, in place.
         """
         for rank in range(self.size if self.size > 1 else 0):
             part = whole[self.share(len(whole), chunk, rank)]
@@ -73,11 +65,8 @@ class Ranks(NamedTuple):
         views = [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
         # On a GPU one kernel copies all tensors whose layout stays; the others take one each.
         for stays in (True, False):
-            pairs = [
-                (whole, view)
-                for whole, view in zip(sums, views, strict=True)
-                if (whole.stride() == view.stride()) == stays
-            ]
+            both = zip(sums, views, strict=True)
+            pairs = [(a, b) for a, b in both if (a.stride() == b.stride()) == stays]
             if pairs:
                 torch._foreach_copy_(*map(list, zip(*pairs, strict=True)))
         return sums

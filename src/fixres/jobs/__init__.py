@@ -1,8 +1,6 @@
-"""What every job needs.
+"""What every job needs: the command line, the log, complete files, and the orderly end of a job.
 
-This room holds the command line, the log, complete files, and the orderly end of a job. The names
-that most jobs use can be had from here: `jobs.log`, `jobs.atomic`, `jobs.JobError` … None of them
-imports torch.
+The names that most jobs use can be had from here: `jobs.log` … None of them imports torch.
 """
 
 from fixres.jobs.command import device_options, parser, read_config, training_options
@@ -10,7 +8,6 @@ from fixres.jobs.digests import canonical, digest
 from fixres.jobs.errors import REMAKE, JobError
 from fixres.jobs.files import (
     atomic,
-    check_inputs_unchanged,
     file_digest,
     naming_in_errors,
     read_json,

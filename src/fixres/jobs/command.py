@@ -9,10 +9,33 @@ from fixres.jobs.digests import canonical, digest
 from fixres.jobs.errors import JobError
 from fixres.jobs.files import record_inputs
 
-FILE_HELP = {
+# What --help says of the options that several stages have.
+HELP = {
+    "config": "the run's resolved configuration (config.json)",
+    "ancestry-digest": "digests of the configuration and of the job's ancestors, as Snakemake "
+    "planned them; a --config with another digest is an error (default: not checked)",
     "manifest": "the dataset's manifest (manifest.npz)",
     "weights": "weights to start from or to measure (safetensors)",
     "out": "where the result goes",
+    "threads": "processor threads to use (default: all)",
+    # How images are loaded and the network computes.
+    "loader": "auto: DALI beside a GPU, Pillow on a processor",
+    "workers": "threads of each process that decode and cut images (default: its share of "
+    "--threads)",
+    "precision": "auto: bf16 where the hardware has it",
+    "device": "auto, cpu, cuda or cuda:N (each of several processes takes a device of its own)",
+    "compile": "compile the network with torch.compile: minutes at first, then faster steps",
+    # How many devices, machines and processes share the job.
+    "gpus": "devices that the job holds for itself, on all its machines (default: one, if any)",
+    "nodes": "machines of a SLURM allocation that share --gpus evenly (default: 1)",
+    "processes": "processes that share the threads (default: one for each device)",
+    # What a training leaves, and what it keeps in memory.
+    "checkpoint-seconds": "save the state this often (default: 60)",
+    "tensorboard": "1: also write TensorBoard's event files, beside the result (default: 0)",
+    "cuda-graphs": "1: on a GPU, record a step and replay it, which is faster; 0: start its "
+    "kernels one by one (default: 1)",
+    "decoded-mb": "memory of a machine for decoded images, which its processes share: where all "
+    "fit, later epochs do not decode them again; not with DALI; 0: none are kept (default: 1000)",
 }
 
 
@@ -23,133 +46,52 @@ def parser(stage: str, doc: str, *files: str, threads: bool = True) -> argparse.
     ----------
     stage : name of the stage, as in `python -m fixres STAGE`.
     doc : docstring of the stage's module. It becomes the text of --help.
-    files : keys of FILE_HELP. Each becomes a required option, besides --config.
+    files : keys of HELP. Each becomes a required option, besides --config.
     threads : whether there is a --threads option.
     """
-    p = argparse.ArgumentParser(
-        prog=f"python -m fixres {stage}",
-        description=doc,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    p.add_argument(
-        "--config", type=Path, required=True, help="the run's resolved configuration (config.json)"
-    )
-    p.add_argument(
-        "--ancestry-digest",
-        default="",
-        help="digests of the configuration and of the job's ancestors, as Snakemake planned them; "
-        "a --config with another digest is an error (default: not checked)",
-    )
+    p = argparse.ArgumentParser(f"python -m fixres {stage}", description=doc)
+    p.formatter_class = argparse.RawDescriptionHelpFormatter
+    _add(p, "config", type=Path, required=True)
+    _add(p, "ancestry-digest", default="")
     for name in files:
-        p.add_argument(f"--{name}", type=Path, required=True, help=FILE_HELP[name])
+        _add(p, name, type=Path, required=True)
     if threads:
-        p.add_argument(
-            "--threads",
-            type=int,
-            default=os.cpu_count(),
-            help="processor threads to use (default: all)",
-        )
+        _add(p, "threads", type=int, default=os.cpu_count())
     return p
 
 
 def device_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Add the options of the jobs that run a network. None changes a result beyond rounding."""
-    # How images are loaded and the network computes.
-    p.add_argument(
-        "--loader",
-        choices=["auto", "dali", "pillow"],
-        default="auto",
-        help="auto: DALI beside a GPU, Pillow on a processor",
-    )
-    p.add_argument(
-        "--workers",
-        type=int,
-        help="threads of each process that decode and cut images (default: its share of --threads)",
-    )
-    p.add_argument(
-        "--precision",
-        choices=["auto", "bf16", "fp32"],
-        default="auto",
-        help="auto: bf16 where the hardware has it",
-    )
-    p.add_argument(
-        "--device",
-        default="auto",
-        help="auto, cpu, cuda or cuda:N (each of several processes takes a device of its own)",
-    )
-    p.add_argument(
-        "--compile",
-        action="store_true",
-        help="compile the network with torch.compile: minutes at first, then faster steps",
-    )
-    # How many devices, machines and processes share the job.
-    p.add_argument(
-        "--gpus",
-        type=int,
-        default=0,
-        help="devices that the job holds for itself, on all its machines (default: one, if any)",
-    )
-    p.add_argument(
-        "--nodes",
-        type=int,
-        default=1,
-        help="machines of a SLURM allocation that share --gpus evenly (default: 1)",
-    )
-    p.add_argument(
-        "--processes",
-        type=int,
-        help="processes that share the threads (default: one for each device)",
-    )
+    _add(p, "loader", choices=["auto", "dali", "pillow"], default="auto")
+    _add(p, "workers", type=int)
+    _add(p, "precision", choices=["auto", "bf16", "fp32"], default="auto")
+    _add(p, "device", default="auto")
+    _add(p, "compile", action="store_true")
+    _add(p, "gpus", type=int, default=0)
+    _add(p, "nodes", type=int, default=1)
+    _add(p, "processes", type=int)
     return p
 
 
-def training_options(p: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def training_options(p: argparse.ArgumentParser) -> None:
     """Add the options of the jobs that train. None changes a result."""
-    p.add_argument(
-        "--checkpoint-seconds",
-        type=float,
-        default=60.0,
-        help="save the state this often (default: 60)",
-    )
-    p.add_argument(
-        "--tensorboard",
-        type=int,
-        choices=(0, 1),
-        default=0,
-        help="1: also write TensorBoard's event files, beside the result (default: 0)",
-    )
-    p.add_argument(
-        "--cuda-graphs",
-        type=int,
-        choices=(0, 1),
-        default=1,
-        help="1: on a GPU, record a step and replay it, which is faster; 0: start its kernels one "
-        "by one (default: 1)",
-    )
-    p.add_argument(
-        "--decoded-mb",
-        type=float,
-        default=1000,
-        help="memory of a machine for decoded images, which its processes share: where all fit, "
-        "later epochs do not decode them again; not with DALI; 0: none are kept (default: 1000)",
-    )
-    return p
+    _add(p, "checkpoint-seconds", type=float, default=60.0)
+    _add(p, "tensorboard", type=int, choices=(0, 1), default=0)
+    _add(p, "cuda-graphs", type=int, choices=(0, 1), default=1)
+    _add(p, "decoded-mb", type=float, default=1000)
+
+
+def _add(p: argparse.ArgumentParser, name: str, **how: object) -> None:
+    p.add_argument(f"--{name}", help=HELP[name], **how)
 
 
 def read_config(path: Path, stage: str, ancestry_digest: str = "") -> dict:
-    """Read the resolved configuration of a job.
+    """Read the resolved configuration of a job, the run's config.json.
 
-    Parameters
-    ----------
-    path : the run's config.json.
-    stage : the stage that the configuration must belong to.
-    ancestry_digest : the digest that Snakemake planned for the configuration, a dot, and the
-        digest of all that the job depends on (`plan.Plan.ancestry_digest`). Only the first is
-        compared here. Empty: any configuration is accepted.
-
-    Raises
-    ------
-    JobError : the file cannot be read, belongs to another stage, or is not the planned one.
+    `ancestry_digest` is the digest that Snakemake planned for the configuration, a dot, and the
+    digest of all that the job depends on (`Job.ancestry_digest`). Only the first is compared here.
+    Empty: any configuration is accepted. Raises JobError where the file cannot be read, belongs to
+    another stage, or is not the planned one.
     """
     record_inputs(path)
     try:

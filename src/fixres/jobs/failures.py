@@ -5,6 +5,7 @@ deleted. The mark says that it failed. Only jobs with a folder of their own leav
 output of a rule, so Snakemake, which deletes the outputs of a failed job, leaves it there.
 """
 
+import argparse
 import contextlib
 import os
 from pathlib import Path
@@ -15,15 +16,15 @@ NAME = "failed"  # the mark, in the folder of --out
 class Mark:
     """The mark of one job. A job without a folder of its own has none, and nothing happens.
 
-    Parameters
-    ----------
-    options : the job's command line, behind the stage.
-    alone : whether it has a folder of its own, and so may fail alone (`Stage.fails_alone`).
+    `options` is the job's command line, behind the stage. `alone` says whether the job has a folder
+    of its own, and so may fail alone (`Stage.fails_alone`).
     """
 
     def __init__(self, options: list[str], alone: bool):
-        out = _value_of("--out", options) if alone else None
-        self.file = Path(out).parent / NAME if out else None
+        p = argparse.ArgumentParser(add_help=False)
+        p.add_argument("--out", type=Path, nargs="?")  # the stage complains where it has no value
+        out = p.parse_known_args(options)[0].out
+        self.file = out.parent / NAME if out and alone else None
 
     def write(self, error: BaseException) -> None:
         """Leave the mark. Its content is for people: how the job failed."""
@@ -41,14 +42,3 @@ class Mark:
         if self.file and os.environ.get("RANK", "0") == "0":
             with contextlib.suppress(OSError):
                 self.file.unlink(missing_ok=True)
-
-
-def _value_of(option: str, options: list[str]) -> str | None:
-    """The last value of an option on a command line, as argparse has it; None: not given."""
-    value = None
-    for word, following in zip(options, [*options[1:], None], strict=True):
-        if word == option:
-            value = following
-        elif word.startswith(f"{option}="):
-            value = word.partition("=")[2]
-    return value

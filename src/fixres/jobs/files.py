@@ -51,13 +51,10 @@ def record_inputs(*paths: Path) -> None:
 def check_inputs_unchanged() -> None:
     """Raise `JobError` if a recorded file has changed or is gone."""
     for path, (identity, content) in (_recorded or {}).items():
-        if not path.is_file():
+        gone = not path.is_file()
+        if gone or (_identity(path) != identity and _content_digest(path) != content):
             raise JobError(
-                f"{path}: gone while this job ran; nothing was written. Give the same command again"
-            )
-        if _identity(path) != identity and _content_digest(path) != content:
-            raise JobError(
-                f"{path}: changed while this job ran; nothing was written. "
+                f"{path}: {'gone' if gone else 'changed'} while this job ran; nothing was written. "
                 "Give the same command again"
             )
 
@@ -84,11 +81,8 @@ def _identity(path: Path) -> tuple:
 def atomic(path: Path) -> Iterator[Path]:
     """Give the block a temporary path beside `path`; it takes the place of `path` at the end.
 
-    When the block fails, `path` stays as it was.
-
-    Raises
-    ------
-    JobError : the job's inputs have changed (`record_inputs`).
+    When the block fails, `path` stays as it was. So it does when the job's inputs have changed
+    (`record_inputs`): a JobError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
@@ -108,11 +102,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def naming_in_errors(path: Path) -> Iterator[None]:
-    """Let every OSError of the block name a file.
-
-    Python names the file when it cannot be opened, but not when it cannot be written: then the
-    error gets the name `path`.
-    """
+    """Let every OSError of the block name a file: `path`, where Python names none (in a write)."""
     try:
         yield
     except OSError as error:
@@ -131,10 +121,8 @@ def write_json(path: Path, content: dict) -> None:
 def read_json(path: Path) -> dict:
     """Read a result that `write_json` wrote.
 
-    Raises
-    ------
-    OSError : the file cannot be read.
-    ValueError : the file is not JSON, or its content does not match its digest.
+    Raises OSError where the file cannot be read, ValueError where its content is not what was
+    written.
     """
     record_inputs(path)
     content = json.loads(path.read_text(encoding="utf-8"))

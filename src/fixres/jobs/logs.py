@@ -14,16 +14,10 @@ def log(message: str) -> None:
 
 
 class progress:  # noqa: N801 (used like a function, as tqdm is)
-    """Progress of a loop.
+    """Progress of a loop over `total` images, or whatever the unit is.
 
     A person at a terminal sees a bar. A log file gets a line every 10 s, with rate and time left.
-
-    Parameters
-    ----------
-    what : the work, as "training".
-    total : how many units there are to do.
-    unit : the word for them, as "images".
-    done : how many were done before, in an earlier start of the job.
+    `done` units were done before, in an earlier start of the job.
     """
 
     def __init__(self, what: str, total: int, unit: str, done: int = 0):
@@ -34,14 +28,8 @@ class progress:  # noqa: N801 (used like a function, as tqdm is)
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(
-                desc=what,
-                total=total,
-                initial=done,
-                unit=f" {unit}",
-                dynamic_ncols=True,
-                smoothing=0.05,
-            )
+            look = {"unit": f" {unit}", "dynamic_ncols": True, "smoothing": 0.05}
+            self.bar = tqdm(desc=what, total=total, initial=done, **look)
 
     def update(self, n: int, note: str = "") -> None:
         """Count `n` more units as done, and show `note` behind the rate."""
@@ -75,9 +63,7 @@ class progress:  # noqa: N801 (used like a function, as tqdm is)
 def log_times(startup_cpu: float) -> None:
     """End a log with where the processor time went. benchmarks/where_time_goes.py reads this line.
 
-    Parameters
-    ----------
-    startup_cpu : processor seconds that the start of the job took.
+    The start of the job took `startup_cpu` processor seconds.
     """
     total, main = time.process_time(), time.thread_time()
     log(f"cpu: total {total:.2f} s, start-up {startup_cpu:.2f} s, main thread {main:.2f} s")

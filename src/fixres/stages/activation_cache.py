@@ -69,12 +69,7 @@ class Cache(NamedTuple):
     device: torch.device  # that computes
 
     def read(self, images: np.ndarray) -> Activations:
-        """The activations of some images, on the device.
-
-        Parameters
-        ----------
-        images : (n,) numbers of rows.
-        """
+        """The activations of some images, on the device. `images`: (n,) numbers of rows."""
         if self.device.type == "cuda" and not self.stores[0].is_cuda:
             return tuple(self._copied(store, images) for store in self.stores)
         chosen = send(torch.from_numpy(images), self.device)

@@ -1,11 +1,5 @@
 """Activations: their statistics in one network at several k_test (§3.2, A.1, A.2).
 
-    python -m fixres activations \\
-        --config results/runs/pinhole/resnet10q-k56/activations/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --weights results/runs/pinhole/resnet10q-k56/weights.safetensors \\
-        --out results/runs/pinhole/resnet10q-k56/activations/metrics.json
-
 The validation images are seen twice, under test DA. First all together: the distribution behind the
 global average pooling, the Fréchet distributions that fit it, and the moments of each channel
 before the last ReLU. Then each image by itself, for the intervals: samples.npz beside the result
@@ -86,14 +80,8 @@ def activations(job: Opened) -> None:
         if has_relu:
             measured[str(k)] |= channels(seen[k])
         log_measured(k, measured[str(k)])
-    result = {
-        "run": config["run"],
-        "images": len(rows),
-        "bound": bound,
-        "edges": pooled.EDGES.tolist(),
-        "k_test": measured,
-        "notes": notes,
-    }
+    result = {"run": config["run"], "images": len(rows), "bound": bound, "notes": notes}
+    result |= {"edges": pooled.EDGES.tolist(), "k_test": measured}
     metrics.write(job.args.out, result, samples=per_image.PerImage(data.path[rows], samples))
 
 
@@ -119,12 +107,7 @@ def image_by_image(
     seen: dict[int, Statistics],
     bound: float,
 ) -> tuple[dict[int, dict[str, np.ndarray]], dict[int, int]]:
-    """The statistics of each image.
-
-    Parameters
-    ----------
-    seen : k_test -> the statistics of all images; its channel means are those that an image's
-        deviations are taken from.
+    """The statistics of each image; its deviations are from the channel means of all, in `seen`.
 
     Returns
     -------
@@ -170,10 +153,8 @@ def deviations(before: torch.Tensor, means: torch.Tensor) -> tuple[torch.Tensor,
     before : (n, c, h, w), before the last ReLU.
     means : (c,) float64, of each channel over all images.
 
-    Returns
-    -------
-    (n,) each. Over all images, their means are the mean over the channels of |mean|, and that of
-    the variance.
+    Returns (n,) each. Over all images, their means are the mean over the channels of |mean|, and
+    that of the variance.
     """
     places = before.flatten(2).double()
     sizes = (places.mean(2) * means.sign()).mean(1)
@@ -189,25 +170,16 @@ def random_half(n: int) -> np.ndarray:
 def fitted(all_images: np.ndarray, counts: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
     """The Fréchet distributions that fit the pooled activations (A.1), without and with ξ free.
 
-    Parameters
-    ----------
-    all_images : histogram of `distributions.histogram`.
-    counts : (n, BINS), those of each image.
-
-    Returns
-    -------
+    They fit the `distributions.histogram` of all images; the counts are of each, (n, BINS). Returns
     name -> number, and (n,) float32 what each image adds to ξ.
     """
     seen = Statistics(None, all_images)
     mu, sigma = map(float, distributions.fit_frechet(seen))
     free = tuple(map(float, distributions.fit_frechet(seen, distributions.XI)))
     x, _, cdf = distributions.steps(all_images)
-    laws = {"gap": (mu, sigma), "free_gap": free}
-    gaps = {
-        name: 100 * float(np.abs(distributions.frechet(x, *law) - cdf).max())
-        for name, law in laws.items()
-    }
-    fits = {"mu": mu, "sigma": sigma, "free_mu": free[0], "free_sigma": free[1], **gaps}
+    fits = {"mu": mu, "sigma": sigma, "free_mu": free[0], "free_sigma": free[1]}
+    for name, law in (("gap", (mu, sigma)), ("free_gap", free)):
+        fits[name] = 100 * float(np.abs(distributions.frechet(x, *law) - cdf).max())
     return fits, pooled.xi_by_image(counts, free).astype(np.float32)
 
 

@@ -1,9 +1,5 @@
 """The crops of one image, for Figure 1: under train DA and under test DA, at several resolutions.
 
-    python -m fixres crops --config results/sizes/pinhole/crops-k56/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --out results/sizes/pinhole/crops-k56/crops.npz
-
 The image is a training image, with a RoC that its training draws. Of many, the job takes the one
 that is most typical: it magnifies as train DA does on average (eq. 5), it is nearly a square, it
 shows the middle of the image, where the object is, and the object is of middling size.
@@ -37,15 +33,9 @@ def main(arguments: list[str]) -> None:
 
 
 def most_typical(config: dict, data: manifest.Manifest) -> tuple[int, int]:
-    """The image and the RoC that the figure shows.
+    """Row of the image that the figure shows, and the epoch in which the training draws its RoC.
 
-    Returns
-    -------
-    Row of the manifest, and the epoch in which the training draws the RoC.
-
-    Raises
-    ------
-    JobError : no RoC shows the middle of its image.
+    Raises JobError where no RoC shows the middle of its image.
     """
     rows, k = data.rows("train")[: config["images"]], config["k_train"]
     test = scales(test_views(config, data, rows, k), k)

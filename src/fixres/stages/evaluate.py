@@ -1,10 +1,5 @@
 """Evaluation: top-1 and top-5 of one network at several k_test (§5).
 
-    python -m fixres evaluate --config results/runs/pinhole/resnet10q-k56/evaluation/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --weights results/runs/pinhole/resnet10q-k56/weights.safetensors \\
-        --out results/runs/pinhole/resnet10q-k56/evaluation/metrics.json
-
 hits.npz beside the result says which images were classified correctly (artifacts/per_image.py).
 
 The predictions for every image are kept in predictions/k<k_test>.npz beside the result. Those of
@@ -120,14 +115,9 @@ def write_result(
     """Write metrics.json and hits.npz. `parameters` are those of the network."""
     rows = data.rows("val")
     by_metric = {(cropping.k, cropping.suffix): top for cropping, top in predicted.items()}
-    result = {
-        "run": config["run"],
-        "images": len(rows),
-        "folds": config["folds"],
-        "k_test": accuracies(predicted, data.label[rows], config["folds"]),
-        "parameters": parameters,
-        "notes": list(data.notes),
-    }
+    measured = accuracies(predicted, data.label[rows], config["folds"])
+    result = {"run": config["run"], "images": len(rows), "folds": config["folds"]}
+    result |= {"k_test": measured, "parameters": parameters, "notes": list(data.notes)}
     hits = per_image.of_predictions(data.path[rows], data.label[rows], by_metric)
     metrics.write(out, result, hits=hits)
 

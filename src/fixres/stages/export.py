@@ -1,10 +1,4 @@
-"""The network that was chosen, as other programs load it (docs/recommend.md).
-
-    python -m fixres export --config results/recommend/photos/export/config.json \\
-        --choice results/recommend/photos/choice/choice.json \\
-        --manifest results/data/photos/manifest.npz --results results \\
-        --out results/recommend/photos/fixed/model.safetensors
-"""
+"""The network that was chosen, as other programs load it (docs/recommend.md)."""
 
 from pathlib import Path
 

@@ -1,10 +1,5 @@
 """Fine-tuning: the last layers of a network, adapted to one k_test (§4.2).
 
-    python -m fixres finetune \\
-        --config results/runs/pinhole/resnet10q-k32/ft-k56-cls+bn-testda/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --weights results/runs/pinhole/resnet10q-k32/weights.safetensors --out …
-
 The method is the function `adapt_last_layers` of models/adapt.py. It freezes a trunk and leaves a
 head to train. This stage runs the trunk on the training crops and trains the head.
 
@@ -42,25 +37,19 @@ def main(arguments: list[str]) -> None:
 
 def add_options(p: argparse.ArgumentParser) -> None:
     jobs.training_options(p)
-    p.add_argument(
-        "--keep-checkpoint",
-        action="store_true",
-        help="leave the last one: the same command then only writes its result again",
+    leave = "leave the last one: the same command then only writes its result again"
+    cache = (
+        "memory of a machine for activations that are computed once; its processes share it; "
+        "a GPU's own memory comes first; 0: none are kept (default: 2000)"
     )
-    p.add_argument(
-        "--cache-mb",
-        type=float,
-        default=2000,
-        help="memory of a machine for activations that are computed once; its processes share it; "
-        "a GPU's own memory comes first; 0: none are kept (default: 2000)",
-    )
-    p.add_argument(
-        "--predict",
-        action="store_true",
-        help="also predict the validation images at k_test, for the evaluations of the result and "
+    predict = (
+        "also predict the validation images at k_test, for the evaluations of the result and "
         "of --weights: those that have a config.json in evaluation/ beside the weights; a job of "
-        "several processes does not (default: no)",
+        "several processes does not (default: no)"
     )
+    p.add_argument("--keep-checkpoint", action="store_true", help=leave)
+    p.add_argument("--cache-mb", type=float, default=2000, help=cache)
+    p.add_argument("--predict", action="store_true", help=predict)
 
 
 def finetune(job: Opened) -> None:

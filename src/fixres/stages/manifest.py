@@ -1,8 +1,5 @@
 """Build the manifest of a dataset: find, check, unpack and list its images.
 
-    python -m fixres manifest --config results/data/pinhole/manifest/config.json \
-        --root results/data/pinhole/images --out results/data/pinhole/manifest.npz
-
 `report.md` beside the manifest lists everything remarkable. `files.npz` beside it keeps the names,
 sizes and dates of the files, for `python -m fixres relist`.
 """
@@ -18,12 +15,8 @@ from fixres.data import building, inventory, sources
 
 def main(arguments: list[str]) -> None:
     p = jobs.parser("manifest", __doc__, "out")
-    p.add_argument(
-        "--root",
-        type=Path,
-        required=True,
-        help="the dataset's folder: its archives or its unpacked files (only read)",
-    )
+    about = "the dataset's folder: its archives or its unpacked files (only read)"
+    p.add_argument("--root", type=Path, required=True, help=about)
     args = p.parse_args(arguments)
     config = jobs.read_config(args.config, "manifest", args.ancestry_digest)
     seen = look(config, args.root)
@@ -47,13 +40,10 @@ def build(config: dict, root: Path, out: Path, threads: int) -> manifest.Manifes
 
     Parameters
     ----------
-    config : the resolved configuration of the job.
     out : the manifest's place. The report and what is unpacked lie beside it.
     threads : processes that decode images.
 
-    Raises
-    ------
-    JobError : as `building.build`.
+    Raises JobError as `building.build`.
     """
     out = out.absolute()
     data = building.build(

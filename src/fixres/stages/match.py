@@ -1,11 +1,5 @@
 """Distribution matching: at k_test, bring the activations back to their distribution at k_train.
 
-    python -m fixres match \\
-        --config results/runs/pinhole/resnet10q-k56/match-k96-gaussian/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --weights results/runs/pinhole/resnet10q-k56/weights.safetensors \\
-        --out results/runs/pinhole/resnet10q-k56/match-k96-gaussian/weights.safetensors
-
 §4.2, A.1, A.2. The activations are measured on training images under test DA, at both resolutions.
 From these a map is fitted and put into the network (models/matching.py). Then they are measured
 once more at k_test, with the map in place.
@@ -107,11 +101,7 @@ def measure(
     """The activations of the images under test DA, by resolution.
 
     Memory does not grow with the images: moments are merged batch by batch, and histograms are
-    counts.
-
-    Parameters
-    ----------
-    probe : see `matching.probe`: images -> (activations of the map, pooled activations).
+    counts. `probe` is `matching.probe`: images -> (activations of the map, pooled activations).
     """
     resolutions = list(dict.fromkeys(resolutions))
     moments = MergedMoments(reader, resolutions)

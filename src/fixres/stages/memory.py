@@ -1,9 +1,5 @@
 """Memory: the peak of one step of training, or of fine-tuning, of one batch (§1).
 
-    python -m fixres memory --config results/memory/pinhole/resnet10q-k56/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --out results/memory/pinhole/resnet10q-k56/metrics.json
-
 A step is a forward pass, a backward pass and an update with momentum (`sgd.Step`), on a batch that
 lies on the device. Base training goes through the whole network. In fine-tuning the trunk computes
 without gradients, as if no activations were cached, and the head trains.
@@ -15,13 +11,12 @@ torch's allocator is not in it. The weights are random, and the pixels too: the 
 on them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from fixres import jobs
-from fixres.artifacts import metrics
 from fixres.hardware.device import Device
 from fixres.hardware.memory import peak_bytes
 from fixres.models import construct
@@ -53,12 +48,8 @@ def measure(job: Opened) -> None:
     x = x.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(batch.micro, device=device.device) % classes
 
-    def batches() -> Iterator[tuple[tuple[torch.Tensor, ...], torch.Tensor]]:
-        while True:
-            yield (x,), labels
-
     def take() -> None:
-        step(0, 1e-3, batches())
+        step(0, 1e-3, iter([((x,), labels)]))
 
     for _ in range(WARM_UP):
         take()
@@ -73,8 +64,7 @@ def measure(job: Opened) -> None:
     peak = before + peak_bytes(take, device.device)
     jobs.log(f"peak: {peak / MEGA:.1f} MB, a batch of {batch.micro}")
     note = f"Memory: counted by {counted_by} on {device.described(job.args.threads)}."
-    about = {"run": config["run"], "batch": batch.micro, "notes": [note]}
-    metrics.write(job.args.out, about | {"megabytes": peak / MEGA})
+    job.write_measured(note, megabytes=peak / MEGA)
 
 
 def what_trains(

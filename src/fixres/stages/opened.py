@@ -21,7 +21,7 @@ import numpy as np
 from torch import nn
 
 from fixres import jobs
-from fixres.artifacts import manifest, weights
+from fixres.artifacts import manifest, metrics, weights
 from fixres.artifacts.manifest import Manifest
 from fixres.data.regions import Augmentation
 from fixres.data.requests import CropReader
@@ -62,6 +62,11 @@ class Opened(NamedTuple):
         about |= {**matching.about(network), **more}
         weights.save(self.args.out, network.state_dict(), about)
 
+    def write_measured(self, note: str, **measured: object) -> None:
+        """Write what was measured of batches as metrics.json, with a note on how."""
+        about = {"run": self.config["run"], "batch": self.config["batch"], "notes": [note]}
+        metrics.write(self.args.out, about | measured)
+
     def reader(self, rows: np.ndarray) -> CropReader:
         """Reads these images of the manifest, for the job's network."""
         entry, args = self.entry, self.args
@@ -79,10 +84,7 @@ def run(
 ) -> None:
     """Run a stage that runs a network, in this process or in several.
 
-    Parameters
-    ----------
-    name, doc, files : see `jobs.parser`.
-    options : adds the stage's own options to the command line.
+    `name`, `doc` and `files` are as in `jobs.parser`. `options` adds the stage's own options.
     """
     p = jobs.device_options(jobs.parser(name, doc, *files))
     options(p)

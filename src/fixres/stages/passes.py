@@ -59,14 +59,10 @@ def one_pass(
 
 
 class MergedMoments:
-    """Moments of several activations of the images of one pass, which go on from batch to batch.
+    """Moments of the named activations of the images of one pass, which go on from batch to batch.
 
     No two processes share a segment of the images, so every number of processes gives the same
     moments. Memory does not grow with the images.
-
-    Parameters
-    ----------
-    names : of the activations.
     """
 
     def __init__(self, reader: CropReader, names: list):

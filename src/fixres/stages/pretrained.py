@@ -1,9 +1,5 @@
 """Published weights: fetched, checked key by key, and kept as safetensors.
 
-    python -m fixres pretrained \\
-        --config results/runs/imagenet/resnet50-pretrained/config.json \\
-        --out results/runs/imagenet/resnet50-pretrained/weights.safetensors
-
 Tables 1 to 3 start from such weights (§5.1). They come from timm, torchvision, torch hub, a URL
 with its checksum, or a file; docs/networks.md says how to write each. The same command carries on
 a download that broke off. A custom network says where it is built, and whether its weights

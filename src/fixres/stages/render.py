@@ -4,6 +4,7 @@ python -m fixres twin cars /tmp/cars-twin
 """
 
 import argparse
+import itertools
 import os
 from pathlib import Path
 
@@ -46,23 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     number("--val", 240, "validation images")
     number("--classes", 24, f"2 to {most}")
     number("--seed", 0, "other seeds give other images")
-    p.add_argument(
-        "--mislabelled",
-        type=float,
-        default=0.0,
-        help="share of training images filed under a wrong class",
-    )
-    p.add_argument(
-        "--shorter-side",
-        type=int,
-        nargs=2,
-        default=[88, 120],
-        metavar="PIXELS",
-        help="range (default: 88 120)",
-    )
-    p.add_argument(
-        "--threads", type=int, default=os.cpu_count(), help="processes that render (default: all)"
-    )
+    wrong = "share of training images filed under a wrong class"
+    p.add_argument("--mislabelled", type=float, default=0.0, help=wrong)
+    pixels = {"nargs": 2, "default": [88, 120], "metavar": "PIXELS"}
+    p.add_argument("--shorter-side", type=int, **pixels, help="range (default: 88 120)")
+    about = "processes that render (default: all)"
+    p.add_argument("--threads", type=int, default=os.cpu_count(), help=about)
     return p
 
 
@@ -74,18 +64,12 @@ def _settings(args: argparse.Namespace) -> dict:
 
     silhouettes, hues = classes(args.classes)
     try:
-        look = Pinhole(
-            seed=args.seed,
-            train_images=args.train,
-            val_images=args.val,
-            shorter_side=args.shorter_side,
-        )
+        images = {"train_images": args.train, "val_images": args.val}
+        look = Pinhole(seed=args.seed, shorter_side=args.shorter_side, **images)
     except ValidationError as error:
-        problems = (
-            f"{'.'.join(map(str, e['loc']))}: found {e['input']}, {e['msg']}"
-            for e in error.errors()
-        )
-        raise JobError("; ".join(problems)) from None
+        found = [(".".join(map(str, e["loc"])), e["input"], e["msg"]) for e in error.errors()]
+        problems = "; ".join(f"{key}: found {value}, {problem}" for key, value, problem in found)
+        raise JobError(problems) from None
     chosen = {"silhouettes": silhouettes, "hues": hues, "mislabelled": args.mislabelled}
     return look.model_dump() | chosen
 
@@ -95,11 +79,8 @@ def classes(n: int) -> tuple[list[str], list[str]]:
 
     Raises JobError that names the nearest numbers of classes that are possible.
     """
-    pairs = {
-        s * h: (s, h)
-        for h in range(1, len(pinhole.HUES) + 1)
-        for s in range(1, len(pinhole.SILHOUETTES) + 1)
-    }
+    most = range(1, len(pinhole.HUES) + 1), range(1, len(pinhole.SILHOUETTES) + 1)
+    pairs = {s * h: (s, h) for h, s in itertools.product(*most)}
     if n not in pairs or n < 2:
         near = sorted(sorted(pairs.keys() - {1}, key=lambda m: (abs(m - n), m))[:2])
         raise JobError(

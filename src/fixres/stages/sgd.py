@@ -6,8 +6,8 @@ Base training (train.py) trains a whole network with it, fine-tuning (finetune.p
     how = sgd.Optimisation(recipe, steps_per_epoch, batch, device, ranks, seed)
     sgd.fit(model, network, stream, how, checkpoints, checkpoint_seconds)
 
-`fit` is the loop. `Step` takes one step. `State` is what a checkpoint holds. `Losses` watches for
-a training that diverges. `StopSignal` ends all processes of a job after the same step.
+`fit` is the loop. `Step` takes one step. `State` is what a checkpoint holds, and watches for a
+training that diverges.
 """
 
 import math
@@ -86,17 +86,10 @@ class Optimisation:
 def batching(recipe: dict, ranks: Ranks, section: str) -> Batch:
     """Cut the batches of a recipe into micro-batches, the same number for every process.
 
-    Parameters
-    ----------
-    recipe : with the keys batch_size and micro_batch, in images.
-    section : where the recipe stands in the configuration, for error messages.
-
-    Raises
-    ------
-    JobError : names the keys of `section` that do not fit together.
+    Raises JobError that names the keys of `section`, where the recipe stands in the configuration,
+    that do not fit together.
     """
-    size = recipe["batch_size"]
-    micro = min(recipe["micro_batch"], size)
+    size, micro = recipe["batch_size"], min(recipe["micro_batch"], recipe["batch_size"])
     found = f"{section}.batch_size {size} and {section}.micro_batch {micro}"
     if size % micro:
         raise JobError(
@@ -120,10 +113,8 @@ def learning_rate(recipe: dict, step: int, steps_per_epoch: int) -> float:
     The paper divides the rate by 10 every 30 epochs (§5): schedule "step" with lr_step 30. The
     other schedules are those of the embedded scale.
 
-    Parameters
-    ----------
-    recipe : with the keys lr, schedule, lr_step (epochs), warmup (share of all steps) and epochs.
-    step : counted from 0 over the whole training.
+    Of the recipe, lr_step is in epochs and warmup a share of all steps. `step` counts from 0 over
+    the whole training.
     """
     total = recipe["epochs"] * steps_per_epoch
     warmup = round(recipe["warmup"] * total)
@@ -168,31 +159,30 @@ def fit(
     Stopped : a signal asked for the end. A checkpoint of the last finished step was written.
     """
     recipe, ranks, size = how.recipe, how.ranks, how.recipe["batch_size"]
-    state = State(trained, log or how.log())
+    state = State(trained, log or how.log(), checkpoints)
     first = state.restore(ranks.broadcast(checkpoints.latest))
     batches = iter(stream(first))
-    take_step = Step(model, state, how)
-    stop_signal, losses, saved = StopSignal(), Losses(checkpoints, state.log), time.monotonic()
+    take_step, saved = Step(model, state, how), time.monotonic()
 
     bar = progress("training", how.steps * size, "images", first * size)
     with stopping.deferred(), bar:
         for step in range(first, how.steps):
             rate = learning_rate(recipe, step, how.steps_per_epoch)
             loss, asked = take_step(step, rate, batches)
-            losses.add(step, rate, loss)
+            state.add(step, rate, loss)
 
             last = step + 1 == how.steps
             if last or (step + 1) % CHECKED == 0:
                 epoch = f"epoch {step // how.steps_per_epoch + 1}/{recipe['epochs']}"
-                bar.update(0, f"{epoch}, loss {losses.check():.3f}, lr {rate:.4g}")
+                bar.update(0, f"{epoch}, loss {state.check():.3f}, lr {rate:.4g}")
             bar.update(size)
 
-            if stop_signal.seen(asked) and not last:
+            if take_step.is_last(asked) and not last:
                 # A broadcast: no process leaves before the first one has written the checkpoint.
-                ranks.broadcast(partial(save, state, checkpoints, losses, step, rate))
+                ranks.broadcast(partial(state.save, step, rate))
                 raise stopping.Stopped(stopping.asked() or "a signal to another process")
             if ranks.first and (last or time.monotonic() - saved >= checkpoint_seconds):
-                save(state, checkpoints, losses, step, rate)
+                state.save(step, rate)
                 saved = time.monotonic()
 
 
@@ -220,6 +210,7 @@ class Step:
             norms = []  # nothing to average: one forward pass writes the statistics in place
         self.statistics = [t for m in norms for t in (m.running_mean, m.running_var)]
         self.counters = [m.num_batches_tracked for m in norms]
+        self.flags: PendingNumber | None = None  # of the step before, see `is_last`
         self.compute: Callable[..., list[torch.Tensor]] = self.loss_and_gradients
         if how.device.graphs:
             self.compute = Replayed(self.loss_and_gradients, list(state.trained.buffers()))
@@ -227,13 +218,7 @@ class Step:
     def __call__(
         self, step: int, rate: float, batches: Batches
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Take step number `step` with the next micro-batches.
-
-        Returns
-        -------
-        loss : a scalar.
-        asked : of several processes, above 0 if any was asked to end. None for a process alone.
-        """
+        """Take step number `step`. Returns its loss, and what `is_last` is to be asked with."""
         batch, ranks = self.how.batch, self.how.ranks
         before, counted = lists.copies(self.statistics), lists.copies(self.counters)
 
@@ -257,9 +242,19 @@ class Step:
         self.update(gradients, rate)
         return loss, asked
 
-    def loss_and_gradients(
-        self, targets: torch.Tensor, *inputs: torch.Tensor
-    ) -> list[torch.Tensor]:
+    def is_last(self, asked: torch.Tensor | None) -> bool:
+        """Whether this job was asked to end. All of its processes see that after the same step.
+
+        A process alone looks at its own signals. Of several, each adds a flag to the tensors that
+        they sum anyway. They look at the sum, `asked`, one step later. A GPU computes the newest
+        step then, and nobody waits for that (`PendingNumber`).
+        """
+        if asked is None:
+            return bool(stopping.asked())
+        before, self.flags = self.flags, PendingNumber(asked)
+        return before is not None and before.value() > 0
+
+    def loss_and_gradients(self, targets: torch.Tensor, *inputs: torch.Tensor) -> lists.Tensors:
         """Loss, gradients and new batch-norm statistics of one micro-batch."""
         smoothing = self.how.recipe["label_smoothing"]
         with self.how.device.autocast():
@@ -270,18 +265,9 @@ class Step:
     @torch.no_grad()
     def update(self, gradients: list[torch.Tensor], rate: float) -> None:
         """Move the parameters and their momenta."""
-        sgd(
-            self.state.parameters,
-            gradients,
-            self.state.momenta,
-            lr=rate,
-            momentum=self.how.recipe["momentum"],
-            nesterov=self.how.recipe["nesterov"],
-            weight_decay=self.how.recipe["weight_decay"],
-            dampening=0.0,
-            maximize=False,
-            foreach=True,
-        )
+        settings = {key: self.how.recipe[key] for key in ("momentum", "nesterov", "weight_decay")}
+        settings |= {"lr": rate, "dampening": 0.0, "maximize": False, "foreach": True}
+        sgd(self.state.parameters, gradients, self.state.momenta, **settings)
 
 
 def tree_sum(leaf: Callable[[int], list[torch.Tensor]], first: int, n: int) -> list[torch.Tensor]:
@@ -297,16 +283,25 @@ def tree_sum(leaf: Callable[[int], list[torch.Tensor]], first: int, n: int) -> l
     return lists.added(left, tree_sum(leaf, first + n // 2, n - n // 2))
 
 
-# --- checkpoints, losses and signals -----------------------------------------------------------
+# --- what training changes ---------------------------------------------------------------------
 
 
 class State:
-    """All that training changes: the trained layers, the momentum of each parameter, the log."""
+    """All that training changes: the trained layers, the momentum of each parameter, the log.
 
-    def __init__(self, trained: nn.Module, log: TrainingLog):
-        self.trained, self.log = trained, log
+    To read a loss means to wait for the GPU. So the losses are read together, every few steps
+    (`check`). Then they go to the log.
+    """
+
+    def __init__(
+        self, trained: nn.Module, log: TrainingLog, checkpoints: Checkpoints | None = None
+    ):
+        self.trained, self.log, self.checkpoints = trained, log, checkpoints
         self.parameters = [p for p in trained.parameters() if p.requires_grad]
         self.momenta: list[torch.Tensor | None] = [None] * len(self.parameters)
+        self.loss: torch.Tensor | None = None  # the running loss
+        # Since the last look: (step, rate, loss, when the step was finished).
+        self.unseen: list[tuple[int, float, torch.Tensor, float]] = []
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The content of a checkpoint."""
@@ -328,31 +323,18 @@ class State:
         self.log.restore(tensors)
         return step
 
-
-def save(state: State, checkpoints: Checkpoints, losses: "Losses", step: int, rate: float) -> None:
-    """Write a checkpoint after step `step`, unless the training has diverged (JobError)."""
-    losses.check()
-    tensors = state.tensors()
-    if not all(t.isfinite().all() for t in tensors.values()):
-        raise _diverged("some weights are no finite numbers", step, rate, checkpoints)
-    checkpoints.save(step + 1, tensors)
-
-
-class Losses:
-    """The running loss, and every step's own loss since the last look.
-
-    To read a loss means to wait for the GPU. So the losses are read together, every few steps.
-    Then they go to the log.
-    """
-
-    def __init__(self, checkpoints: Checkpoints, log: TrainingLog):
-        self.checkpoints, self.log, self.mean = checkpoints, log, None
-        # (step, rate, loss, when the step was finished)
-        self.unseen: list[tuple[int, float, torch.Tensor, float]] = []
+    def save(self, step: int, rate: float) -> None:
+        """Write a checkpoint after step `step`, unless the training has diverged (JobError)."""
+        self.check()
+        tensors = self.tensors()
+        if not all(t.isfinite().all() for t in tensors.values()):
+            raise self._diverged("some weights are no finite numbers", step, rate)
+        self.checkpoints.save(step + 1, tensors)
 
     def add(self, step: int, rate: float, loss: torch.Tensor) -> None:
-        first = self.mean is None
-        self.mean = loss if first else LOSS_MEMORY * self.mean + (1 - LOSS_MEMORY) * loss
+        """Add the loss of a step."""
+        first = self.loss is None
+        self.loss = loss if first else LOSS_MEMORY * self.loss + (1 - LOSS_MEMORY) * loss
         self.unseen.append((step, rate, loss, time.monotonic()))
 
     def check(self) -> float:
@@ -361,35 +343,15 @@ class Losses:
             values = torch.stack([loss for _, _, loss, _ in self.unseen]).tolist()
             for (step, rate, _, finished), value in zip(self.unseen, values, strict=True):
                 if not math.isfinite(value):
-                    raise _diverged(f"the loss is {value}", step, rate, self.checkpoints)
+                    raise self._diverged(f"the loss is {value}", step, rate)
                 self.log.add(step, rate, value, finished)
             self.unseen.clear()
-        return self.mean.item()
+        return self.loss.item()
 
-
-def _diverged(what: str, step: int, rate: float, checkpoints: Checkpoints) -> JobError:
-    good = checkpoints.newest()
-    kept = f"the last good checkpoint is {good}" if good else "no checkpoint was written before"
-    return JobError(
-        f"{what} at step {step} (lr {rate:.4g}): the training has diverged. Lower the learning "
-        f"rate or lengthen the warm-up in config.yaml; {kept}"
-    )
-
-
-class StopSignal:
-    """Whether a signal asked this job to end. All of its processes see that after the same step.
-
-    A job of one process looks at its own signals. Of several processes, each adds a flag to the
-    tensors that they sum anyway. They look at the sum one step later. A GPU computes the newest
-    step then, and nobody waits for that (`PendingNumber`).
-    """
-
-    def __init__(self):
-        self.before: PendingNumber | None = None  # the flags of the step before
-
-    def seen(self, asked: torch.Tensor | None) -> bool:
-        """Whether to stop after this step. `asked` is what the step returned."""
-        if asked is None:
-            return bool(stopping.asked())
-        before, self.before = self.before, PendingNumber(asked)
-        return before is not None and before.value() > 0
+    def _diverged(self, what: str, step: int, rate: float) -> JobError:
+        good = self.checkpoints.newest()
+        kept = f"the last good checkpoint is {good}" if good else "no checkpoint was written before"
+        return JobError(
+            f"{what} at step {step} (lr {rate:.4g}): the training has diverged. Lower the learning "
+            f"rate or lengthen the warm-up in config.yaml; {kept}"
+        )

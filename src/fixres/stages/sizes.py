@@ -1,9 +1,5 @@
 """Apparent sizes: how large objects look in the crops of train DA and of test DA (§3.1).
 
-    python -m fixres sizes --config results/sizes/pinhole/k56-k56/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --out results/sizes/pinhole/k56-k56/metrics.json
-
 No network takes part. The RoCs of train DA are those that the training with this seed draws, in its
 first epochs; test DA is applied to the same training images. For each RoC the job knows how much it
 magnifies (eq. 1). The ratio r_test/r_train of eq. (4) follows for every image, since the object's
@@ -20,6 +16,7 @@ from fixres.data import regions, sampling
 from fixres.data.regions import area_shares, scales
 
 BINS = 100  # of the histograms of RoC area over image area, from 0 to 1
+Pair = tuple[np.ndarray, np.ndarray]  # of train DA (draws, n), and of test DA (n,)
 
 
 def main(arguments: list[str]) -> None:
@@ -37,18 +34,16 @@ def main(arguments: list[str]) -> None:
 
     # What they make of the image.
     h, w = data.height[rows], data.width[rows]
-    train_areas = np.stack([area_shares(views, h, w) for views in train])  # (draws, n)
-    test_areas = area_shares(test, h, w)
-    s_train = np.stack([scales(views, k_train) for views in train])
-    s_test = scales(test, k_test)
-    found = of_each_image(data.object_size[rows], train_areas, test_areas, s_train, s_test)
+    areas = np.stack([area_shares(views, h, w) for views in train]), area_shares(test, h, w)
+    s_train, s_test = np.stack([scales(views, k_train) for views in train]), scales(test, k_test)
+    found = of_each_image(data.object_size[rows], areas, (s_train, s_test))
     found["image_size"] = np.sqrt(h.astype(float) * w)  # sqrt(HW), pixels
 
     # Means over the images, and what is said of all images together.
     measured = {name: float(values.mean()) for name, values in found.items()}
     measured |= {
-        "train_areas": histogram(train_areas),
-        "test_areas": histogram(test_areas),
+        "train_areas": histogram(areas[0]),
+        "test_areas": histogram(areas[1]),
         "least_ratio": float((s_test / s_train).min()),
         **expected(config),
         "seen": seen(config, len(everything)),
@@ -74,22 +69,17 @@ def test_views(config: dict, data: manifest.Manifest, rows: np.ndarray, k: int) 
     return regions.views(test_da, k, rows, data.height[rows], data.width[rows])
 
 
-def of_each_image(
-    object_size: np.ndarray,
-    train_areas: np.ndarray,
-    test_areas: np.ndarray,
-    s_train: np.ndarray,
-    s_test: np.ndarray,
-) -> dict[str, np.ndarray]:
+def of_each_image(object_size: np.ndarray, areas: Pair, s: Pair) -> dict[str, np.ndarray]:
     """Metric -> (n,) numbers, means over the draws of each image.
 
     Parameters
     ----------
     object_size : (n,) r in pixels of the input image; NaN where unknown. With one unknown size,
         the apparent sizes are left out.
-    train_areas, test_areas : (draws, n) and (n,) area of the RoC over that of the image.
-    s_train, s_test : (draws, n) and (n,) pixels of the crop for each pixel of the image (eq. 1).
+    areas : of the RoC, over that of the image.
+    s : pixels of the crop for each pixel of the image (eq. 1).
     """
+    (train_areas, test_areas), (s_train, s_test) = areas, s
     ratio = s_test / s_train  # eq. (4)
     found = {
         "ratio": ratio.mean(axis=0),

@@ -1,8 +1,5 @@
 """Speed: what the forward pass of a network costs at each k_test (docs/recommend.md).
 
-    python -m fixres speed --config results/speed/photos/resnet50-photos/config.json \\
-        --out results/speed/photos/resnet50-photos/metrics.json
-
 The latency is the time of one image alone. The throughput is that of a large batch. Both are
 medians over rounds; a round goes through all k_test, so what else the machine does meets all alike.
 The memory is the peak of the forward pass of the large batch, with the weights (`memory`). The
@@ -16,7 +13,6 @@ from statistics import median
 import torch
 
 from fixres import jobs
-from fixres.artifacts import metrics
 from fixres.hardware.device import Device
 from fixres.hardware.memory import peak_bytes
 from fixres.models import construct
@@ -60,14 +56,11 @@ def measure(job: Opened) -> None:
             "images_per_second": 1000 * config["batch"] / many,
             "megabytes": peak / MEGA,
         }
-        jobs.log(
-            f"k_test {k}: {one:.2f} ms an image alone, {many / config['batch']:.2f} in a batch"
-        )
-    on_gpu = device.device.type == "cuda"
-    counted = "the allocator" if on_gpu else "torch's profiler"
+        each = many / config["batch"]
+        jobs.log(f"k_test {k}: {one:.2f} ms an image alone, {each:.2f} in a batch")
+    counted = "the allocator" if device.device.type == "cuda" else "torch's profiler"
     note = f"{device.described(job.args.threads)}; memory counted by {counted}"
-    about = {"run": config["run"], "batch": config["batch"], "notes": [note]}
-    metrics.write(job.args.out, about | {"k_test": measured})
+    job.write_measured(note, k_test=measured)
 
 
 def crops(n: int, k: int, device: Device) -> torch.Tensor:

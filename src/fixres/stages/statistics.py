@@ -1,15 +1,11 @@
 """Statistics: those of the last batch-norm, estimated again at one k_test; nothing else changes.
 
-    python -m fixres statistics --config results/runs/photos/mine-pretrained/statistics-k288/config.json \\
-        --manifest results/data/photos/manifest.npz \\
-        --weights results/runs/photos/mine-pretrained/weights.safetensors --out …
-
 A control for fine-tuning (§4.2), which needs neither labels nor gradients. Mean and variance of
 what enters the batch-norm are measured on training images under test DA, exactly: over all pixels
 of all images, and not as a running average.
 
 statistics.json beside the result says how far they moved.
-"""  # noqa: E501 (a command)
+"""
 
 import numpy as np
 import torch
@@ -62,10 +58,7 @@ def check(norms: dict[str, nn.Module], title: str) -> None:
 
 
 def measure(
-    network: nn.Module,
-    norms: dict[str, nn.Module],
-    reader: requests.CropReader,
-    cropping: Cropping,
+    network: nn.Module, norms: dict[str, nn.Module], reader: requests.CropReader, cropping: Cropping
 ) -> dict[str, Moments]:
     """The moments of what enters each norm. Every number of processes gives the same ones."""
     moments, entered = MergedMoments(reader, list(norms)), {}

@@ -1,9 +1,5 @@
 """Timing: milliseconds of the forward and the backward pass of one batch (Table 7).
 
-    python -m fixres time --config results/timing/pinhole/resnet10q-k56/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --out results/timing/pinhole/resnet10q-k56/metrics.json
-
 Base training: both passes are those of the whole network. Fine-tuning: the forward pass is the
 whole network's, as if no activations were cached, and the backward pass is the head's.
 
@@ -27,7 +23,6 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from fixres import jobs
-from fixres.artifacts import metrics
 from fixres.artifacts.manifest import Manifest
 from fixres.data import loader, regions
 from fixres.hardware.device import Device
@@ -77,14 +72,10 @@ def measure(job: Opened) -> None:
         spread = f"{found[f'{name}_ms']:.2f} ± {found[f'{name}_ms_std']:.2f} ms"
         jobs.log(f"{name}: {spread} a batch of {config['batch']}")
     jobs.log(f"loading: {loading:.2f} ms a batch, not counted")
-    note = f"Timed on {device.described(job.args.threads)}."
-    about = {"run": config["run"], "batch": config["batch"], "notes": [note]}
-    metrics.write(job.args.out, about | found)
+    job.write_measured(f"Timed on {device.described(job.args.threads)}.", **found)
 
 
-def forward_pass(
-    config: dict, network: nn.Module, device: Device
-) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+def forward_pass(config: dict, network: nn.Module, device: Device) -> Callable[..., torch.Tensor]:
     """A function from a batch to its loss: of base training, or of fine-tuning `layers`.
 
     In evaluation there is no loss: the function returns the logits.
@@ -110,9 +101,7 @@ def forward_pass(
 def load(job: Opened) -> tuple[list[Batch], float]:
     """Load a few batches of training crops.
 
-    Returns
-    -------
-    The batches, on the device, and the mean time to decode and cut one, milliseconds.
+    Returns the batches, on the device, and the mean time to decode and cut one, milliseconds.
     """
     args, config, data, device = job.args, job.config, job.data, job.device.device
     entry, rows = job.entry, data.rows("train")

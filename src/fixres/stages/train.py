@@ -1,9 +1,5 @@
 """Base training: a network at one k_train (§5, "Training protocol").
 
-    python -m fixres train --config results/runs/pinhole/resnet10q-k56/config.json \\
-        --manifest results/data/pinhole/manifest.npz \\
-        --out results/runs/pinhole/resnet10q-k56/weights.safetensors
-
 SGD with momentum on train DA crops. The network starts from random weights, or with --init from
 given weights with a fresh classifier. Beside the weights, log.csv has the loss over the steps.
 
@@ -37,11 +33,8 @@ def main(arguments: list[str]) -> None:
 
 def add_options(p: argparse.ArgumentParser) -> None:
     jobs.training_options(p)
-    p.add_argument(
-        "--init",
-        type=Path,
-        help="weights to start from, but for the classifier (where the configuration has init)",
-    )
+    about = "weights to start from, but for the classifier (where the configuration has init)"
+    p.add_argument("--init", type=Path, help=about)
 
 
 def train(job: Opened) -> None:
@@ -120,10 +113,9 @@ def spread(recipe: dict) -> bool:
 
 def count_steps(config: dict, data: manifest.Manifest, manifest_file: object) -> int:
     """Whole batches of one epoch. Raises JobError where the samples do not fill one."""
-    drawing, recipe = epochs(config, data), config["recipe"]
+    drawing, samples = epochs(config, data), config["recipe"]["samples_per_epoch"]
     if drawing.steps:
         return drawing.steps
-    samples = recipe["samples_per_epoch"]
     found = samples if samples else f"null: as many as there are images, {drawing.images}"
     raise jobs.JobError(
         f"{config['run']}: samples_per_epoch: found {found}; expected at least one batch "
@@ -137,13 +129,10 @@ def requests(
 ) -> Iterator[list[loader.Crops]]:
     """The crops of this process's micro-batches, from step `first` to the last (§3.1.2, §5).
 
-    With the seed, the step alone settles the images, their RoCs, flips and jitter.
-
-    Yields
-    ------
-    The request of one micro-batch. Where the copies of an image go to different micro-batches, it
-    is the request of all of this process's micro-batches of a step, one after another: the loader
-    decodes an image once for all crops of a request.
+    With the seed, the step alone settles the images, their RoCs, flips and jitter. A request is of
+    one micro-batch. Where the copies of an image go to different micro-batches, a request is of all
+    of this process's micro-batches of a step, one after another: the loader decodes an image once
+    for all crops of a request.
     """
     rows, k, seed = data.rows("train"), config["k_train"], config["seed"]
     augmentation = regions.Augmentation(**config["augmentation"])
@@ -162,12 +151,7 @@ def requests(
 def dealt(
     cut: Iterable[tuple[list[loader.Crops], list[torch.Tensor]]], micro: int
 ) -> Iterator[tuple[loader.Crops, torch.Tensor]]:
-    """The micro-batches of what the loader has cut: `micro` crops of each request at a time.
-
-    Yields
-    ------
-    The crops, and their pixels (micro, k, k, 3) uint8.
-    """
+    """What the loader has cut, by micro-batch: crops and their pixels, (micro, k, k, 3) uint8."""
     for [crops], [pixels] in cut:
         for start in range(0, len(pixels), micro):
             part = slice(start, start + micro)
@@ -183,13 +167,12 @@ def cutmix(
 
     Parameters
     ----------
-    x : (n, 3, k, k) crops.
-    labels : (n,) class numbers.
+    x, labels : (n, 3, k, k) crops, (n,) class numbers.
 
     Returns
     -------
-    ((n, 3, k, k),) : the mixed crops.
-    (n, classes) : both labels, weighted by their shares of the pixels. Rows sum to 1.
+    ((n, 3, k, k),), the mixed crops; and (n, classes), both labels weighted by their shares of the
+    pixels. Rows sum to 1.
     """
     mixed, box = x.clone(), (..., slice(mix.y0, mix.y1), slice(mix.x0, mix.x1))
     mixed[box] = x.flip(0)[box]

@@ -26,21 +26,14 @@ ROWS = 1000  # rows of a training of at least as many steps, at most
 class TrainingLog:
     """The rows of one training, so far.
 
-    Parameters
-    ----------
-    steps, steps_per_epoch : of the whole training.
-    batch_size : images of a step.
-    events : gets each row, too; None: there are no event files.
+    `steps` are those of the whole training, `per_epoch` those of an epoch, with `batch_size` images
+    each. `events` gets each row, too; None: there are no event files.
     """
 
     def __init__(
-        self,
-        steps: int,
-        steps_per_epoch: int,
-        batch_size: int,
-        events: "SummaryWriter | None" = None,
+        self, steps: int, per_epoch: int, batch_size: int, events: "SummaryWriter | None" = None
     ):
-        self.steps, self.steps_per_epoch, self.batch_size = steps, steps_per_epoch, batch_size
+        self.steps, self.per_epoch, self.batch_size = steps, per_epoch, batch_size
         self.every = max(1, -(-steps // ROWS))  # steps of a row
         self.rows: list[Row] = []
         self.losses: list[float] = []  # since the last row
@@ -48,13 +41,7 @@ class TrainingLog:
         self.events = events
 
     def add(self, step: int, rate: float, loss: float, finished: float) -> None:
-        """Add a step.
-
-        Parameters
-        ----------
-        step : counted from 0.
-        finished : when it was finished, in seconds of time.monotonic().
-        """
+        """Add a step, counted from 0, that was finished at a time of time.monotonic()."""
         self.losses.append(loss)
         self.timed += 1
         done = step + 1
@@ -62,7 +49,7 @@ class TrainingLog:
             return
         speed = self.timed * self.batch_size / max(finished - self.since, 1e-9)
         loss = float(np.mean(self.losses))
-        self._append(Row(done, done / self.steps_per_epoch, rate, loss, speed))
+        self._append(Row(done, done / self.per_epoch, rate, loss, speed))
         self.losses, self.since, self.timed = [], finished, 0
 
     def _append(self, row: Row) -> None:
@@ -90,18 +77,11 @@ class TrainingLog:
 
 
 def open_events(folder: Path, wanted: bool) -> "SummaryWriter | None":
-    """A writer of an event file in an empty folder; None where none is wanted.
+    """A writer of an event file beside a training's results; None where none is wanted.
 
     What a former training left there is removed: it may be another one's. The rows of a resumed
-    training are written again, so that each stands there once.
-
-    Parameters
-    ----------
-    folder : of the training's results.
-
-    Raises
-    ------
-    JobError : the package tensorboard is not installed.
+    training are written again, so that each stands there once. Raises JobError where the package
+    tensorboard is not installed.
     """
     events = folder / EVENTS
     shutil.rmtree(events, ignore_errors=True)

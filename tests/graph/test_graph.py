@@ -6,20 +6,8 @@ import pytest
 
 from fixres import paper
 from fixres.config import ConfigError, load, merge, parse
-from fixres.graph.api import (
-    Accuracy,
-    JobGraph,
-    Page,
-    fine_tuning,
-    finetune,
-    grid,
-    line,
-    match,
-    obtain_published,
-    resolutions,
-    time_step,
-    train,
-)
+from fixres.graph.api import Accuracy, JobGraph, Page, grid, line, resolutions
+from fixres.graph.asking import fine_tuning, finetune, match, obtain_published, time_step, train
 from fixres.graph.declare import measurements, needed
 from fixres.graph.patterns import any_of, ids
 from fixres.models.catalogue import zoo

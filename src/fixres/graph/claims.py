@@ -50,9 +50,7 @@ class ClaimsPage(Record):
 
 
 def planned(
-    declared: Sequence[Claim | Quoted],
-    pages: Mapping[str, Page],
-    **shown: object,
+    declared: Sequence[Claim | Quoted], pages: Mapping[str, Page], **shown: object
 ) -> ClaimsPage:
     """The page of some claims or numbers. Their functions tell which cells they need.
 

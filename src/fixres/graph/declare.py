@@ -68,24 +68,10 @@ def declare(
     }
     summary = Summary(scale=config.scale, tables=tuple(graph.tables))
     tables = tuple(pages[name] for name in graph.tables)
-    graph.add(
-        "summary",
-        "pages/summary",
-        summary.content(),
-        others=tables,
-    )
-    graph.add(
-        "cost",
-        "pages/plan",
-        _cost(graph, pages | answer).content(),
-    )
+    graph.add("summary", "pages/summary", summary.content(), others=tables)
+    graph.add("cost", "pages/plan", _cost(graph, pages | answer).content())
     report = _report(graph, sections, shown).content()
-    graph.add(
-        "report",
-        "pages/report",
-        report,
-        others=tuple(shown.values()),
-    )
+    graph.add("report", "pages/report", report, others=tuple(shown.values()))
     return graph
 
 
@@ -216,10 +202,7 @@ def _cost(graph: JobGraph, pages: dict[str, Job]) -> Cost:
         datasets=images,
         jobs={
             name: Needed(
-                dataset=job.dataset,
-                log=job.log,
-                benchmark=job.benchmark,
-                config=job.config,
+                dataset=job.dataset, log=job.log, benchmark=job.benchmark, config=job.config
             )
             for name, job in sorted(everything.items())
         },

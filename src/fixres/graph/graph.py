@@ -174,12 +174,7 @@ def list_images(graph: JobGraph, name: str) -> Job:
         pinhole = dataset.rendered.model_dump()
         job = f"{folder}/render"
         rendered = (
-            graph.add(
-                "render",
-                job,
-                {"source": dataset.source, "pinhole": pinhole},
-                dataset=name,
-            ),
+            graph.add("render", job, {"source": dataset.source, "pinhole": pinhole}, dataset=name),
         )
     else:
         root = expanded(dataset.root)

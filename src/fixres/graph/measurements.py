@@ -212,13 +212,7 @@ def time_evaluation(graph: JobGraph, k: int, batch: int) -> Job:
 
 
 def _step(
-    graph: JobGraph,
-    stage: str,
-    folder: str,
-    k: int,
-    layers: str | None,
-    batch: int,
-    about: dict,
+    graph: JobGraph, stage: str, folder: str, k: int, layers: str | None, batch: int, about: dict
 ) -> Job:
     c, tuned = graph.config, f"-ft-{layers}" if layers else ""
     return graph.add(

@@ -165,13 +165,7 @@ def _fetch(graph: JobGraph, name: str, network: str, source: dict, released: boo
     dataset = graph.config.dataset
     about = {"network": network, "source": source, "classes": 1000}
     job = f"runs/{dataset}/{name}-pretrained"
-    return graph.add(
-        "pretrained",
-        job,
-        about,
-        dataset=dataset,
-        released=released,
-    )
+    return graph.add("pretrained", job, about, dataset=dataset, released=released)
 
 
 # --- settings that differ for one network --------------------------------------------------------

@@ -63,11 +63,7 @@ def recommend(graph: JobGraph) -> Job:
     }
     name = f"recommend/{custom.name}"
     candidates = Candidates(
-        **about,
-        **where,
-        run=f"{name}/choice",
-        share=custom.choice,
-        speed=speed.measurement,
+        **about, **where, run=f"{name}/choice", share=custom.choice, speed=speed.measurement
     )
     content = candidates.content()
     choice = graph.add("choose", f"{name}/choice", content, others=(*measured, speed))

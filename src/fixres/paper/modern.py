@@ -7,19 +7,8 @@ facebookresearch/FixRes).
 
 from typing import NamedTuple
 
-from fixres.graph.api import (
-    Accuracy,
-    Block,
-    JobGraph,
-    Line,
-    Page,
-    fine_tuning,
-    finetune,
-    grid,
-    line,
-    obtain_published,
-    resolutions,
-)
+from fixres.graph.api import Accuracy, Block, JobGraph, Line, Page, grid, line, resolutions
+from fixres.graph.asking import fine_tuning, finetune, obtain_published
 from fixres.models.catalogue.zoo import ZOO
 
 RESNETS = ("resnet50_v2", "resnet50_a1", "resnet50_a2", "resnet50_a3")
@@ -47,8 +36,6 @@ class Tested(NamedTuple):
 
 
 def modern(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def accuracy(name: str, k_test: int, fixed: bool) -> Accuracy:
         run = obtain_published(plan, name)
         if fixed:

@@ -2,20 +2,8 @@
 
 from typing import NamedTuple
 
-from fixres.graph.api import (
-    Accuracy,
-    JobGraph,
-    Line,
-    Page,
-    fine_tuning,
-    finetune,
-    grid,
-    line,
-    obtain_published,
-    resolution_label,
-    scaled,
-    train,
-)
+from fixres.graph.api import Accuracy, JobGraph, Line, Page, grid, line, resolution_label
+from fixres.graph.asking import fine_tuning, finetune, obtain_published, scaled, train
 from fixres.paper.subjects import subject
 
 K_TRAIN = 224
@@ -39,8 +27,6 @@ ROWS = [
 
 
 def table8(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def measure(row: Model, augmentation: str) -> Accuracy:
         run = obtain_published(plan, row.network) if row.network else train(plan, k_train)
         settings = fine_tuning(

@@ -145,20 +145,16 @@ def train_network(
     special += "-cutmix" if recipe["cutmix"] else ""
     if start:
         special += f"-from-{'pretrained' if start.dataset == dataset else start.dataset}"
-    return graph.add(
-        "train",
-        f"runs/{dataset}/{network}-k{k_train}{special}{graph.protocol}{graph.seed_of()}",
-        {
-            "seed": graph.seed,
-            "network": network,
-            "k_train": k_train,
-            "recipe": recipe,
-            "augmentation": {"name": crop, **augmentation},
-            "init": start.id if start else None,
-        },
-        dataset=dataset,
-        start=start,
-    )
+    content = {
+        "seed": graph.seed,
+        "network": network,
+        "k_train": k_train,
+        "recipe": recipe,
+        "augmentation": {"name": crop, **augmentation},
+        "init": start.id if start else None,
+    }
+    name = f"runs/{dataset}/{network}-k{k_train}{special}{graph.protocol}{graph.seed_of()}"
+    return graph.add("train", name, content, dataset=dataset, start=start)
 
 
 def _fetch(graph: JobGraph, name: str, network: str, source: dict, released: bool = False) -> Job:

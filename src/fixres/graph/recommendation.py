@@ -25,12 +25,8 @@ from fixres.graph.networks import train_network
 from fixres.graph.pages import Answer, Candidates, Recommendation
 
 # What is done to the network, least first.
-METHODS = AS_IS, STATISTICS, CLASSIFIER, FIXED = (
-    "as it is",
-    "statistics",
-    "classifier",
-    "classifier + norm",
-)
+METHODS = ("as it is", "statistics", "classifier", "classifier + norm")
+AS_IS, STATISTICS, CLASSIFIER, FIXED = METHODS
 TRAINED = {CLASSIFIER: "cls", FIXED: "cls+bn"}  # method -> fine_tuning.layers
 
 

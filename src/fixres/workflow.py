@@ -4,6 +4,7 @@ import _thread
 import json
 import math
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient
-from snakemake.iocontainers import Wildcards
+from snakemake.iocontainers import InputFiles, OutputFiles, Wildcards
 from snakemake.jobs import Job as RuleJob
 from snakemake.logging import logger
 from snakemake.scheduling.job_scheduler import JobScheduler
@@ -29,6 +30,12 @@ from fixres.graph.stages import STAGES
 from fixres.jobs import stopping
 
 START_UP = 1.5  # seconds that any job takes to start: importing torch, reading its files
+OVER_ALL = {  # page over all others -> its title and what it shows, in Snakemake's report
+    "summary": ("Summary", "all tables: what is measured, and trends"),
+    "claims": ("Claims", "the claims of the paper, each with a verdict"),
+    "text": ("Numbers in the text", "what the text says, what its tables say, ours"),
+    "report": ("Report", "everything on one page, to send to a colleague"),
+}
 
 # --- the graph ------------------------------------------------------------------------------------
 
@@ -85,7 +92,8 @@ def check_command_line(words: list[str]) -> None:
 def told(graph: JobGraph, name: str) -> dict[str, str | Callable]:
     """For a rule's params: what the job's command line says of it.
 
-    A changed digest is what makes Snakemake run a job again (`Job.ancestry_digest`).
+    A changed digest is what makes Snakemake run a job again (`Job.ancestry_digest`). An input that
+    has a name is the option of that name. The job writes the first output, and others beside it.
 
     Parameters
     ----------
@@ -99,7 +107,15 @@ def told(graph: JobGraph, name: str) -> dict[str, str | Callable]:
         "stage": of(lambda job: job.stage.name),
         "config": f"results/{name}/config.json",
         "ancestry_digest": of(lambda job: job.ancestry_digest),
+        "files": _files,
     }
+
+
+def _files(wildcards: Wildcards, input: InputFiles, output: OutputFiles) -> str:
+    """The inputs of a rule that have names, each as the option of its name; its first output."""
+    named = {name: [files] if isinstance(files, str) else files for name, files in input.items()}
+    options = {name: files for name, files in named.items() if files} | {"out": output[:1]}
+    return " ".join(f"--{name} {shlex.join(files)}" for name, files in options.items())
 
 
 def write_configurations(workflow: Workflow, graph: JobGraph) -> None:
@@ -253,10 +269,15 @@ def images(graph: JobGraph, dataset: str) -> str:
     return folder if datasets[dataset].rendered else ancient(folder)
 
 
-def labels(graph: JobGraph, page: str) -> dict[str, str]:
-    """How Snakemake's report lists a table or figure."""
-    config = graph.resolved(f"pages/{page}")
-    return {"page": config.get("title", page), "shows": config.get("caption", "")}
+def labels_of(graph: JobGraph) -> Callable[[Wildcards], dict[str, str]]:
+    """A function of a page's wildcards: how Snakemake's report lists the page."""
+
+    def labels(wildcards: Wildcards) -> dict[str, str]:
+        config = graph.resolved(f"pages/{wildcards.page}")
+        title, caption = OVER_ALL.get(wildcards.page, (wildcards.page, ""))
+        return {"page": config.get("title", title), "shows": config.get("caption", caption)}
+
+    return labels
 
 
 def finished() -> str:
@@ -267,25 +288,29 @@ def finished() -> str:
 # --- resources -----------------------------------------------------------------------------------
 
 
-def command(options: str = "", *, out: str) -> str:
-    """The shell command of a rule.
+def command(options: str = "") -> str:
+    """The shell command of a rule, with what `told` says of its job.
 
     Parameters
     ----------
     options : those of this stage alone.
-    out : the output that it is told to write. Others lie beside it.
     """
     return (
         "exec python -m fixres {params.stage} --config {params.config:q}"
-        f" --ancestry-digest {{params.ancestry_digest}} {options} --out {out}"
-        " 2> {log[0]:q}"
+        f" --ancestry-digest {{params.ancestry_digest}} {{params.files}} {options} 2> {{log[0]:q}}"
     )
 
 
-def network_command(options: str = "", *, out: str, threads: str = "{threads}") -> str:
+def network_command(options: str = "", threads: str = "{threads}") -> str:
     """The same for a stage that runs a network."""
-    where = f"--threads {threads} --gpus {{resources.gpu}} {{resources.options}}"
-    return command(f"{options} {where}", out=out)
+    return command(f"{options} --threads {threads} --gpus {{resources.gpu}} {{resources.options}}")
+
+
+def training_command(options: str = "") -> str:
+    """The same for a stage that trains."""
+    kept = ("checkpoint_seconds", "tensorboard", "cuda_graphs", "decoded_mb")
+    hardware = (f"--{key.replace('_', '-')} {{resources.{key}}}" for key in kept)
+    return network_command(" ".join([*hardware, options]))
 
 
 def limits(graph: JobGraph, name: str) -> dict[str, int | str]:

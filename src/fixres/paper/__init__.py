@@ -45,24 +45,8 @@ from fixres.paper.table7 import table7
 from fixres.paper.table8 import table8
 from fixres.paper.table9 import table9
 
-PAGES = (
-    table1,
-    table2,
-    table3,
-    table4,
-    table5,
-    table6,
-    table7,
-    table8,
-    table9,
-    section1,
-    section3_3,
-    section5,
-    memory,
-    appendix_a1,
-    released,
-    modern,
-)
+TABLES = (table1, table2, table3, table4, table5, table6, table7, table8, table9)
+PAGES = (*TABLES, section1, section3_3, section5, memory, appendix_a1, released, modern)
 FULL_SIZE = (modern,)  # of networks that have no embedded twin: without `twins` only
 FIGURES = (figure1, figure2, figure3, figure4, figure5, figure6, figure7, figure8, curves)
 

@@ -1,6 +1,6 @@
 """Table 4: Gaussian matching before the last ReLU (Appendix A.2), crossed with fine-tuning."""
 
-from fixres.graph.api import Accuracy, JobGraph, Page, grid, line, resolutions, ticks
+from fixres.graph.api import Accuracy, JobGraph, Line, Page, grid, line, resolutions, ticks
 from fixres.graph.asking import fine_tuning, finetune, match, scaled, train
 from fixres.paper.subjects import main_subject
 
@@ -25,18 +25,13 @@ def table4(plan: JobGraph) -> Page:
             run = finetune(plan, run, k_test, settings)
         return Accuracy(run, k_test)
 
-    rows = [
-        line(
-            plan, key, K_TRAIN, *ticks(matched, layers, layers == "cls+bn"), value=(matched, layers)
-        )
-        for key, (matched, layers) in ROWS.items()
-    ]
-    heads = [
-        "Train resolution",
-        "Distribution adapted",
-        "Classifier fine-tuned",
-        "Batch-norm fine-tuned",
-    ]
+    def row(key: str, matched: bool, layers: str | None) -> Line:
+        done = ticks(matched, layers, layers == "cls+bn")
+        return line(plan, key, K_TRAIN, *done, value=(matched, layers))
+
+    rows = [row(key, *way) for key, way in ROWS.items()]
+    heads = ["Train resolution", "Distribution adapted"]
+    heads += ["Classifier fine-tuned", "Batch-norm fine-tuned"]
     title = "Top-1 accuracy at test resolution"
     return Page(
         "table4",

@@ -65,13 +65,9 @@ def open_graph(files: list[str | Path], merged: dict, given: Mapping | None = No
 
 
 def check_command_line(words: list[str]) -> None:
-    """Raise WorkflowError where --configfile stands twice.
+    """Raise WorkflowError where --configfile stands twice on Snakemake's command line.
 
     Snakemake would keep the last one alone, and plan another scale than the one that was meant.
-
-    Parameters
-    ----------
-    words : the command line of Snakemake.
     """
     files, flags, inside = [], 0, False
     for word in words:
@@ -140,7 +136,9 @@ def announce(workflow: Workflow, graph: JobGraph) -> None:
     to_run = list(workflow.dag.needrun_jobs())
     cores = workflow.resource_settings.cores if workflow.local_exec else None
     try:
-        durations = expected_durations(graph, [name for job in to_run if (name := _id_of(job))])
+        costs = Costs(Cost.of(graph.resolved("pages/plan")), Path("results"))
+        computing = [name for job in to_run if (name := _id_of(job)) in costs.jobs]
+        durations = {name: costs.duration(name) + START_UP for name in computing}
         minutes = max(sum(durations.values()) / 60 / (cores or 1), 1)
         about = f"about {minutes:.0f} min on {f'{cores} core(s)' if cores else 'one device'}"
     except Exception as error:  # an estimate stops no run; the job that it concerns says more
@@ -149,39 +147,17 @@ def announce(workflow: Workflow, graph: JobGraph) -> None:
     logger.info(f"{len(to_run)} jobs, {about}", extra=extra)
 
 
-def expected_durations(graph: JobGraph, names: list[str]) -> dict[str, float]:
-    """Seconds that each of these jobs is expected to take, of those that compute something."""
-    costs = Costs(Cost.of(graph.resolved("pages/plan")), Path("results"))
-    return {name: costs.duration(name) + START_UP for name in names if name in costs.jobs}
-
-
 def _id_of(job: RuleJob) -> str | None:
     """The id of a job of Snakemake's, or None: the targets `all` and `tables` have no such job."""
     config = getattr(job.params, "config", None)
     return str(Path(config).parent.relative_to("results")) if config else None
 
 
-def report_inputs(graph: JobGraph) -> list[str]:
-    """The pages that the report shows."""
-    names = (*graph.pages, "claims", "text")
-    shown = ("md", "svg")  # of a page; its text or its drawing
-    files = [file for name in names for file in graph.job(f"pages/{name}").outputs.values()]
-    return [f"results/{file}" for file in files if file.endswith(shown)]
-
-
-def all_measurements(graph: JobGraph) -> list[str]:
-    """The files that say where the numbers of all tables and figures come from, each once."""
-    read = measurements_of(graph)
-    return list(dict.fromkeys(file for page in graph.pages for file in read(f"pages/{page}")))
-
-
 def targets(graph: JobGraph) -> list[str]:
     """All pages of the paper; or the answer about a custom network, where that is asked."""
-    answers = graph.of_stage("answer")
-    if answers:
-        return [f"results/{file}" for job in answers for file in job.outputs.values()]
-    pages = [graph.job(f"pages/{name}") for name in ("claims", "text", *graph.figures, "report")]
-    return [*tables(graph), *(f"results/{file}" for job in pages for file in job.outputs.values())]
+    answers = [f"results/{f}" for job in graph.of_stage("answer") for f in job.outputs.values()]
+    others = _pages(graph, "claims", "text", *graph.figures, "report")
+    return answers or [*tables(graph), *others]
 
 
 def all_is_there(graph: JobGraph) -> str:
@@ -193,8 +169,19 @@ def all_is_there(graph: JobGraph) -> str:
 
 def tables(graph: JobGraph) -> list[str]:
     """The files of all tables of the paper, and of the page over them."""
-    pages = [graph.job(f"pages/{name}") for name in (*graph.tables, "summary")]
-    return [f"results/{file}" for job in pages for file in job.outputs.values()]
+    return _pages(graph, *graph.tables, "summary")
+
+
+def report_inputs(graph: JobGraph) -> list[str]:
+    """The pages that the report shows: of each, its text or its drawing."""
+    files = _pages(graph, *graph.pages, "claims", "text")
+    return [file for file in files if file.endswith(("md", "svg"))]
+
+
+def _pages(graph: JobGraph, *names: str) -> list[str]:
+    """The files of some pages."""
+    pages = [graph.job(f"pages/{name}") for name in names]
+    return [f"results/{file}" for page in pages for file in page.outputs.values()]
 
 
 # --- inputs of the rules -------------------------------------------------------------------------
@@ -247,6 +234,12 @@ def measurements_of(graph: JobGraph) -> Callable[[str], list[str]]:
             raise WorkflowError(str(error)) from None
 
     return measurements
+
+
+def all_measurements(graph: JobGraph) -> list[str]:
+    """The files that say where the numbers of all tables and figures come from, each once."""
+    read = measurements_of(graph)
+    return list(dict.fromkeys(file for page in graph.pages for file in read(f"pages/{page}")))
 
 
 def weights(graph: JobGraph, name: str) -> list[str]:

@@ -42,6 +42,14 @@ def modern(plan: JobGraph) -> Page:
             run = finetune(plan, run, k_test, fine_tuning(plan, name))
         return Accuracy(run, k_test)
 
+    def of_efficientnet(row: tuple[str, int], how: Tested) -> Accuracy:
+        name, k = row
+        return accuracy(name, ZOO[name].native if how.native else k, how.fixed)
+
+    def of_resnet(row: tuple[str, bool], k_test: int) -> Accuracy:
+        name, fixed = row
+        return accuracy(name, k_test, fixed)
+
     def resnet(name: str, fixed: bool) -> Line:
         key = ZOO[name].title + (" fixed" if fixed else "")
         native = ZOO[name].native
@@ -57,14 +65,6 @@ def modern(plan: JobGraph) -> Page:
         title = f"EfficientNets, {'with' if kind else 'without'} images beyond ImageNet"
         heads = ["Network", "Train", "Fixed at"]
         return grid(plan, "modern", title, heads, rows, _columns(plan), of_efficientnet)
-
-    def of_efficientnet(row: tuple[str, int], how: Tested) -> Accuracy:
-        name, k = row
-        return accuracy(name, ZOO[name].native if how.native else k, how.fixed)
-
-    def of_resnet(row: tuple[str, bool], k_test: int) -> Accuracy:
-        name, fixed = row
-        return accuracy(name, k_test, fixed)
 
     rows = [resnet(name, fixed) for name in RESNETS for fixed in (False, True)]
     columns = resolutions(plan, [160, 224, 256, 288, 320, 384])

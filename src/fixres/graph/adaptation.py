@@ -49,7 +49,9 @@ def finetune(graph: JobGraph, run: Job, k_test: int, settings: FineTuning) -> Jo
     layers, kind, jitter = (recipe.pop(key) for key in ("layers", "augmentation", "jitter"))
     mark, augmentation = "", {"name": kind}
     if kind == "train DA":
-        augmentation |= _train_da(graph, run.network)
+        main = run.network == graph.config.network
+        training = base_training(graph)[0] if main else graph.config.base_training
+        augmentation |= training.augmentation.model_dump()
     else:
         mark, transform = _test_transform(graph)
         augmentation |= transform | ({"jitter": jitter} if kind == "test DA2" else {})
@@ -107,10 +109,3 @@ def _test_transform(graph: JobGraph) -> tuple[str, dict]:
         return "", {"crop_pct": graph.config.custom.network.crop_pct}
     resize = graph.config.evaluation.test_resize
     return ("", {}) if resize == "paper" else (f"_{resize}", {"test_resize": resize})
-
-
-def _train_da(graph: JobGraph, network: str) -> dict:
-    """The settings of train DA that `network` is fine-tuned with."""
-    main = network == graph.config.network
-    training = base_training(graph)[0] if main else graph.config.base_training
-    return training.augmentation.model_dump()

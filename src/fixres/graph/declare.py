@@ -59,7 +59,10 @@ def declare(
     config = graph.config
     graph.tables |= {page.name: page for page in (ask(graph) for ask in tables)}
     graph.figures |= {figure.name: figure for figure in (ask(graph) for ask in figures)}
-    _check_captions(graph)
+    for name in config.pages.captions:
+        if name not in graph.pages:
+            known = ", ".join(graph.pages)
+            raise ConfigError(f"pages.captions.{name}: no such page; known: {known}")
     pages = {name: _add_page(graph, page) for name, page in graph.pages.items()}
     answer = {job.id: job for job in ([recommend(graph)] if config.custom else [])}
     shown = pages | {
@@ -73,13 +76,6 @@ def declare(
     report = _report(graph, sections, shown).content()
     graph.add("report", "pages/report", report, others=tuple(shown.values()))
     return graph
-
-
-def _check_captions(graph: JobGraph) -> None:
-    known = [*graph.tables, *graph.figures]
-    for name in graph.config.pages.captions:
-        if name not in known:
-            raise ConfigError(f"pages.captions.{name}: no such page; known: {', '.join(known)}")
 
 
 # --- tables and figures --------------------------------------------------------------------------

@@ -158,10 +158,9 @@ def train_network(
 
 
 def _fetch(graph: JobGraph, name: str, network: str, source: dict, released: bool = False) -> Job:
-    dataset = graph.config.dataset
-    about = {"network": network, "source": source, "classes": 1000}
+    dataset, content = graph.config.dataset, {"network": network, "source": source, "classes": 1000}
     job = f"runs/{dataset}/{name}-pretrained"
-    return graph.add("pretrained", job, about, dataset=dataset, released=released)
+    return graph.add("pretrained", job, content, dataset=dataset, released=released)
 
 
 # --- settings that differ for one network --------------------------------------------------------

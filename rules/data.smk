@@ -18,15 +18,15 @@ rule render:
     message:
         "Rendering the images of {wildcards.dataset}"
     shell:
-        command("--threads {threads}", out="{output.images:q}")
+        command("--threads {threads}")
 
 
 # Archives are unpacked beside the manifest, in unpacked/. That folder is no output, so that an
 # interrupted unpacking goes on where it was. Nor is the report that says what is wrong with the
 # images: Snakemake deletes the outputs of a failed job.
-rule manifest:
+use rule render as manifest with:
     input:
-        images=lambda wildcards: fixres.workflow.images(graph, wildcards.dataset),
+        root=lambda wildcards: fixres.workflow.images(graph, wildcards.dataset),
     output:
         manifest="results/data/{dataset}/manifest.npz",
     log:
@@ -34,17 +34,9 @@ rule manifest:
         report="results/data/{dataset}/report.md",
     benchmark:
         "results/data/{dataset}/manifest/benchmark.tsv"
-    conda:
-        "../envs/environment.yaml"
-    threads: hardware.render_threads
     resources:
         **limits("manifest"),
     params:
         **job("data/{dataset}/manifest"),
     message:
         "Checking and listing the images of {wildcards.dataset}"
-    shell:
-        command(
-            "--root {input.images:q} --threads {threads}",
-            out="{output.manifest:q}",
-        )

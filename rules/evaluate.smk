@@ -28,10 +28,7 @@ rule evaluate:
     message:
         "Evaluating {wildcards.job}"
     shell:
-        network_command(
-            "--manifest {input.manifest:q} --weights {input.weights:q}",
-            out="{output.metrics:q}",
-        )
+        network_command()
 
 
 # The same at the many test resolutions of a sweep (Figure 7), as a job apart.

@@ -27,11 +27,4 @@ rule finetune:
     message:
         "Fine-tuning {wildcards.job}"
     shell:
-        network_command(
-            "--manifest {input.manifest:q} --weights {input.weights:q}"
-            " --checkpoint-seconds {resources.checkpoint_seconds} --keep-checkpoint"
-            " --tensorboard {resources.tensorboard} --cuda-graphs {resources.cuda_graphs}"
-            " --decoded-mb {resources.decoded_mb}"
-            " --cache-mb {resources.cache_mb} --predict",
-            out="{output.weights:q}",
-        )
+        training_command("--cache-mb {resources.cache_mb} --keep-checkpoint --predict")

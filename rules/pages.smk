@@ -3,17 +3,12 @@
 
 rule table:
     input:
-        measurements=lambda wildcards: measurements(f"pages/{wildcards.page}"),
+        lambda wildcards: measurements(f"pages/{wildcards.page}"),
     output:
         md="results/{page}.md",
         csv="results/{page}.csv",
         trends="results/{page}.trends.csv",
-        html=report(
-            "results/{page}.html",
-            category="Tables",
-            labels=lambda wildcards: fixres.workflow.labels(graph, wildcards.page),
-            caption="../report/table.rst",
-        ),
+        html=report("results/{page}.html", "../report/table.rst", "Tables", labels=labels),
     log:
         "results/pages/{page}/log.txt",
     wildcard_constraints:
@@ -23,28 +18,21 @@ rule table:
         "../envs/environment.yaml"
     params:
         **job("pages/{page}"),
-        out="results/{page}.md",
-        caption=lambda wildcards: fixres.workflow.labels(graph, wildcards.page)["shows"],
+        caption=lambda wildcards: labels(wildcards)["shows"],
     message:
         "Rendering results/{wildcards.page}.md"
     shell:
-        command("--results results", out="{params.out:q}")
+        command("--results results")
 
 
 use rule table as figure with:
     output:
-        svg=report(
-            "results/{page}.svg",
-            category="Figures",
-            labels=lambda wildcards: fixres.workflow.labels(graph, wildcards.page),
-            caption="../report/figure.rst",
-        ),
+        svg=report("results/{page}.svg", "../report/figure.rst", "Figures", labels=labels),
         png="results/{page}.png",
         csv="results/{page}.csv",
     wildcard_constraints:
         page=any_of(graph.figures),
-    params:
-        out="results/{page}.svg",
+    localrule: True
     message:
         "Drawing results/{wildcards.page}.svg"
 
@@ -53,17 +41,13 @@ use rule table as figure with:
 # paper's.
 use rule table as summary with:
     input:
-        tables=expand("results/{table}.{kind}", table=graph.tables, kind=["csv", "trends.csv"]),
+        expand("results/{table}.{kind}", table=graph.tables, kind=["csv", "trends.csv"]),
     output:
         md="results/{page}.md",
-        html=report(
-            "results/{page}.html",
-            category="Tables",
-            labels={"page": "Summary", "shows": "all tables: what is measured, and trends"},
-            caption="../report/summary.rst",
-        ),
+        html=report("results/{page}.html", "../report/summary.rst", "Tables", labels=labels),
     wildcard_constraints:
         page="summary",
+    localrule: True
 
 
 # The claims of the paper, each decided by the intervals of the cells that it speaks of.
@@ -72,14 +56,10 @@ use rule table as claims with:
         md="results/{page}.md",
         csv="results/{page}.csv",
         comparisons="results/{page}.comparisons.csv",
-        html=report(
-            "results/{page}.html",
-            category="Claims",
-            labels={"page": "Claims", "shows": "the claims of the paper, each with a verdict"},
-            caption="../report/claims.rst",
-        ),
+        html=report("results/{page}.html", "../report/claims.rst", "Claims", labels=labels),
     wildcard_constraints:
         page="claims",
+    localrule: True
 
 
 # Numbers that the paper prints in its text.
@@ -87,35 +67,22 @@ use rule table as text with:
     output:
         md="results/{page}.md",
         csv="results/{page}.csv",
-        html=report(
-            "results/{page}.html",
-            category="Claims",
-            labels={
-                "page": "Numbers in the text",
-                "shows": "what the text says, what its tables say, ours",
-            },
-            caption="../report/text.rst",
-        ),
+        html=report("results/{page}.html", "../report/text.rst", "Claims", labels=labels),
     wildcard_constraints:
         page="text",
+    localrule: True
 
 
 # Everything on one page, in one file without outside links: to send to a colleague.
 use rule table as report with:
     input:
-        pages=fixres.workflow.report_inputs(graph),
-        measurements=lambda wildcards: fixres.workflow.all_measurements(graph),
+        fixres.workflow.report_inputs(graph),
+        lambda wildcards: fixres.workflow.all_measurements(graph),
     output:
-        html=report(
-            "results/{page}.html",
-            category="Report",
-            labels={"page": "Report", "shows": "everything on one page, to send to a colleague"},
-            caption="../report/report.rst",
-        ),
+        html=report("results/{page}.html", "../report/report.rst", "Report", labels=labels),
     wildcard_constraints:
         page="report",
-    params:
-        out="results/{page}.html",
+    localrule: True
     message:
         "Rendering results/{wildcards.page}.html"
 
@@ -126,6 +93,7 @@ use rule table as cost with:
         md="results/{page}.md",
     wildcard_constraints:
         page="plan",
+    localrule: True
     params:
         finished=lambda wildcards: fixres.workflow.finished(),
     message:

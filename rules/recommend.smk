@@ -4,7 +4,7 @@
 
 rule choose:
     input:
-        measurements=lambda wildcards: measurements(f"{wildcards.job}/choice"),
+        lambda wildcards: measurements(f"{wildcards.job}/choice"),
     output:
         choice="results/{job}/choice/choice.json",
     log:
@@ -19,40 +19,31 @@ rule choose:
     message:
         "Choosing k_test and crop_pct: {wildcards.job}"
     shell:
-        command("--results results", out="{output.choice:q}")
+        command("--results results")
 
 
 # The weights stand under the network's own names. What lies beside them depends on where the network
 # comes from (models/export.py).
-rule export:
+use rule choose as export with:
     input:
+        lambda wildcards: fixres.workflow.weights(graph, f"{wildcards.job}/export"),
         choice="results/{job}/choice/choice.json",
-        weights=lambda wildcards: fixres.workflow.weights(graph, f"{wildcards.job}/export"),
         manifest=lambda wildcards: f"results/data/{graph.config.dataset}/manifest.npz",
     output:
         model="results/{job}/fixed/model.safetensors",
     log:
         "results/{job}/export/log.txt",
-    wildcard_constraints:
-        job=jobs_of("answer"),
     localrule: True
-    conda:
-        "../envs/environment.yaml"
     params:
         **job("{job}/export"),
     message:
         "Writing the chosen network: results/{wildcards.job}/fixed/"
-    shell:
-        command(
-            "--choice {input.choice:q} --manifest {input.manifest:q} --results results",
-            out="{output.model:q}",
-        )
 
 
-rule answer:
+use rule choose as answer with:
     input:
-        choice="results/{job}/choice/choice.json",
-        model="results/{job}/fixed/model.safetensors",
+        "results/{job}/choice/choice.json",
+        "results/{job}/fixed/model.safetensors",
     output:
         md="results/{job}.md",
         csv="results/{job}.csv",
@@ -65,14 +56,8 @@ rule answer:
         ),
     log:
         "results/{job}/log.txt",
-    wildcard_constraints:
-        job=jobs_of("answer"),
     localrule: True
-    conda:
-        "../envs/environment.yaml"
     params:
         **job("{job}"),
     message:
         "The answer: results/{wildcards.job}.md"
-    shell:
-        command("--results results", out="{output.md:q}")

@@ -19,11 +19,10 @@ rule sizes:
         "../envs/environment.yaml"
     params:
         **job("{job}"),
-        out="results/{job}/metrics.json",
     message:
         "Measuring apparent sizes: {wildcards.job}"
     shell:
-        command("--manifest {input.manifest:q}", out="{params.out:q}")
+        command()
 
 
 use rule sizes as crops with:
@@ -35,7 +34,6 @@ use rule sizes as crops with:
         "results/{job}/crops.benchmark.tsv"
     wildcard_constraints:
         job=jobs_of("crops"),
-    params:
-        out="results/{job}/crops.npz",
+    localrule: True
     message:
         "Cutting the crops of one image: {wildcards.job}"

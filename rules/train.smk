@@ -5,7 +5,7 @@
 # Published weights are fetched or read from a file, checked key by key, kept as safetensors.
 rule pretrained:
     input:
-        file=local_weights,
+        local_weights,
     output:
         weights="results/{job}/weights.safetensors",
     log:
@@ -23,7 +23,7 @@ rule pretrained:
     message:
         "Fetching published weights: {wildcards.job}"
     shell:
-        command(out="{output.weights:q}")
+        command()
 
 
 rule train:
@@ -48,14 +48,7 @@ rule train:
         **limits("train"),
     params:
         **job("{job}"),
-        init=lambda wildcards: "--init" if start_weights(wildcards) else "",
     message:
         "Training {wildcards.job}"
     shell:
-        network_command(
-            "--manifest {input.manifest:q} {params.init} {input.init:q}"
-            " --checkpoint-seconds {resources.checkpoint_seconds}"
-            " --tensorboard {resources.tensorboard} --cuda-graphs {resources.cuda_graphs}"
-            " --decoded-mb {resources.decoded_mb}",
-            out="{output.weights:q}",
-        )
+        training_command()

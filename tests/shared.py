@@ -151,3 +151,9 @@ def configs(graph) -> dict[str, dict]:
 def digests(graph) -> dict[str, str]:
     """Id -> ancestry digest of every job of a graph."""
     return {name: job.ancestry_digest for name, job in graph.jobs.items()}
+
+
+def needed(graph, name: str) -> set[str]:
+    """The ids of all jobs that a table or figure needs, without its own."""
+    page = graph.job(f"pages/{name}")
+    return {job.id for job in page.ancestors if job != page}

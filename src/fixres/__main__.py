@@ -28,12 +28,7 @@ COMMANDS = {
     "schema": ("config.reading", "print the JSON schema of config.yaml"),
 }
 ENTRIES = {stage.name: (stage.entry, stage.about) for stage in STAGES.values()} | COMMANDS
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
+THREAD_VARIABLES = [f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")]
 # Errors of a disk that is full or cannot be written.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 

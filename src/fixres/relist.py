@@ -38,10 +38,24 @@ RESULTS = Path("results")
 LOCKS = Path(".snakemake/locks")  # Snakemake's own, while it runs
 NOT_OF_IMAGES = [name for name, stage in STAGES.items() if IMAGES not in stage.parents]
 SHOWN = 3  # names printed of many
+RENDERED = "rendered by the suite; no folder to look at"
 
 
 def main(arguments: list[str]) -> None:
-    args = _parser().parse_args(arguments)
+    p = argparse.ArgumentParser(
+        prog="python -m fixres relist",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("dataset", nargs="*", help="entries of `datasets` (default: all)")
+    about = "as Snakemake's: configuration files, laid over config.yaml"
+    p.add_argument("--configfile", type=Path, nargs="+", default=[], help=about)
+    p.add_argument("--look", action="store_true", help="only say what differs; change nothing")
+    about = "list the images again even where nothing differs"
+    p.add_argument("--force", action="store_true", help=about)
+    about = "processor threads that check images (default: all)"
+    p.add_argument("--threads", type=int, default=os.cpu_count(), help=about)
+    args = p.parse_args(arguments)
     # Snakemake lays its --configfile over config.yaml, too.
     plan = paper.plan_of(config.load("config.yaml", *args.configfile))
     known = plan.config.datasets
@@ -57,36 +71,6 @@ def main(arguments: list[str]) -> None:
         print(f"{name}: " + "\n  ".join("\n".join(lines).splitlines()), flush=True)
     if problems:
         raise JobError(f"not listed again: {', '.join(problems)}; the reasons stand above")
-
-
-def _parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="python -m fixres relist",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    p.add_argument("dataset", nargs="*", help="entries of `datasets` (default: all)")
-    p.add_argument(
-        "--configfile",
-        type=Path,
-        nargs="+",
-        default=[],
-        help="as Snakemake's: configuration files, laid over config.yaml",
-    )
-    p.add_argument("--look", action="store_true", help="only say what differs; change nothing")
-    p.add_argument(
-        "--force", action="store_true", help="list the images again even where nothing differs"
-    )
-    p.add_argument(
-        "--threads",
-        type=int,
-        default=os.cpu_count(),
-        help="processor threads that check images (default: all)",
-    )
-    return p
-
-
-RENDERED = "rendered by the suite; no folder to look at"
 
 
 def _relist(plan: JobGraph, name: str, args: argparse.Namespace) -> str:

@@ -21,13 +21,9 @@ def main(arguments: list[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("job", help="the job's id, its folder below results/")
-    p.add_argument(
-        "--configfile",
-        type=Path,
-        nargs="+",
-        default=[Path("config.yaml")],
-        help="configuration files, each laid over the one before (default: config.yaml)",
-    )
+    about = "configuration files, each laid over the one before (default: config.yaml)"
+    default = [Path("config.yaml")]
+    p.add_argument("--configfile", type=Path, nargs="+", default=default, help=about)
     args = p.parse_args(arguments)
     plan = paper.plan_of(config.load(*args.configfile))
     name = args.job.removeprefix("results/").removesuffix("/config.json")

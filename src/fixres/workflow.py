@@ -4,6 +4,7 @@ import _thread
 import json
 import math
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient
-from snakemake.iocontainers import Wildcards
+from snakemake.iocontainers import InputFiles, OutputFiles, Wildcards
 from snakemake.jobs import Job as RuleJob
 from snakemake.logging import logger
 from snakemake.scheduling.job_scheduler import JobScheduler
@@ -29,6 +30,12 @@ from fixres.graph.stages import STAGES
 from fixres.jobs import stopping
 
 START_UP = 1.5  # seconds that any job takes to start: importing torch, reading its files
+OVER_ALL = {  # page over all others -> its title and what it shows, in Snakemake's report
+    "summary": ("Summary", "all tables: what is measured, and trends"),
+    "claims": ("Claims", "the claims of the paper, each with a verdict"),
+    "text": ("Numbers in the text", "what the text says, what its tables say, ours"),
+    "report": ("Report", "everything on one page, to send to a colleague"),
+}
 
 # --- the graph ------------------------------------------------------------------------------------
 
@@ -58,13 +65,9 @@ def open_graph(files: list[str | Path], merged: dict, given: Mapping | None = No
 
 
 def check_command_line(words: list[str]) -> None:
-    """Raise WorkflowError where --configfile stands twice.
+    """Raise WorkflowError where --configfile stands twice on Snakemake's command line.
 
     Snakemake would keep the last one alone, and plan another scale than the one that was meant.
-
-    Parameters
-    ----------
-    words : the command line of Snakemake.
     """
     files, flags, inside = [], 0, False
     for word in words:
@@ -85,7 +88,8 @@ def check_command_line(words: list[str]) -> None:
 def told(graph: JobGraph, name: str) -> dict[str, str | Callable]:
     """For a rule's params: what the job's command line says of it.
 
-    A changed digest is what makes Snakemake run a job again (`Job.ancestry_digest`).
+    A changed digest is what makes Snakemake run a job again (`Job.ancestry_digest`). An input that
+    has a name is the option of that name. The job writes the first output, and others beside it.
 
     Parameters
     ----------
@@ -99,7 +103,15 @@ def told(graph: JobGraph, name: str) -> dict[str, str | Callable]:
         "stage": of(lambda job: job.stage.name),
         "config": f"results/{name}/config.json",
         "ancestry_digest": of(lambda job: job.ancestry_digest),
+        "files": _files,
     }
+
+
+def _files(wildcards: Wildcards, input: InputFiles, output: OutputFiles) -> str:
+    """The inputs of a rule that have names, each as the option of its name; its first output."""
+    named = {name: [files] if isinstance(files, str) else files for name, files in input.items()}
+    options = {name: files for name, files in named.items() if files} | {"out": output[:1]}
+    return " ".join(f"--{name} {shlex.join(files)}" for name, files in options.items())
 
 
 def write_configurations(workflow: Workflow, graph: JobGraph) -> None:
@@ -124,7 +136,9 @@ def announce(workflow: Workflow, graph: JobGraph) -> None:
     to_run = list(workflow.dag.needrun_jobs())
     cores = workflow.resource_settings.cores if workflow.local_exec else None
     try:
-        durations = expected_durations(graph, [name for job in to_run if (name := _id_of(job))])
+        costs = Costs(Cost.of(graph.resolved("pages/plan")), Path("results"))
+        computing = [name for job in to_run if (name := _id_of(job)) in costs.jobs]
+        durations = {name: costs.duration(name) + START_UP for name in computing}
         minutes = max(sum(durations.values()) / 60 / (cores or 1), 1)
         about = f"about {minutes:.0f} min on {f'{cores} core(s)' if cores else 'one device'}"
     except Exception as error:  # an estimate stops no run; the job that it concerns says more
@@ -133,39 +147,17 @@ def announce(workflow: Workflow, graph: JobGraph) -> None:
     logger.info(f"{len(to_run)} jobs, {about}", extra=extra)
 
 
-def expected_durations(graph: JobGraph, names: list[str]) -> dict[str, float]:
-    """Seconds that each of these jobs is expected to take, of those that compute something."""
-    costs = Costs(Cost.of(graph.resolved("pages/plan")), Path("results"))
-    return {name: costs.duration(name) + START_UP for name in names if name in costs.jobs}
-
-
 def _id_of(job: RuleJob) -> str | None:
     """The id of a job of Snakemake's, or None: the targets `all` and `tables` have no such job."""
     config = getattr(job.params, "config", None)
     return str(Path(config).parent.relative_to("results")) if config else None
 
 
-def report_inputs(graph: JobGraph) -> list[str]:
-    """The pages that the report shows."""
-    names = (*graph.pages, "claims", "text")
-    shown = ("md", "svg")  # of a page; its text or its drawing
-    files = [file for name in names for file in graph.job(f"pages/{name}").outputs.values()]
-    return [f"results/{file}" for file in files if file.endswith(shown)]
-
-
-def all_measurements(graph: JobGraph) -> list[str]:
-    """The files that say where the numbers of all tables and figures come from, each once."""
-    read = measurements_of(graph)
-    return list(dict.fromkeys(file for page in graph.pages for file in read(f"pages/{page}")))
-
-
 def targets(graph: JobGraph) -> list[str]:
     """All pages of the paper; or the answer about a custom network, where that is asked."""
-    answers = graph.of_stage("answer")
-    if answers:
-        return [f"results/{file}" for job in answers for file in job.outputs.values()]
-    pages = [graph.job(f"pages/{name}") for name in ("claims", "text", *graph.figures, "report")]
-    return [*tables(graph), *(f"results/{file}" for job in pages for file in job.outputs.values())]
+    answers = [f"results/{f}" for job in graph.of_stage("answer") for f in job.outputs.values()]
+    others = _pages(graph, "claims", "text", *graph.figures, "report")
+    return answers or [*tables(graph), *others]
 
 
 def all_is_there(graph: JobGraph) -> str:
@@ -177,8 +169,19 @@ def all_is_there(graph: JobGraph) -> str:
 
 def tables(graph: JobGraph) -> list[str]:
     """The files of all tables of the paper, and of the page over them."""
-    pages = [graph.job(f"pages/{name}") for name in (*graph.tables, "summary")]
-    return [f"results/{file}" for job in pages for file in job.outputs.values()]
+    return _pages(graph, *graph.tables, "summary")
+
+
+def report_inputs(graph: JobGraph) -> list[str]:
+    """The pages that the report shows: of each, its text or its drawing."""
+    files = _pages(graph, *graph.pages, "claims", "text")
+    return [file for file in files if file.endswith(("md", "svg"))]
+
+
+def _pages(graph: JobGraph, *names: str) -> list[str]:
+    """The files of some pages."""
+    pages = [graph.job(f"pages/{name}") for name in names]
+    return [f"results/{file}" for page in pages for file in page.outputs.values()]
 
 
 # --- inputs of the rules -------------------------------------------------------------------------
@@ -233,6 +236,12 @@ def measurements_of(graph: JobGraph) -> Callable[[str], list[str]]:
     return measurements
 
 
+def all_measurements(graph: JobGraph) -> list[str]:
+    """The files that say where the numbers of all tables and figures come from, each once."""
+    read = measurements_of(graph)
+    return list(dict.fromkeys(file for page in graph.pages for file in read(f"pages/{page}")))
+
+
 def weights(graph: JobGraph, name: str) -> list[str]:
     """The weights of all jobs that a job needs."""
     parents = job_of(graph, name).parents
@@ -253,10 +262,15 @@ def images(graph: JobGraph, dataset: str) -> str:
     return folder if datasets[dataset].rendered else ancient(folder)
 
 
-def labels(graph: JobGraph, page: str) -> dict[str, str]:
-    """How Snakemake's report lists a table or figure."""
-    config = graph.resolved(f"pages/{page}")
-    return {"page": config.get("title", page), "shows": config.get("caption", "")}
+def labels_of(graph: JobGraph) -> Callable[[Wildcards], dict[str, str]]:
+    """A function of a page's wildcards: how Snakemake's report lists the page."""
+
+    def labels(wildcards: Wildcards) -> dict[str, str]:
+        config = graph.resolved(f"pages/{wildcards.page}")
+        title, caption = OVER_ALL.get(wildcards.page, (wildcards.page, ""))
+        return {"page": config.get("title", title), "shows": config.get("caption", caption)}
+
+    return labels
 
 
 def finished() -> str:
@@ -267,25 +281,29 @@ def finished() -> str:
 # --- resources -----------------------------------------------------------------------------------
 
 
-def command(options: str = "", *, out: str) -> str:
-    """The shell command of a rule.
+def command(options: str = "") -> str:
+    """The shell command of a rule, with what `told` says of its job.
 
     Parameters
     ----------
     options : those of this stage alone.
-    out : the output that it is told to write. Others lie beside it.
     """
     return (
         "exec python -m fixres {params.stage} --config {params.config:q}"
-        f" --ancestry-digest {{params.ancestry_digest}} {options} --out {out}"
-        " 2> {log[0]:q}"
+        f" --ancestry-digest {{params.ancestry_digest}} {{params.files}} {options} 2> {{log[0]:q}}"
     )
 
 
-def network_command(options: str = "", *, out: str, threads: str = "{threads}") -> str:
+def network_command(options: str = "", threads: str = "{threads}") -> str:
     """The same for a stage that runs a network."""
-    where = f"--threads {threads} --gpus {{resources.gpu}} {{resources.options}}"
-    return command(f"{options} {where}", out=out)
+    return command(f"{options} --threads {threads} --gpus {{resources.gpu}} {{resources.options}}")
+
+
+def training_command(options: str = "") -> str:
+    """The same for a stage that trains."""
+    kept = ("checkpoint_seconds", "tensorboard", "cuda_graphs", "decoded_mb")
+    hardware = (f"--{key.replace('_', '-')} {{resources.{key}}}" for key in kept)
+    return network_command(" ".join([*hardware, options]))
 
 
 def limits(graph: JobGraph, name: str) -> dict[str, int | str]:

@@ -6,25 +6,13 @@ import pytest
 
 from fixres import paper
 from fixres.config import ConfigError, load, merge, parse
-from fixres.graph.api import (
-    Accuracy,
-    JobGraph,
-    Page,
-    fine_tuning,
-    finetune,
-    grid,
-    line,
-    match,
-    obtain_published,
-    resolutions,
-    time_step,
-    train,
-)
-from fixres.graph.declare import measurements, needed
+from fixres.graph.api import Accuracy, JobGraph, Page, grid, line, resolutions
+from fixres.graph.asking import fine_tuning, finetune, match, obtain_published, time_step, train
+from fixres.graph.declare import measurements
 from fixres.graph.patterns import any_of, ids
 from fixres.models.catalogue import zoo
 from fixres.paper.subjects import main_subject
-from shared import ROOT, configs, digests
+from shared import ROOT, configs, digests, needed
 
 
 def rules_that_make(graph: JobGraph, job) -> list[str]:

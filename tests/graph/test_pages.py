@@ -4,9 +4,8 @@ import pytest
 
 from fixres import paper
 from fixres.config import ConfigError, load, merge, parse
-from fixres.graph.declare import needed
 from fixres.graph.graph import JobGraph
-from shared import ROOT
+from shared import ROOT, needed
 
 
 def with_only(*names: str) -> JobGraph:

@@ -123,8 +123,8 @@ def test_the_command_line_has_every_stage_once():
     assert not STAGES.keys() & COMMANDS.keys()
 
 
-def rules_of_snakefile() -> dict[str, tuple[list[str], list[str], str]]:
-    """Rule -> outputs, logs and benchmark, as Snakemake reads them."""
+def rules_of_snakefile() -> dict[str, tuple[list[str], list[str], str, bool]]:
+    """Rule -> outputs, logs, benchmark and whether it runs locally, as Snakemake reads them."""
     code = (
         "import json, sys\n"
         "from pathlib import Path\n"
@@ -138,7 +138,7 @@ def rules_of_snakefile() -> dict[str, tuple[list[str], list[str], str]]:
         "    )._workflow\n"
         "    found = {\n"
         "        rule.name: [sorted(str(f) for f in rule.output), [str(f) for f in rule.log],\n"
-        "                    str(rule.benchmark or '')]\n"
+        "                    str(rule.benchmark or ''), rule.name in workflow._localrules]\n"
         "        for rule in workflow.rules\n"
         "    }\n"
         "print(json.dumps(found))\n"
@@ -154,7 +154,10 @@ def rules_of_snakefile() -> dict[str, tuple[list[str], list[str], str]]:
 
 
 def test_the_rules_write_the_files_of_their_stages():
-    """Outputs, log and benchmark of each rule are those of its stage's record."""
+    """Outputs, log and benchmark of each rule are those of its stage's record.
+
+    What has no limits is no job of a scheduler. A rule does not inherit that from another.
+    """
     rules = rules_of_snakefile()
     assert rules.keys() - {"all", "tables"} == STAGES.keys() | {"sweep"}
 
@@ -163,13 +166,14 @@ def test_the_rules_write_the_files_of_their_stages():
         path = path.removeprefix("results/").replace("data/{dataset}", "{folder}")
         return path.replace("{page}", "{name}").replace("{job}", "{id}")
 
-    for name, (outputs, logs, benchmark) in rules.items():
+    for name, (outputs, logs, benchmark, is_local) in rules.items():
         if name in ("all", "tables"):
             continue
         stage = STAGES["evaluate" if name == "sweep" else name]
         assert sorted(map(plain, outputs)) == sorted(expected_of(stage)), name
         assert plain(logs[0]) == as_rule(stage, stage.log), name
         assert plain(benchmark) == as_rule(stage, stage.benchmark), name
+        assert is_local == (not stage.limits), name
 
 
 def expected_of(stage: Stage) -> list[str]:

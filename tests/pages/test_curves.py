@@ -5,12 +5,12 @@ import pytest
 
 from fixres import paper
 from fixres.config import ConfigError, load, parse
-from fixres.graph.declare import measurements, needed
+from fixres.graph.declare import measurements
 from fixres.graph.pages import Figure
 from fixres.jobs import JobError, failures
 from fixres.pages.figures import curves
 from fixres.pages.view import View
-from shared import ROOT
+from shared import ROOT, needed
 
 SEEDS = {"seeds": [0, 1], "pages": {"allow_failed": True}}
 PLAN = paper.plan_of(load(ROOT / "config.yaml", extra=SEEDS))

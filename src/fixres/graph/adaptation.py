@@ -31,71 +31,56 @@ def match(graph: JobGraph, run: Job, k_test: int, model: str) -> Job:
     model : "frechet" (Appendix A.1) or "gaussian" (Appendix A.2).
     """
     mark, transform = _test_transform(graph)
-    return graph.add(
-        "match",
-        f"{run.id}/match-k{k_test}-{model}{mark}{graph.seed_of(run)}",
-        {
-            "seed": graph.seed,
-            "network": run.network,
-            "k_train": run.config["k_train"],
-            "k_test": k_test,
-            "model": model,
-            "images": graph.config.matching.images,
-            **transform,
-        },
-        dataset=run.dataset,
-        run=run,
-    )
+    content = {
+        "seed": graph.seed,
+        "network": run.network,
+        "k_train": run.config["k_train"],
+        "k_test": k_test,
+        "model": model,
+        "images": graph.config.matching.images,
+    }
+    name = f"{run.id}/match-k{k_test}-{model}{mark}{graph.seed_of(run)}"
+    return graph.add("match", name, content | transform, run=run)
 
 
 def finetune(graph: JobGraph, run: Job, k_test: int, settings: FineTuning) -> Job:
     """Fine-tune a run's last layers at `k_test` pixels (§4.2; models/adapt.py)."""
     recipe = settings.model_dump()
-    layers, name = recipe.pop("layers"), recipe.pop("augmentation")
-    jitter = recipe.pop("jitter")
-    augmentation: dict = {"name": name}
-    if name == "train DA":
-        augmentation |= _train_da(graph, run.network)
-    elif name == "test DA2":
-        augmentation |= {"jitter": jitter}
+    layers, kind, jitter = (recipe.pop(key) for key in ("layers", "augmentation", "jitter"))
+    mark, augmentation = "", {"name": kind}
+    if kind == "train DA":
+        main = run.network == graph.config.network
+        training = base_training(graph)[0] if main else graph.config.base_training
+        augmentation |= training.augmentation.model_dump()
+    else:
+        mark, transform = _test_transform(graph)
+        augmentation |= transform | ({"jitter": jitter} if kind == "test DA2" else {})
     statistics_only = recipe["batch_norm"] == "statistics"
     what = layers.replace("bn", "bnstats") if statistics_only else layers
-    on = name.replace(" ", "").lower()
-    if name != "train DA":
-        mark, transform = _test_transform(graph)
-        on, augmentation = on + mark, augmentation | transform
-    return graph.add(
-        "finetune",
-        f"{run.id}/ft-k{k_test}-{what}-{on}{graph.protocol}{graph.seed_of(run)}",
-        {
-            "seed": graph.seed,
-            "network": run.network,
-            "k_test": k_test,
-            "layers": LAYERS[layers],
-            "recipe": recipe,
-            "augmentation": augmentation,
-        },
-        dataset=run.dataset,
-        run=run,
-    )
+    on = kind.replace(" ", "").lower() + mark
+    content = {
+        "seed": graph.seed,
+        "network": run.network,
+        "k_test": k_test,
+        "layers": LAYERS[layers],
+        "recipe": recipe,
+        "augmentation": augmentation,
+    }
+    name = f"{run.id}/ft-k{k_test}-{what}-{on}{graph.protocol}{graph.seed_of(run)}"
+    return graph.add("finetune", name, content, run=run)
 
 
 def estimate_statistics(graph: JobGraph, run: Job, k_test: int) -> Job:
     """Estimate the statistics of the last batch-norm of a custom network again at `k_test`."""
-    custom = graph.config.custom
-    return graph.add(
-        "statistics",
-        f"{run.id}/statistics-k{k_test}{graph.seed_of(run)}",
-        {
-            "seed": graph.seed,
-            "network": custom.name,
-            "k_test": k_test,
-            "images": graph.config.matching.images,
-            "crop_pct": custom.network.crop_pct,
-        },
-        dataset=run.dataset,
-        run=run,
-    )
+    content = {
+        "seed": graph.seed,
+        "network": run.network,
+        "k_test": k_test,
+        "images": graph.config.matching.images,
+        "crop_pct": graph.config.custom.network.crop_pct,
+    }
+    name = f"{run.id}/statistics-k{k_test}{graph.seed_of(run)}"
+    return graph.add("statistics", name, content, run=run)
 
 
 def fine_tuning(graph: JobGraph, name: str | None = None, **over: object) -> FineTuning:
@@ -124,10 +109,3 @@ def _test_transform(graph: JobGraph) -> tuple[str, dict]:
         return "", {"crop_pct": graph.config.custom.network.crop_pct}
     resize = graph.config.evaluation.test_resize
     return ("", {}) if resize == "paper" else (f"_{resize}", {"test_resize": resize})
-
-
-def _train_da(graph: JobGraph, network: str) -> dict:
-    """The settings of train DA that `network` is fine-tuned with."""
-    main = network == graph.config.network
-    training = base_training(graph)[0] if main else graph.config.base_training
-    return training.augmentation.model_dump()

@@ -50,9 +50,7 @@ class ClaimsPage(Record):
 
 
 def planned(
-    declared: Sequence[Claim | Quoted],
-    pages: Mapping[str, Page],
-    **shown: object,
+    declared: Sequence[Claim | Quoted], pages: Mapping[str, Page], **shown: object
 ) -> ClaimsPage:
     """The page of some claims or numbers. Their functions tell which cells they need.
 
@@ -71,7 +69,11 @@ def planned(
         used[str(key)] = _placed(key, cell)
         return Value()
 
-    cells = Cells({name: _names(page) for name, page in pages.items()}, number)
+    names = {
+        name: [(cell.paper_row, cell.paper_column, cell.metric) for cell in page.cells()]
+        for name, page in pages.items()
+    }
+    cells = Cells(names, number)
     return ClaimsPage(
         notes={one.name: _missing(one.number, cells) for one in declared},
         cells=used,
@@ -80,10 +82,6 @@ def planned(
         code=code_of(declared),
         **shown,
     )
-
-
-def _names(page: Page) -> list[tuple[str, str, str]]:
-    return [(cell.paper_row, cell.paper_column, cell.metric) for cell in page.cells()]
 
 
 def _missing(ask: Callable[[Cells], object], cells: Cells) -> str:

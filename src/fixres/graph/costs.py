@@ -92,9 +92,7 @@ class Costs:
     def computation(self, name: str, cache_gb: float | None = None) -> float:
         """Multiply-adds of a whole job. A backward pass counts as two forward passes.
 
-        Parameters
-        ----------
-        cache_gb : in place of hardware.cache_gb.
+        `cache_gb` takes the place of hardware.cache_gb, here and below.
         """
         count = self.stage(name).cost
         return globals()[count](self, name, cache_gb) if count else 0.0
@@ -171,20 +169,13 @@ class Costs:
         They are those of Snakemake's benchmark, without the time that the job waited for a device.
         """
         job = self.jobs[name]
-        seconds = benchmarked(self.results / job.benchmark) if job.benchmark else None
-        if seconds is None:
+        try:
+            with open(self.results / job.benchmark, newline="", encoding="utf-8") as f:
+                seconds = float(next(csv.DictReader(f, delimiter="\t"))["s"])
+        except (OSError, KeyError, ValueError, StopIteration):
             return None
         waited = seconds_waited(self.results / job.log)
         return max(seconds - waited, 0.0) * self.plan.processes
-
-
-def benchmarked(file: Path) -> float | None:
-    """The seconds that Snakemake's benchmark file says; None where it says none."""
-    try:
-        with open(file, newline="", encoding="utf-8") as f:
-            return float(next(csv.DictReader(f, delimiter="\t"))["s"])
-    except (OSError, KeyError, ValueError, StopIteration):
-        return None
 
 
 # --- multiply-adds of a job (Stage.cost) ----------------------------------------------------------

@@ -59,7 +59,10 @@ def declare(
     config = graph.config
     graph.tables |= {page.name: page for page in (ask(graph) for ask in tables)}
     graph.figures |= {figure.name: figure for figure in (ask(graph) for ask in figures)}
-    _check_captions(graph)
+    for name in config.pages.captions:
+        if name not in graph.pages:
+            known = ", ".join(graph.pages)
+            raise ConfigError(f"pages.captions.{name}: no such page; known: {known}")
     pages = {name: _add_page(graph, page) for name, page in graph.pages.items()}
     answer = {job.id: job for job in ([recommend(graph)] if config.custom else [])}
     shown = pages | {
@@ -68,32 +71,11 @@ def declare(
     }
     summary = Summary(scale=config.scale, tables=tuple(graph.tables))
     tables = tuple(pages[name] for name in graph.tables)
-    graph.add(
-        "summary",
-        "pages/summary",
-        summary.content(),
-        others=tables,
-    )
-    graph.add(
-        "cost",
-        "pages/plan",
-        _cost(graph, pages | answer).content(),
-    )
+    graph.add("summary", "pages/summary", summary.content(), others=tables)
+    graph.add("cost", "pages/plan", _cost(graph, pages | answer).content())
     report = _report(graph, sections, shown).content()
-    graph.add(
-        "report",
-        "pages/report",
-        report,
-        others=tuple(shown.values()),
-    )
+    graph.add("report", "pages/report", report, others=tuple(shown.values()))
     return graph
-
-
-def _check_captions(graph: JobGraph) -> None:
-    known = [*graph.tables, *graph.figures]
-    for name in graph.config.pages.captions:
-        if name not in known:
-            raise ConfigError(f"pages.captions.{name}: no such page; known: {', '.join(known)}")
 
 
 # --- tables and figures --------------------------------------------------------------------------
@@ -135,12 +117,7 @@ def _test_notes(graph: JobGraph, page: Page) -> tuple[str, ...]:
 
 
 def _logs(graph: JobGraph, numbers: dict[str, Job]) -> dict[str, Logs]:
-    """Run -> the log of every job that its numbers need, where a job may have failed.
-
-    Parameters
-    ----------
-    numbers : run -> the job that left its numbers.
-    """
+    """Run -> the logs of all jobs behind its numbers, where they may have failed."""
     wanted = numbers if graph.config.pages.allow_failed else {}
     return {run: logs_behind(job) for run, job in wanted.items()}
 
@@ -176,13 +153,10 @@ def _report(graph: JobGraph, sections: Sequence[Section], pages: dict[str, Job])
         scale=graph.config.scale,
         first=METHOD if METHOD in graph.figures else next(iter(graph.figures), ""),
         sections=tuple(section for section in shown if section.pages),
-        pages={
-            name: (job.config["stage"], digest(canonical(job.config)))
-            for name, job in pages.items()
-        },
+        pages={n: (job.stage.name, digest(canonical(job.config))) for n, job in pages.items()},
         jobs={
-            name: SourceJob(behind[name].stage.name, behind[name].seed, behind[name].benchmark)
-            for name in sorted(behind)
+            name: SourceJob(job.stage.name, job.seed, job.benchmark)
+            for name, job in sorted(behind.items())
         },
         work=tuple((stage.name, stage.work) for stage in STAGES.values()),
         # All that shapes a result, so that a reader can make the same again.
@@ -193,9 +167,7 @@ def _report(graph: JobGraph, sections: Sequence[Section], pages: dict[str, Job])
 def _cost(graph: JobGraph, pages: dict[str, Job]) -> Cost:
     """The jobs that each page needs, and how much each of them computes (results/plan.md)."""
     config, hardware = graph.config, graph.config.hardware
-    needed = {
-        name: [job for job in page.ancestors if job is not page] for name, page in pages.items()
-    }
+    needed = {n: [job for job in page.ancestors if job is not page] for n, page in pages.items()}
     images = {}
     for name, dataset in config.datasets.items():
         rendered = dataset.rendered
@@ -207,20 +179,14 @@ def _cost(graph: JobGraph, pages: dict[str, Job]) -> Cost:
             limit=dict(dataset.limit or {}),
         )
     everything = {job.id: job for jobs in needed.values() for job in jobs}
-    custom = config.custom
-    counted = ("native", "stride", "multiply_adds", "parameters")
+    custom, counted = config.custom, ("native", "stride", "multiply_adds", "parameters")
     return Cost(
         scale=config.scale,
         twins=config.twins,
         pages={name: tuple(job.id for job in jobs) for name, jobs in needed.items()},
         datasets=images,
         jobs={
-            name: Needed(
-                dataset=job.dataset,
-                log=job.log,
-                benchmark=job.benchmark,
-                config=job.config,
-            )
+            name: Needed(job.dataset, job.log, job.benchmark, job.config)
             for name, job in sorted(everything.items())
         },
         cache_gb=hardware.cache_gb,
@@ -251,9 +217,8 @@ def measurements(graph: JobGraph, name: str) -> list[str]:
     """
     job = graph.job(name)
     page = graph.pages.get(job.config.get("name", ""))
-    cells = page.cells() if page else ()
     figure = page if isinstance(page, Figure) else None
-    missing = [cell.note for cell in cells if cell.source == "missing"]
+    missing = [cell.note for cell in (page.cells() if page else ()) if cell.source == "missing"]
     missing += figure.missing if figure else []
     nothing = not job.others and graph.config.dataset in graph.absent
     if missing and (nothing or not graph.config.pages.allow_missing):
@@ -273,9 +238,3 @@ def measurements(graph: JobGraph, name: str) -> list[str]:
         if name in ("metrics", "hits", "samples") or file in drawn
     ]
     return [f"results/{file}" for file in dict.fromkeys(files)]
-
-
-def needed(graph: JobGraph, name: str) -> set[str]:
-    """The ids of all jobs that a table or figure needs, without its own."""
-    page = graph.job(f"pages/{name}")
-    return {job.id for job in page.ancestors if job != page}

@@ -1,9 +1,7 @@
 """The graph: the jobs that one configuration asks for, by their ids.
 
-The graph only holds jobs. What can be asked for are functions that take it: networks.py (base
-trainings, published weights), adaptation.py (fine-tuning, distribution matching), measurements.py,
-steps.py, sizes.py, recommendation.py. Each adds a job, and the jobs that it needs, and returns it.
-Asking twice for the same job adds it once.
+The graph only holds jobs. What can be asked for are functions that take it (asking.py). Each adds a
+job, and the jobs that it needs, and returns it. Asking twice for the same job adds it once.
 """
 
 from collections.abc import Callable
@@ -69,7 +67,7 @@ class JobGraph:
         Parameters
         ----------
         content : what shapes its result, besides the stage and its version.
-        dataset, run, start, others, released : as in `Job`.
+        dataset, run, start, others, released : as in `Job`. Without a dataset it is the run's.
 
         Raises
         ------
@@ -83,6 +81,7 @@ class JobGraph:
         config = {"stage": stage, "version": version, "run": name, **content}
         known = self.jobs.get(name)
         if known is None:
+            dataset = dataset or (run.dataset if run else "")
             images = list_images(self, dataset) if IMAGES in STAGES[stage].parents else None
             known = Job(name, config, dataset, images, run, start, others, released)
             self.jobs[name] = known
@@ -171,16 +170,8 @@ def list_images(graph: JobGraph, name: str) -> Job:
     dataset, folder = graph.config.datasets[name], f"data/{name}"
     rendered = ()
     if dataset.rendered:
-        pinhole = dataset.rendered.model_dump()
-        job = f"{folder}/render"
-        rendered = (
-            graph.add(
-                "render",
-                job,
-                {"source": dataset.source, "pinhole": pinhole},
-                dataset=name,
-            ),
-        )
+        content = {"source": dataset.source, "pinhole": dataset.rendered.model_dump()}
+        rendered = (graph.add("render", f"{folder}/render", content, dataset=name),)
     else:
         root = expanded(dataset.root)
         if not Path(root).is_dir():
@@ -188,21 +179,12 @@ def list_images(graph: JobGraph, name: str) -> Job:
             unset = "; is the variable set?" if "$" in root else ""
             found = f"datasets.{name}.root is no folder: {root}{unset}"
             raise Missing(f"the images of {name}: {found} (docs/datasets.md)")
-    wanted: dict = {"split": dataset.split} if dataset.split else {}
-    wanted |= {"limit": dict(dataset.limit)} if dataset.limit else {}
-    wanted |= classes_of(dataset, f"datasets.{name}")
-    return graph.add(
-        "manifest",
-        f"{folder}/manifest",
-        {
-            "source": dataset.source,
-            "on_bad": dataset.on_bad,
-            "checksums": "listed" if dataset.rendered else dataset.checksums,
-            **wanted,
-        },
-        dataset=name,
-        others=rendered,
-    )
+    checksums = "listed" if dataset.rendered else dataset.checksums
+    content = {"source": dataset.source, "on_bad": dataset.on_bad, "checksums": checksums}
+    content |= {"split": dataset.split} if dataset.split else {}
+    content |= {"limit": dict(dataset.limit)} if dataset.limit else {}
+    content |= classes_of(dataset, f"datasets.{name}")
+    return graph.add("manifest", f"{folder}/manifest", content, dataset=name, others=rendered)
 
 
 def images_of(graph: JobGraph, name: str) -> str:

@@ -25,6 +25,7 @@ from fixres.graph.networks import base_training
 IMAGES = 50_000  # training images that apparent sizes are measured on, drawn at random
 EPOCHS = 10  # of whose RoCs; a shorter training has fewer
 SEARCHED = 500  # training images among which the one of Figure 1 is found
+TEST_DA = {"name": "test DA"}
 
 
 # --- accuracy and activations of a run -----------------------------------------------------------
@@ -52,20 +53,15 @@ def sweep(graph: JobGraph, run: Job, k_test: int) -> Job:
 
 def _evaluated(graph: JobGraph, run: Job, name: str, k_test: int, ten_crops: bool) -> Job:
     c = graph.config
-    job = graph.jobs.get(name) or graph.add(
-        "evaluate",
-        name,
-        {
-            "network": run.network,
-            "k_test": [],
-            "ten_crops": [],
-            "folds": c.evaluation.folds,
-            "test_resize": (c.released if run.released else c.evaluation).test_resize,
-            **({"crop_pct": c.custom.ratios} if c.custom else {}),
-        },
-        dataset=run.dataset,
-        run=run,
-    )
+    content = {
+        "network": run.network,
+        "k_test": [],
+        "ten_crops": [],
+        "folds": c.evaluation.folds,
+        "test_resize": (c.released if run.released else c.evaluation).test_resize,
+        **({"crop_pct": c.custom.ratios} if c.custom else {}),
+    }
+    job = graph.jobs.get(name) or graph.add("evaluate", name, content, run=run)
     for key in ("k_test", "ten_crops") if ten_crops else ("k_test",):
         if k_test not in job.config[key]:
             insort(job.config[key], k_test)
@@ -82,19 +78,13 @@ def measure_activations(graph: JobGraph, run: Job, k_tests: list[int], above: di
     above : which activations are counted as large: {"bound": a number}, or {"bound": None,
         "share": the per cent of them that lies above the bound at k_train}.
     """
-    return graph.add(
-        "activations",
-        f"{run.id}/activations",
-        {
-            "network": run.network,
-            "k_train": run.config.get("k_train"),
-            "k_test": k_tests,
-            "test_resize": graph.config.evaluation.test_resize,
-            **above,
-        },
-        dataset=run.dataset,
-        run=run,
-    )
+    content = {
+        "network": run.network,
+        "k_train": run.config.get("k_train"),
+        "k_test": k_tests,
+        "test_resize": graph.config.evaluation.test_resize,
+    }
+    return graph.add("activations", f"{run.id}/activations", content | above, run=run)
 
 
 # --- apparent sizes ------------------------------------------------------------------------------
@@ -116,20 +106,10 @@ def measure_transfer_sizes(graph: JobGraph, dataset: str) -> Job:
 def _measure_sizes(
     graph: JobGraph, dataset: str, k_train: int, k_test: int, recipe: BaseTraining
 ) -> Job:
-    return graph.add(
-        "sizes",
-        f"sizes/{dataset}/k{k_train}-k{k_test}{_end_of_sizes(graph)}",
-        {
-            "k_train": k_train,
-            "k_test": k_test,
-            "images": IMAGES,
-            "samples_per_epoch": recipe.samples_per_epoch,
-            "batch_size": recipe.batch_size,
-            "repeated_augmentation": recipe.repeated_augmentation,
-            **_drawing(graph, recipe),
-        },
-        dataset=dataset,
-    )
+    seen = recipe.model_dump(include={"samples_per_epoch", "batch_size", "repeated_augmentation"})
+    content = {"k_train": k_train, "k_test": k_test, "images": IMAGES, **seen}
+    name = f"sizes/{dataset}/k{k_train}-k{k_test}{_end_of_sizes(graph)}"
+    return graph.add("sizes", name, content | _drawing(graph, recipe), dataset=dataset)
 
 
 def cut_crops(graph: JobGraph, k_train: int, lower: int, higher: int) -> Job:
@@ -141,18 +121,15 @@ def cut_crops(graph: JobGraph, k_train: int, lower: int, higher: int) -> Job:
     lower, higher : another resolution at train time, and one at test time.
     """
     dataset, (recipe, _) = graph.config.dataset, base_training(graph)
-    return graph.add(
-        "crops",
-        f"sizes/{dataset}/crops-k{k_train}{_end_of_sizes(graph)}",
-        {
-            "k_train": k_train,
-            "k_trains": sorted({k_train, lower}),
-            "k_tests": sorted({k_train, higher}),
-            "images": SEARCHED,
-            **_drawing(graph, recipe),
-        },
-        dataset=dataset,
-    )
+    content = {
+        "k_train": k_train,
+        "k_trains": sorted({k_train, lower}),
+        "k_tests": sorted({k_train, higher}),
+        "images": SEARCHED,
+        **_drawing(graph, recipe),
+    }
+    name = f"sizes/{dataset}/crops-k{k_train}{_end_of_sizes(graph)}"
+    return graph.add("crops", name, content, dataset=dataset)
 
 
 def _end_of_sizes(graph: JobGraph) -> str:
@@ -179,8 +156,7 @@ def _drawing(graph: JobGraph, recipe: BaseTraining) -> dict:
 
 def time_step(graph: JobGraph, k: int, layers: str | None, batch: int) -> Job:
     """Time its forward and backward pass (Table 7)."""
-    settings = _settings_of_step(graph, layers)
-    augmentation = {"name": "test DA"}
+    settings, augmentation = _settings_of_step(graph, layers), TEST_DA
     if not layers:
         augmentation = {"name": "train DA", **settings.augmentation.model_dump()}
     recipe = settings.model_dump(exclude={"augmentation", "repeats"})
@@ -197,42 +173,20 @@ def measure_memory(graph: JobGraph, k: int, layers: str | None, batch: int) -> J
 def time_evaluation(graph: JobGraph, k: int, batch: int) -> Job:
     """Time its forward pass as an evaluation runs it: in eval mode, without gradients (§1)."""
     c = graph.config
-    return graph.add(
-        "time",
-        f"timing/{c.dataset}/{c.network}-k{k}-eval",
-        {
-            "augmentation": {"name": "test DA"},
-            "network": c.network,
-            "k": k,
-            "passes": ["forward"],
-            "batch": batch,
-        },
-        dataset=c.dataset,
-    )
+    step = {"network": c.network, "k": k, "batch": batch}
+    content = step | {"passes": ["forward"], "augmentation": TEST_DA}
+    name = f"timing/{c.dataset}/{c.network}-k{k}-eval"
+    return graph.add("time", name, content, dataset=c.dataset)
 
 
 def _step(
-    graph: JobGraph,
-    stage: str,
-    folder: str,
-    k: int,
-    layers: str | None,
-    batch: int,
-    about: dict,
+    graph: JobGraph, stage: str, folder: str, k: int, layers: str | None, batch: int, about: dict
 ) -> Job:
     c, tuned = graph.config, f"-ft-{layers}" if layers else ""
-    return graph.add(
-        stage,
-        f"{folder}/{c.dataset}/{c.network}-k{k}{tuned}{graph.protocol}",
-        {
-            "network": c.network,
-            "k": k,
-            "layers": LAYERS[layers] if layers else [],
-            "batch": batch,
-            **about,
-        },
-        dataset=c.dataset,
-    )
+    trained = LAYERS[layers] if layers else []
+    content = {"network": c.network, "k": k, "layers": trained, "batch": batch, **about}
+    name = f"{folder}/{c.dataset}/{c.network}-k{k}{tuned}{graph.protocol}"
+    return graph.add(stage, name, content, dataset=c.dataset)
 
 
 def _settings_of_step(graph: JobGraph, layers: str | None) -> BaseTraining | FineTuning:

@@ -145,33 +145,22 @@ def train_network(
     special += "-cutmix" if recipe["cutmix"] else ""
     if start:
         special += f"-from-{'pretrained' if start.dataset == dataset else start.dataset}"
-    return graph.add(
-        "train",
-        f"runs/{dataset}/{network}-k{k_train}{special}{graph.protocol}{graph.seed_of()}",
-        {
-            "seed": graph.seed,
-            "network": network,
-            "k_train": k_train,
-            "recipe": recipe,
-            "augmentation": {"name": crop, **augmentation},
-            "init": start.id if start else None,
-        },
-        dataset=dataset,
-        start=start,
-    )
+    content = {
+        "seed": graph.seed,
+        "network": network,
+        "k_train": k_train,
+        "recipe": recipe,
+        "augmentation": {"name": crop, **augmentation},
+        "init": start.id if start else None,
+    }
+    name = f"runs/{dataset}/{network}-k{k_train}{special}{graph.protocol}{graph.seed_of()}"
+    return graph.add("train", name, content, dataset=dataset, start=start)
 
 
 def _fetch(graph: JobGraph, name: str, network: str, source: dict, released: bool = False) -> Job:
-    dataset = graph.config.dataset
-    about = {"network": network, "source": source, "classes": 1000}
+    dataset, content = graph.config.dataset, {"network": network, "source": source, "classes": 1000}
     job = f"runs/{dataset}/{name}-pretrained"
-    return graph.add(
-        "pretrained",
-        job,
-        about,
-        dataset=dataset,
-        released=released,
-    )
+    return graph.add("pretrained", job, content, dataset=dataset, released=released)
 
 
 # --- settings that differ for one network --------------------------------------------------------

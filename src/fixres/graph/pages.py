@@ -261,12 +261,8 @@ class Answer(Recommendation):
 def failed(logs: Mapping[str, str], results: Path) -> Path | None:
     """The log of the first job that left the mark of a failure; None: there is no such job.
 
-    Nothing else is a failure: not a job that was interrupted, not a result that was deleted.
-
-    Parameters
-    ----------
-    logs : every job that a number needs -> its log, below results/.
-    results : the folder of all results.
+    `logs` has all jobs that a number needs. Nothing else is a failure: not a job that was
+    interrupted, not a result that was deleted.
     """
     for job, log in logs.items():
         if (results / job / failures.NAME).is_file():

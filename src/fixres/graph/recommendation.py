@@ -25,32 +25,26 @@ from fixres.graph.networks import train_network
 from fixres.graph.pages import Answer, Candidates, Recommendation
 
 # What is done to the network, least first.
-METHODS = AS_IS, STATISTICS, CLASSIFIER, FIXED = (
-    "as it is",
-    "statistics",
-    "classifier",
-    "classifier + norm",
-)
+METHODS = ("as it is", "statistics", "classifier", "classifier + norm")
+AS_IS, STATISTICS, CLASSIFIER, FIXED = METHODS
 TRAINED = {CLASSIFIER: "cls", FIXED: "cls+bn"}  # method -> fine_tuning.layers
 
 
 def recommend(graph: JobGraph) -> Job:
     """Add all that results/recommend/<name>.md needs, and return the job that renders it."""
     custom, c = graph.config.custom, graph.config
+    # Without running statistics there are none to estimate.
+    methods = [m for m in METHODS if m != STATISTICS or custom.network.has_statistics]
     evaluations = {  # method -> k_test -> an evaluation for each seed
         method: {
             k: graph.at_every_seed(lambda k=k, m=method: evaluate(graph, _run(graph, m, k), k))
             for k in custom.k_tests
         }
-        for method in _methods(graph)
+        for method in methods
     }
     measured = [job for at in evaluations.values() for seeds in at.values() for job in seeds]
-    speed = graph.add(
-        "speed",
-        f"speed/{c.dataset}/{custom.name}",
-        {"network": custom.name, "k_test": custom.k_tests, "batch": custom.batch},
-        dataset=c.dataset,
-    )
+    content = {"network": custom.name, "k_test": custom.k_tests, "batch": custom.batch}
+    speed = graph.add("speed", f"speed/{c.dataset}/{custom.name}", content, dataset=c.dataset)
     runs = {
         method: {k: tuple(job.measurement for job in jobs) for k, jobs in at.items()}
         for method, at in evaluations.items()
@@ -63,11 +57,7 @@ def recommend(graph: JobGraph) -> Job:
     }
     name = f"recommend/{custom.name}"
     candidates = Candidates(
-        **about,
-        **where,
-        run=f"{name}/choice",
-        share=custom.choice,
-        speed=speed.measurement,
+        **about, **where, run=f"{name}/choice", share=custom.choice, speed=speed.measurement
     )
     content = candidates.content()
     choice = graph.add("choose", f"{name}/choice", content, others=(*measured, speed))
@@ -84,12 +74,6 @@ def recommend(graph: JobGraph) -> Job:
         decimals=c.pages.decimals,
     )
     return graph.add("answer", name, answer.content(), others=(choice, export))
-
-
-def _methods(graph: JobGraph) -> list[str]:
-    """What is done to the network. Without running statistics there are none to estimate."""
-    without = () if graph.config.custom.network.has_statistics else (STATISTICS,)
-    return [method for method in METHODS if method not in without]
 
 
 def _run(graph: JobGraph, method: str, k_test: int) -> Job:
@@ -110,16 +94,10 @@ def _network(graph: JobGraph) -> Job:
     start = None
     if custom.network.weights != "none":
         list_images(graph, c.dataset)
-        start = graph.add(
-            "pretrained",
-            f"runs/{c.dataset}/{custom.name}-pretrained",
-            {
-                "network": custom.name,
-                "source": {"custom": custom_weights(custom.network.weights)},
-                "classes": custom.network.outputs,
-            },
-            dataset=c.dataset,
-        )
+        source = {"custom": custom_weights(custom.network.weights)}
+        content = {"network": custom.name, "source": source, "classes": custom.network.outputs}
+        name = f"runs/{c.dataset}/{custom.name}-pretrained"
+        start = graph.add("pretrained", name, content, dataset=c.dataset)
     if not custom.train:
         return start
     recipe = (c.base_training, "base_training")

@@ -22,11 +22,11 @@ class Stage:
     """
 
     name: str
-    entry: str  # the module (and :function) of fixres that runs it
     about: str  # what `fixres --help` says
     work: str  # what a run of it is called on pages, as "training"
-    version: int  # raise it when a change of the code changes results: its jobs run again
     outputs: dict[str, str]  # name -> file
+    entry: str  # the module (and :function) of fixres that runs it
+    version: int = 1  # raise it when a change of the code changes results: its jobs run again
     log: str = "{id}/log.txt"
     benchmark: str = ""  # where Snakemake leaves the time; "": nowhere
     parents: tuple[str, ...] = ()  # IMAGES: its dataset's manifest; RUN: the run that it adapts or
@@ -41,123 +41,112 @@ class Stage:
     page: bool = False  # whether it makes pages
 
 
-def _network_stage(name: str, about: str, work: str, version: int, **more: object) -> Stage:
-    """A stage whose job has a folder of its own and runs a network; `more` changes that."""
-    known = {
-        "entry": f"stages.{name}",
-        "log": f"{{id}}/{name}.log",
-        "benchmark": f"{{id}}/{name}.benchmark.tsv",
-        "limits": name,
-        "uses_device": True,
-        "fails_alone": True,
-    }
-    return Stage(name=name, about=about, work=work, version=version, **{**known, **more})
-
-
-def _measuring_stage(name: str, about: str, work: str, version: int, **more: object) -> Stage:
-    """A stage that measures a run, in a folder below it."""
-    files = {"log": "{id}/log.txt", "benchmark": "{id}/benchmark.tsv", "limits": "evaluate"}
-    return _network_stage(name, about, work, version, parents=(IMAGES, RUN), **files, **more)
-
-
-def _page_stage(name: str, entry: str, about: str, version: int, kinds: str, **more) -> Stage:
-    """A stage that makes a page, {name}.md and so on, from what other jobs measured."""
-    outputs = {kind.lstrip("."): f"{{name}}.{kind}" for kind in kinds.split()}
-    known = {"log": "pages/{name}/log.txt", "parents": (MEASUREMENTS,), "page": True}
-    return Stage(
-        name=name,
-        entry=f"pages.{entry}",
-        about=about,
-        work=f"making a {name}",
-        version=version,
-        outputs=outputs,
-        **known,
-        **more,
-    )
-
-
 WEIGHTS = {"weights": "{id}/weights.safetensors"}
 TRAINED = WEIGHTS | {"curve": "{id}/log.csv"}
 METRICS = {"metrics": "{id}/metrics.json"}
 HITS = METRICS | {"hits": "{id}/hits.npz"}
 SAMPLES = METRICS | {"samples": "{id}/samples.npz"}
+RUNS_NO_NETWORK = {"limits": "", "uses_device": False}
+
+
+def _images_stage(name: str, about: str, work: str, **more: object) -> Stage:
+    """A stage that prepares a dataset. Its files lie beside the job's folder."""
+    known = {"entry": f"stages.{name}", "benchmark": "{id}/benchmark.tsv", "limits": name}
+    return Stage(name, about, work, **known, **more)
+
+
+def _network_stage(
+    name: str, about: str, work: str, outputs: dict[str, str], **more: object
+) -> Stage:
+    """A stage whose job has a folder of its own and runs a network; `more` changes that."""
+    known = {
+        "entry": f"stages.{name}",
+        "log": f"{{id}}/{name}.log",
+        "benchmark": f"{{id}}/{name}.benchmark.tsv",
+        "parents": (IMAGES,),
+        "limits": name,
+        "uses_device": True,
+        "fails_alone": True,
+    }
+    return Stage(name, about, work, outputs, **known | more)
+
+
+def _weights_stage(name: str, about: str, work: str, **more: object) -> Stage:
+    """A stage that leaves weights, made from those of a run; `more` changes that."""
+    known = {"outputs": WEIGHTS, "parents": (IMAGES, RUN), "disk": "weights"}
+    return _network_stage(name, about, work, **known | more)
+
+
+def _measuring_stage(name: str, about: str, work: str, **more: object) -> Stage:
+    """A stage that measures a run, in a folder below it."""
+    files = {"log": "{id}/log.txt", "benchmark": "{id}/benchmark.tsv", "limits": "evaluate"}
+    return _network_stage(name, about, work, parents=(IMAGES, RUN), **files, **more)
+
+
+def _page_stage(name: str, about: str, kinds: str, version: int = 1) -> Stage:
+    """A stage that makes a page, {name}.md and so on, from what other jobs measured."""
+    files = {kind: f"{{name}}.{kind}" for kind in kinds.split()}
+    known = {"log": "pages/{name}/log.txt", "parents": (MEASUREMENTS,), "page": True}
+    return Stage(name, about, f"making a {name}", files, f"pages.{name}", version, **known)
+
 
 _ALL = (
     # --- images
-    Stage(
+    _images_stage(
         "render",
-        "stages.render",
         "render a pinhole set in the layout of a dataset",
         "rendering images",
         version=2,
         outputs={"images": "{folder}/rendered"},
-        benchmark="{id}/benchmark.tsv",
-        limits="render",
     ),
-    Stage(
+    _images_stage(
         "manifest",
-        "stages.manifest",
         "find, check, unpack and list a dataset's images",
         "listing images",
         version=2,
         outputs={"manifest": "{folder}/manifest.npz"},
-        benchmark="{id}/benchmark.tsv",
-        limits="manifest",
     ),
     # --- networks
-    _network_stage(
+    _weights_stage(
         "pretrained",
         "fetch and check a network's published weights",
         "fetching weights",
-        1,
-        outputs=WEIGHTS,
+        parents=(),
         uses_device=False,
-        disk="weights",
     ),
-    _network_stage(
+    _weights_stage(
         "train",
         "train a network from scratch at one k_train",
         "training",
-        2,
+        version=2,
         outputs=TRAINED,
         parents=(IMAGES, START),
         keeps=("decoded_gb",),
         cost="training",
-        disk="weights",
         counted_as="trainings",
     ),
-    _network_stage(
+    _weights_stage(
         "match",
         "match a network's activations at one k_test",
         "matching distributions",
-        1,
-        outputs=WEIGHTS,
-        parents=(IMAGES, RUN),
         cost="matching",
-        disk="weights",
     ),
-    _network_stage(
+    _weights_stage(
         "statistics",
         "estimate a batch-norm's statistics at one k_test",
         "estimating statistics",
-        1,
-        outputs=WEIGHTS,
-        parents=(IMAGES, RUN),
         limits="match",
         cost="statistics",
-        disk="weights",
     ),
-    _network_stage(
+    _weights_stage(
         "finetune",
         "adapt a network's last layers to one k_test",
         "fine-tuning",
-        2,
+        version=2,
         outputs=TRAINED,
-        parents=(IMAGES, RUN),
         # Activations, or decoded images where crops change from epoch to epoch.
         keeps=("decoded_gb", "cache_gb"),
         cost="fine_tuning",
-        disk="weights",
         counted_as="fine-tunings",
     ),
     # --- measurements
@@ -165,7 +154,7 @@ _ALL = (
         "evaluate",
         "measure a network at one or several k_test",
         "evaluating",
-        3,
+        version=3,
         outputs=HITS,
         cost="evaluation",
         disk="predictions",
@@ -175,7 +164,6 @@ _ALL = (
         "activations",
         "measure a network's activations at some k_test",
         "measuring activations",
-        1,
         outputs=SAMPLES,
         cost="activations",
         disk="histograms",
@@ -184,90 +172,67 @@ _ALL = (
         "time",
         "time a network's forward and backward passes",
         "timing",
-        1,
+        METRICS,
         entry="stages.timing",
-        outputs=METRICS,
-        parents=(IMAGES,),
     ),
     _network_stage(
-        "memory",
-        "measure the peak memory of a step",
-        "measuring memory",
-        1,
-        outputs=METRICS,
-        parents=(IMAGES,),
-        limits="time",
+        "memory", "measure the peak memory of a step", "measuring memory", METRICS, limits="time"
     ),
     _network_stage(
         "speed",
         "time a network's forward pass at some k_test",
         "timing forward passes",
-        1,
-        outputs=METRICS,
+        METRICS,
+        parents=(),
         limits="time",
     ),
     _network_stage(
         "sizes",
         "measure how large objects look under train and test DA",
         "measuring apparent sizes",
-        1,
-        outputs=SAMPLES,
-        parents=(IMAGES,),
-        limits="",
-        uses_device=False,
+        SAMPLES,
+        **RUNS_NO_NETWORK,
     ),
     _network_stage(
         "crops",
         "cut the crops of one image that Figure 1 shows",
         "cutting crops",
-        1,
-        outputs={"crops": "{id}/crops.npz"},
-        parents=(IMAGES,),
-        limits="",
-        uses_device=False,
+        {"crops": "{id}/crops.npz"},
+        **RUNS_NO_NETWORK,
     ),
     # --- a custom network
     Stage(
         "choose",
-        "pages.recommend.choose",
         "choose where to test a custom network",
         "choosing",
-        version=1,
-        outputs={"choice": "{id}/choice.json"},
+        {"choice": "{id}/choice.json"},
+        "pages.recommend.choose",
         parents=(MEASUREMENTS,),
     ),
     Stage(
         "export",
-        "stages.export",
         "write the chosen network for other programs",
         "exporting",
-        version=1,
-        outputs={"model": "{folder}/fixed/model.safetensors"},
+        {"model": "{folder}/fixed/model.safetensors"},
+        "stages.export",
         parents=(MEASUREMENTS,),
     ),
     Stage(
         "answer",
-        "pages.recommend.answer",
         "render what a custom network gains, and at what price",
         "answering",
-        version=1,
-        outputs={kind: f"{{id}}.{kind}" for kind in ("md", "csv", "svg", "png", "html")},
+        {kind: f"{{id}}.{kind}" for kind in ("md", "csv", "svg", "png", "html")},
+        "pages.recommend.answer",
         parents=(MEASUREMENTS,),
         page=True,
     ),
     # --- pages, those over all others first
-    _page_stage(
-        "report", "report", "put all pages into one file to send to a colleague", 1, "html"
-    ),
-    _page_stage(
-        "claims", "claims", "decide the claims of the paper", 2, "md csv comparisons.csv html"
-    ),
-    _page_stage("text", "text", "compute the numbers of the paper's text", 1, "md csv html"),
-    _page_stage("summary", "summary", "compare all tables with the paper's", 2, "md html"),
-    _page_stage("cost", "cost", "estimate what each page would cost", 1, "md"),
-    _page_stage(
-        "table", "table", "render a table from the measured numbers", 3, "md csv trends.csv html"
-    ),
-    _page_stage("figure", "figure", "draw a figure from a table's numbers", 4, "svg png csv"),
+    _page_stage("report", "put all pages into one file to send to a colleague", "html"),
+    _page_stage("claims", "decide the claims of the paper", "md csv comparisons.csv html", 2),
+    _page_stage("text", "compute the numbers of the paper's text", "md csv html"),
+    _page_stage("summary", "compare all tables with the paper's", "md html", 2),
+    _page_stage("cost", "estimate what each page would cost", "md"),
+    _page_stage("table", "render a table from the measured numbers", "md csv trends.csv html", 3),
+    _page_stage("figure", "draw a figure from a table's numbers", "svg png csv", 4),
 )
 STAGES: dict[str, Stage] = {stage.name: stage for stage in _ALL}

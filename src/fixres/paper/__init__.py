@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from fixres.config import Config, ConfigError
 from fixres.graph.api import Figure, JobGraph, Page
 from fixres.graph.declare import declare
-from fixres.paper import claims_activations, claims_sizes
+from fixres.paper import claims_activations, claims_sizes, quoted_activations, quoted_sizes
 from fixres.paper.appendix_a1 import appendix_a1
 from fixres.paper.claims import CLAIMS
 from fixres.paper.curves import curves
@@ -29,9 +29,7 @@ from fixres.paper.figure8 import figure8
 from fixres.paper.memory import memory
 from fixres.paper.modern import modern
 from fixres.paper.printed import printed
-from fixres.paper.quoted import OF_TABLES
-from fixres.paper.quoted_activations import OF_ACTIVATIONS
-from fixres.paper.quoted_sizes import OF_SIZES
+from fixres.paper.quoted import QUOTED
 from fixres.paper.released import released
 from fixres.paper.section1 import section1
 from fixres.paper.section3_3 import section3_3
@@ -47,26 +45,9 @@ from fixres.paper.table7 import table7
 from fixres.paper.table8 import table8
 from fixres.paper.table9 import table9
 
-PAGES = (
-    table1,
-    table2,
-    table3,
-    table4,
-    table5,
-    table6,
-    table7,
-    table8,
-    table9,
-    section1,
-    section3_3,
-    section5,
-    memory,
-    appendix_a1,
-    released,
-    modern,
-)
+TABLES = (table1, table2, table3, table4, table5, table6, table7, table8, table9)
+PAGES = (*TABLES, section1, section3_3, section5, memory, appendix_a1, released, modern)
 FULL_SIZE = (modern,)  # of networks that have no embedded twin: without `twins` only
-QUOTED = [*OF_TABLES, *OF_ACTIVATIONS, *OF_SIZES]
 FIGURES = (figure1, figure2, figure3, figure4, figure5, figure6, figure7, figure8, curves)
 
 

@@ -1,16 +1,7 @@
 """What Figures 3, 4 and 6 share: the ResNet-50 trained at 224, measured at some k_test."""
 
-from fixres.graph.api import (
-    JobGraph,
-    Line,
-    Sample,
-    fine_tuning,
-    finetune,
-    line,
-    measure_activations,
-    scaled,
-    train,
-)
+from fixres.graph.api import JobGraph, Line, Sample, line
+from fixres.graph.asking import fine_tuning, finetune, measure_activations, scaled, train
 from fixres.paper.printed import printed
 
 K_TRAIN, K_TEST = 224, [64, 128, 224, 448]

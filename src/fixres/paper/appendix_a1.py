@@ -1,14 +1,13 @@
 """Appendix A.1: Fréchet matching after the average pooling."""
 
-from fixres.graph.api import Accuracy, JobGraph, Page, grid, line, match, resolutions, scaled, train
+from fixres.graph.api import Accuracy, JobGraph, Page, grid, line, resolutions
+from fixres.graph.asking import match, scaled, train
 from fixres.paper.subjects import main_subject
 
 K_TRAIN, K_TEST = 224, [64, 128, 224, 256, 288, 448]
 
 
 def appendix_a1(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def measure(_: None, k_test: int) -> Accuracy:
         return Accuracy(match(plan, train(plan, scaled(plan, K_TRAIN)), k_test, "frechet"), k_test)
 

@@ -9,13 +9,9 @@ K_TRAIN, OTHERS = 224, (64, 128, 448)
 POINTS = "points of the CDF"
 
 
-@claim(
-    "stats-shift",
-    "§3.2",
-    "Tested at another resolution than 224, pooled activations have another distribution.",
-    unit=POINTS,
-)
+@claim("stats-shift", "§3.2", unit=POINTS)
 def _(cells: Cells) -> dict[str, Value]:
+    """Tested at another resolution than 224, pooled activations have another distribution."""
     native = cells("figure3", K_TRAIN, "distribution")
     half = cells("figure3", K_TRAIN, "half of the images")
     chance = largest_gap(half, native - half)
@@ -24,13 +20,15 @@ def _(cells: Cells) -> dict[str, Value]:
     }
 
 
-@claim("sparse", "§3.2", "At 64, pooled activations are sparser and more spread out than at 224.")
+@claim("sparse", "§3.2")
 def _(cells: Cells) -> dict[str, Value]:
+    """At 64, pooled activations are sparser and more spread out than at 224."""
     return _less_at(cells, K_TRAIN, 64)
 
 
-@claim("dense", "§3.2", "At 448, pooled activations are less sparse and spread out than at 224.")
+@claim("dense", "§3.2")
 def _(cells: Cells) -> dict[str, Value]:
+    """At 448, pooled activations are less sparse and spread out than at 224."""
     return _less_at(cells, 448, K_TRAIN)
 
 
@@ -42,13 +40,9 @@ def _less_at(cells: Cells, k: int, other: int) -> dict[str, Value]:
     }
 
 
-@claim(
-    "stats-return",
-    "§4.2, Figure 4",
-    "Fine-tuning brings the distribution of pooled activations nearer to that at k_train.",
-    unit=POINTS,
-)
+@claim("stats-return", "§4.2, Figure 4", unit=POINTS)
 def _(cells: Cells) -> dict[str, Value]:
+    """Fine-tuning brings the distribution of pooled activations nearer to that at k_train."""
     native = cells("figure3", K_TRAIN, "distribution")
 
     def distance(k: int, when: str) -> Value:
@@ -57,14 +51,11 @@ def _(cells: Cells) -> dict[str, Value]:
     return {f"at {k}": distance(k, "before") - distance(k, "after") for k in OTHERS}
 
 
-@claim(
-    "gauss-drift",
-    "A.2",
-    "Before the last ReLU, the higher the test resolution, the nearer are channel means to 0, and "
-    "the smaller are channel variances.",
-    unit="% for each factor e",
-)
+@claim("gauss-drift", "A.2", unit="% for each factor e")
 def _(cells: Cells) -> dict[str, Value]:
+    """Before the last ReLU, the higher the test resolution, the nearer are channel means to 0, and
+    the smaller are channel variances.
+    """
     smaller = {}
     for what in ("channel mean", "channel variance"):
         at = {k: cells("figure6", k, what) for k in (64, 128, 224, 448)}

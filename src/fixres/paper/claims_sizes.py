@@ -10,23 +10,16 @@ STRIDE = 32  # of the paper's ResNet-50, pixels
 USUAL = "224 224"  # the row of Figure 1 with this k_train and this k_test
 
 
-@claim(
-    "mismatch",
-    "§3.1",
-    "At equal resolutions, train DA shows an object larger than test DA does.",
-    unit="of ln(r_train / r_test)",
-)
+@claim("mismatch", "§3.1", unit="of ln(r_train / r_test)")
 def _(cells: Cells) -> Value:
+    """At equal resolutions, train DA shows an object larger than test DA does."""
     return cells("figure1", USUAL, "log_ratio") * -1.0
 
 
-@claim(
-    "transfer-size",
-    "§5.3",
-    "Of the five fine-grained datasets, those of larger images gain more.",
-    unit="(rank correlation)",
-)
+@claim("transfer-size", "§5.3", unit="(rank correlation)")
 def _(cells: Cells) -> Value:
+    """Of the five fine-grained datasets, those of larger images gain more."""
+
     def gain(name: str) -> Value:
         return cells("table3", name, "+our method") - cells("table3", name, "Baseline")
 
@@ -34,17 +27,17 @@ def _(cells: Cells) -> Value:
     return rank_correlation([(gain(name), cells("table3", name, "Image size")) for name in names])
 
 
-@claim(
-    "border",
-    "Appendix B",
-    "One pixel above a multiple of the stride, accuracy is lower than at the multiple, on average.",
-)
+@claim("border", "Appendix B")
 def _(cells: Cells) -> Value:
+    """One pixel above a multiple of the stride, accuracy is lower than at the multiple, on
+    average.
+    """
     return mean(list(drops(cells).values()))
 
 
-@claim("border-each", "Appendix B", "It drops so at each multiple of the stride.")
+@claim("border-each", "Appendix B")
 def _(cells: Cells) -> dict[str, Value]:
+    """It drops so at each multiple of the stride."""
     return {f"at {k}": drop for k, drop in drops(cells).items()}
 
 

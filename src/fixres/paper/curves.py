@@ -1,6 +1,7 @@
 """Learning curves: the loss of the base trainings of Table 5, which the paper does not print."""
 
-from fixres.graph.api import Figure, JobGraph, Missing, train
+from fixres.graph.api import Figure, JobGraph, Missing
+from fixres.graph.asking import train
 from fixres.paper.subjects import main_subject
 from fixres.paper.table5 import stands_for
 

@@ -1,16 +1,7 @@
 """Figure 1: the region of one image that is cut out at train time and at test time (§3.1)."""
 
-from fixres.graph.api import (
-    Figure,
-    JobGraph,
-    Line,
-    Missing,
-    Sample,
-    cut_crops,
-    grid,
-    measure_sizes,
-    scaled,
-)
+from fixres.graph.api import Figure, JobGraph, Line, Missing, Sample, grid
+from fixres.graph.asking import cut_crops, measure_sizes, scaled
 from fixres.paper.subjects import images
 
 # What is shown beside the image, by the paper's resolutions: k_train and k_test.

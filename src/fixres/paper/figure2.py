@@ -1,6 +1,7 @@
 """Figure 2: how much of an image train DA and test DA cut out."""
 
-from fixres.graph.api import Figure, JobGraph, Line, Sample, grid, line, measure_sizes, scaled
+from fixres.graph.api import Figure, JobGraph, Line, Sample, grid, line
+from fixres.graph.asking import measure_sizes, scaled
 from fixres.paper.subjects import images
 
 K = 224  # of the paper; the areas hardly depend on it

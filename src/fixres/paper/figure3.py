@@ -1,6 +1,7 @@
 """Figure 3: the distribution of the pooled activations at several test resolutions (§3.2)."""
 
-from fixres.graph.api import Figure, JobGraph, Sample, grid, resolutions, scaled
+from fixres.graph.api import Figure, JobGraph, Sample, grid, resolutions
+from fixres.graph.asking import scaled
 from fixres.paper.activations import K_TEST, K_TRAIN, number, of_base
 from fixres.paper.subjects import main_subject
 

@@ -1,6 +1,7 @@
 """Figure 4: the distribution of the pooled activations before and after fine-tuning (§4.2)."""
 
-from fixres.graph.api import Figure, JobGraph, Sample, grid, resolutions, scaled
+from fixres.graph.api import Figure, JobGraph, Sample, grid, resolutions
+from fixres.graph.asking import scaled
 from fixres.paper.activations import K_TEST, K_TRAIN, number, of_adapted, of_base
 from fixres.paper.subjects import main_subject
 

@@ -1,6 +1,7 @@
 """Figure 6: the Fréchet distribution fitted to the pooled activations (A.1); A.2's moments."""
 
-from fixres.graph.api import Figure, JobGraph, grid, resolutions, scaled
+from fixres.graph.api import Figure, JobGraph, grid, resolutions
+from fixres.graph.asking import scaled
 from fixres.paper.activations import K_TEST, K_TRAIN, number, of_base
 from fixres.paper.subjects import main_subject
 

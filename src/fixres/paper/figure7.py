@@ -1,6 +1,7 @@
 """Figure 7: the accuracy of one network over k_test, pixel by pixel (Appendix B)."""
 
-from fixres.graph.api import Figure, JobGraph, Line, Sample, grid, line, scaled, sweep, train
+from fixres.graph.api import Figure, JobGraph, Line, Sample, grid, line
+from fixres.graph.asking import scaled, sweep, train
 from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import main_subject
 

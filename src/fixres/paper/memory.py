@@ -1,6 +1,7 @@
 """Peak memory of a step: training against fine-tuning, over the resolution (§1, Appendix C)."""
 
-from fixres.graph.api import JobGraph, Page, Time, grid, line, measure_memory, scaled
+from fixres.graph.api import JobGraph, Page, Time, grid, line
+from fixres.graph.asking import measure_memory, scaled
 from fixres.paper.subjects import main_subject
 
 RESOLUTIONS = (128, 224, 384)  # of Table 7
@@ -9,8 +10,6 @@ LAYERS = {"training": None, "fine-tuning": "cls+bn"}
 
 
 def memory(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def measure(k: int, layers: str | None) -> Time:
         return Time(measure_memory(plan, scaled(plan, k), layers, BATCH))
 

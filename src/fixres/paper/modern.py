@@ -7,19 +7,8 @@ facebookresearch/FixRes).
 
 from typing import NamedTuple
 
-from fixres.graph.api import (
-    Accuracy,
-    Block,
-    JobGraph,
-    Line,
-    Page,
-    fine_tuning,
-    finetune,
-    grid,
-    line,
-    obtain_published,
-    resolutions,
-)
+from fixres.graph.api import Accuracy, Block, JobGraph, Line, Page, grid, line, resolutions
+from fixres.graph.asking import fine_tuning, finetune, obtain_published
 from fixres.models.catalogue.zoo import ZOO
 
 RESNETS = ("resnet50_v2", "resnet50_a1", "resnet50_a2", "resnet50_a3")
@@ -47,13 +36,19 @@ class Tested(NamedTuple):
 
 
 def modern(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def accuracy(name: str, k_test: int, fixed: bool) -> Accuracy:
         run = obtain_published(plan, name)
         if fixed:
             run = finetune(plan, run, k_test, fine_tuning(plan, name))
         return Accuracy(run, k_test)
+
+    def of_efficientnet(row: tuple[str, int], how: Tested) -> Accuracy:
+        name, k = row
+        return accuracy(name, ZOO[name].native if how.native else k, how.fixed)
+
+    def of_resnet(row: tuple[str, bool], k_test: int) -> Accuracy:
+        name, fixed = row
+        return accuracy(name, k_test, fixed)
 
     def resnet(name: str, fixed: bool) -> Line:
         key = ZOO[name].title + (" fixed" if fixed else "")
@@ -67,27 +62,14 @@ def modern(plan: JobGraph) -> Page:
             line(plan, ZOO[n].title, ZOO[n].title, ZOO[n].native, k, value=(n, k))
             for n, k in names.items()
         ]
-        return grid(
-            plan,
-            "modern",
-            f"EfficientNets, {'with' if kind else 'without'} images beyond ImageNet",
-            ["Network", "Train", "Fixed at"],
-            rows,
-            _columns(plan),
-            lambda row, how: accuracy(
-                row[0], ZOO[row[0]].native if how.native else row[1], how.fixed
-            ),
-        )
+        title = f"EfficientNets, {'with' if kind else 'without'} images beyond ImageNet"
+        heads = ["Network", "Train", "Fixed at"]
+        return grid(plan, "modern", title, heads, rows, _columns(plan), of_efficientnet)
 
-    resnets = grid(
-        plan,
-        "modern",
-        "ResNet-50: top-1 at test resolution",
-        ["Network", "Train", "Fixed"],
-        [resnet(name, fixed) for name in RESNETS for fixed in (False, True)],
-        resolutions(plan, [160, 224, 256, 288, 320, 384]),
-        lambda row, k_test: accuracy(row[0], k_test, row[1]),
-    )
+    rows = [resnet(name, fixed) for name in RESNETS for fixed in (False, True)]
+    columns = resolutions(plan, [160, 224, 256, 288, 320, 384])
+    title, heads = "ResNet-50: top-1 at test resolution", ["Network", "Train", "Fixed"]
+    resnets = grid(plan, "modern", title, heads, rows, columns, of_resnet)
     return Page(
         "modern",
         "Newer weights",
@@ -106,15 +88,10 @@ def modern(plan: JobGraph) -> Page:
 
 def _columns(plan: JobGraph) -> list[Line]:
     """As it is at the native resolution, as it is at the higher one, fixed at the higher one."""
+    fixed = Tested(fixed=True, native=False)
     return [
         line(plan, "native", "as it is, at Train", value=Tested(fixed=False, native=True)),
         line(plan, "higher", "as it is, at Fixed at", value=Tested(fixed=False, native=False)),
-        line(plan, "fixed", "fixed", value=Tested(fixed=True, native=False)),
-        line(
-            plan,
-            "fixed top-5",
-            "fixed, top-5",
-            value=Tested(fixed=True, native=False),
-            metric="top5",
-        ),
+        line(plan, "fixed", "fixed", value=fixed),
+        line(plan, "fixed top-5", "fixed, top-5", value=fixed, metric="top5"),
     ]

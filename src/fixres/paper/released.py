@@ -1,6 +1,7 @@
 """The weights that the paper's authors released, measured beside what they published."""
 
-from fixres.graph.api import Accuracy, JobGraph, Page, grid, line, obtain_released
+from fixres.graph.api import Accuracy, JobGraph, Page, grid, line
+from fixres.graph.asking import obtain_released
 from fixres.models.catalogue.released import RELEASED
 
 RESIZE = {
@@ -10,8 +11,6 @@ RESIZE = {
 
 
 def released(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def measure(name: str, _: None) -> Accuracy:
         return Accuracy(obtain_released(plan, name), RELEASED[name].k_test)
 
@@ -30,10 +29,7 @@ def released(plan: JobGraph) -> Page:
         "Released weights",
         "The weights released by the paper's authors: accuracy as they published it, and as this "
         "suite measures it.",
-        (
-            f"the authors' weights on {plan.config.dataset}",
-            "published by the authors, on ImageNet",
-        ),
+        (f"the authors' weights on {plan.config.dataset}", "published by the authors, on ImageNet"),
         [grid(plan, "released", "Single centre crop", heads, rows, columns, measure)],
         notes=(f"Test transform: {RESIZE[resize]} (released.test_resize: {resize}).",),
     )

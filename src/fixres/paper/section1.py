@@ -1,6 +1,7 @@
 """§1: what evaluation costs at half the resolution."""
 
-from fixres.graph.api import JobGraph, Page, Time, grid, line, scaled, time_evaluation
+from fixres.graph.api import JobGraph, Page, Time, grid, line
+from fixres.graph.asking import scaled, time_evaluation
 from fixres.paper.subjects import main_subject
 
 RESOLUTIONS = (112, 224)
@@ -8,8 +9,6 @@ BATCH = 64  # images
 
 
 def section1(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def measure(k: int, _: None) -> Time:
         return Time(time_evaluation(plan, scaled(plan, k), BATCH))
 

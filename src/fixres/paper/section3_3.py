@@ -1,14 +1,13 @@
 """§3.3: the ResNet-50 trained at 224, unadapted, over test resolutions."""
 
-from fixres.graph.api import Accuracy, JobGraph, Page, grid, line, resolutions, scaled, train
+from fixres.graph.api import Accuracy, JobGraph, Page, grid, line, resolutions
+from fixres.graph.asking import scaled, train
 from fixres.paper.subjects import main_subject
 
 K_TRAIN, K_TEST = 224, [64, 128, 224, 256, 288, 320, 384, 448]
 
 
 def section3_3(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def measure(_: None, k_test: int) -> Accuracy:
         return Accuracy(train(plan, scaled(plan, K_TRAIN)), k_test)
 

@@ -1,15 +1,7 @@
 """§5: what repeated augmentation gains, at the same number of crops."""
 
-from fixres.graph.api import (
-    Accuracy,
-    JobGraph,
-    Page,
-    grid,
-    line,
-    resolutions,
-    scaled,
-    train_with_copies,
-)
+from fixres.graph.api import Accuracy, JobGraph, Page, grid, line, resolutions
+from fixres.graph.asking import scaled, train_with_copies
 from fixres.paper.subjects import main_subject
 
 K_TRAIN = 224
@@ -17,8 +9,6 @@ COPIES = (1, 3)
 
 
 def section5(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def measure(copies: int, k_test: int) -> Accuracy:
         return Accuracy(train_with_copies(plan, scaled(plan, K_TRAIN), copies), k_test)
 

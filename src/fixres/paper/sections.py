@@ -46,11 +46,7 @@ SECTIONS = (
         "The method beside the networks of the literature.",
         ("table2",),
     ),
-    Section(
-        "5.3 Transfer learning tasks",
-        "The method on fine-grained datasets.",
-        ("table3",),
-    ),
+    Section("5.3 Transfer learning tasks", "The method on fine-grained datasets.", ("table3",)),
     Section(
         "A.1 Parametric Fréchet model after average-pooling",
         "Adapting the activations by a formula, without any training.",

@@ -1,6 +1,7 @@
 """What the numbers of a page are about: networks and images, ours and the paper's."""
 
-from fixres.graph.api import JobGraph, Label, architecture
+from fixres.graph.api import JobGraph, Label
+from fixres.graph.asking import architecture
 from fixres.models.catalogue.zoo import ZOO
 
 

@@ -1,19 +1,7 @@
 """Table 1: larger networks. PNASNet with three depths of fine-tuning, and ResNeXt-101."""
 
-from fixres.graph.api import (
-    Accuracy,
-    Block,
-    JobGraph,
-    Line,
-    Page,
-    fine_tuning,
-    finetune,
-    grid,
-    line,
-    obtain_published,
-    resolutions,
-    ticks,
-)
+from fixres.graph.api import Accuracy, Block, JobGraph, Line, Page, grid, line, resolutions, ticks
+from fixres.graph.asking import fine_tuning, finetune, obtain_published
 from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import subject
 
@@ -22,8 +10,6 @@ HEADS = ["Model", "Train resolution", "Class.", "BN", "3 cells"]
 
 
 def table1(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def adapted(name: str, layers: str | None, k_test: int, augmentation: str) -> Accuracy:
         run = obtain_published(plan, name)
         if layers:

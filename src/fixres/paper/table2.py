@@ -2,20 +2,8 @@
 
 from typing import NamedTuple
 
-from fixres.graph.api import (
-    Accuracy,
-    JobGraph,
-    Line,
-    Page,
-    Reported,
-    fine_tuning,
-    finetune,
-    grid,
-    line,
-    obtain_published,
-    scaled,
-    train,
-)
+from fixres.graph.api import Accuracy, JobGraph, Line, Page, Reported, grid, line
+from fixres.graph.asking import fine_tuning, finetune, obtain_published, scaled, train
 from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import subject
 
@@ -58,8 +46,6 @@ MODELS = [
 
 
 def table2(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def measure(model: Model, _: None) -> Accuracy | Reported:
         if model.network is REPORTED:
             return Reported()

@@ -3,19 +3,8 @@
 from typing import NamedTuple
 
 from fixres.config import laid_over
-from fixres.graph.api import (
-    Accuracy,
-    JobGraph,
-    Missing,
-    Page,
-    Reported,
-    Sample,
-    finetune,
-    grid,
-    line,
-    measure_transfer_sizes,
-    transfer,
-)
+from fixres.graph.api import Accuracy, JobGraph, Missing, Page, Reported, Sample, grid, line
+from fixres.graph.asking import finetune, measure_transfer_sizes, transfer
 from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import subject
 

@@ -1,19 +1,7 @@
 """Table 4: Gaussian matching before the last ReLU (Appendix A.2), crossed with fine-tuning."""
 
-from fixres.graph.api import (
-    Accuracy,
-    JobGraph,
-    Page,
-    fine_tuning,
-    finetune,
-    grid,
-    line,
-    match,
-    resolutions,
-    scaled,
-    ticks,
-    train,
-)
+from fixres.graph.api import Accuracy, JobGraph, Line, Page, grid, line, resolutions, ticks
+from fixres.graph.asking import fine_tuning, finetune, match, scaled, train
 from fixres.paper.subjects import main_subject
 
 ROWS = {  # the paper's row: (is the distribution matched, which layers are fine-tuned)
@@ -27,8 +15,6 @@ K_TRAIN, K_TEST = 224, [64, 224, 288, 352, 384]
 
 
 def table4(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def measure(way: tuple[bool, str | None], k_test: int) -> Accuracy:
         matched, layers = way
         run = train(plan, scaled(plan, K_TRAIN))
@@ -39,18 +25,13 @@ def table4(plan: JobGraph) -> Page:
             run = finetune(plan, run, k_test, settings)
         return Accuracy(run, k_test)
 
-    rows = [
-        line(
-            plan, key, K_TRAIN, *ticks(matched, layers, layers == "cls+bn"), value=(matched, layers)
-        )
-        for key, (matched, layers) in ROWS.items()
-    ]
-    heads = [
-        "Train resolution",
-        "Distribution adapted",
-        "Classifier fine-tuned",
-        "Batch-norm fine-tuned",
-    ]
+    def row(key: str, matched: bool, layers: str | None) -> Line:
+        done = ticks(matched, layers, layers == "cls+bn")
+        return line(plan, key, K_TRAIN, *done, value=(matched, layers))
+
+    rows = [row(key, *way) for key, way in ROWS.items()]
+    heads = ["Train resolution", "Distribution adapted"]
+    heads += ["Classifier fine-tuned", "Batch-norm fine-tuned"]
     title = "Top-1 accuracy at test resolution"
     return Page(
         "table4",

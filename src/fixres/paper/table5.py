@@ -1,16 +1,7 @@
 """Table 5: top-1 over k_train × k_test, without and with adaptation."""
 
-from fixres.graph.api import (
-    Accuracy,
-    JobGraph,
-    Line,
-    Page,
-    fine_tuning,
-    finetune,
-    grid,
-    scaled,
-    train,
-)
+from fixres.graph.api import Accuracy, JobGraph, Line, Page, grid
+from fixres.graph.asking import fine_tuning, finetune, scaled, train
 from fixres.paper.subjects import main_subject
 
 ADAPTED_LAYERS = {

@@ -1,19 +1,7 @@
 """Table 6: the ablation. What is fine-tuned, and on which augmentation."""
 
-from fixres.graph.api import (
-    Accuracy,
-    JobGraph,
-    Line,
-    Page,
-    fine_tuning,
-    finetune,
-    grid,
-    line,
-    resolutions,
-    scaled,
-    ticks,
-    train,
-)
+from fixres.graph.api import Accuracy, JobGraph, Line, Page, grid, line, resolutions, ticks
+from fixres.graph.asking import fine_tuning, finetune, scaled, train
 from fixres.paper.subjects import main_subject
 
 K_TRAIN, K_TEST = [128, 224], [64, 128, 224, 288, 384, 448]
@@ -27,8 +15,6 @@ WAYS = [  # (layers that are fine-tuned, augmentation)
 
 
 def table6(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def measure(row: tuple[int, str | None, str], k_test: int) -> Accuracy:
         k_train, layers, augmentation = row
         run = train(plan, scaled(plan, k_train))

@@ -2,19 +2,8 @@
 
 from typing import NamedTuple
 
-from fixres.graph.api import (
-    Accuracy,
-    JobGraph,
-    Page,
-    Time,
-    fine_tuning,
-    finetune,
-    grid,
-    line,
-    scaled,
-    time_step,
-    train,
-)
+from fixres.graph.api import Accuracy, JobGraph, Page, Time, grid, line
+from fixres.graph.asking import fine_tuning, finetune, scaled, time_step, train
 from fixres.paper.subjects import main_subject
 
 TRAIN_BATCH, TUNE_BATCH = 32, 64  # images
@@ -50,8 +39,6 @@ COLUMNS = {  # the paper's column: the metric that it shows
 
 
 def table7(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def measure(row: Schedule, column: str) -> Accuracy | Time | None:
         k_train, k_test = scaled(plan, row.k_train), scaled(plan, row.k_test)
         if column == "accuracy":

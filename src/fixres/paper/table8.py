@@ -2,20 +2,8 @@
 
 from typing import NamedTuple
 
-from fixres.graph.api import (
-    Accuracy,
-    JobGraph,
-    Line,
-    Page,
-    fine_tuning,
-    finetune,
-    grid,
-    line,
-    obtain_published,
-    resolution_label,
-    scaled,
-    train,
-)
+from fixres.graph.api import Accuracy, JobGraph, Line, Page, grid, line, resolution_label
+from fixres.graph.asking import fine_tuning, finetune, obtain_published, scaled, train
 from fixres.paper.subjects import subject
 
 K_TRAIN = 224
@@ -39,14 +27,10 @@ ROWS = [
 
 
 def table8(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def measure(row: Model, augmentation: str) -> Accuracy:
         run = obtain_published(plan, row.network) if row.network else train(plan, k_train)
-        settings = fine_tuning(
-            plan, row.network or None, layers="cls+bn", augmentation=augmentation
-        )
-        k_test = scaled(plan, row.k_test)
+        over, k_test = {"layers": "cls+bn", "augmentation": augmentation}, scaled(plan, row.k_test)
+        settings = fine_tuning(plan, row.network or None, **over)
         return Accuracy(finetune(plan, run, k_test, settings), k_test)
 
     def row(model: Model) -> Line:
@@ -61,17 +45,14 @@ def table8(plan: JobGraph) -> Page:
     rows = [row(model) for model in ROWS]
     columns = [line(plan, name, name, value=name) for name in ("test DA", "test DA2")]
     about = subject(plan, "ResNeXt-101 32x48d and ResNet-50", "resnext101_32x48d_wsl", "resnet50")
+    title, heads = "Top-1 accuracy", ["Model", "Train", "Test"]
     return Page(
         "table8",
         "Table 8",
         "Comparison of test DA and test DA2 in fine-tuning batch-norm and classifier: top-1 "
         "accuracy (%).",
         about,
-        [
-            grid(
-                plan, "table8", "Top-1 accuracy", ["Model", "Train", "Test"], rows, columns, measure
-            )
-        ],
+        [grid(plan, "table8", title, heads, rows, columns, measure)],
         notes=(
             "The paper prints ResNet-50 at 320 and CutMix at 384 here; its Table 2 and the "
             "released weights have 384 and 320 for the same numbers. Those are measured.",

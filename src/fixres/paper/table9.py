@@ -1,14 +1,13 @@
 """Table 9: base training on random crops of a fixed size (Appendix D), unadapted."""
 
-from fixres.graph.api import Accuracy, JobGraph, Page, grid, resolutions, train_on_fixed_crops
+from fixres.graph.api import Accuracy, JobGraph, Page, grid, resolutions
+from fixres.graph.asking import train_on_fixed_crops
 from fixres.paper.subjects import main_subject
 
 K_TRAIN, K_TEST = [64, 128, 224, 384], [64, 96, 128, 160, 224, 256, 384, 440]
 
 
 def table9(plan: JobGraph) -> Page:
-    """Declare the page."""
-
     def measure(k_test: int, k_train: int) -> Accuracy:
         return Accuracy(train_on_fixed_crops(plan, k_train), k_test)
 

@@ -1,0 +1,27 @@
+"""What the cells of a page can ask for: jobs, at the resolutions of this scale."""
+
+from fixres.graph.adaptation import fine_tuning, finetune, match
+from fixres.graph.measurements import (
+    cut_crops,
+    measure_activations,
+    measure_memory,
+    measure_sizes,
+    measure_transfer_sizes,
+    sweep,
+    time_evaluation,
+    time_step,
+)
+from fixres.graph.networks import (
+    obtain_published,
+    obtain_released,
+    train,
+    train_on_fixed_crops,
+    train_with_copies,
+    transfer,
+)
+from fixres.graph.scale import architecture, scaled
+
+__all__ = ["architecture", "cut_crops", "fine_tuning", "finetune", "match", "measure_activations"]
+__all__ += ["measure_memory", "measure_sizes", "measure_transfer_sizes", "obtain_published"]
+__all__ += ["obtain_released", "scaled", "sweep", "time_evaluation", "time_step", "train"]
+__all__ += ["train_on_fixed_crops", "train_with_copies", "transfer"]

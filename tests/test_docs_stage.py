@@ -10,8 +10,8 @@ import yaml
 from shared import ENVIRONMENT, ROOT
 from workflow.small import SMALL
 
-PARTS = re.findall(r"```python ([^\n]+)\n(.*?)```", (ROOT / "docs/stages.md").read_text(), re.DOTALL)
-BLOCKS = dict(PARTS)
+PAGE = (ROOT / "docs/stages.md").read_text()
+BLOCKS = dict(re.findall(r"```python ([^\n]+)\n(.*?)```", PAGE, re.DOTALL))
 
 
 def test_the_example_is_short():

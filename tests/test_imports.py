@@ -15,10 +15,7 @@ HEAVY = ("torch", "timm", "torchvision")
 @pytest.fixture(scope="module")
 def imports() -> grimp.ImportGraph:
     return grimp.build_graph(
-        "fixres",
-        include_external_packages=True,
-        exclude_type_checking_imports=True,
-        cache_dir=None,
+        "fixres", include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
     )
 
 

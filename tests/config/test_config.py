@@ -323,11 +323,7 @@ NETWORK = {
 @pytest.mark.parametrize(
     ("custom", "network", "message"),
     [
-        (
-            {"k_test": [224, 250]},
-            {},
-            "custom.k_test: found 250, expected a multiple .* 224 or 256",
-        ),
+        ({"k_test": [224, 250]}, {}, "custom.k_test: found 250, expected a multiple .* 224 or 256"),
         ({"k_test": [224, 224]}, {}, "custom.k_test: 224 stands there twice"),
         ({}, {"any_size": False}, "custom.k_test: found 288, but the network takes 224 px alone"),
         ({"k_train": 160}, {}, "custom.k_train: found without custom.train: true"),

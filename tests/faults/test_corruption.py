@@ -25,7 +25,7 @@ from faults.helpers import (
 )
 from fixres import jobs
 from fixres.artifacts import manifest, predictions, weights
-from fixres.data import loader, regions
+from fixres.data import building, loader, regions
 from fixres.graph.pages import Block, Cell, Measurement, Page
 from fixres.jobs import JobError
 from fixres.models.checkpoints import Checkpoints
@@ -206,7 +206,7 @@ def test_image(tiny, tmp_path, name, happened):
     if name == "dali":
         pytest.importorskip("nvidia.dali")
     shutil.copytree(tiny.folder, tmp_path / "set")
-    data = manifest.build(tmp_path / "set")
+    data = building.build(tmp_path / "set")
     rows = data.rows("val")[:4]
     file = Path(data.files(rows)[1])
 

@@ -31,11 +31,7 @@ from shared import PAGES, Workflow
 VICTIMS = ("render", "manifest", "train", "finetune", "evaluate", "table", "figure", "snakemake")
 WANTED = [
     dict(zip(VICTIMS, numbers, strict=True))
-    for numbers in (
-        (1, 1, 2, 2, 2, 1, 0, 1),
-        (1, 1, 2, 1, 2, 0, 1, 2),
-        (1, 1, 2, 2, 1, 1, 0, 2),
-    )
+    for numbers in ((1, 1, 2, 2, 2, 1, 0, 1), (1, 1, 2, 1, 2, 0, 1, 2), (1, 1, 2, 2, 1, 1, 0, 2))
 ]
 ORDER = (  # of the kills in one run
     "render",

@@ -144,10 +144,7 @@ def rules_of_snakefile() -> dict[str, tuple[list[str], list[str], str, bool]]:
         "print(json.dumps(found))\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code, str(ROOT)],
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-c", code, str(ROOT)], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1])

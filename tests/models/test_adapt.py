@@ -106,8 +106,7 @@ def test_statistics_alone_move_unless_the_batch_norm_is_part_of_a_trained_cell(n
 
 
 @pytest.mark.parametrize(
-    ("augmentation", "constant"),
-    [("test DA", True), ("test DA2", False), ("train DA", False)],
+    ("augmentation", "constant"), [("test DA", True), ("test DA2", False), ("train DA", False)]
 )
 def test_only_test_da_gives_the_same_crops_in_every_epoch(shapes, augmentation, constant):
     network, entry = construct.build("resnet10q", 5, 0), zoo.ZOO["resnet10q"]

@@ -31,16 +31,7 @@ from fixres.models.adapt import adapt_last_layers
 from fixres.models.catalogue import zoo
 from fixres.models.catalogue.network import IMAGENET
 from fixres.models.float32 import compute_in_float32
-from fixres.stages import (
-    activation_cache,
-    activations,
-    finetune,
-    match,
-    memory,
-    sgd,
-    timing,
-    train,
-)
+from fixres.stages import activation_cache, activations, finetune, match, memory, sgd, timing, train
 from fixres.stages.opened import Opened
 from fixres.stages.predict import as_it_is, predict
 from shared import machine_options

@@ -94,12 +94,7 @@ def test_a_failed_job_keeps_what_is_finished(done):
     assert "fine_tuning.batch_size" in result.stdout
     assert (done.folder / f"results/{BASES[0]}/weights.safetensors").exists()
     done.write(merged(fine_tuning={"batch_size": 12}))
-    assert {rule for rule, _ in done.planned()} == {
-        "finetune",
-        "evaluate",
-        "table",
-        "figure",
-    }
+    assert {rule for rule, _ in done.planned()} == {"finetune", "evaluate", "table", "figure"}
 
 
 def test_a_damaged_manifest_is_told_by_the_job_that_reads_it(done):

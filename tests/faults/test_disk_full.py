@@ -123,7 +123,7 @@ def configured(stage: str, run: Workflow) -> dict:
     """The configuration of a stage that has no file in the run; an empty one is the plan's."""
     content = STAGES[stage].config
     if not content:
-        content = next(job for job in smoke_plan().jobs.values() if job["stage"] == stage)
+        content = smoke_plan().of_stage(stage)[0].config
     if stage == "pretrained":
         content = content | {"source": {"file": str(run.folder / SMALL[1])}}
     return content

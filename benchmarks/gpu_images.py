@@ -84,21 +84,21 @@ def fidelity(case: str, data: manifest.Manifest, device: Device, workers: int) -
     rows = np.arange(len(data.path))
     h, w = data.height[rows], data.width[rows]
     box = np.tile([0.0, 0.0, w[0], h[0]], (len(rows), 1))
-    whole = regions.Views(rows, box, np.zeros(len(rows), bool), None, None, cut=True)
-    train_da = regions.views(regions.Augmentation("train DA"), 128, rows, h, w)
-    test_da = regions.views(regions.Augmentation("test DA"), 224, rows, h, w)
+    whole = regions.Rocs(rows, box, np.zeros(len(rows), bool), None, None, cut=True)
+    train_da = regions.rocs(regions.Augmentation("train DA"), 128, rows, h, w)
+    test_da = regions.rocs(regions.Augmentation("test DA"), 224, rows, h, w)
 
-    def cut(views: regions.Views, k: int, which: str) -> torch.Tensor:
-        crops = loader.batches(data, [[loader.Crops(views, k)]], which, workers, device.device)
+    def cut(rocs: regions.Rocs, k: int, which: str) -> torch.Tensor:
+        crops = loader.batches(data, [[loader.Crops(rocs, k)]], which, workers, device.device)
         _, [pixels] = next(iter(crops))
         return pixels.cpu().float()
 
-    views, k, ring = {  # ring: outermost pixels that are not compared
+    rocs, k, ring = {  # ring: outermost pixels that are not compared
         DECODING: (whole, int(h[0]), 0),
         TRAIN: (train_da, 128, 1),
         TEST: (test_da, 224, 0),
     }[case]
-    apart = (cut(views, k, "auto") - cut(views, k, "pillow")).abs()
+    apart = (cut(rocs, k, "auto") - cut(rocs, k, "pillow")).abs()
     apart = apart[:, ring : k - ring, ring : k - ring]
     row = {"mean": apart.mean().item(), "largest": apart.max().item()}
     return row | {"over 2 (%)": 100 * (apart > 2).float().mean().item()}

@@ -177,8 +177,8 @@ def train_from_files(trial: Trial, config: dict, warm: int) -> float:
         for [crops], [pixels] in loader.batches(
             data, requests, "auto", trial.workers, device.device
         ):
-            x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
-            yield (x,), send(torch.from_numpy(data.label[crops.views.image]).long(), device.device)
+            x = loader.to_device(pixels, crops.rocs, entry.mean, entry.std, device.device)
+            yield (x,), send(torch.from_numpy(data.label[crops.rocs.image]).long(), device.device)
 
     return fit(device.prepare(network.train()), network, stream(), config, trial, warm)
 
@@ -261,14 +261,14 @@ def evaluation(k: int, trial: Trial, with_network: bool = True) -> float:
     def requests() -> Iterator[list[loader.Crops]]:
         for i in range(count):  # the images again and again
             chosen = rows[np.arange(i * batch, (i + 1) * batch) % len(rows)]
-            views = regions.views(test_da, k, chosen, data.height[chosen], data.width[chosen])
-            yield [loader.Crops(views, k)]
+            rocs = regions.rocs(test_da, k, chosen, data.height[chosen], data.width[chosen])
+            yield [loader.Crops(rocs, k)]
 
     clock = Clock(device.device)
     cut = loader.batches(data, requests(), "auto", trial.workers, device.device)
     with torch.no_grad(), device.autocast():
         for [crops], [pixels] in clock.timed(cut, warm, last):
-            x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
+            x = loader.to_device(pixels, crops.rocs, entry.mean, entry.std, device.device)
             if model is not None:
                 model(x).float().topk(5)
     return (last - warm) * batch / clock.seconds

@@ -78,7 +78,7 @@ def suite(name: str) -> Callable[[Path, Work], Epochs]:
                     part = None if repeat is None else repeat[start : start + BATCH]
                     drawn = (chosen, data.height[chosen], data.width[chosen], 0, epoch, part)
                     yield [
-                        loader.Crops(regions.views(augmentation, k, *drawn), k)
+                        loader.Crops(regions.rocs(augmentation, k, *drawn), k)
                         for k in work.resolutions
                     ]
 

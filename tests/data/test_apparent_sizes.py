@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from fixres.data import regions
-from fixres.data.regions import Augmentation, area_shares, scales, views
+from fixres.data.regions import Augmentation, area_shares, rocs, scales
 
 SIDES = st.lists(st.tuples(st.integers(8, 900), st.integers(8, 900)), min_size=1, max_size=20)
 
 
 def drawn(name: str, sizes: list[tuple[int, int]], k: int, **more: object):
     h, w = np.array(sizes).T
-    return views(Augmentation(name, **more), k, np.arange(len(h)), h, w, seed=3), h, w
+    return rocs(Augmentation(name, **more), k, np.arange(len(h)), h, w, seed=3), h, w
 
 
 @given(sizes=SIDES, k=st.integers(8, 300), name=st.sampled_from(["train DA", "test DA"]))

@@ -34,8 +34,8 @@ def test_pillow_cuts_the_pixels_of_timm(width, height, k, ratio):
     image = textured(height, width)
     test_da = regions.Augmentation("test DA", crop_pct=ratio)
     sizes = np.array([height]), np.array([width])
-    views = regions.views(test_da, k, np.array([0]), *sizes)
-    ours = np.asarray(pillow_loader._crop(image, views, 0, k))
+    rocs = regions.rocs(test_da, k, np.array([0]), *sizes)
+    ours = np.asarray(pillow_loader._crop(image, rocs, 0, k))
     np.testing.assert_array_equal(ours, of_timm(image, k, ratio))
 
 
@@ -43,12 +43,12 @@ def test_pillow_cuts_the_pixels_of_timm(width, height, k, ratio):
 def test_the_roc_is_that_of_the_whole_resize(ratio):
     """What DALI cuts, from the box alone, is the rectangle that Pillow cuts from the whole."""
     h, w, k = np.array([375, 500, 333]), np.array([500, 375, 334]), 224
-    views = regions.views(regions.Augmentation("test DA", crop_pct=ratio), k, np.arange(3), h, w)
-    resized_w, resized_h, left, top = views.whole.T
+    rocs = regions.rocs(regions.Augmentation("test DA", crop_pct=ratio), k, np.arange(3), h, w)
+    resized_w, resized_h, left, top = rocs.whole.T
     assert (np.minimum(resized_w, resized_h) == int(k / ratio)).all()
     scale = np.stack([w / resized_w, h / resized_h] * 2, axis=1)
     corners = np.stack([left, top, left + k, top + k], axis=1)
-    np.testing.assert_allclose(views.box, corners * scale)
+    np.testing.assert_allclose(rocs.box, corners * scale)
 
 
 def test_the_papers_ratio_is_nearly_that_of_timm():
@@ -56,7 +56,7 @@ def test_the_papers_ratio_is_nearly_that_of_timm():
     h, w = np.array([375]), np.array([500])
     for k in range(32, 512, 32):
         ours, timms = (
-            regions.views(regions.Augmentation("test DA", crop_pct=r), k, np.array([0]), h, w).box
+            regions.rocs(regions.Augmentation("test DA", crop_pct=r), k, np.array([0]), h, w).box
             for r in (None, 0.875)
         )
         np.testing.assert_array_equal(ours, timms)

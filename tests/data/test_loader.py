@@ -35,7 +35,7 @@ def crops(
     """The request of one resolution; of all images, unless some rows are given."""
     images = np.arange(len(data.path)) if images is None else np.asarray(images)
     h, w = data.height[images], data.width[images]
-    return loader.Crops(regions.views(augmentation, k, images, h, w, 0, epoch, repeats), k)
+    return loader.Crops(regions.rocs(augmentation, k, images, h, w, 0, epoch, repeats), k)
 
 
 def cut(data, *requests, name="pillow", threads=2) -> list[list[np.ndarray]]:
@@ -117,11 +117,11 @@ def test_train_da_is_torchvisions_resized_crop(shapes, name, k):
     request = crops(shapes, regions.Augmentation("train DA"), k)
     [[ours]] = cut(shapes, [request], name=name)
     for i, file in enumerate(shapes.files(np.arange(len(shapes.path)))):
-        x0, y0, x1, y1 = (int(v) for v in request.views.box[i])
+        x0, y0, x1, y1 = (int(v) for v in request.rocs.box[i])
         with Image.open(file) as image:
             rgb = image.convert("RGB")
         expected = v2.functional.resized_crop(rgb, y0, x0, y1 - y0, x1 - x0, [k, k])
-        if request.views.flip[i]:
+        if request.rocs.flip[i]:
             expected = v2.functional.horizontal_flip(expected)
         ring = 1 if name == "dali" else 0
         assert difference(ours[i], np.asarray(expected), ring) <= 1, file
@@ -135,10 +135,10 @@ def test_a_moved_crop_is_a_crop_of_the_resized_image(shapes, name, augmentation)
     for i, file in enumerate(shapes.files(np.arange(len(shapes.path)))):
         with Image.open(file) as image:
             resized = v2.functional.resize(image.convert("RGB"), regions.test_image_size(48))
-        left = round(request.views.box[i, 0] * resized.width / shapes.width[i])
-        top = round(request.views.box[i, 1] * resized.height / shapes.height[i])
+        left = round(request.rocs.box[i, 0] * resized.width / shapes.width[i])
+        top = round(request.rocs.box[i, 1] * resized.height / shapes.height[i])
         expected = np.asarray(resized)[top : top + 48, left : left + 48]
-        if request.views.flip[i]:
+        if request.rocs.flip[i]:
             expected = expected[:, ::-1]
         # Between its two passes DALI keeps fractions and Pillow rounds. On noise, that makes about
         # one pixel differ by 2 grey levels.
@@ -207,8 +207,8 @@ def test_any_batch_of_repeats_comes_back_in_its_order(shapes, name, images, more
         requests.append([crops(shapes, augmentation, k, batch, repeats=repeats)])
     together = cut(shapes, *requests, name=name)
     for request, [pixels] in zip(requests, together, strict=True):
-        for i in range(len(request[0].views.image)):
-            [[alone]] = cut(shapes, [loader.Crops(request[0].views[i : i + 1], k)], name=name)
+        for i in range(len(request[0].rocs.image)):
+            [[alone]] = cut(shapes, [loader.Crops(request[0].rocs[i : i + 1], k)], name=name)
             assert np.array_equal(pixels[i], alone[0])
 
 
@@ -309,7 +309,7 @@ def test_normalisation(shapes):
     request = crops(shapes, regions.Augmentation("test DA"), 32)
     [[pixels]] = cut(shapes, [request])
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.1)
-    x = loader.to_device(torch.from_numpy(pixels), request.views, mean, std, torch.device("cpu"))
+    x = loader.to_device(torch.from_numpy(pixels), request.rocs, mean, std, torch.device("cpu"))
     scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
     expected = v2.functional.normalize(scaled, list(mean), list(std))
     torch.testing.assert_close(x, expected)

@@ -59,7 +59,7 @@ def test_the_released_transform_of_test_da2_is_that_of_test_da_moved_sideways(
     """As high and as wide as the RoC of test DA, in the same place of the crop after the flip."""
     image, h, w = np.array([0]), np.array([height]), np.array([width])
     da, da2 = (
-        regions.views(regions.Augmentation(name, test_resize="released"), k, image, h, w, seed)
+        regions.rocs(regions.Augmentation(name, test_resize="released"), k, image, h, w, seed)
         for name in ("test DA", "test DA2")
     )
     [[x0, y0, x1, y1]], [[left, top, right, bottom]] = da.box, da2.box
@@ -67,11 +67,11 @@ def test_the_released_transform_of_test_da2_is_that_of_test_da_moved_sideways(
     assert math.isclose(right - left, x1 - x0, abs_tol=1e-6)
     assert -1e-6 <= left <= right <= width + 1e-6
     picture = np.zeros(k, bool)
-    for views in (da, da2):
-        [[begin, _, end, _]], row = views.into, np.zeros(k, bool)
+    for rocs in (da, da2):
+        [[begin, _, end, _]], row = rocs.into, np.zeros(k, bool)
         row[begin:end] = True
-        picture = row if views is da else picture
-        assert np.array_equal(row[::-1] if views.flip[0] else row, picture)
+        picture = row if rocs is da else picture
+        assert np.array_equal(row[::-1] if rocs.flip[0] else row, picture)
 
 
 def test_a_portrait_has_another_roc_under_the_released_transform():
@@ -79,7 +79,7 @@ def test_a_portrait_has_another_roc_under_the_released_transform():
     image, h, w = np.array([0]), np.array([200]), np.array([100])
     for name in ("test DA", "test DA2"):
         paper, released = (
-            regions.views(regions.Augmentation(name, test_resize=resize), 56, image, h, w)
+            regions.rocs(regions.Augmentation(name, test_resize=resize), 56, image, h, w)
             for resize in ("paper", "released")
         )
         assert paper.into is None
@@ -174,8 +174,8 @@ def test_da2_flips_shifts_and_jitters_and_does_nothing_else(height, width, k, se
     """
     n = 8
     images, h, w = np.arange(n), np.full(n, height), np.full(n, width)
-    drawn = regions.views(regions.Augmentation("test DA2", jitter=0.05), k, images, h, w, seed)
-    centre = regions.views(regions.Augmentation("test DA"), k, images, h, w)
+    drawn = regions.rocs(regions.Augmentation("test DA2", jitter=0.05), k, images, h, w, seed)
+    centre = regions.rocs(regions.Augmentation("test DA"), k, images, h, w)
     assert not drawn.cut
     assert np.array_equal(drawn.box[:, [1, 3]], centre.box[:, [1, 3]])
     np.testing.assert_allclose(
@@ -199,7 +199,7 @@ def test_random_positions_are_torchvisions(name, axes):
     n, height, width, k = 6000, 300, 420, 42
     images = np.arange(n)
     heights, widths = np.full(n, height), np.full(n, width)
-    box = regions.views(regions.Augmentation(name), k, images, heights, widths, 1).box
+    box = regions.rocs(regions.Augmentation(name), k, images, heights, widths, 1).box
     resized = resized_size(height, width, k)
     torch.manual_seed(0)
     reference = [
@@ -227,7 +227,7 @@ def test_resize_and_random_crop_is_a_whole_crop_of_torchvisions_resized_image(
     """
     images, h, w = np.arange(4), np.full(4, height), np.full(4, width)
     augmentation = regions.Augmentation("resize + random crop", jitter=0.3)
-    drawn = regions.views(augmentation, k, images, h, w, seed)
+    drawn = regions.rocs(augmentation, k, images, h, w, seed)
     assert not drawn.cut
     h, w = resized_size(height, width, k)
     boxes = drawn.box * np.array([w / width, h / height] * 2)
@@ -378,4 +378,4 @@ def test_cutmix_is_drawn_as_published():
 def test_unknown_augmentation():
     size = np.array([50])
     with pytest.raises(ValueError, match="expected 'train DA'"):
-        regions.views(regions.Augmentation("test DA3"), 32, np.arange(1), size, size)
+        regions.rocs(regions.Augmentation("test DA3"), 32, np.arange(1), size, size)

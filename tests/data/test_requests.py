@@ -42,7 +42,7 @@ def test_smaller_batches_ask_for_each_image_once(tiny, monkeypatch):
     [whole] = asked()
     monkeypatch.setattr(requests, "MOST", 3 * (24**2 + 32**2) * 20)
     parts = asked()
-    assert [len(part[0].views.image) for part in parts] == [20, 20, 8]
+    assert [len(part[0].rocs.image) for part in parts] == [20, 20, 8]
     for which in (0, 1):
-        boxes = np.concatenate([part[which].views.box for part in parts])
-        assert np.array_equal(boxes, whole[which].views.box)
+        boxes = np.concatenate([part[which].rocs.box for part in parts])
+        assert np.array_equal(boxes, whole[which].rocs.box)

@@ -212,8 +212,8 @@ def test_image(tiny, tmp_path, name, happened):
 
     def read(_: Path) -> list:
         test_da = regions.Augmentation("test DA")
-        views = regions.views(test_da, 24, rows, data.height[rows], data.width[rows])
-        batches = loader.batches(data, [[loader.Crops(views, 24)]], name)
+        rocs = regions.rocs(test_da, 24, rows, data.height[rows], data.width[rows])
+        batches = loader.batches(data, [[loader.Crops(rocs, 24)]], name)
         return [pixels.clone() for _, [pixels] in batches]
 
     seen = damage_and_read(file, read, names(file), n=30 if name == "pillow" else 1)

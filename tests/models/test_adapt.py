@@ -115,4 +115,4 @@ def test_only_test_da_gives_the_same_crops_in_every_epoch(shapes, augmentation, 
     assert parts.constant_activations == constant
     crops = [parts.crops(shapes, shapes.rows("train"), 0, epoch) for epoch in (0, 1)]
     assert [c.k for c in crops] == [48, 48]
-    assert np.array_equal(crops[0].views.box, crops[1].views.box) == constant
+    assert np.array_equal(crops[0].rocs.box, crops[1].rocs.box) == constant

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import genextreme, ks_2samp
 
 from fixres.models import distributions
-from fixres.models.distributions import XI, Moments, Statistics
+from fixres.models.distributions import XI, ActivationStatistics, Moments
 
 EMPTY = Moments(1, np.zeros(1), np.zeros(1))
 
@@ -37,7 +37,7 @@ def test_moments_of_a_stream_are_those_of_the_whole(seed, sizes, offset):
     total = parts[0]
     for part in parts[1:]:
         total += part
-    mean, std = distributions.fit_gaussian(Statistics(total, np.zeros(1)))
+    mean, std = distributions.fit_gaussian(ActivationStatistics(total, np.zeros(1)))
     np.testing.assert_allclose(mean[:, 0, 0], x.mean((0, 2, 3)), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(std[:, 0, 0], x.std((0, 2, 3)), rtol=1e-6)
 
@@ -72,7 +72,7 @@ def test_frechet_parameters_are_recovered_whatever_the_share_of_zeros(mu, sigma,
     rng = np.random.default_rng(seed)
     x = genextreme.rvs(-XI, mu, sigma, size=40_000, random_state=rng)
     x[rng.random(len(x)) < share] = 0
-    found = distributions.fit_frechet(Statistics(EMPTY, counted(x)))
+    found = distributions.fit_frechet(ActivationStatistics(EMPTY, counted(x)))
     assert found[0] == pytest.approx(mu, abs=0.03 * sigma)
     assert found[1] == pytest.approx(sigma, rel=0.03)
 
@@ -108,7 +108,7 @@ def test_gaussians_are_mapped_onto_their_reference_channel_by_channel():
     mean0, std0 = channels(2.0, -1.0, 4.0), channels(1.0, 0.5, 0.0)
     draws = [torch.randn(500, 3, 8, 8) * s + m for m, s in ((mean, std), (mean0, std0))]
     reference, found = (
-        distributions.fit_gaussian(Statistics(Moments.of(x), np.zeros(1))) for x in draws
+        distributions.fit_gaussian(ActivationStatistics(Moments.of(x), np.zeros(1))) for x in draws
     )
     np.testing.assert_allclose(reference[0], mean, atol=0.05)
     np.testing.assert_allclose(reference[1], std, rtol=0.02)

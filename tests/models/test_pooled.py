@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from scipy.stats import genextreme
 
 from fixres.models import distributions, pooled
-from fixres.models.distributions import XI, Statistics
+from fixres.models.distributions import XI, ActivationStatistics
 
 
 def fitted(images: torch.Tensor) -> tuple[np.ndarray, ...]:
     """μ, σ and ξ of these activations."""
     counts = distributions.histogram(images).numpy()
-    return distributions.fit_frechet(Statistics(None, counts), XI)
+    return distributions.fit_frechet(ActivationStatistics(None, counts), XI)
 
 
 def test_bins_are_in_order_and_zero_is_alone():

@@ -138,9 +138,9 @@ def test_crops_of_train_da_are_made_on_the_device(tiny):
     """With colour jitter; CutMix on top, whose targets are distributions."""
     rows = tiny.rows("train")[:6]
     augmentation = regions.Augmentation("train DA", jitter=0.3)
-    views = regions.views(augmentation, K, rows, tiny.height[rows], tiny.width[rows], 0, 0)
+    rocs = regions.rocs(augmentation, K, rows, tiny.height[rows], tiny.width[rows], 0, 0)
     pixels = torch.zeros(6, K, K, 3, dtype=torch.uint8)
-    x = loader.to_device(pixels, views, *IMAGENET, CUDA.device)
+    x = loader.to_device(pixels, rocs, *IMAGENET, CUDA.device)
     labels = torch.zeros(6, dtype=torch.long, device=CUDA.device)
     (mixed,), targets = train.cutmix(x, labels, sampling.cutmix(0, 0, 1.0, K), CLASSES)
     assert (mixed.shape, mixed.device) == ((6, 3, K, K), CUDA.device)

@@ -69,7 +69,7 @@ def test_the_rocs_are_those_that_the_training_cuts(found, tiny):
     ratios: dict[bytes, list[float]] = {}
     shares: list[float] = []
     for [request] in train.requests(TRAIN | plain, tiny, 0, batch, ALONE):
-        rows, box = request.views.image, request.views.box
+        rows, box = request.rocs.image, request.rocs.box
         h, w = tiny.height[rows], tiny.width[rows]
         for row, (x0, y0, x1, y1), height, width in zip(rows, box, h, w, strict=True):
             # Eqs. (1) and (3): the test transform scales the shorter side to 256/224 · 48 = 54.
@@ -163,7 +163,7 @@ def test_the_image_of_figure_1_is_typical(tiny, known):
         data = replace(tiny, object_size=np.full_like(tiny.object_size, np.nan))
     row, epoch = crops.most_typical(CROPS | {"epochs": 10}, data)
     train_da, rows = regions.Augmentation(**CROPS["augmentation"]), np.array([row])
-    view = regions.views(train_da, 32, rows, data.height[rows], data.width[rows], 0, epoch)
+    view = regions.rocs(train_da, 32, rows, data.height[rows], data.width[rows], 0, epoch)
     x0, y0, x1, y1 = view.box[0]
     h, w = tiny.height[row], tiny.width[row]
     reach = tiny.object_size[row] if known else 0.25 * np.sqrt(h * w)

@@ -122,9 +122,9 @@ def test_copies_in_several_micro_batches_are_decoded_once(tiny, monkeypatch):
         batch = sgd.batching(recipe, ALONE, "base_training")
         wanted = train.requests(TRAIN | {"recipe": recipe}, tiny, 0, batch, ALONE)
         images, pixels = [], {}
-        for (views, _), uint8 in train.dealt(loader.batches(tiny, wanted, "pillow"), batch.micro):
-            images.append(views.image.tolist())
-            for image, box, crop in zip(images[-1], views.box.tolist(), uint8, strict=True):
+        for (rocs, _), uint8 in train.dealt(loader.batches(tiny, wanted, "pillow"), batch.micro):
+            images.append(rocs.image.tolist())
+            for image, box, crop in zip(images[-1], rocs.box.tolist(), uint8, strict=True):
                 pixels[image, *box] = crop.numpy().tobytes()
         return images, pixels
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fixres.data.regions import Views
+from fixres.data.regions import Rocs
 
 
 class Crops(NamedTuple):
@@ -15,7 +15,7 @@ class Crops(NamedTuple):
     A batch is requested as a list of these, one for each resolution.
     """
 
-    views: Views
+    rocs: Rocs
     k: int
 
 
@@ -32,7 +32,7 @@ class Layout(NamedTuple):
 
 def count_slots(request: list[Crops]) -> list[int]:
     """For each resolution, the largest number of crops that one image has in the request."""
-    return [max(Counter(views.image.tolist()).values()) for views, _ in request]
+    return [max(Counter(rocs.image.tolist()).values()) for rocs, _ in request]
 
 
 def lay_out(request: list[Crops], slots: list[int]) -> Layout:
@@ -42,8 +42,8 @@ def lay_out(request: list[Crops], slots: list[int]) -> Layout:
     drawn twice) is listed again.
     """
     wanted: dict[int, list[list[int]]] = {}  # image -> for each resolution, its crops
-    for which, (views, _) in enumerate(request):
-        for row, image in enumerate(views.image.tolist()):
+    for which, (rocs, _) in enumerate(request):
+        for row, image in enumerate(rocs.image.tolist()):
             wanted.setdefault(image, [[] for _ in request])[which].append(row)
     images: list[int] = []
     crops: list[list[list[int]]] = [[] for _ in request]

@@ -37,11 +37,11 @@ def dali_batches(
         return
     slots_per_image = count_slots(first)
     slots = [
-        Slot(k, views.cut, views.into is not None)
-        for (views, k), n in zip(first, slots_per_image, strict=True)
+        Slot(k, rocs.cut, rocs.into is not None)
+        for (rocs, k), n in zip(first, slots_per_image, strict=True)
         for _ in range(n)
     ]
-    batch_size = max(len(views.image) for views, _ in first)
+    batch_size = max(len(rocs.image) for rocs, _ in first)
     in_work: deque[tuple[list[Crops], Layout]] = deque()
     listed = ListedFiles(manifest)
 
@@ -182,17 +182,17 @@ def _graph_inputs(manifest: Manifest, request: list[Crops], layout: Layout) -> t
     """
     files = [np.frombuffer(os.fsencode(file), np.uint8) for file in manifest.files(layout.images)]
     inputs: list = [files]
-    for (views, _), crops in zip(request, layout.crops, strict=True):
+    for (rocs, _), crops in zip(request, layout.crops, strict=True):
         # An unused slot repeats the crop in the image's first slot; `_crops_of` drops the result.
         rows = np.where(crops >= 0, crops, crops[:, :1])
-        boxes = views.box.astype(np.int32 if views.cut else np.float32)[rows]
-        flips = views.flip.astype(np.int32)[rows]
+        boxes = rocs.box.astype(np.int32 if rocs.cut else np.float32)[rows]
+        flips = rocs.flip.astype(np.int32)[rows]
         for slot in range(crops.shape[1]):
             x0, y0, x1, y1 = boxes[:, slot].T
             start, end = np.stack([y0, x0], axis=1), np.stack([y1, x1], axis=1)
             inputs += [start, end, flips[:, slot].copy()]
-            if views.into is not None:
-                x0, y0, x1, y1 = views.into[rows[:, slot]].T
+            if rocs.into is not None:
+                x0, y0, x1, y1 = rocs.into[rows[:, slot]].T
                 size = np.stack([y1 - y0, x1 - x0], axis=1).astype(np.float32)
                 anchor = np.stack([-y0, -x0], axis=1).astype(np.int32)
                 inputs += [size, anchor]

@@ -18,13 +18,13 @@ from fixres.artifacts.manifest import Manifest
 from fixres.data.batch_layout import Crops
 from fixres.data.dali_loader import dali_batches
 from fixres.data.pillow_loader import pillow_batches
-from fixres.data.regions import Views
+from fixres.data.regions import Rocs
 from fixres.hardware.device import send
 from fixres.jobs import JobError
 
 CPU = torch.device("cpu")
 PREFETCH = 3  # batches in memory beside a GPU, counting the batch in use
-# The six orders of (0) brightness, (1) contrast, (2) saturation; `Views.jitter_order` counts them.
+# The six orders of (0) brightness, (1) contrast, (2) saturation; `Rocs.jitter_order` counts them.
 PERMUTATIONS = torch.tensor([(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
 BYTES_OF_A_PIXEL = 4  # in the memory of Pillow, for RGB, too
 GREY = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, as torchvision and Pillow convert to grey
@@ -99,7 +99,7 @@ def room_for(manifest: Manifest, rows: np.ndarray, budget: float) -> bool:
 
 def to_device(
     crops: torch.Tensor,
-    views: Views,
+    rocs: Rocs,
     mean: tuple[float, ...],
     std: tuple[float, ...],
     device: torch.device,
@@ -109,8 +109,8 @@ def to_device(
     The result is (n, 3, k, k) float32 in channels_last.
     """
     x = send(crops, device).permute(0, 3, 1, 2).float().div_(255)
-    if views.jitter is not None:
-        x = colour_jitter(x, torch.from_numpy(views.jitter), torch.from_numpy(views.jitter_order))
+    if rocs.jitter is not None:
+        x = colour_jitter(x, torch.from_numpy(rocs.jitter), torch.from_numpy(rocs.jitter_order))
     return x.sub_(_channels(mean, device)).div_(_channels(std, device))
 
 

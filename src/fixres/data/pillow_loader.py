@@ -14,7 +14,7 @@ from torch.nn import functional
 from fixres.artifacts.manifest import Manifest
 from fixres.data.batch_layout import Crops, count_slots, lay_out
 from fixres.data.listed_files import ListedFiles
-from fixres.data.regions import Views
+from fixres.data.regions import Rocs
 from fixres.jobs import JobError
 
 if TYPE_CHECKING:  # imported where it is used, so that stages with DALI start sooner
@@ -46,8 +46,8 @@ def pillow_batches(
 
         def submit(request: list[Crops]) -> tuple:
             pixels = [
-                torch.empty((len(views.image), k, k, 3), dtype=torch.uint8, pin_memory=pinned)
-                for views, k in request
+                torch.empty((len(rocs.image), k, k, 3), dtype=torch.uint8, pin_memory=pinned)
+                for rocs, k in request
             ]
             images, crops = lay_out(request, count_slots(request))
             work = list(zip(manifest.files(images), listed.take(images), *crops, strict=True))
@@ -90,31 +90,31 @@ def _cut(
 
     `crops` are the rows of this image in the request, for each resolution; -1 is none (`Layout`).
     """
-    for (views, k), rows, batch in zip(request, crops, pixels, strict=True):
+    for (rocs, k), rows, batch in zip(request, crops, pixels, strict=True):
         for row in rows[rows >= 0].tolist():
-            batch[row] = np.asarray(_crop(image, views, row, k))
+            batch[row] = np.asarray(_crop(image, rocs, row, k))
 
 
-def _crop(image: "PillowImage", views: Views, row: int, k: int) -> "PillowImage":
+def _crop(image: "PillowImage", rocs: Rocs, row: int, k: int) -> "PillowImage":
     """One crop of k×k pixels."""
     from PIL import Image
 
-    box = views.box[row].tolist()
-    if views.cut:
+    box = rocs.box[row].tolist()
+    if rocs.cut:
         crop = resize(image.crop(tuple(int(v) for v in box)), k)
-    elif views.whole is not None:
+    elif rocs.whole is not None:
         # By the Pillow that is installed: timm uses that, too.
-        *size, left, top = views.whole[row].tolist()
+        *size, left, top = rocs.whole[row].tolist()
         crop = image.resize(tuple(size), Image.Resampling.BILINEAR)
         crop = crop.crop((left, top, left + k, top + k))
     else:
-        x0, y0, x1, y1 = (0, 0, k, k) if views.into is None else views.into[row].tolist()
+        x0, y0, x1, y1 = (0, 0, k, k) if rocs.into is None else rocs.into[row].tolist()
         crop = image.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=box)
         if crop.size != (k, k):
             black = Image.new("RGB", (k, k))
             black.paste(crop, (x0, y0))
             crop = black
-    return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if views.flip[row] else crop
+    return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rocs.flip[row] else crop
 
 
 def resize(image: "PillowImage", k: int) -> "PillowImage":

@@ -40,7 +40,7 @@ class Augmentation(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Views:
+class Rocs:
     """n crops to be cut. Every array has one row for each crop; None means "not used"."""
 
     image: np.ndarray  # (n,) int64: row of the manifest
@@ -60,7 +60,7 @@ class Views:
     # so in any case.
     whole: np.ndarray | None = None
 
-    def __getitem__(self, rows) -> "Views":
+    def __getitem__(self, rows) -> "Rocs":
         arrays = {name: a[rows] for name, a in vars(self).items() if isinstance(a, np.ndarray)}
         return replace(self, **arrays)
 
@@ -152,7 +152,7 @@ def position(u: np.ndarray, margin: np.ndarray) -> np.ndarray:
     return np.minimum(np.floor(u * (margin + 1)), margin)
 
 
-def ten_crops(images: np.ndarray, resized: Resized) -> Views:
+def ten_crops(images: np.ndarray, resized: Resized) -> Rocs:
     """TEN crops of every image, one image after another, as torchvision's TenCrop.
 
     The first five come from the resized image, the last five from its mirror image.
@@ -166,7 +166,7 @@ def ten_crops(images: np.ndarray, resized: Resized) -> Views:
     flip, into = np.tile(np.arange(TEN) >= len(upright), len(images)), resized.places
     if into is not None:
         into = _mirrored(np.repeat(into, TEN, axis=0), resized.k, flip)
-    return Views(np.repeat(images, TEN), boxes, flip, None, None, cut=False, into=into)
+    return Rocs(np.repeat(images, TEN), boxes, flip, None, None, cut=False, into=into)
 
 
 def _mirrored(into: np.ndarray, k: int, flip: np.ndarray) -> np.ndarray:
@@ -213,7 +213,7 @@ def random_resized_boxes(
 # --- all augmentations under one name -----------------------------------------------------------
 
 
-def views(
+def rocs(
     augmentation: Augmentation,
     k: int,
     images: np.ndarray,
@@ -222,7 +222,7 @@ def views(
     seed: int = 0,
     epoch: int = 0,
     repeats: np.ndarray | None = None,
-) -> Views:
+) -> Rocs:
     """The crops of some images under an augmentation, at k×k pixels.
 
     Parameters
@@ -243,7 +243,7 @@ def views(
         if augmentation.crop_pct:
             whole = np.stack([resized.width, resized.height, left, top], axis=1).astype(np.int64)
         boxes, upright = resized.boxes(left, top), np.zeros(n, bool)
-        return Views(images, boxes, upright, None, None, cut=False, into=into, whole=whole)
+        return Rocs(images, boxes, upright, None, None, cut=False, into=into, whole=whole)
     repeats = np.zeros(n, np.int64) if repeats is None else repeats
     u = sampling.uniforms(seed, epoch, images, repeats)
     if name == "train DA":
@@ -266,26 +266,26 @@ def views(
     flip = u[:, sampling.FLIP] < 0.5
     if into is not None:
         into = _mirrored(into, k, flip)  # the image is flipped before it is cut
-    return Views(images, boxes, flip, jitter, jitter_order, cut=name == "train DA", into=into)
+    return Rocs(images, boxes, flip, jitter, jitter_order, cut=name == "train DA", into=into)
 
 
 # --- how large things look in a crop: what a RoC makes of its image (§3.1) ------------------------
 
 
-def area_shares(views: Views, heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
+def area_shares(rocs: Rocs, heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
     """(n,) area of each RoC over the area of its image; `heights` and `widths` in pixels."""
-    return _areas(views.box) / (np.asarray(heights, float) * widths)
+    return _areas(rocs.box) / (np.asarray(heights, float) * widths)
 
 
-def scales(views: Views, k: int) -> np.ndarray:
+def scales(rocs: Rocs, k: int) -> np.ndarray:
     """(n,) s of eq. (1): pixels of the crop for each pixel of the input image.
 
     It is the root of the area of the k×k crop over the RoC's area. A RoC that is no square is
     stretched to one; then s is the geometric mean of the two factors. Where the RoC fills only a
-    part of the crop (`Views.into`), this part counts.
+    part of the crop (`Rocs.into`), this part counts.
     """
-    filled = k * k if views.into is None else _areas(views.into)
-    return np.sqrt(filled / _areas(views.box))
+    filled = k * k if rocs.into is None else _areas(rocs.into)
+    return np.sqrt(filled / _areas(rocs.box))
 
 
 def _areas(boxes: np.ndarray) -> np.ndarray:

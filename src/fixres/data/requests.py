@@ -66,8 +66,8 @@ class CropReader:
         device, how = self.device.device, (self.loader_name, self.workers, self.device.device)
         for crops, pixels in loader.batches(self.data, wanted, *how):
             yield (
-                loader.to_device(uint8, views, self.mean, self.std, device)
-                for (views, _), uint8 in zip(crops, pixels, strict=True)
+                loader.to_device(uint8, rocs, self.mean, self.std, device)
+                for (rocs, _), uint8 in zip(crops, pixels, strict=True)
             )
 
     def requests(
@@ -78,4 +78,4 @@ class CropReader:
         for start in range(0, len(rows), batch):
             chosen = rows[start : start + batch]
             h, w = self.data.height[chosen], self.data.width[chosen]
-            yield [loader.Crops(regions.views(look, k, chosen, h, w), k) for look, k in looks]
+            yield [loader.Crops(regions.rocs(look, k, chosen, h, w), k) for look, k in looks]

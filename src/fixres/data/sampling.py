@@ -20,7 +20,7 @@ AREA, ASPECT = slice(0, ATTEMPTS), slice(ATTEMPTS, 2 * ATTEMPTS)
 TOP, LEFT, FLIP = 2 * ATTEMPTS, 2 * ATTEMPTS + 1, 2 * ATTEMPTS + 2
 JITTER, JITTER_ORDER, SHIFT, NUMBERS = slice(FLIP + 1, FLIP + 4), FLIP + 4, FLIP + 5, FLIP + 6
 SUBSET = 2**32  # the epoch number that `random_subset` draws with; no training reaches it
-PURPOSES = {"views": 0, "order": 1, "cutmix": 2, "dropout": 3}
+PURPOSES = {"rocs": 0, "order": 1, "cutmix": 2, "dropout": 3}
 
 
 # --- random numbers of single images, batches and layers ----------------------------------------
@@ -30,7 +30,7 @@ def uniforms(seed: int, epoch: int, images: np.ndarray, repeats: np.ndarray) -> 
     """(n, NUMBERS) numbers in [0, 1). Each row depends on (seed, epoch, image, repeat) alone."""
     out = np.empty((len(images), NUMBERS))
     for row, image, repeat in zip(out, images.tolist(), repeats.tolist(), strict=True):
-        stream = _philox(seed, "views", repeat, epoch, image)
+        stream = _philox(seed, "rocs", repeat, epoch, image)
         row[:] = np.random.Generator(stream).random(NUMBERS)
     return out
 

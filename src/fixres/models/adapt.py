@@ -17,7 +17,7 @@ from torch import nn
 
 from fixres.artifacts.manifest import Manifest
 from fixres.data.batch_layout import Crops
-from fixres.data.regions import Augmentation, views
+from fixres.data.regions import Augmentation, rocs
 from fixres.models.catalogue.network import Network
 from fixres.models.split import split
 
@@ -52,7 +52,7 @@ class Adaptation(NamedTuple):
     def crops(self, data: Manifest, rows: np.ndarray, seed: int, epoch: int) -> Crops:
         """The crops to train on in one epoch: one of each image, `rows` (n,) of the manifest."""
         h, w = data.height[rows], data.width[rows]
-        return Crops(views(self.augmentation, self.k_test, rows, h, w, seed, epoch), self.k_test)
+        return Crops(rocs(self.augmentation, self.k_test, rows, h, w, seed, epoch), self.k_test)
 
 
 def adapt_last_layers(

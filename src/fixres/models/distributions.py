@@ -47,7 +47,7 @@ class Moments(NamedTuple):
         return Moments(count, mean, self.squares + other.squares + between)
 
 
-class Statistics(NamedTuple):
+class ActivationStatistics(NamedTuple):
     """The activations of a network at one resolution."""
 
     moments: Moments  # of the activations that the map applies to
@@ -97,13 +97,13 @@ def without_zeros(counts: np.ndarray) -> np.ndarray:
 Fitted = tuple[np.ndarray, ...]  # μ and σ, and ξ where it is free
 
 
-def fit_gaussian(seen: Statistics) -> Fitted:
+def fit_gaussian(seen: ActivationStatistics) -> Fitted:
     """Mean and standard deviation of each channel, (c, 1, 1) both (A.2)."""
     m = seen.moments
     return m.mean[:, None, None], np.sqrt(m.squares / m.count)[:, None, None]
 
 
-def fit_frechet(seen: Statistics, *xi: float) -> Fitted:
+def fit_frechet(seen: ActivationStatistics, *xi: float) -> Fitted:
     """The Fréchet distribution of the pooled activations other than 0 (A.1).
 
     Least squares between the fitted and the measured CDF, at every activation.
@@ -169,7 +169,7 @@ def affine(reference: Fitted, found: Fitted) -> Fitted:
 # --- compare -----------------------------------------------------------------------------------
 
 
-def distance(a: Statistics, b: Statistics, model: str) -> dict[str, float]:
+def distance(a: ActivationStatistics, b: ActivationStatistics, model: str) -> dict[str, float]:
     """Distances between two distributions, by name.
 
     Kolmogorov's of the pooled activations, with and without their zeros. For the model "gaussian"

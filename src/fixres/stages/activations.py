@@ -16,7 +16,7 @@ from fixres.artifacts import manifest, metrics, per_image
 from fixres.artifacts.predictions import Cropping
 from fixres.data import regions, requests, sampling
 from fixres.models import distributions, matching, pooled
-from fixres.models.distributions import Statistics
+from fixres.models.distributions import ActivationStatistics
 from fixres.stages.match import measure
 from fixres.stages.opened import Opened, run
 from fixres.stages.passes import one_pass
@@ -85,7 +85,7 @@ def activations(job: Opened) -> None:
     metrics.write(job.args.out, result, samples=per_image.PerImage(data.path[rows], samples))
 
 
-def bound_of(config: dict, seen: dict[int, Statistics]) -> float | None:
+def bound_of(config: dict, seen: dict[int, ActivationStatistics]) -> float | None:
     """The bound whose excess is measured (§3.2); None: this job has none.
 
     The paper's is 2, for its network. For another network it is the bound above which as many
@@ -104,7 +104,7 @@ def image_by_image(
     probe: Probe,
     reader: requests.CropReader,
     test_da: regions.Augmentation,
-    seen: dict[int, Statistics],
+    seen: dict[int, ActivationStatistics],
     bound: float,
 ) -> tuple[dict[int, dict[str, np.ndarray]], dict[int, int]]:
     """The statistics of each image; its deviations are from the channel means of all, in `seen`.
@@ -173,7 +173,7 @@ def fitted(all_images: np.ndarray, counts: np.ndarray) -> tuple[dict[str, float]
     They fit the `distributions.histogram` of all images; the counts are of each, (n, BINS). Returns
     name -> number, and (n,) float32 what each image adds to ξ.
     """
-    seen = Statistics(None, all_images)
+    seen = ActivationStatistics(None, all_images)
     mu, sigma = map(float, distributions.fit_frechet(seen))
     free = tuple(map(float, distributions.fit_frechet(seen, distributions.XI)))
     x, _, cdf = distributions.steps(all_images)
@@ -183,7 +183,7 @@ def fitted(all_images: np.ndarray, counts: np.ndarray) -> tuple[dict[str, float]
     return fits, pooled.xi_by_image(counts, free).astype(np.float32)
 
 
-def channels(seen: Statistics) -> dict[str, list[float]]:
+def channels(seen: ActivationStatistics) -> dict[str, list[float]]:
     """Mean and variance of each channel before the last ReLU."""
     mean, std = distributions.fit_gaussian(seen)
     return {"channel_means": mean.ravel().tolist(), "channel_variances": (std**2).ravel().tolist()}

@@ -13,7 +13,7 @@ from fixres.data import loader, regions
 from fixres.data.listed_files import ListedFiles
 from fixres.data.pillow_loader import decode
 from fixres.data.regions import scales
-from fixres.stages.sizes import test_views, train_views
+from fixres.stages.sizes import test_rocs, train_rocs
 
 UNKNOWN = 0.25  # an object of unknown size is taken to be so large, as a share of sqrt(HW)
 # From the middle of the image to the nearest edge of the RoC, in sizes of the object: a long one,
@@ -38,17 +38,17 @@ def most_typical(config: dict, data: manifest.Manifest) -> tuple[int, int]:
     Raises JobError where no RoC shows the middle of its image.
     """
     rows, k = data.rows("train")[: config["images"]], config["k_train"]
-    test = scales(test_views(config, data, rows, k), k)
+    test = scales(test_rocs(config, data, rows, k), k)
     expected = regions.expected_size_ratio(k, k, tuple(config["augmentation"]["area"]))
     object_size = _relative_size(data, rows)
     size = np.abs(np.log(object_size / np.median(object_size)))
     best, least = None, np.inf
     for epoch in range(config["epochs"]):
-        views = train_views(config, data, rows, k, epoch)
-        x0, y0, x1, y1 = views.box.T
-        off = np.abs(np.log(test / scales(views, k) / expected))
+        rocs = train_rocs(config, data, rows, k, epoch)
+        x0, y0, x1, y1 = rocs.box.T
+        off = np.abs(np.log(test / scales(rocs, k) / expected))
         off += np.abs(np.log((x1 - x0) / (y1 - y0))) + size
-        off[views.flip | ~_shows_the_middle(views.box, data, rows)] = np.inf
+        off[rocs.flip | ~_shows_the_middle(rocs.box, data, rows)] = np.inf
         if off.min() < least:
             best, least = (int(rows[off.argmin()]), epoch), off.min()
     if best is None:
@@ -85,20 +85,20 @@ def sheet(config: dict, data: manifest.Manifest, row: int, epoch: int) -> dict[s
     "train 56 scale" … : pixels of the crop for each pixel of the image (eq. 1).
     """
     rows = np.array([row])
-    views = {("train", k): train_views(config, data, rows, k, epoch) for k in config["k_trains"]}
-    views |= {("test", k): test_views(config, data, rows, k) for k in config["k_tests"]}
+    rocs = {("train", k): train_rocs(config, data, rows, k, epoch) for k in config["k_trains"]}
+    rocs |= {("test", k): test_rocs(config, data, rows, k) for k in config["k_tests"]}
     [file], listed = data.files(rows), ListedFiles(data)
     [checksum] = listed.take(rows)
     found = {
         "image": np.asarray(decode(file, listed.read(file, checksum))),
         "path": data.path[row],
         "object_size": data.object_size[row],
-        "train_box": views["train", config["k_train"]].box[0],
-        "test_box": views["test", config["k_train"]].box[0],
+        "train_box": rocs["train", config["k_train"]].box[0],
+        "test_box": rocs["test", config["k_train"]].box[0],
     }
-    request = [loader.Crops(view, k) for (_, k), view in views.items()]
+    request = [loader.Crops(view, k) for (_, k), view in rocs.items()]
     [(_, pixels)] = loader.batches(data, [request], "pillow")
-    for ((when, k), view), crop in zip(views.items(), pixels, strict=True):
+    for ((when, k), view), crop in zip(rocs.items(), pixels, strict=True):
         found[f"{when} {k}"] = crop[0].numpy()
         found[f"{when} {k} scale"] = scales(view, k)[0]
     return found

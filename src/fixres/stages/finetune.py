@@ -147,10 +147,10 @@ def trunk_on(job: Opened, adaptation: Adaptation) -> RunTrunk:
         cut = loader.batches(data, requests, args.loader, args.workers, device.device, keep)
         for [crops], [pixels] in cut:
             with torch.no_grad(), device.autocast():
-                x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
+                x = loader.to_device(pixels, crops.rocs, entry.mean, entry.std, device.device)
                 # One memory layout, cached or not: in another one the last bits of sums differ.
                 activations = tuple(a.contiguous() for a in trunk(x))
             # Outside the block: inside it the consumer of this generator would have no gradients.
-            yield crops.views.image, activations
+            yield crops.rocs.image, activations
 
     return run_trunk

@@ -19,7 +19,7 @@ from fixres.artifacts import manifest
 from fixres.artifacts.predictions import Cropping
 from fixres.data import regions, requests, sampling
 from fixres.models import distributions, matching
-from fixres.models.distributions import Moments, Statistics
+from fixres.models.distributions import ActivationStatistics, Moments
 from fixres.stages.opened import Opened, run
 from fixres.stages.passes import MergedMoments, one_pass
 
@@ -97,7 +97,7 @@ def measure(
     reader: requests.CropReader,
     test_da: regions.Augmentation,
     resolutions: list[int],
-) -> dict[int, Statistics]:
+) -> dict[int, ActivationStatistics]:
     """The activations of the images under test DA, by resolution.
 
     Memory does not grow with the images: moments are merged batch by batch, and histograms are
@@ -121,10 +121,13 @@ def measure(
             "check its weights and --precision"
         )
     merged = moments.merged()
-    return {k: Statistics(merged[k], c.numpy()) for k, c in zip(resolutions, summed, strict=True)}
+    return {
+        k: ActivationStatistics(merged[k], c.numpy())
+        for k, c in zip(resolutions, summed, strict=True)
+    }
 
 
-def log_fit(name: str, fitted: distributions.Fitted, seen: Statistics) -> None:
+def log_fit(name: str, fitted: distributions.Fitted, seen: ActivationStatistics) -> None:
     mu, sigma = (distributions.describe(v, n) for v, n in zip(fitted, "μσ", strict=True))
     zeros = distributions.share_of_zeros(seen.pooled)
     jobs.log(f"{name}: {mu}, {sigma}; {zeros:.2%} zeros after pooling")

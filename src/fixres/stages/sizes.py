@@ -28,14 +28,14 @@ def main(arguments: list[str]) -> None:
     everything = data.rows("train")
     rows = sampling.random_subset(everything, config["images"], 0)  # the same at every seed
     k_train, k_test = config["k_train"], config["k_test"]
-    train = [train_views(config, data, rows, k_train, e) for e in range(config["epochs"])]
-    test = test_views(config, data, rows, k_test)
+    train = [train_rocs(config, data, rows, k_train, e) for e in range(config["epochs"])]
+    test = test_rocs(config, data, rows, k_test)
     jobs.log(f"{config['run']}: {len(rows)} training images, {len(train)} RoCs of each")
 
     # What they make of the image.
     h, w = data.height[rows], data.width[rows]
-    areas = np.stack([area_shares(views, h, w) for views in train]), area_shares(test, h, w)
-    s_train, s_test = np.stack([scales(views, k_train) for views in train]), scales(test, k_test)
+    areas = np.stack([area_shares(rocs, h, w) for rocs in train]), area_shares(test, h, w)
+    s_train, s_test = np.stack([scales(rocs, k_train) for rocs in train]), scales(test, k_test)
     found = of_each_image(data.object_size[rows], areas, (s_train, s_test))
     found["image_size"] = np.sqrt(h.astype(float) * w)  # sqrt(HW), pixels
 
@@ -54,19 +54,19 @@ def main(arguments: list[str]) -> None:
     metrics.write(args.out, about | measured, samples=per_image.PerImage(data.path[rows], found))
 
 
-def train_views(
+def train_rocs(
     config: dict, data: manifest.Manifest, rows: np.ndarray, k: int, epoch: int
-) -> regions.Views:
+) -> regions.Rocs:
     """The crops that training draws of some images in an epoch; the first of its copies."""
     train_da = regions.Augmentation(**config["augmentation"])
     h, w = data.height[rows], data.width[rows]
-    return regions.views(train_da, k, rows, h, w, config["seed"], epoch)
+    return regions.rocs(train_da, k, rows, h, w, config["seed"], epoch)
 
 
-def test_views(config: dict, data: manifest.Manifest, rows: np.ndarray, k: int) -> regions.Views:
+def test_rocs(config: dict, data: manifest.Manifest, rows: np.ndarray, k: int) -> regions.Rocs:
     """The crops of some images under test DA."""
     test_da = regions.Augmentation("test DA", test_resize=config["test_resize"])
-    return regions.views(test_da, k, rows, data.height[rows], data.width[rows])
+    return regions.rocs(test_da, k, rows, data.height[rows], data.width[rows])
 
 
 def of_each_image(object_size: np.ndarray, areas: Pair, s: Pair) -> dict[str, np.ndarray]:

@@ -111,14 +111,14 @@ def load(job: Opened) -> tuple[list[Batch], float]:
     def request(i: int) -> list[loader.Crops]:
         chosen = rows[np.arange(i * n, (i + 1) * n) % len(rows)]
         h, w = data.height[chosen], data.width[chosen]
-        return [loader.Crops(regions.views(augmentation, k, chosen, h, w, 0, i), k)]
+        return [loader.Crops(regions.rocs(augmentation, k, chosen, h, w, 0, i), k)]
 
     wanted = (request(i) for i in range(2 * WARM_UP))
     batches, times, started = [], [], time.perf_counter()
     for [crops], [pixels] in loader.batches(data, wanted, args.loader, args.workers, device):
         times.append(1000 * (time.perf_counter() - started))
-        x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device)
-        labels = torch.from_numpy(data.label[crops.views.image]).long().to(device)
+        x = loader.to_device(pixels, crops.rocs, entry.mean, entry.std, device)
+        labels = torch.from_numpy(data.label[crops.rocs.image]).long().to(device)
         batches.append((x, labels))
         started = time.perf_counter()
     return batches, fmean(times[WARM_UP:])

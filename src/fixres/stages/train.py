@@ -58,8 +58,8 @@ def train(job: Opened) -> None:
         wanted = requests(config, data, first, batch, ranks)
         cut = loader.batches(data, wanted, args.loader, args.workers, device.device, keep)
         for i, (crops, pixels) in enumerate(dealt(cut, batch.micro)):
-            x = loader.to_device(pixels, crops.views, entry.mean, entry.std, device.device)
-            labels = send(torch.from_numpy(data.label[crops.views.image]).long(), device.device)
+            x = loader.to_device(pixels, crops.rocs, entry.mean, entry.std, device.device)
+            labels = send(torch.from_numpy(data.label[crops.rocs.image]).long(), device.device)
             step, k = first + i // batch.per_process, config["k_train"]
             mix = sampling.cutmix(config["seed"], step, recipe["cutmix"], k)
             yield ((x,), labels) if mix is None else cutmix(x, labels, mix, len(data.classes))
@@ -145,7 +145,7 @@ def requests(
         image, repeat = np.concatenate(images), np.concatenate(copies)
         chosen = rows[image]
         h, w = data.height[chosen], data.width[chosen]
-        yield [loader.Crops(regions.views(augmentation, k, chosen, h, w, seed, epoch, repeat), k)]
+        yield [loader.Crops(regions.rocs(augmentation, k, chosen, h, w, seed, epoch, repeat), k)]
 
 
 def dealt(
@@ -155,7 +155,7 @@ def dealt(
     for [crops], [pixels] in cut:
         for start in range(0, len(pixels), micro):
             part = slice(start, start + micro)
-            yield loader.Crops(crops.views[part], crops.k), pixels[part]
+            yield loader.Crops(crops.rocs[part], crops.k), pixels[part]
 
 
 def cutmix(

@@ -35,7 +35,7 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 def usage() -> str:
     """The stages, each with a line that says what it does."""
-    lines = [f"  {name:10} {what}" for name, (_, what) in ENTRIES.items()]
+    lines = [f"  {name:11} {what}" for name, (_, what) in ENTRIES.items()]
     first = "usage: python -m fixres STAGE …   (STAGE --help explains its options)"
     return "\n".join([first, "", *lines])
 

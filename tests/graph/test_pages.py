@@ -5,6 +5,8 @@ import pytest
 from fixres import paper
 from fixres.config import ConfigError, load, merge, parse
 from fixres.graph.graph import JobGraph
+from fixres.graph.pages import failed
+from fixres.jobs import failures
 from shared import ROOT, needed
 
 
@@ -58,3 +60,19 @@ def test_what_a_resolution_of_table_5_stands_for(over, labels, tmp_path, monkeyp
     plan = paper.plan_of(load(ROOT / "config.yaml", *(ROOT / file for file in over)))
     shown = {cell.row: cell.paper_row for cell in plan.tables["table5"].cells()}
     assert labels.items() <= shown.items()
+
+
+@pytest.mark.parametrize(
+    ("page", "stage"),
+    [("memory", "memory"), ("figure3", "activations"), ("figure2", "sizes"), ("figure1", "crops")],
+)
+def test_a_failed_measurement_is_found_by_its_mark(page, stage, tmp_path):
+    """With pages.allow_failed a page names the log of each job that may have failed."""
+    plan = paper.plan_of(load(ROOT / "config.yaml", extra={"pages": {"allow_failed": True}}))
+    of_runs = plan.resolved(f"pages/{page}")["may_have_failed"].values()
+    logs = {job: log for of_run in of_runs for job, log in of_run.items()}
+    job = next(job for job in plan.of_stage(stage) if job.id in logs)
+    assert failed(logs, tmp_path) is None
+    (tmp_path / job.id).mkdir(parents=True)
+    (tmp_path / job.id / failures.NAME).touch()
+    assert failed(logs, tmp_path) == tmp_path / job.log

@@ -78,6 +78,19 @@ def test_a_bug_leaves_the_mark_and_stays_a_bug(tmp_path, monkeypatch, form):
     assert (tmp_path / "failed").read_text() == "ZeroDivisionError: broken\n"
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_that_may_fail_alone_leaves_a_mark(tmp_path, monkeypatch, stage):
+    """Also memory, activations, sizes, crops, speed and statistics."""
+
+    def broken(options: list[str]) -> None:
+        raise JobError("broken")
+
+    monkeypatch.setattr(__main__, "_import_stage", lambda stage: broken)
+    monkeypatch.setattr(stopping, "listen", lambda: None)
+    assert __main__.main([stage, "--out", str(tmp_path / "metrics.json")]) == 1
+    assert (tmp_path / failures.NAME).exists() == STAGES[stage].fails_alone
+
+
 @pytest.mark.parametrize("stage", ["table", "manifest"])
 def test_a_job_without_a_folder_of_its_own_leaves_none(tmp_path, stage):
     mark = failures.Mark(["--out", str(tmp_path / "table5.md")], STAGES[stage].fails_alone)

@@ -59,10 +59,10 @@ def measure(folder: Path, config: dict) -> tuple[float, float]:
 # Run by a process of its own: python -c PLAN K_TRAIN
 PLAN = """
 import json, sys
-from fixres import config
-from fixres import paper
+from fixres import config, paper
+from fixres.graph.asking import train
 plan = paper.plan_of(config.load("config.yaml"))
-print(json.dumps(plan.resolved(plan.base(int(sys.argv[1])))))
+print(json.dumps(train(plan, int(sys.argv[1])).config))
 """
 
 

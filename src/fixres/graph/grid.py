@@ -47,7 +47,7 @@ class Time(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The cell shows the mean over images of what a job found on them (graph/outputs.py)."""
+    """The cell shows the mean over images of what a job found on each of them."""
 
     run: Job
     k_test: int | None = None

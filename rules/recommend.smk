@@ -22,7 +22,7 @@ rule choose:
         command("--results results")
 
 
-# The weights stand under the network's own names. What lies beside them depends on where the network
+# The weights keep the network's own names. Which other files are written depends on where the network
 # comes from (models/export.py).
 use rule choose as export with:
     input:

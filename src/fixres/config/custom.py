@@ -20,7 +20,7 @@ class CustomNetwork(Section):
     """pretrained (downloaded by timm or torchvision), none, or a file"""
     path: str = ""
     """folder in which python:package.module is found; ~ and $VARIABLES too"""
-    title: str = Field("", description="its name on the pages; empty: that of the source")
+    title: str = Field("", description="its name on the pages; empty: the source is shown")
     stride: Count = Field(description="total stride; every k_test is a multiple of it (Appendix B)")
     classifier: str = Field(description="name of the last layer")
     last_norm: list[str]

@@ -4,7 +4,3 @@ from fixres.graph.graph import JobGraph, Missing
 from fixres.graph.grid import Accuracy, Line, Reported, Sample, Time, grid, line, resolutions, ticks
 from fixres.graph.pages import Block, Cell, Figure, Label, Page, Row, Section
 from fixres.graph.scale import resolution_label
-
-__all__ = ["Accuracy", "Block", "Cell", "Figure", "JobGraph", "Label", "Line", "Missing", "Page"]
-__all__ += ["Reported", "Row", "Sample", "Section", "Time"]
-__all__ += ["grid", "line", "resolution_label", "resolutions", "ticks"]

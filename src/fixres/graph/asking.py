@@ -20,8 +20,3 @@ from fixres.graph.networks import (
     transfer,
 )
 from fixres.graph.scale import architecture, scaled
-
-__all__ = ["architecture", "cut_crops", "fine_tuning", "finetune", "match", "measure_activations"]
-__all__ += ["measure_memory", "measure_sizes", "measure_transfer_sizes", "obtain_published"]
-__all__ += ["obtain_released", "scaled", "sweep", "time_evaluation", "time_step", "train"]
-__all__ += ["train_on_fixed_crops", "train_with_copies", "transfer"]

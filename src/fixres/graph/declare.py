@@ -179,7 +179,11 @@ def _cost(graph: JobGraph, pages: dict[str, Job]) -> Cost:
             limit=dict(dataset.limit or {}),
         )
     everything = {job.id: job for jobs in needed.values() for job in jobs}
-    custom, counted = config.custom, ("native", "stride", "multiply_adds", "parameters")
+    custom = {}
+    if config.custom:
+        counted = ("native", "stride", "multiply_adds", "parameters")
+        network = {key: getattr(config.custom.network, key) for key in counted}
+        custom[config.custom.name] = network
     return Cost(
         scale=config.scale,
         twins=config.twins,
@@ -192,9 +196,7 @@ def _cost(graph: JobGraph, pages: dict[str, Job]) -> Cost:
         cache_gb=hardware.cache_gb,
         processes=hardware.processes or max(hardware.gpus, 1),
         multiply_adds_per_second=hardware.multiply_adds_per_second,
-        custom={custom.name: {key: getattr(custom.network, key) for key in counted}}
-        if custom
-        else {},
+        custom=custom,
     )
 
 
@@ -234,7 +236,7 @@ def measurements(graph: JobGraph, name: str) -> list[str]:
     files = [
         file
         for one in found
-        for name, file in one.outputs.items()
-        if name in ("metrics", "hits", "samples") or file in drawn
+        for output, file in one.outputs.items()
+        if output in ("metrics", "hits", "samples") or file in drawn
     ]
     return [f"results/{file}" for file in dict.fromkeys(files)]

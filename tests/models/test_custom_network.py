@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fixres.graph.custom import code_file
 from fixres.jobs import JobError
+from fixres.models.code import file_of
 from fixres.models.custom import described, find
 
 OWN = """
@@ -88,10 +88,10 @@ def test_the_file_of_ones_own_code_is_found(tmp_path):
     package = tmp_path / "nets" / "__init__.py"
     package.parent.mkdir()
     package.touch()
-    assert code_file(str(tmp_path), "nets") == package
-    assert code_file(str(tmp_path), "nets.mine") == tmp_path / "nets" / "mine.py"
-    assert code_file("", "json") == Path(json.__file__)
-    assert not code_file("", "no_such_package.mine").is_file()
+    assert file_of(str(tmp_path), "nets") == package
+    assert file_of(str(tmp_path), "nets.mine") == tmp_path / "nets" / "mine.py"
+    assert file_of("", "json") == Path(json.__file__)
+    assert not file_of("", "no_such_package.mine").is_file()
 
 
 @pytest.mark.parametrize(

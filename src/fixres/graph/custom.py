@@ -3,6 +3,7 @@
 from fixres.config import ConfigError
 from fixres.config.custom import CustomNetwork
 from fixres.graph.checks import expanded
+from fixres.graph.outside import code_digest
 from fixres.models import code
 
 
@@ -20,26 +21,15 @@ def custom_entry(network: CustomNetwork) -> dict:
     }
     kind, module, *_ = entry["source"].split(":")
     if kind == "python":
-        entry["code"] = _code_digest(network, entry["path"], module)
+        key, path = "custom.network.source", entry["path"]
+        entry["code"] = code_digest(path, module, key)
+        if not entry["code"]:
+            raise ConfigError(
+                f"{key}: found '{entry['source']}' with path '{network.path}'; expected "
+                f"{code.file_of(path, module)}; custom.network.path is the folder that holds the "
+                "package or module"
+            )
     return entry
-
-
-def _code_digest(network: CustomNetwork, path: str, module: str) -> str:
-    key = "custom.network.source"
-    try:
-        found = code.digest(path, module)
-    except SyntaxError as error:
-        place = f"{error.filename}, line {error.lineno}"
-        raise ConfigError(f"{key}: {place}: {error.msg}. Correct the file") from None
-    except OSError as error:
-        raise ConfigError(f"{key}: {error.filename}: cannot be read ({error.strerror})") from None
-    if not found:
-        expected = f"expected {code.file_of(path, module)}"
-        raise ConfigError(
-            f"{key}: found '{network.source}' with path '{network.path}'; "
-            f"{expected}; custom.network.path is the folder that holds the package or module"
-        )
-    return found
 
 
 def custom_weights(weights: str) -> str:

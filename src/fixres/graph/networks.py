@@ -14,7 +14,7 @@ from fixres.config import BaseTraining, laid_over, merge
 from fixres.graph.checks import check_epoch, expanded
 from fixres.graph.graph import JobGraph, Missing
 from fixres.graph.jobs import Job
-from fixres.graph.outside import sha256_of
+from fixres.graph.outside import code_digest, sha256_of
 from fixres.graph.scale import architecture, scaled
 from fixres.models.catalogue.released import RELEASED
 from fixres.models.catalogue.zoo import ZOO
@@ -204,4 +204,8 @@ def _weights_of(graph: JobGraph, name: str) -> dict | None:
     if "file" in source:
         file, key = expanded(source["file"]), f"networks.{name}.weights.file"
         source = {"file": file, "sha256": sha256_of(file, key, source.get("sha256", ""))}
+    if "hub" in source:  # of a folder, its code is known; of a repository, nothing is
+        folder = expanded(source["hub"].rpartition(":")[0])
+        local = code_digest(folder, "hubconf", f"networks.{name}.weights.hub") if folder else ""
+        source |= {"code": local} if local else {}
     return source

@@ -1,4 +1,4 @@
-"""Content from outside: a file that the user gives counts by what it holds, and not by its date."""
+"""Content from outside: a file that the user gives counts by what it holds, not by its date."""
 
 import contextlib
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 from fixres import jobs
 from fixres.config import ConfigError
 from fixres.jobs import JobError
+from fixres.models import code
 
 # What was read stays known here, so that no plan reads gigabytes again.
 CACHE = Path(".snakemake", "fixres", "sha256")
@@ -38,6 +39,20 @@ def sha256_of(file: str, key: str, expected: str = "") -> str:
             "file again, or correct the checksum"
         )
     return found
+
+
+def code_digest(path: str, module: str, key: str) -> str:
+    """A digest of a module and of all that it imports (models/code.py); "" where there is none.
+
+    Raises ConfigError, which names the `key` of the configuration, where a file cannot be read.
+    """
+    try:
+        return code.digest(path, module)
+    except SyntaxError as error:
+        place = f"{error.filename}, line {error.lineno}"
+        raise ConfigError(f"{key}: {place}: {error.msg}. Correct the file") from None
+    except OSError as error:
+        raise ConfigError(f"{key}: {error.filename}: cannot be read ({error.strerror})") from None
 
 
 def _identity(file: Path) -> tuple[int, ...]:

@@ -259,7 +259,7 @@ def without_prefix(tensors: Tensors, network: nn.Module, where: str) -> Tensors:
     prefix = max(common, key=lambda p: sum(name.removeprefix(p) in own for name in names))
     if not prefix:
         return tensors
-    log(f"{where}: the prefix {prefix} of all names was stripped")
+    log(f"{where}: the prefix {visible(prefix)} of all names was stripped")
     return {name.removeprefix(prefix): tensors[name] for name in names}
 
 
@@ -285,15 +285,16 @@ def fitted(
     counters = [name for name in own if name.endswith(".num_batches_tracked")]
     zeros = {name: torch.zeros((), dtype=own[name].dtype) for name in counters}
     found = without_prefix(fetched.tensors, network, fetched.where)
-    if not headless and not any(name.startswith(f"{classifier}.") for name in found):
-        last, expected = visible(", ".join(list(found)[-3:])), f"expected {classifier}.weight"
-        raise JobError(
-            f"{fetched.where}: no classifier in it (got {last} last, {expected}). "
-            "Give the weights of the whole network, or train a fresh classifier (custom.train)"
-        )
     # A counter that was made a floating-point number is none.
     whole = {n: t for n, t in found.items() if n not in zeros or not t.is_floating_point()}
     tensors = weights.without(fresh, zeros | whole)
+    lacking = [name for name in own if name not in tensors]
+    is_backbone = len(own) - len(lacking) == len(tensors)
+    if lacking and is_backbone and all(name.startswith(f"{classifier}.") for name in lacking):
+        raise JobError(
+            f"{fetched.where}: no classifier in it (missing {', '.join(lacking)}). Give the "
+            "weights of the whole network, or train a fresh classifier (custom.train)"
+        )
     weights.check(tensors, network, fetched.where, fresh)
     return {name: tensors[name].to(t.dtype) for name, t in own.items()}
 

@@ -29,6 +29,7 @@ from fixres.graph.costs import Costs
 from fixres.graph.graph import JobGraph
 from fixres.graph.pages import Cost
 from fixres.jobs import JobError
+from fixres.jobs.quoting import visible
 from fixres.recommend.budget import fit, minutes_of
 from fixres.recommend.images import look_at_images
 
@@ -128,8 +129,9 @@ def look_at_network(args: argparse.Namespace) -> dict:
         if not equals:
             raise JobError(f"--given {pair}: expected KEY=VALUE, as classifier=head")
         given[key] = yaml.safe_load(value)
-    found = custom.find(args.network, expanded(args.weights), expanded(args.path), given)
-    print("\n".join(custom.described(found)), flush=True)
+    where = (expanded(args.weights), expanded(args.path))
+    found = custom.find(args.network, *where, given, headless=args.train)
+    print("\n".join(map(visible, custom.described(found))), flush=True)
     return found.model_dump() | {"weights": args.weights, "path": args.path}
 
 

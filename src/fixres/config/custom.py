@@ -7,7 +7,7 @@ from pydantic import Field
 from fixres.config.fields import Count, Distinct, Fraction, Name, Pixels, Positive, Section, Several
 
 Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
-Share = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0.1, le=1)]
 
 
 class CustomNetwork(Section):

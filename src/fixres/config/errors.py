@@ -43,7 +43,7 @@ def explain(error: dict, where: str = "", section: type[Section] | None = None) 
     elif kind == "string_type" and isinstance(found, bool | int | float):
         hint = "; put it in quotes"
     elif kind == "list_type" and isinstance(found, str | int | float):
-        hint = f"; write [{found}]"
+        hint = "; put it in [ ]"
     return f"{key}: found {shown(found)}, {expected}{hint}"
 
 

@@ -17,11 +17,12 @@ from fixres.config.plain import unfit
 from fixres.config.schema import Config
 from fixres.config.yaml_text import value_of
 
+TOLD = 20  # problems that one message tells
 PROGRAM = "__use_yte__"  # Snakemake runs the code that such a file holds
 
 
 def read_yaml(path: str | Path) -> dict:
-    """Read a YAML mapping; an empty file is an empty one. Raises ConfigError with file and line."""
+    """Read a YAML mapping. Raises ConfigError with file and line."""
     try:
         text = Path(path).read_bytes().decode()
     except OSError as error:
@@ -29,11 +30,11 @@ def read_yaml(path: str | Path) -> dict:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError(f"{path}, line {line}: not UTF-8 text; save it as UTF-8") from None
-    content = value_of(text, str(path))
-    if content is None:
-        return {}
+    # Only in JSON may a tab stand before a value.
+    content = value_of(text.expandtabs() if str(path).endswith(".json") else text, str(path))
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected 'key: value' lines, found a {type(content).__name__}")
+        found = "nothing" if content is None else f"a {type(content).__name__}"
+        raise ConfigError(f"{path}: expected 'key: value' lines, found {found}")
     if PROGRAM in content:
         raise ConfigError(f"{path}: found {PROGRAM}, which lets Snakemake run code; remove it")
     return content
@@ -59,7 +60,8 @@ def parse(content: dict, where: str = "configuration") -> Config:
     except ValidationError as error:
         lines += [explain(e) for e in error.errors() if key_of(e) not in unfit_values]
     if problems := lines or list(contradictions(config)):
-        raise ConfigError("\n  ".join([f"{where}:", *problems]))
+        more = [f"and {len(problems) - TOLD} more"] if len(problems) > TOLD else []
+        raise ConfigError("\n  ".join([f"{where}:", *problems[:TOLD], *more]))
     return config
 
 

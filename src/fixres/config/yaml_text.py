@@ -57,6 +57,7 @@ def value_of(text: str, name: str) -> Any:
         why = error.problem or error.context
         raise ConfigError(f"{name}{where}: not valid YAML: {why}") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: 2020-13-45 is no date
-        raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+        why = " ".join(str(error).partition(";")[0].split())
+        raise ConfigError(f"{name}: not valid YAML: {why}") from None
     except RecursionError:
         raise ConfigError(f"{name}: not valid YAML: nested too deeply") from None

@@ -74,7 +74,7 @@ def _files(config: Config) -> Iterator[str]:
     if config.custom and config.custom.network.weights not in ("pretrained", "none"):
         files["custom.network.weights"] = config.custom.network.weights
     for key, file in files.items():
-        if not Path(expanded(file)).is_file():
+        if not os.path.isfile(expanded(file)):
             yield f"{key}: no file {expanded(file)}"
 
 
@@ -113,7 +113,7 @@ def classes_of(dataset: Dataset, key: str) -> dict:
     if dataset.classes in ("imagenet", None, ""):
         return {"classes": "imagenet"} if dataset.classes else {}
     file = Path(expanded(dataset.classes))
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise ConfigError(
             f"{key}.classes: found '{dataset.classes}'; expected imagenet, or a file with a "
             "class a line, in the network's order"

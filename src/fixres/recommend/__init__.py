@@ -29,6 +29,7 @@ from fixres.graph.costs import Costs
 from fixres.graph.graph import JobGraph
 from fixres.graph.pages import Cost
 from fixres.jobs import JobError
+from fixres.jobs.quoting import visible
 from fixres.recommend.budget import fit, minutes_of
 from fixres.recommend.images import look_at_images
 
@@ -67,6 +68,7 @@ def main(arguments: list[str]) -> None:
             f"{Path.cwd()}: found no Snakefile and config.yaml; "
             "give this command in the suite's folder (git clone)"
         )
+    jobs.check_folder(Path("results"))
     name = args.name or name_of(args.network, args.images)
     file = Path("configs", f"recommend-{name}.yaml")
     question = shlex.join(word for word in arguments if word != "--plan")
@@ -128,8 +130,9 @@ def look_at_network(args: argparse.Namespace) -> dict:
         if not equals:
             raise JobError(f"--given {pair}: expected KEY=VALUE, as classifier=head")
         given[key] = yaml.safe_load(value)
-    found = custom.find(args.network, expanded(args.weights), expanded(args.path), given)
-    print("\n".join(custom.described(found)), flush=True)
+    where = (expanded(args.weights), expanded(args.path))
+    found = custom.find(args.network, *where, given, headless=args.train)
+    print("\n".join(map(visible, custom.described(found))), flush=True)
     return found.model_dump() | {"weights": args.weights, "path": args.path}
 
 

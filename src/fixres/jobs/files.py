@@ -87,7 +87,7 @@ def _identity(path: Path) -> tuple:
 
 
 def check_folder(path: Path) -> None:
-    """Raise JobError where `path` can be no folder: a file is there, or a link that leads nowhere."""
+    """Raise JobError where `path` can be no folder: it is a file, or a link that leads nowhere."""
     if path.is_dir() or not os.path.lexists(path):
         return
     found = "a file"

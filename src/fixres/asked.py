@@ -90,9 +90,10 @@ def check_file(file: str | Path) -> None:
         raise PlanningError(f"{error}{where}") from None
 
 
-def check_results() -> None:
-    """Raise PlanningError where results/ can be no folder; Snakemake would end in a traceback."""
+def check_folders(suite: str | Path) -> None:
+    """Raise PlanningError where Snakemake would trip over the suite's folder, or over results/."""
     try:
+        jobs.check_suite(Path(suite))
         jobs.check_folder(Path("results"))
     except JobError as error:
         raise PlanningError(str(error)) from None

@@ -9,6 +9,7 @@ from fixres.jobs.errors import REMAKE, JobError
 from fixres.jobs.files import (
     atomic,
     check_folder,
+    check_suite,
     file_digest,
     naming_in_errors,
     read_json,

@@ -224,7 +224,7 @@ def inputs_of(graph: JobGraph) -> tuple[Callable, ...]:
 
     They are the list of its images, the weights of the run that it adapts or measures, the weights
     that a training starts from (or none), and the local file that published weights are read from
-    (or none). When that file changes, it is read again.
+    (or none). A digest of that file is in the job's configuration; its date says nothing more.
     """
 
     def manifest(wildcards: Wildcards) -> str:
@@ -240,7 +240,7 @@ def inputs_of(graph: JobGraph) -> tuple[Callable, ...]:
     def local_weights(wildcards: Wildcards) -> list[str]:
         source = job_of(graph, wildcards.job).config["source"]
         file = source.get("file") or source.get("custom")
-        return [file] if file and file not in ("pretrained", "none") else []
+        return [ancient(file)] if file and file not in ("pretrained", "none") else []
 
     return manifest, run_weights, start_weights, local_weights
 

@@ -6,6 +6,7 @@ job, and the jobs that it needs, and returns it. Asking twice for the same job a
 
 import os
 from collections.abc import Callable
+from functools import cached_property
 from typing import TypeVar
 
 from fixres.config import Config, ConfigError
@@ -76,7 +77,7 @@ class JobGraph:
         """
         custom = self.config.custom
         if custom and content.get("network") == custom.name:
-            content = content | {"entry": custom_entry(custom.network)}
+            content = content | {"entry": self._custom_entry}
         version = _version(stage, content.get("network"))
         config = {"stage": stage, "version": version, "run": name, **content}
         known = self.jobs.get(name)
@@ -93,6 +94,10 @@ class JobGraph:
                 "them alike under `networks`"
             )
         return known
+
+    @cached_property
+    def _custom_entry(self) -> dict:
+        return custom_entry(self.config.custom.network)
 
     @property
     def pages(self) -> dict[str, Page]:

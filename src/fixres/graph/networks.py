@@ -15,6 +15,7 @@ from fixres.config.checks import off_stride
 from fixres.graph.checks import check_epoch, expanded
 from fixres.graph.graph import JobGraph, Missing
 from fixres.graph.jobs import Job
+from fixres.graph.outside import code_digest, sha256_of
 from fixres.graph.scale import architecture, scaled
 from fixres.models.catalogue.released import RELEASED
 from fixres.models.catalogue.zoo import ZOO
@@ -101,7 +102,8 @@ def obtain_released(graph: JobGraph, name: str) -> Job:
     if not file:
         way_out = f"download {entry.url} and give released.files.{name}"
         raise Missing(f"the authors' weights: {way_out}")
-    source = {"file": expanded(file), "sha256": None}
+    sha256 = sha256_of(expanded(file), f"released.files.{name}")
+    source = {"file": expanded(file), "sha256": sha256}
     return _fetch(graph, name, entry.network, source, released=True)
 
 
@@ -205,5 +207,10 @@ def _weights_of(graph: JobGraph, name: str) -> dict | None:
         return ZOO[name].source
     source = {key: value for key, value in settings.weights.model_dump().items() if value}
     if "file" in source:
-        source = {"file": expanded(source["file"]), "sha256": source.get("sha256")}
+        file, key = expanded(source["file"]), f"networks.{name}.weights.file"
+        source = {"file": file, "sha256": sha256_of(file, key, source.get("sha256", ""))}
+    if "hub" in source:  # of a folder, its code is known; of a repository, nothing is
+        folder = expanded(source["hub"].rpartition(":")[0])
+        local = code_digest(folder, "hubconf", f"networks.{name}.weights.hub") if folder else ""
+        source |= {"code": local} if local else {}
     return source

@@ -90,8 +90,8 @@ def test_words_that_are_left_alone(words, monkeypatch):
 def test_our_own_lists_are_added_up():
     from fixres.recommend import _parser
 
-    words = "--network a --images b --k-test 8 --k-test 16 24 --given a=1 --given b=2".split()
-    args = _parser().parse_args(words)
+    words = ["--k-test", "8", "--k-test", "16", "24", "--given", "a=1", "--given", "b=2"]
+    args = _parser().parse_args(["--network", "a", "--images", "b", *words])
     assert (args.k_test, args.given) == ([8, 16, 24], ["a=1", "b=2"])
 
 

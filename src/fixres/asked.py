@@ -5,6 +5,7 @@ message names the word and what to write in its place.
 """
 
 import argparse
+import functools
 import os
 import shlex
 from collections import defaultdict
@@ -46,7 +47,8 @@ class _Given(argparse.Namespace):
             self.values[name].append(value)
 
 
-def check_command_line(words: list[str]) -> None:
+@functools.cache  # Snakemake's display asks first, and then the Snakefile
+def check_command_line(*words: str) -> None:
     """Raise PlanningError where Snakemake would misread its command line, or drop a part of it.
 
     Parameters

@@ -5,6 +5,7 @@ The keys are those of the schema; the values are what YAML can say, and some tha
 
 import copy
 import datetime
+import json
 import math
 from pathlib import Path
 
@@ -84,8 +85,13 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("base", [PAPER, CUSTOM], ids=["paper", "custom"])
+def test_the_bases_are_planned(base):
+    assert plan_of(parse(base)).jobs
+
+
+@pytest.mark.parametrize("base", [PAPER, CUSTOM], ids=["paper", "custom"])
 @given(key=st.sampled_from(KEYS), value=VALUES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_any_value_of_any_key_is_planned_or_told(base, key, value):
     content = inside = copy.deepcopy(base)
     for part in key[:-1]:
@@ -99,10 +105,7 @@ def test_any_value_of_any_key_is_planned_or_told(base, key, value):
         assert all(line.isprintable() for line in message.split("\n")), message
         return
     for job in plan.jobs.values():
-        text = canonical(job.config)
-        assert not {"NaN", "Infinity"} & set(text.replace(",", " ").replace("}", " ").split()), (
-            job.id
-        )
+        json.loads(canonical(job.config), parse_constant=pytest.fail)  # of NaN and Infinity
         assert all(len(part.encode()) < 255 for part in job.id.split("/"))
     costs = Costs(Cost.of(plan.resolved("pages/plan")), Path("nowhere"))
     assert all(math.isfinite(costs.seconds(name)) for name in costs.jobs)

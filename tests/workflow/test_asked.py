@@ -54,7 +54,7 @@ TABLE = "results/table5.md"
 def test_words_that_cannot_be_meant_so(words, expected, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(PlanningError) as caught:
-        check_command_line(["/bin/snakemake", *words])
+        check_command_line("/bin/snakemake", *words)
     assert expected in str(caught.value)
 
 
@@ -84,7 +84,7 @@ def test_words_that_cannot_be_meant_so(words, expected, monkeypatch):
 )
 def test_words_that_are_left_alone(words, monkeypatch):
     monkeypatch.chdir(ROOT)
-    check_command_line(words)
+    check_command_line(*words)
 
 
 def test_our_own_lists_are_added_up():

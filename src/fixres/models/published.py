@@ -6,6 +6,7 @@ torch hub runs foreign code: the hubconf.py of a repository.
 
 import errno
 import hashlib
+import json
 import pickle
 import re
 import shlex
@@ -227,10 +228,10 @@ def _size(content: Any, deepest: int = DEEPEST) -> int:
 def _way_to(place: list, where: str) -> str:
     """How to take another state dict of a file than the one that was taken."""
     file = str(Path(where).with_name(f"{Path(where).stem}-{place[-1]}.pth"))
-    keys = "".join(f"[{key!r}]" for key in place)
-    loaded = f"torch.load({where!r}, map_location='cpu', weights_only=True)"
-    program = shlex.quote(f"import torch; torch.save({loaded}{keys}, {file!r})")
-    return f"To take that one, save it alone: python -c {program}"
+    keys = "".join(f"[{json.dumps(key)}]" for key in place)
+    loaded = f'torch.load({json.dumps(where)}, map_location="cpu", weights_only=True)'
+    program = f"import torch; torch.save({loaded}{keys}, {json.dumps(file)})"
+    return f"To take that one, save it alone: python -c {shlex.quote(program)}"
 
 
 def _oddity(name: Any, tensor: Any) -> str:

@@ -10,7 +10,8 @@ of copies than the configuration's), `-cutmix`, and `-from-<dataset>`: it starts
 were trained there. The seed comes last, unless it is 0: runs/pinhole/resnet10q-k56-s1.
 """
 
-from fixres.config import BaseTraining, laid_over, merge
+from fixres.config import BaseTraining, ConfigError, laid_over, merge
+from fixres.config.checks import off_stride
 from fixres.graph.checks import check_epoch, expanded
 from fixres.graph.graph import JobGraph, Missing
 from fixres.graph.jobs import Job
@@ -111,6 +112,10 @@ def transfer(graph: JobGraph, name: str, dataset: str) -> Job:
     settings, where = graph.config.transfer, "transfer.training"
     recipe = laid_over(graph.config.base_training, settings.training, where)
     start, network = obtain_published(graph, name), architecture(graph, name)
+    for key in ("k_train", "k_test"):
+        k, stride = getattr(settings, key), ZOO[network].stride
+        for problem in off_stride(f"transfer.{key}", k, stride, network):
+            raise ConfigError(problem)
     return train_network(graph, network, settings.k_train, dataset, recipe, where, start=start)
 
 

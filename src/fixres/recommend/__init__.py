@@ -17,7 +17,6 @@ import argparse
 import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -78,14 +77,15 @@ def main(arguments: list[str]) -> None:
     show_plan(plan)
 
     # --- the answer
-    command = ["snakemake", f"results/recommend/{name}.md", "--configfile", str(file)]
-    print(f"\nfrom now on: {' '.join(command)}", flush=True)
+    answer = f"results/recommend/{name}"
+    command = ["snakemake", f"{answer}.md", "--configfile", str(file)]
+    print(f"\nfrom now on: {' '.join(command)}")
     if args.plan:
         return
-    code = subprocess.run([sys.executable, "-m", *command], check=False).returncode
-    if code:
-        raise JobError("Snakemake stopped; what it says stands above. The same command goes on")
-    print(f"the answer: results/recommend/{name}.md, results/recommend/{name}.html")
+    print(f"the answer will be: {answer}.md, {answer}.html", flush=True)
+    # Snakemake takes the place of this process. So whatever signal is sent here, Snakemake gets it,
+    # waits for its jobs and leaves no lock behind; and this process holds no memory of a GPU.
+    os.execv(sys.executable, [sys.executable, "-m", *command])
 
 
 def _parser() -> argparse.ArgumentParser:

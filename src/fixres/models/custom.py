@@ -115,7 +115,9 @@ def _read(weights: str) -> Fetched | None:
 def _classes(tensors: Tensors, classifier: str) -> int | None:
     """The number of classes that the classifier in a file is for; None where it has none."""
     weight = tensors.get(f"{classifier}.weight")
-    return len(weight) if weight is not None and weight.dim() > 1 else None
+    if weight is None or weight.dim() < 2 or weight.numel() > weight.untyped_storage().nbytes():
+        return None  # the last: more numbers than the file holds, which it repeats
+    return len(weight)
 
 
 def check_cuts(network: nn.Module, found: dict[str, Any], source: str) -> None:

@@ -26,6 +26,7 @@ from fixres.jobs import JobError, file_digest, log, progress, record_inputs
 from fixres.jobs.quoting import visible
 from fixres.models import construct
 
+SHOWN = 120  # letters of an error of torch's
 CHUNK = 2**20  # bytes of a download that are read at a time
 TIMEOUT = 30.0  # seconds to wait for an answer
 MIN_DIGITS = 8  # of the SHA-256 of a download
@@ -175,8 +176,11 @@ def read(path: Path) -> Tensors:
                 "would run that code. Where you trust it, load it with torch yourself and save its "
                 "state_dict as .safetensors"
             ) from error
-        what = f"damaged, or not a PyTorch checkpoint ({type(error).__name__})"
-        raise JobError(f"{path}: {what}") from error
+        reason = visible(f"{type(error).__name__}: {error}".partition(". ")[0][:SHOWN])
+        way_out = "Give the network's state_dict as .safetensors or .pth"
+        raise JobError(
+            f"{path}: damaged, or not a PyTorch checkpoint ({reason}). {way_out}"
+        ) from error
     return unwrapped(content, str(path))
 
 

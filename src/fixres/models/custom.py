@@ -83,7 +83,7 @@ def find(
         fetched = fetched._replace(tensors=tensors)
         classes = _classes(tensors, found["classifier"])
         if classes not in (None, found["outputs"]) and "outputs" not in (given or {}):
-            print(f"{weights}: its classifier is for {classes} classes", flush=True)
+            print(visible(f"{weights}: its classifier is for {classes} classes"), flush=True)
             network, found = _looked_at(source, path, known | {"outputs": classes})
         published.fitted(fetched, network, found["classifier"], headless)
     check_cuts(network, found, source)

@@ -301,6 +301,13 @@ def fitted(
             "weights of the whole network, or train a fresh classifier (custom.train)"
         )
     weights.check(tensors, network, fetched.where, fresh)
+    for name in (name for name in own if name.split(".")[-1] == "running_var"):
+        # A channel that is always 0 has no variance. A layer without any has lost its statistics.
+        lost = len(tensors[name]) and not tensors[name].any()
+        if lost or (tensors[name] < 0).any():
+            problem = "no variance in any channel" if lost else "a negative variance"
+            expected = "expected those of a trained batch-norm. Take other weights"
+            raise JobError(f"{fetched.where}: {visible(name)} has {problem}; {expected}")
     return {name: tensors[name].to(t.dtype) for name, t in own.items()}
 
 

@@ -205,7 +205,7 @@ def unwrapped(content: Any, where: str) -> Tensors:
     if not isinstance(content, dict) or not _tensors_in(content):
         is_dict = isinstance(content, dict)
         keys = f" with keys {', '.join(map(str, list(content)[:6]))}" if is_dict else ""
-        wanted = f"expected tensors by name, bare or under {' or '.join(WRAPPERS)}"
+        wanted = f"expected tensors by name, bare or under a key such as {' or '.join(WRAPPERS)}"
         found = visible(f"found {type(content).__name__}{keys}")
         raise JobError(f"{where}: no network in it: {found}, {wanted}")
     odd = [f"{name!r} {problem}" for name, t in content.items() if (problem := _oddity(name, t))]
@@ -232,7 +232,8 @@ def _size(content: Any, deepest: int = DEEPEST) -> int:
 def _way_to(place: list, where: str) -> str:
     """How to take another state dict of a file than the one that was taken."""
     file = str(Path(where).with_name(f"{Path(where).stem}-{place[-1]}.pth"))
-    keys = "".join(f"[{json.dumps(key)}]" for key in place)
+    literals = (json.dumps(key) if isinstance(key, str) else repr(key) for key in place)
+    keys = "".join(f"[{literal}]" for literal in literals)
     loaded = f'torch.load({json.dumps(where)}, map_location="cpu", weights_only=True)'
     program = f"import torch; torch.save({loaded}{keys}, {json.dumps(file)})"
     return f"To take that one, save it alone: python -c {shlex.quote(program)}"

@@ -14,7 +14,7 @@ from fixres.jobs.quoting import visible
 HIDDEN = "hidden"
 BARE = "without an ending"
 AGAIN = "links to folders that were read already"
-SPECIAL = "not regular files"
+SPECIAL = "pipes, sockets or devices"
 
 
 class Walked(NamedTuple):

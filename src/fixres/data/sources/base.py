@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-Packing = Literal["tar", "tars", "idx"]
+Packing = Literal["tar", "tars", "zip", "idx"]
 
 
 class Part(NamedTuple):

@@ -112,7 +112,10 @@ def test_an_odd_file_leaves_its_neighbours_as_they_are(odd):
 def test_scaled_images_are_told(odd):
     data, report = odd
     [note] = data.notes
-    assert f"{SCALED} images have values of more than 8 bits; their range is scaled" in note
+    assert (
+        f"images of more than 8 bits for a value, scaled to 0 … 255 by their range: {SCALED}."
+        in note
+    )
     assert f"## scaled ({SCALED})" in report
     assert "- `train/cat/float to 4095.tif`: 0 to 4095" in report
     assert "- `train/cat/16 bits.png`: 0 to 65535" in report

@@ -82,6 +82,7 @@ def load(content: bytes) -> "PillowImage":
     """
     from PIL import Image
 
+    Image.preinit()  # else the first JPEG imports the readers of all formats
     try:
         image = Image.open(io.BytesIO(content), formats=tuple(FORMATS))
         image.load()

@@ -27,6 +27,7 @@ import fixres.workflow
 if workflow.is_main_process:
     fixres.asked.check_command_line(*sys.argv)
     fixres.asked.check_file("config.yaml")
+    fixres.asked.check_folders(workflow.basedir)
 
     configfile: "config.yaml"
 

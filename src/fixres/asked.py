@@ -16,10 +16,11 @@ from snakemake.cli import get_argument_parser
 from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 
-from fixres import config
+from fixres import config, jobs
 from fixres.config import ConfigError
 from fixres.graph import declare
 from fixres.graph.graph import JobGraph
+from fixres.jobs import JobError
 from fixres.nearest import closest, did_you_mean
 
 CONFIGURATIONS = (".yaml", ".yml", ".json")
@@ -88,6 +89,15 @@ def check_file(file: str | Path) -> None:
     except ConfigError as error:
         where = "" if os.path.exists(file) else "; give the command in the suite's folder"
         raise PlanningError(f"{error}{where}") from None
+
+
+def check_folders(suite: str | Path) -> None:
+    """Raise PlanningError where Snakemake would trip over the suite's folder, or over results/."""
+    try:
+        jobs.check_suite(Path(suite))
+        jobs.check_folder(Path("results"))
+    except JobError as error:
+        raise PlanningError(str(error)) from None
 
 
 def _check_files(files: list[Path]) -> None:

@@ -68,6 +68,8 @@ def main(arguments: list[str]) -> None:
             f"{Path.cwd()}: found no Snakefile and config.yaml; "
             "give this command in the suite's folder (git clone)"
         )
+    jobs.check_suite(Path.cwd())
+    jobs.check_folder(Path("results"))
     name = args.name or name_of(args.network, args.images)
     file = Path("configs", f"recommend-{name}.yaml")
     question = shlex.join(word for word in arguments if word != "--plan")

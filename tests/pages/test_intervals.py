@@ -119,7 +119,7 @@ def test_the_stretch_is_students():
     """On normal means of S seeds, the stretched bootstrap has the width of Student's t."""
     intervals.REPLICAS = 20_000
     hits = np.random.default_rng(8).random((10, 2000)) < np.linspace(0.5, 0.9, 10)[:, None]
-    moved = intervals._over_seeds(hits.mean(axis=1)[None])[0]
+    moved = intervals.drawn_again(hits.mean(axis=1)[None])[0]
     s = hits.mean(axis=1).std(ddof=1)
     assert moved.std() == pytest.approx(
         s / np.sqrt(10) * stats.t.ppf(0.975, 9) / stats.norm.ppf(0.975), rel=0.03

@@ -425,7 +425,7 @@ def rendered(
 def test_the_page_of_claims(tmp_path, monkeypatch):
     config = CLAIMS.model_copy(update={"notes": CLAIMS.notes | {"recover": "weights of a|b <i>"}})
     printed = {key: cell.paper for key, cell in config.cells.items()}
-    cells = {key: normal(number, 0.2, number) for key, number in printed.items()}
+    cells = {key: normal(number, 0.1, number) for key, number in printed.items()}
 
     def number(key: Key) -> Value:
         return cells[str(key)]

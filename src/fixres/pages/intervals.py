@@ -30,6 +30,7 @@ Two cases need more than that:
   Student's t itself (`students`).
 """
 
+import functools
 from collections.abc import Callable, Hashable, Mapping
 
 import numpy as np
@@ -136,21 +137,29 @@ def students(accuracies: np.ndarray) -> np.ndarray:
     """The same, where every difference between cells has Student's t distribution at all levels.
 
     It is the deviation of the mean of S normal numbers, divided by what they tell of its size: a
-    multivariate t with S - 1 degrees of freedom. Its points are spread evenly (Halton), and as many
-    lie on one side as on the other, so that few of them reach far into the tails.
+    multivariate t with S - 1 degrees of freedom.
     """
     cells, seeds = accuracies.shape
     if seeds == 1:
         return np.zeros((cells, REPLICAS))
+    contrasts, t = _students(seeds, REPLICAS)
+    return accuracies @ contrasts @ t / np.sqrt(seeds * (seeds - 1))
+
+
+@functools.cache
+def _students(seeds: int, replicas: int) -> tuple[np.ndarray, np.ndarray]:
+    """(S, S - 1) contrasts, whose squares sum up to those of the deviations; (S - 1, replicas) t.
+
+    The points are spread evenly (Halton), as many on one side as on the other: few of them reach
+    far into the tails.
+    """
     from scipy import linalg, stats  # here: with one seed, a page does not wait for its import
 
     points = stats.qmc.Halton(seeds, scramble=False)
     points.fast_forward(1)  # the first point is 0
-    spread, *along = points.random(-(-REPLICAS // 2)).T
+    spread, *along = points.random(-(-replicas // 2)).T
     t = stats.norm.ppf(along) / np.sqrt(stats.chi2.ppf(spread, seeds - 1) / (seeds - 1))
-    contrasts = accuracies @ linalg.helmert(seeds).T  # their squares sum up to the deviations'
-    moved = contrasts @ t / np.sqrt(seeds * (seeds - 1))
-    return np.concatenate([moved, -moved], axis=1)[:, :REPLICAS]
+    return linalg.helmert(seeds).T, np.concatenate([t, -t], axis=1)[:, :replicas]
 
 
 def interval(replicas: np.ndarray, shared_by: int = 1) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from fixres.graph.values import Value, largest
 from fixres.pages import decided, intervals
 
 SEEDS, COMPARISONS = (1, 2, 3, 5), (1, 5, 17)
-IMAGES = 400
+IMAGES = 200
 
 
 def differences(rng, seeds: int, count: int, images: bool, trial: int) -> list[Value]:
@@ -39,7 +39,7 @@ def false_holds(seeds: int, tied: int, trials: int) -> float:
     return found / trials
 
 
-def main(trials: int = 2000) -> None:
+def main(trials: int = 1000) -> None:
     print("| seeds | " + " | ".join(f"{n} comparisons" for n in COMPARISONS) + " | best of 6 |")
     for seeds in SEEDS:
         for images in (False, True)[seeds == 1 :]:

@@ -1,15 +1,14 @@
 """Figure 7: the accuracy of one network over k_test, pixel by pixel (Appendix B).
 
 Its columns are named by pixels times the divisor, so that the names are as evenly spaced as the
-pixels. Beside them, and on the axis of the paper's resolutions, a k_test is named as in the other
-figures: where 32 px replace the paper's 224, 32 px are 224.
+pixels. The paper's number beside k_train, and the axis of the paper's resolutions, are those of
+other pages: at an eighth of the paper's resolutions 32 px stand for 224, and not for 256.
 """
 
 from fixres.graph.api import Cell, Figure, JobGraph, Line, Sample, grid, line
 from fixres.graph.asking import scaled, sweep, train
 from fixres.models.catalogue.zoo import ZOO
 from fixres.paper.subjects import main_subject
-from fixres.paper.table5 import stands_for
 
 K_TRAIN = 224
 
@@ -21,11 +20,11 @@ def figure7(plan: JobGraph) -> Figure:
     def measure(_: None, k_test: int) -> Sample:
         return Sample(sweep(plan, train(plan, scaled(plan, K_TRAIN)), k_test), k_test)
 
-    papers = {k: stands_for(plan, k) for k in range(k_tests[0], k_tests[-1] + 1)}
+    native, divisor = scaled(plan, K_TRAIN), plan.config.resolution_divisor
+    papers = {k: k * divisor for k in range(k_tests[0], k_tests[-1] + 1)} | {native: K_TRAIN}
 
     def column(k: int) -> Line:
-        named = str(k * plan.config.resolution_divisor)
-        return Line((str(k), named), [(str(k), str(papers[k]))], k)
+        return Line((str(k), str(k * divisor)), [(str(k), str(papers[k]))], k)
 
     def with_papers_number(cell: Cell) -> Cell:
         paper = papers[int(cell.column)]
@@ -44,7 +43,7 @@ def figure7(plan: JobGraph) -> Figure:
         [grid(plan, "figure7", title, heads, rows, columns, measure)],
         draw="sweep",
         settings={
-            "k_train": scaled(plan, K_TRAIN),
+            "k_train": native,
             "stride": ZOO[plan.config.network].stride,
             "papers": {str(k): paper for k, paper in papers.items()},
         },

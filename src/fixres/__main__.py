@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
         return 2
     _set_library_threads(options)
     from fixres import jobs
-    from fixres.jobs import failures, stopping
+    from fixres.jobs import failures, sealing, stopping
 
     mark = failures.Mark(options, stage in STAGES and STAGES[stage].fails_alone)
     mark.remove()
@@ -60,6 +60,8 @@ def main(arguments: list[str]) -> int:
         stopping.listen()
         with jobs.recording_inputs():
             run(options)
+            if stage in STAGES:
+                sealing.seal_this_job(options, STAGES[stage].files)
     except (Exception, KeyboardInterrupt, stopping.Stopped) as error:
         return _report_end(stage, error, mark)
     mark.remove()
@@ -126,10 +128,13 @@ def _report_end(stage: str, error: BaseException, mark: "Mark") -> int:
 
 
 def _print_message(message: str) -> None:
-    """Print on stderr, which is a job's log.
+    """Print on stderr, which is a job's log. The terminal obeys nothing in it.
 
     The log may lie on the very disk that is full. Then print on stdout, which is Snakemake's.
     """
+    from fixres.jobs.quoting import LAYOUT, visible
+
+    message = visible(message, LAYOUT)
     try:
         print(message, file=sys.stderr, flush=True)
     except OSError:

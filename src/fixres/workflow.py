@@ -11,17 +11,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
-from snakemake.exceptions import WorkflowError
+from snakemake.dag import DAG
 from snakemake.io import ancient
 from snakemake.iocontainers import InputFiles, OutputFiles, Wildcards
 from snakemake.jobs import Job as RuleJob
 from snakemake.logging import logger
 from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake.settings.types import RerunTrigger
 from snakemake.workflow import Workflow
 
 from fixres import config, jobs, paper
+from fixres.asked import PlanningError
 from fixres.config import ConfigError
-from fixres.graph import declare
+from fixres.graph import current, declare
 from fixres.graph.costs import Costs
 from fixres.graph.graph import JobGraph, images_of
 from fixres.graph.jobs import Job
@@ -29,6 +31,7 @@ from fixres.graph.pages import Cost
 from fixres.graph.stages import STAGES
 from fixres.jobs import stopping
 
+SHOWN = 5  # results that are named of many
 START_UP = 1.5  # seconds that any job takes to start: importing torch, reading its files
 OVER_ALL = {  # page over all others -> its title and what it shows, in Snakemake's report
     "summary": ("Summary", "all tables: what is measured, and trends"),
@@ -45,14 +48,13 @@ def open_graph(files: list[str | Path], merged: dict, given: Mapping | None = No
 
     Parameters
     ----------
-    files : the configuration files. They are checked for a key that stands twice, which Snakemake
-        lets pass.
+    files : the configuration files. They are checked for duplicate keys, which Snakemake lets pass.
     merged : the configuration as Snakemake merged it.
     given : the part of it that --config gives. Snakemake leaves strings in it.
 
     Raises
     ------
-    WorkflowError : the configuration cannot be run. The message says what to mend.
+    PlanningError : the configuration cannot be run. The message says what to mend.
     """
     try:
         for file in files:
@@ -61,28 +63,7 @@ def open_graph(files: list[str | Path], merged: dict, given: Mapping | None = No
         merged = config.merge(merged, config.typed(dict(given or {})))
         return paper.plan_of(config.parse(merged, where=" + ".join(where)))
     except ConfigError as error:
-        raise WorkflowError(str(error)) from None
-
-
-def check_command_line(words: list[str]) -> None:
-    """Raise WorkflowError where --configfile stands twice on Snakemake's command line.
-
-    Snakemake would keep the last one alone, and plan another scale than the one that was meant.
-    """
-    files, flags, inside = [], 0, False
-    for word in words:
-        flag, _, value = word.partition("=")
-        if word.startswith("-"):
-            inside = flag in ("--configfile", "--configfiles")
-            flags += inside
-            files += [value] if inside and value else []
-        elif inside and word.endswith((".yaml", ".yml", ".json")):
-            files.append(word)
-    if flags > 1:
-        raise WorkflowError(
-            f"--configfile: found it {flags} times, of which Snakemake reads the last alone; "
-            f"expected one, with all files behind it: --configfile {' '.join(files)}"
-        )
+        raise PlanningError(str(error)) from None
 
 
 def told(graph: JobGraph, name: str) -> dict[str, str | Callable]:
@@ -112,6 +93,49 @@ def _files(wildcards: Wildcards, input: InputFiles, output: OutputFiles) -> str:
     named = {name: [files] if isinstance(files, str) else files for name, files in input.items()}
     options = {name: files for name, files in named.items() if files} | {"out": output[:1]}
     return " ".join(f"--{name} {shlex.join(files)}" for name, files in options.items())
+
+
+def make_again(graph: JobGraph) -> None:
+    """Let Snakemake make each asked-for result again that was not made as it is planned now.
+
+    Snakemake decides by its own records, which may be deleted, and by triggers, which a profile may
+    choose. The seal of a result is beside the result (graph/current.py). Where Snakemake would see
+    no difference, a job is forced: at the moment when Snakemake knows its jobs.
+    """
+    if not hasattr(DAG, "check_unfinished"):
+        DAG.check_unfinished = DAG.check_incomplete
+
+    async def check(dag: DAG) -> None:
+        await dag.check_unfinished()
+        if dag.workflow.is_main_process:
+            _force(dag, graph)
+
+    DAG.check_incomplete = check
+
+
+def _force(dag: DAG, graph: JobGraph) -> None:
+    """Add the jobs that Snakemake would not make again by itself; say why."""
+
+    files = {str(file).removeprefix("results/"): file for job in dag.jobs for file in job.output}
+
+    def recorded(file: str) -> list[str]:
+        return dag.workflow.persistence.params(files[file]) or []
+
+    def seen(job: Job) -> bool:
+        """Whether Snakemake sees a difference, too. Its display says which."""
+        known = map(recorded, job.outputs.values())
+        changed = any(params and repr(job.ancestry_digest) not in params for params in known)
+        return changed and RerunTrigger.PARAMS in dag.workflow.rerun_triggers
+
+    asked = dict.fromkeys(graph.made_by[file] for file in files if file in graph.made_by)
+    write = not dag.workflow.dryrun
+    differ = current.differing(graph, asked, Path("results"), recorded, write=write)
+    unseen = {job: why for job, why in differ.items() if not seen(job)}
+    dag.forcefiles.update(f"results/{file}" for job in unseen for file in job.outputs.values())
+    for job, why in list(unseen.items())[:SHOWN]:
+        logger.info(f"results/{job.id}: {why}; it is made again")
+    if len(unseen) > SHOWN:
+        logger.info(f"… and {len(unseen) - SHOWN} more results")
 
 
 def write_configurations(workflow: Workflow, graph: JobGraph) -> None:
@@ -188,11 +212,11 @@ def _pages(graph: JobGraph, *names: str) -> list[str]:
 
 
 def job_of(graph: JobGraph, name: str) -> Job:
-    """The job with an id. Raises WorkflowError where there is none; it names the nearest id."""
+    """The job with an id. Raises PlanningError where there is none; it names the nearest id."""
     try:
         return graph.job(name)
     except ConfigError as error:
-        raise WorkflowError(str(error)) from None
+        raise PlanningError(str(error)) from None
 
 
 def inputs_of(graph: JobGraph) -> tuple[Callable, ...]:
@@ -200,7 +224,7 @@ def inputs_of(graph: JobGraph) -> tuple[Callable, ...]:
 
     They are the list of its images, the weights of the run that it adapts or measures, the weights
     that a training starts from (or none), and the local file that published weights are read from
-    (or none). When that file changes, it is read again.
+    (or none). A digest of that file is in the job's configuration; its date says nothing more.
     """
 
     def manifest(wildcards: Wildcards) -> str:
@@ -216,7 +240,7 @@ def inputs_of(graph: JobGraph) -> tuple[Callable, ...]:
     def local_weights(wildcards: Wildcards) -> list[str]:
         source = job_of(graph, wildcards.job).config["source"]
         file = source.get("file") or source.get("custom")
-        return [file] if file and file not in ("pretrained", "none") else []
+        return [ancient(file)] if file and file not in ("pretrained", "none") else []
 
     return manifest, run_weights, start_weights, local_weights
 
@@ -224,14 +248,14 @@ def inputs_of(graph: JobGraph) -> tuple[Callable, ...]:
 def measurements_of(graph: JobGraph) -> Callable[[str], list[str]]:
     """A function: id of a page's job -> the files whose numbers it shows.
 
-    It raises WorkflowError where weights or images that the page needs were not given.
+    It raises PlanningError where weights or images that the page needs were not given.
     """
 
     def measurements(name: str) -> list[str]:
         try:
             return declare.measurements(graph, name)
         except ConfigError as error:
-            raise WorkflowError(str(error)) from None
+            raise PlanningError(str(error)) from None
 
     return measurements
 
@@ -257,7 +281,7 @@ def images(graph: JobGraph, dataset: str) -> str:
     datasets = graph.config.datasets
     if dataset not in datasets:
         known = ", ".join(datasets)
-        raise WorkflowError(f"results/data/{dataset}: no such entry of datasets; known: {known}")
+        raise PlanningError(f"results/data/{dataset}: no such entry of datasets; known: {known}")
     folder = images_of(graph, dataset)
     return folder if datasets[dataset].rendered else ancient(folder)
 

@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from fixres.config.fields import Count, Fraction, Name, Pixels, Positive, Section, Several
+from fixres.config.fields import Count, Distinct, Fraction, Name, Pixels, Positive, Section, Several
 
 Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
-Share = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0.1, le=1)]
 
 
 class CustomNetwork(Section):
@@ -23,7 +23,7 @@ class CustomNetwork(Section):
     title: str = Field("", description="its name on the pages; empty: the source is shown")
     stride: Count = Field(description="total stride; every k_test is a multiple of it (Appendix B)")
     classifier: str = Field(description="name of the last layer")
-    last_norm: list[str]
+    last_norm: Distinct[str]
     """names of the last normalisation before the global pooling (§4.2)"""
     mean: Channels = Field(description="of the input, which is in [0, 1]; three numbers")
     std: Channels = Field(description="of the input, which is in [0, 1]; three numbers")

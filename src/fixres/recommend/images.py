@@ -7,7 +7,7 @@ from typing import Any
 
 from fixres.artifacts.manifest import SPLITS
 from fixres.data import sources
-from fixres.data.sources.lists import folders_in, images_below
+from fixres.data.walk import folders_in
 from fixres.graph.checks import expanded
 from fixres.jobs import JobError
 
@@ -55,15 +55,15 @@ def count_folder(args: argparse.Namespace, root: Path) -> tuple[tuple[int, int],
         )
     if parts and args.split:
         raise JobError(f"--split {args.split:g}: {root} has train/ and val/ already; leave it out")
-    counts = [len(images_below(root, part)) for part in parts or (".",)]
-    if not parts:
-        val = round(args.split * counts[0])
-        counts = [counts[0] - val, val]
-    train, val = counts
+    by_share = {} if parts else {"split": args.split}
+    listing = sources.picked(sources.load("imagefolder"), by_share).read(root)
+    train, val = (int((listing.split == number).sum()) for number in (0, 1))
     if not train or not val:
-        wanted = "expected images (.jpg, .jpeg, .png …) in a folder for each class"
+        wanted = "expected some of each in a folder for each class"
         raise JobError(f"{root}: found {train} training and {val} validation images; {wanted}")
-    return (train, val), folders_in(root / parts[0] if parts else root)
+    if listing.skipped:
+        print(f"{root}: skipped: {sources.counted(listing.skipped)}")
+    return (train, val), list(listing.classes)
 
 
 def class_list(args: argparse.Namespace, folders: list[str], outputs: int) -> str | None:

@@ -19,6 +19,7 @@ from fixres.artifacts.manifest import Manifest
 from fixres.artifacts.predictions import Cropping, Predicted, Predictions
 from fixres.data import requests
 from fixres.data.regions import Augmentation
+from fixres.jobs import JobError
 from fixres.models import matching
 from fixres.models.adapt import last_layers
 from fixres.models.float32 import compute_in_float32
@@ -28,6 +29,7 @@ from fixres.stages.opened import Opened
 from fixres.stages.passes import one_pass
 
 TOP = 5  # predicted classes that are kept for each image
+NOT_FINITE = -1  # in place of a class
 
 
 # --- passes over the images --------------------------------------------------------------------
@@ -59,6 +61,10 @@ def predict(
     Returns
     -------
     For each head and each of its croppings (n, top) int32 classes, best first.
+
+    Raises
+    ------
+    JobError : an image's logits are not finite. It names the first such image.
     """
     ranks, device = reader.ranks, reader.device.device
     predicted = [
@@ -79,12 +85,27 @@ def predict(
                 activations = trunk(x)
                 for head, classes in asking[cropping]:
                     logits = head(*activations).float()
+                    finite = logits.isfinite().all(1).unflatten(0, (-1, crops)).all(1)
                     if crops > 1:  # an image's prediction is the mean of those of its crops
                         logits = logits.softmax(1).unflatten(0, (-1, crops)).mean(1)
-                    classes[images] = logits.topk(top).indices
+                    classes[images] = logits.topk(top).indices.where(finite[:, None], NOT_FINITE)
         for _, classes in (pair for cropping in together for pair in asking[cropping]):
             ranks.all_gather_rows(classes, chunk)
+    for cropping, classes in (pair for of_head in predicted for pair in of_head.items()):
+        check_finite(classes, cropping, reader)
     return [{c: classes.cpu().numpy() for c, classes in of.items()} for of in predicted]
+
+
+def check_finite(classes: torch.Tensor, cropping: Cropping, reader: requests.CropReader) -> None:
+    """Raise JobError where the logits of an image were not finite; it names the first image."""
+    wrong = (classes[:, 0] == NOT_FINITE).nonzero()
+    if len(wrong):
+        [file] = reader.data.files(reader.rows[int(wrong[0]), None])
+        raise JobError(
+            f"{file}: its logits are not finite at {cropping.k} px, as those of {len(wrong)} of "
+            f"{len(classes)} images; expected numbers. Check the network's weights, its mean and "
+            "std, and hardware.precision"
+        )
 
 
 # --- at the end of a fine-tuning ---------------------------------------------------------------

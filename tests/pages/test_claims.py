@@ -161,14 +161,14 @@ def test_true_claims_of_many_comparisons_seldom_fail():
 def test_true_claims_seldom_fail_with_few_seeds(seeds):
     """17 comparisons that differ by nothing but seeds. 2.5% may fail: of 200 at most 11 (99%).
 
-    A bootstrap over the seeds, stretched for one comparison at 95%, let 61, 43 and 11% fail.
+    With a bootstrap over the seeds, stretched for one comparison at 95%, 43, 35 and 17% fail.
     """
     assert false_verdicts.false_fails(seeds, 17, False, 200) <= 11 / 200
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_best_of_tied_numbers_is_seldom_better_than_another(seeds, monkeypatch):
-    """Of six cells that are tied, the largest alone gave a false "holds" in 11 to 19%."""
+    """Of six cells that are tied, the largest by itself is better in 5 to 11%."""
     monkeypatch.setattr(false_verdicts, "IMAGES", 100)
     assert false_verdicts.false_holds(seeds, 6, 100) <= 7 / 100
 

@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> None:
     )
     p.add_argument("dataset", nargs="*", help="entries of `datasets` (default: all)")
     about = "as Snakemake's: configuration files, laid over config.yaml"
-    p.add_argument("--configfile", type=Path, nargs="+", default=[], help=about)
+    p.add_argument("--configfile", type=Path, nargs="+", action="extend", default=[], help=about)
     p.add_argument("--look", action="store_true", help="only say what differs; change nothing")
     about = "list the images again even where nothing differs"
     p.add_argument("--force", action="store_true", help=about)

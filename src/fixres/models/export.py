@@ -121,7 +121,8 @@ transform = v2.Compose(
 
 if __name__ == "__main__":
     for file in sys.argv[1:]:
-        with Image.open(file) as image, torch.no_grad():
+        # Only these formats: others start other programs (PostScript).
+        with Image.open(file, formats=["JPEG", "PNG", "WEBP"]) as image, torch.no_grad():
             logits = network.eval()(transform(image.convert("RGB"))[None])
         print(file, config["classes"][logits.argmax().item()])
 '''

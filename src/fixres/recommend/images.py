@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fixres.artifacts.manifest import SPLITS
-from fixres.data import sources
+from fixres.data import image_files, sources
 from fixres.data.walk import folders_in
 from fixres.graph.checks import expanded
 from fixres.jobs import JobError
@@ -63,7 +63,24 @@ def count_folder(args: argparse.Namespace, root: Path) -> tuple[tuple[int, int],
         raise JobError(f"{root}: found {train} training and {val} validation images; {wanted}")
     if listing.skipped:
         print(f"{root}: skipped: {sources.counted(listing.skipped)}")
+    expect_libraries(root, [path for path, _, _ in listing.images])
     return (train, val), list(listing.classes)
+
+
+def expect_libraries(root: Path, images: list[str]) -> None:
+    """Raise JobError for a format that this Pillow cannot read: one image is tried for each ending.
+
+    Only of formats that take a library; whatever else is wrong with an image, its listing finds.
+    """
+    first = {Path(image).suffix.lower(): image for image in reversed(images)}
+    for ending in (e for name in image_files.LIBRARIES for e in image_files.FORMATS[name]):
+        if ending in first:
+            try:
+                image_files.load((root / first[ending]).read_bytes())
+            except image_files.UnsupportedError as error:
+                raise JobError(f"{root / first[ending]}: {error}") from None
+            except Exception:
+                continue
 
 
 def class_list(args: argparse.Namespace, folders: list[str], outputs: int) -> str | None:

@@ -369,3 +369,9 @@ def test_an_archive_without_what_it_should_hold(tmp_path):
     (tmp_path / "md5sums.txt").write_text(f"{md5}  CUB_200_2011.tgz\n")
     with pytest.raises(JobError, match=r"CUB_200_2011\.tgz: holds no CUB_200_2011/images\.txt"):
         building.build(tmp_path, "cub", tmp_path / "work", checksums="listed")
+
+
+def test_a_list_of_checksums_that_is_none(tmp_path):
+    (tmp_path / "md5sums.txt").write_bytes(b"\x89PNG\x1b[2J\xff" * 50)
+    with pytest.raises(JobError, match=r"md5sums\.txt: line 1: found '.{1,100}', expected `md5"):
+        unpack.listed(tmp_path)

@@ -20,6 +20,7 @@ from PIL import Image
 from fixres.data import extract, idx
 from fixres.data.extract import Allowance
 from fixres.jobs import JobError, atomic, log, progress
+from fixres.jobs.quoting import visible
 
 MB = 1_000_000
 BUFFER = 4 * MB  # bytes read at once for a checksum
@@ -52,9 +53,11 @@ def listed(root: Path) -> dict[str, str]:
         needs = f"checksums: listed needs it (lines of `md5  name`: md5sum * > {SUMS})"
         raise JobError(f"{file}: no such file; {needs}")
     sums = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    text = file.read_text(encoding="utf-8", errors="surrogateescape")  # names are any bytes
+    for number, line in enumerate(text.splitlines(), 1):
         found, _, name = line.partition("  ")
         if len(found) != 32 or not name:
+            line = visible(line)[:100]
             raise JobError(f"{file}: line {number}: found '{line}', expected `md5  name`")
         sums[name] = found
     return sums

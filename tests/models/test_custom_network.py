@@ -177,9 +177,7 @@ def test_weights_that_do_not_fit_are_known_when_the_network_is_looked_at(tmp_pat
     torch.save({"conv1.weight": torch.ones(1)}, file)
     with pytest.raises(JobError, match=r"w\.pth does not fit ResNet: missing "):
         find("timm:test_resnet", str(file), headless=True)
-    with pytest.raises(
-        JobError, match=r"found '.*none\.pth', expected pretrained, none, or a file"
-    ):
+    with pytest.raises(JobError, match=r"--weights: no such file \(got '.*none\.pth', expected"):
         find("timm:test_resnet", str(tmp_path / "none.pth"))
 
 

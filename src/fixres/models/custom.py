@@ -108,7 +108,8 @@ def _read(weights: str) -> Fetched | None:
     if weights in ("pretrained", "none"):
         return None
     if not Path(weights).is_file():
-        raise JobError(f"weights: found '{weights}', expected pretrained, none, or a file")
+        expected = f"got '{weights}', expected pretrained, none, or the path of a file"
+        raise JobError(f"--weights: no such file ({expected}). Correct the path")
     return Fetched(published.read(Path(weights)), weights, None)
 
 

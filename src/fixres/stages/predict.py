@@ -102,9 +102,9 @@ def check_finite(classes: torch.Tensor, cropping: Cropping, reader: requests.Cro
     if len(wrong):
         [file] = reader.data.files(reader.rows[int(wrong[0]), None])
         raise JobError(
-            f"{file}: its logits are not finite at {cropping.k} px, as those of {len(wrong)} of "
-            f"{len(classes)} images; expected numbers. Check the network's weights, its mean and "
-            "std, and hardware.precision"
+            f"{file}: its logits are not finite at {cropping.k} px (got such logits for "
+            f"{len(wrong)} of {len(classes)} images, expected none). Check the network's weights, "
+            "its mean and std, and hardware.precision"
         )
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from fixres.config import Config, ConfigError
-from fixres.graph.checks import check, classes_of, expanded
+from fixres.graph.checks import check, expanded
+from fixres.graph.classes import classes_of
 from fixres.graph.custom import custom_entry
 from fixres.graph.jobs import Job
 from fixres.graph.pages import Figure, Page

@@ -26,6 +26,7 @@ from fixres.graph.costs import Costs
 from fixres.graph.graph import JobGraph, images_of
 from fixres.graph.jobs import Job
 from fixres.graph.pages import Cost
+from fixres.graph.recommendation import check_listed_images
 from fixres.graph.stages import STAGES
 from fixres.jobs import stopping
 
@@ -59,7 +60,9 @@ def open_graph(files: list[str | Path], merged: dict, given: Mapping | None = No
             config.read_yaml(file)
         where = [*map(str, files), *(["--config"] if given else [])]
         merged = config.merge(merged, config.typed(dict(given or {})))
-        return paper.plan_of(config.parse(merged, where=" + ".join(where)))
+        graph = paper.plan_of(config.parse(merged, where=" + ".join(where)))
+        check_listed_images(graph)
+        return graph
     except ConfigError as error:
         raise WorkflowError(str(error)) from None
 

@@ -23,10 +23,10 @@ from fixres import config, jobs, paper
 from fixres.config import ConfigError
 from fixres.graph import declare
 from fixres.graph.costs import Costs
+from fixres.graph.enough import check_listed_images
 from fixres.graph.graph import JobGraph, images_of
 from fixres.graph.jobs import Job
 from fixres.graph.pages import Cost
-from fixres.graph.recommendation import check_listed_images
 from fixres.graph.stages import STAGES
 from fixres.jobs import stopping
 

@@ -91,7 +91,8 @@ def photographs(folder: Path) -> None:
             (folder / part / name).mkdir(parents=True)
             for i in range(images):
                 size = (40 + 3 * (i % 7), 44 + 5 * (i % 5))
-                noise = np.asarray(textured(*size, seed=100 * label + i), float)
+                seed = 100 * label + i + 1000 * (part == "val")  # others than for training
+                noise = np.asarray(textured(*size, seed=seed), float)
                 mixed = 0.7 * noise + 0.3 * np.array(colour)
                 image = Image.fromarray(mixed.astype(np.uint8))
                 image.save(folder / part / name / f"{i}.png")

@@ -15,24 +15,14 @@ A custom network is no entry of the zoo: what is known of it stands in the resol
 each of its jobs, as `entry` (custom.py).
 """
 
-import hashlib
-import os
-from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-
-from fixres.artifacts import manifest
 from fixres.config import ConfigError, laid_over
-from fixres.data import sources
 from fixres.graph.adaptation import estimate_statistics, finetune
 from fixres.graph.custom import custom_weights
-from fixres.graph.graph import JobGraph, images_of, list_images
+from fixres.graph.graph import JobGraph, list_images
 from fixres.graph.jobs import Job
 from fixres.graph.measurements import evaluate
 from fixres.graph.networks import train_network
 from fixres.graph.pages import Answer, Candidates, Recommendation
-from fixres.jobs import JobError
 
 # What is done to the network, least first.
 METHODS = ("as it is", "statistics", "classifier", "classifier + norm")
@@ -40,7 +30,6 @@ AS_IS, STATISTICS, CLASSIFIER, FIXED = METHODS
 TRAINED = {CLASSIFIER: "cls", FIXED: "cls+bn"}  # method -> fine_tuning.layers
 # Above this share of validation images that are training images, no fine-tuning is recommended.
 LEAKED = 0.01
-FEWEST = 20  # validation images to choose on, and to measure on; of fewer, an interval says nothing
 
 
 def recommend(graph: JobGraph) -> Job:
@@ -125,105 +114,3 @@ def _network(graph: JobGraph) -> Job:
         return start
     recipe = (c.base_training, "base_training")
     return train_network(graph, custom.name, custom.native, c.dataset, *recipe, start=start)
-
-
-# --- what is known of the images before anything is measured --------------------------------------
-
-
-class Counted(NamedTuple):
-    """The images of an image folder, as their list will have them."""
-
-    listing: sources.Listing
-    folder: Path
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """Training and validation images."""
-        val = int(self.listing.split.sum())
-        return len(self.listing.images) - val, val
-
-
-def count_images(graph: JobGraph) -> Counted | None:
-    """The images of an image folder, found by their names alone; None: of another source.
-
-    Raises
-    ------
-    ConfigError : the folder is no such folder, or has too few images for what is planned.
-    """
-    name = graph.config.dataset
-    dataset, folder = graph.config.datasets[name], Path(images_of(graph, name))
-    if dataset.source != "imagefolder" or dataset.rendered:
-        return None
-    # Which classes are the network's is known already (classes.py).
-    wanted = {k: v for k, v in list_images(graph, name).config.items() if k in ("split", "limit")}
-    try:
-        listing = sources.read(sources.picked(sources.load(dataset.source), wanted), folder)
-    except JobError as error:
-        raise ConfigError(str(error)) from None
-    counted = Counted(listing, folder)
-    val = np.array([os.fsencode(path) for path, _, split in listing.images if split], object)
-    check_images(graph, counted.sizes[0], val)
-    return counted
-
-
-def manifest_of(graph: JobGraph) -> Path:
-    """The list of the images, whether it is made yet or not."""
-    return Path("results", list_images(graph, graph.config.dataset).outputs["manifest"])
-
-
-def check_listed_images(graph: JobGraph) -> None:
-    """Raise ConfigError where the images are too few for what is planned.
-
-    They are those of the manifest; where there is none yet, those of the folder.
-    """
-    if not graph.config.custom:
-        return
-    if not manifest_of(graph).is_file():
-        count_images(graph)
-        return
-    data = manifest.read(manifest_of(graph))
-    check_images(graph, len(data.rows("train")), data.path[data.rows("val")])
-
-
-def check_images(graph: JobGraph, train: int, val: np.ndarray) -> None:
-    """Raise ConfigError where there are too few of them.
-
-    Parameters
-    ----------
-    train : the number of training images.
-    val : (n,) bytes, the paths of the validation images.
-    """
-    c = graph.config
-    check_parts(part_of(val, c.custom.choice), c.custom.choice, c.dataset)
-    tuned = c.fine_tuning
-    sizes = {"fine_tuning": (tuned.batch_size, min(tuned.images or train, train))}
-    if c.custom.train:
-        trained = c.base_training
-        sizes["base_training"] = trained.batch_size, trained.samples_per_epoch or train
-    for name, (size, images) in sizes.items():
-        if size > images:
-            raise ConfigError(
-                f"{name}.batch_size: an epoch does not fill one batch (got {size}, expected at "
-                f"most {images}: {c.dataset} has {train} training images). Give a smaller one"
-            )
-
-
-def part_of(images: np.ndarray, share: float) -> np.ndarray:
-    """(n,) bool: whether an image is one that things are chosen on. images : (n,) bytes, paths."""
-    # Salted: datasets.….split and limit draw by paths, too, and independently of this.
-    firsts = (hashlib.sha256(b"choice " + path).digest()[:8] for path in images.tolist())
-    return np.array([int.from_bytes(first, "big") < share * 2**64 for first in firsts])
-
-
-def check_parts(chosen_on: np.ndarray, share: float, dataset: str) -> None:
-    """Raise ConfigError where too few images are left to choose on, or to measure on.
-
-    chosen_on : (n,) bool, `part_of` the validation images.
-    """
-    choosing, measuring = int(chosen_on.sum()), int((~chosen_on).sum())
-    if min(choosing, measuring) < FEWEST:
-        raise ConfigError(
-            f"custom.choice: {share:g} of the {len(chosen_on)} validation images of {dataset} "
-            f"leaves too few (got {choosing} to choose on and {measuring} to measure on, expected "
-            f"{FEWEST} of each at least). Give more validation images"
-        )

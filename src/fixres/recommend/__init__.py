@@ -26,8 +26,8 @@ import yaml
 from fixres import config, jobs, paper
 from fixres.data.sources import SOURCES
 from fixres.graph.checks import expanded
+from fixres.graph.enough import check_listed_images
 from fixres.graph.graph import JobGraph
-from fixres.graph.recommendation import check_listed_images
 from fixres.jobs import JobError
 from fixres.recommend import words
 from fixres.recommend.budget import estimate, fit, minutes_of

@@ -17,8 +17,9 @@ from fixres.data.sources.lists import abbreviated, folders_in
 from fixres.data.validate import checksum_of
 from fixres.graph.checks import expanded
 from fixres.graph.classes import IMAGENET, absent_classes
+from fixres.graph.enough import Counted, count_images, listed
 from fixres.graph.graph import JobGraph
-from fixres.graph.recommendation import LEAKED, Counted, count_images, manifest_of
+from fixres.graph.recommendation import LEAKED
 from fixres.jobs import JobError
 
 GLANCE = 4096  # bytes at either end of a file that tell most files of one size apart
@@ -96,8 +97,7 @@ def remarks(graph: JobGraph) -> Iterator[str]:
             f"will count its logits of the other {outputs - absent:,} alone; a fine-tuning "
             f"unlearns the {absent:,}"
         )
-    if manifest_of(graph).is_file():
-        data = manifest.read(manifest_of(graph))
+    if data := listed(graph):
         yield from dict.fromkeys([*data.notes, *manifest.leak(data, name)])
     elif counted := count_images(graph):
         yield from one_sided(counted.listing)

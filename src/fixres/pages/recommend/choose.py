@@ -19,8 +19,9 @@ import numpy as np
 from fixres import jobs
 from fixres.artifacts import choice, manifest, metrics, per_image
 from fixres.artifacts.choice import AmongAll, Choice, Exported, Gain, Images, Point, Setting, Times
+from fixres.graph.enough import check_parts, part_of
 from fixres.graph.pages import Candidates
-from fixres.graph.recommendation import AS_IS, LEAKED, METHODS, TRAINED, check_parts, part_of
+from fixres.graph.recommendation import AS_IS, LEAKED, METHODS, TRAINED
 from fixres.pages import command
 from fixres.pages.intervals import interval, resample
 

@@ -16,6 +16,7 @@ fixres.workflow.check_command_line(sys.argv)
 graph = fixres.workflow.open_graph(
     list(reversed(workflow.configfiles)), config, workflow.config_settings.config
 )
+fixres.workflow.make_again(graph)
 hardware = graph.config.hardware
 # Functions of a job's wildcards: the files that it needs, and how the report lists a page.
 manifest, run_weights, start_weights, local_weights = fixres.workflow.inputs_of(graph)

@@ -64,7 +64,7 @@ def _measure(results: Path, job: Job) -> None:
     paths = np.array([f"val/{i}.jpg".encode() for i in range(IMAGES)])
     found = PerImage(paths, right)
     about = {"k_test": measured, "parameters": 4_900_000, "images": IMAGES, "notes": []}
-    jobs.write_json(results / job.outputs["metrics"], about | {"run": run, "hits": found.digest})
+    jobs.write_json(results / job.outputs["metrics"], about | {"run": job.id, "hits": found.digest})
     per_image.save(results / job.outputs["hits"], found)
 
 

@@ -126,6 +126,18 @@ class Workflow:
         assert result.returncode == 0 or not check, result.stdout
         return result
 
+    def by_hand(self, *words: str) -> None:
+        """Run a stage in the folder as a person would."""
+        result = subprocess.run(
+            [sys.executable, "-m", "fixres", *words],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+
     def planned(self, *targets: str) -> set[tuple[str, str]]:
         """(rule, folder or file below results/) of every job that a run would execute."""
         text = self.run("--dry-run", *(targets or PAGES)).stdout

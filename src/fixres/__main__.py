@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
         return 2
     _set_library_threads(options)
     from fixres import jobs
-    from fixres.jobs import failures, stopping
+    from fixres.jobs import failures, sealing, stopping
 
     mark = failures.Mark(options, stage in STAGES and STAGES[stage].fails_alone)
     mark.remove()
@@ -60,6 +60,8 @@ def main(arguments: list[str]) -> int:
         stopping.listen()
         with jobs.recording_inputs():
             run(options)
+            if stage in STAGES:
+                sealing.seal_this_job(options, STAGES[stage].files)
     except (Exception, KeyboardInterrupt, stopping.Stopped) as error:
         return _report_end(stage, error, mark)
     mark.remove()

@@ -30,7 +30,7 @@ from fixres.data import inventory
 from fixres.graph.checks import expanded
 from fixres.graph.graph import JobGraph
 from fixres.graph.stages import IMAGES, STAGES
-from fixres.jobs import JobError
+from fixres.jobs import JobError, sealing
 from fixres.jobs.quoting import visible
 from fixres.stages import manifest as stage
 
@@ -104,9 +104,11 @@ def _relist(plan: JobGraph, name: str, args: argparse.Namespace) -> str:
     same = new.digest() == old.digest()
     if not same:
         new.save(file)
+        sealing.renew(file, same=False)
     elif new.folder != old.folder:  # the same images at another place: no result depends on that
         date = file.stat().st_mtime_ns
         replace(old, folder=new.folder).save(file)
+        sealing.renew(file, same=True)
         os.utime(file, ns=(date, date))
     inventory.save(kept, now, new.digest())
     found = found or "no file of another name, size or date"

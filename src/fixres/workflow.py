@@ -11,17 +11,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
+from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient
 from snakemake.iocontainers import InputFiles, OutputFiles, Wildcards
 from snakemake.jobs import Job as RuleJob
 from snakemake.logging import logger
 from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake.settings.types import RerunTrigger
 from snakemake.workflow import Workflow
 
 from fixres import config, jobs, paper
 from fixres.config import ConfigError
-from fixres.graph import declare
+from fixres.graph import current, declare
 from fixres.graph.costs import Costs
 from fixres.graph.enough import check_listed_images
 from fixres.graph.graph import JobGraph, images_of
@@ -30,6 +32,7 @@ from fixres.graph.pages import Cost
 from fixres.graph.stages import STAGES
 from fixres.jobs import stopping
 
+SHOWN = 5  # results that are named of many
 START_UP = 1.5  # seconds that any job takes to start: importing torch, reading its files
 OVER_ALL = {  # page over all others -> its title and what it shows, in Snakemake's report
     "summary": ("Summary", "all tables: what is measured, and trends"),
@@ -115,6 +118,49 @@ def _files(wildcards: Wildcards, input: InputFiles, output: OutputFiles) -> str:
     named = {name: [files] if isinstance(files, str) else files for name, files in input.items()}
     options = {name: files for name, files in named.items() if files} | {"out": output[:1]}
     return " ".join(f"--{name} {shlex.join(files)}" for name, files in options.items())
+
+
+def make_again(graph: JobGraph) -> None:
+    """Let Snakemake make each asked-for result again that was not made as it is planned now.
+
+    Snakemake decides by its own records, which may be deleted, and by triggers, which a profile may
+    choose. The seal of a result is beside the result (graph/current.py). Where Snakemake would see
+    no difference, a job is forced: at the moment when Snakemake knows its jobs.
+    """
+    if not hasattr(DAG, "check_unfinished"):
+        DAG.check_unfinished = DAG.check_incomplete
+
+    async def check(dag: DAG) -> None:
+        await dag.check_unfinished()
+        if dag.workflow.is_main_process:
+            _force(dag, graph)
+
+    DAG.check_incomplete = check
+
+
+def _force(dag: DAG, graph: JobGraph) -> None:
+    """Add the jobs that Snakemake would not make again by itself; say why."""
+
+    files = {str(file).removeprefix("results/"): file for job in dag.jobs for file in job.output}
+
+    def recorded(file: str) -> list[str]:
+        return dag.workflow.persistence.params(files[file]) or []
+
+    def seen(job: Job) -> bool:
+        """Whether Snakemake sees a difference, too. Its display says which."""
+        known = map(recorded, job.outputs.values())
+        changed = any(params and repr(job.ancestry_digest) not in params for params in known)
+        return changed and RerunTrigger.PARAMS in dag.workflow.rerun_triggers
+
+    asked = dict.fromkeys(graph.made_by[file] for file in files if file in graph.made_by)
+    write = not dag.workflow.dryrun
+    differ = current.differing(graph, asked, Path("results"), recorded, write=write)
+    unseen = {job: why for job, why in differ.items() if not seen(job)}
+    dag.forcefiles.update(f"results/{file}" for job in unseen for file in job.outputs.values())
+    for job, why in list(unseen.items())[:SHOWN]:
+        logger.info(f"results/{job.id}: {why}; it is made again")
+    if len(unseen) > SHOWN:
+        logger.info(f"… and {len(unseen) - SHOWN} more results")
 
 
 def write_configurations(workflow: Workflow, graph: JobGraph) -> None:

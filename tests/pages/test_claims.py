@@ -162,7 +162,7 @@ def test_an_exact_number_decides_by_its_sign_and_a_time_decides_nothing(tmp_path
         "timing/set/a": {"forward_ms": 5.0, "forward_ms_std": 0.1},
         "timing/set/b": {"forward_ms": 3.0, "forward_ms_std": 0.1},
     }.items():
-        jobs.write_json(tmp_path / name / "metrics.json", metrics)
+        jobs.write_json(tmp_path / name / "metrics.json", metrics | {"run": name})
         key = Key("page", name, "x", next(iter(metrics)))
         run = Measurement(name, f"{name}/metrics.json")
         cells[str(key)] = Cell(name, "x", name, "x", key.metric, runs=[run])

@@ -25,8 +25,15 @@ def write(file: Path, metrics: dict, **of_each_image: PerImage) -> None:
 
 
 def read(file: Path) -> dict:
-    """Read metrics.json. Raises OSError or ValueError, as `jobs.read_json`."""
-    return jobs.read_json(file)
+    """Read metrics.json, which is in the folder of its job.
+
+    Raises OSError or ValueError, as `jobs.read_json`; ValueError, too, where another job wrote it.
+    """
+    found = jobs.read_json(file)
+    job = found.get("run", "")
+    if not file.absolute().parent.as_posix().endswith(f"/{job}"):
+        raise ValueError(f"it belongs to the job {job}")
+    return found
 
 
 def read_each_image(file: Path, metrics: dict) -> PerImage:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fixres.graph.pages import Measurement
-from fixres.graph.stages import STAGES, Stage
+from fixres.graph.stages import STAGES, Stage, file_of
 from fixres.jobs import canonical, digest
 
 
@@ -71,7 +71,7 @@ class Job:
 
     @cached_property
     def outputs(self) -> dict[str, str]:
-        return {name: self._file(file) for name, file in self.stage.outputs.items()}
+        return self.stage.files(self.id)
 
     @property
     def weights(self) -> str:
@@ -79,11 +79,11 @@ class Job:
 
     @property
     def log(self) -> str:
-        return self._file(self.stage.log)
+        return file_of(self.stage.log, self.id)
 
     @property
     def benchmark(self) -> str:
-        return self._file(self.stage.benchmark)
+        return file_of(self.stage.benchmark, self.id)
 
     @property
     def measurement(self) -> Measurement:
@@ -91,10 +91,6 @@ class Job:
         shown = self.run if self.id == evaluation_of(self.run) else self
         per_image = self.outputs.get("hits") or self.outputs.get("samples", "")
         return Measurement(shown.id, self.outputs["metrics"], per_image)
-
-    def _file(self, template: str) -> str:
-        folder, _, name = self.id.rpartition("/")
-        return template.format(id=self.id, folder=folder, name=name)
 
     # --- the jobs behind it -----------------------------------------------------------------------
 

@@ -40,6 +40,16 @@ class Stage:
     counted_as: str = ""  # its column in results/plan.md
     page: bool = False  # whether it makes pages
 
+    def files(self, job: str) -> dict[str, str]:
+        """The outputs of the job with this id: name -> file below results/."""
+        return {name: file_of(file, job) for name, file in self.outputs.items()}
+
+
+def file_of(template: str, job: str) -> str:
+    """A file of the job with this id, from a template of `Stage`."""
+    folder, _, name = job.rpartition("/")
+    return template.format(id=job, folder=folder, name=name)
+
 
 WEIGHTS = {"weights": "{id}/weights.safetensors"}
 TRAINED = WEIGHTS | {"curve": "{id}/log.csv"}

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from fixres.jobs import seals
 from fixres.jobs.digests import canonical, digest
 from fixres.jobs.errors import JobError
 
@@ -41,11 +42,19 @@ def recording_inputs() -> Iterator[None]:
 def record_inputs(*paths: Path) -> None:
     """Remember the content of files on which the job's result depends. Call it before reading them.
 
-    A file that does not exist is passed over: the code that opens it reports it.
+    A file that does not exist is passed over: the code that opens it reports it. Raises JobError
+    where a file is a result, but not the file that its job has left (seals.py).
     """
     for path in paths:
         if _recorded is not None and path not in _recorded and path.is_file():
-            _recorded[path] = _identity(path), _content_digest(path)
+            identity, content = _identity(path), _content_digest(path)
+            seals.check(path, content)
+            _recorded[path] = identity, content
+
+
+def recorded_inputs() -> dict[Path, str]:
+    """The files that this job has read so far, each with its SHA-256."""
+    return {path: content for path, (_, content) in (_recorded or {}).items()}
 
 
 def check_inputs_unchanged() -> None:

@@ -51,6 +51,7 @@ def read(file: Path, columns: list[str]) -> pd.DataFrame:
     """A CSV that a page has left. Raises JobError naming it."""
     numbers = ["paper", "ours", "low", "high"]
     texts = {column: str for column in columns if column not in numbers}
+    jobs.record_inputs(file)
     try:
         missing = dict.fromkeys(numbers, "")
         table = pd.read_csv(file, dtype=texts, keep_default_na=False, na_values=missing)

@@ -42,10 +42,11 @@ def write(
                 found = per_image.PerImage(paths, hits)
                 folder = results / run / "evaluation"
                 per_image.save(folder / "hits.npz", found)
-                jobs.write_json(folder / "metrics.json", {"hits": found.digest})
+                about = {"run": f"{run}/evaluation", "hits": found.digest}
+                jobs.write_json(folder / "metrics.json", about)
     of_k = {"latency_ms": 1.0, "batch_ms": 10.0, "images_per_second": 3200.0, "megabytes": 50.0}
     times = {"32": of_k, "40": {**of_k, "latency_ms": 1.5, "batch_ms": 16.0}}
-    speed = {"batch": 32, "k_test": times, "notes": ["made up"]}
+    speed = {"run": "speed/photos/net", "batch": 32, "k_test": times, "notes": ["made up"]}
     jobs.write_json(results / "speed/photos/net/metrics.json", speed)
     config = {
         "stage": "choose",

@@ -1,0 +1,64 @@
+"""How a job writes its seal (seals.py)."""
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from fixres.jobs import seals
+from fixres.jobs.files import file_digest, recorded_inputs, write_json
+from fixres.jobs.seals import Seal
+
+
+def seal_this_job(options: list[str], files: Callable[[str], dict[str, str]]) -> None:
+    """Write the seal of the job that this process was.
+
+    A process that has read no configuration only started others, and of several processes only the
+    first writes. Nothing is written where the result is not in the job's own place, as in a trial.
+
+    Parameters
+    ----------
+    options : the job's command line, behind the stage.
+    files : function of the job's id: name -> file that it leaves below results/.
+    """
+    p = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    p.add_argument("--config", type=Path)
+    p.add_argument("--out", type=Path)
+    p.add_argument("--ancestry-digest", default="")
+    args = p.parse_known_args(options)[0]
+    read = recorded_inputs()
+    if not (read and args.config and args.out) or os.environ.get("RANK", "0") != "0":
+        return
+    job = json.loads(args.config.read_text(encoding="utf-8")).get("run", "")
+    outputs = list(files(job).values())
+    folder = args.config.absolute().parent
+    results = folder.parents[len(Path(job).parts) - 1]
+    if folder != results / job or args.out.absolute() != results / outputs[0]:
+        return
+    below = {path.absolute(): content for path, content in read.items() if path != args.config}
+    below = {p: content for p, content in below.items() if p.is_relative_to(results)}
+    named = {p.relative_to(results).as_posix(): content for p, content in below.items()}
+    write(results, job, args.ancestry_digest, outputs, named)
+
+
+def write(
+    results: Path, job: str, made_from: str, outputs: Iterable[str], read: dict[str, str]
+) -> None:
+    """Write the seal of a job. Outputs that are folders have no digest: the manifest lists them."""
+    files = [results / output for output in outputs]
+    contents = {file.name: [file_digest(file)] for file in files if file.is_file()}
+    write_json(results / job / seals.NAME, Seal(job, made_from, contents, read)._asdict())
+
+
+def renew(file: Path, *, same: bool) -> None:
+    """Note that the content of a result is now another one.
+
+    same : whether it means what the former content meant. If not, what read that is out of date.
+    """
+    found = seals.of(file)
+    if found:
+        folder, seal = found
+        former = seal.files[file.name] if same else []
+        files = seal.files | {file.name: list(dict.fromkeys([file_digest(file), *former]))}
+        write_json(folder / seals.NAME, seal._replace(files=files)._asdict())

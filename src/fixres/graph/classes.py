@@ -14,6 +14,7 @@ from fixres.data.sources.lists import abbreviated, folders_in
 from fixres.graph.checks import expanded
 
 IMAGENET = 1000  # classes of the list that `imagenet` names
+WORDNET = re.compile(r"n\d{8}")  # an id in it
 WHAT_TO_GIVE = "the network's classes in its order, one a line"
 
 
@@ -22,11 +23,11 @@ def classes_of(dataset: Dataset, key: str) -> dict:
 
     Raises
     ------
-    ConfigError : no such file of classes, or it is no such list. `key` names the dataset.
+    ConfigError : no such file of classes, or it is no such list. `key` is what names it.
     """
     if dataset.classes in ("imagenet", None, ""):
         return {"classes": "imagenet"} if dataset.classes else {}
-    return {"classes": read_classes(dataset.classes, f"{key}.classes")}
+    return {"classes": read_classes(dataset.classes, key)}
 
 
 def read_classes(file: str, key: str) -> list[str]:
@@ -60,13 +61,13 @@ def read_classes(file: str, key: str) -> list[str]:
 def absent_classes(dataset: Dataset, key: str, outputs: int) -> int:
     """How many of the `outputs` classes of a network have no folder in an image folder.
 
-    `key` is that of the dataset's classes, for messages.
+    `key` is what names the classes, for messages.
 
     Raises
     ------
     ConfigError : the network's order of classes is not known, or it is another network's.
     """
-    listed = classes_of(dataset, key.removesuffix(".classes")).get("classes")
+    listed = classes_of(dataset, key).get("classes")
     n = IMAGENET if listed == "imagenet" else len(listed or ())
     if listed and n != outputs:
         raise ConfigError(
@@ -76,14 +77,18 @@ def absent_classes(dataset: Dataset, key: str, outputs: int) -> int:
     folders = _folders(dataset)
     if not folders:
         return 0
-    if isinstance(listed, list) and (unknown := [f for f in folders if f not in set(listed)]):
-        raise ConfigError(
-            f"{key}: lacks {len(unknown)} of the {len(folders)} class folders: "
-            f"{abbreviated(unknown)} (got {abbreviated(listed)}). Name the folders as the "
-            "network's classes, or let it train on these (custom.train, --train)"
-        )
     if not listed:
         _check_order(folders, key, outputs)
+        return 0
+    # The list itself takes timm, and timm torch.
+    known = set(listed) if listed != "imagenet" else {f for f in folders if WORDNET.fullmatch(f)}
+    if unknown := [folder for folder in folders if folder not in known]:
+        got = "WordNet ids such as n01440764" if listed == "imagenet" else abbreviated(listed)
+        raise ConfigError(
+            f"{key}: lacks {len(unknown)} of the {len(folders)} class folders: "
+            f"{abbreviated(unknown)} (got {got}). Name the folders as the network's classes, or "
+            "let it train on these (custom.train, --train)"
+        )
     return outputs - len(folders)
 
 

@@ -125,10 +125,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def look_at_network(args: argparse.Namespace) -> dict:
     """What the suite finds in the network, as the key custom.network of the configuration."""
-    given = words.read_given(args.given)
-    words.check_room("--given native", 1, 2 * given.get("native", 1), "cpu")
     from fixres.models import custom
 
+    given = words.read_given(args.given, custom.KEYS)
+    words.check_room("--given native", 1, 2 * given.get("native", 1), "cpu")
     found = custom.find(args.network, expanded(args.weights), expanded(args.path), given)
     print("\n".join(custom.described(found)), flush=True)
     return found.model_dump() | {"weights": args.weights, "path": args.path}

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from fixres.data import sources
 from fixres.data.sources.lists import abbreviated, folders_in
 from fixres.data.validate import checksum_of
 from fixres.graph.checks import expanded
-from fixres.graph.classes import IMAGENET, absent_classes
+from fixres.graph.classes import IMAGENET, WORDNET, absent_classes
 from fixres.graph.enough import Counted, count_images, listed
 from fixres.graph.graph import JobGraph
 from fixres.graph.recommendation import LEAKED
@@ -79,7 +78,7 @@ def class_list(args: argparse.Namespace, folders: tuple[str, ...], outputs: int)
     if args.classes:
         given = args.classes == "imagenet"
         return {"classes": "imagenet" if given else str(Path(expanded(args.classes)).absolute())}
-    wordnet = all(re.fullmatch(r"n\d{8}", name) for name in folders)
+    wordnet = all(WORDNET.fullmatch(name) for name in folders)
     return {"classes": "imagenet"} if outputs == IMAGENET and wordnet else {}
 
 

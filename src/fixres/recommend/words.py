@@ -1,15 +1,14 @@
 """The words of the command `recommend`: what is wrong with them, before anything takes time."""
 
 import argparse
-import math
 import os
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from fixres.config import CustomNetwork
 from fixres.config.custom import Share
@@ -20,7 +19,26 @@ from fixres.jobs import JobError
 from fixres.jobs.quoting import visible
 from fixres.nearest import nearest
 
-LONGEST = 100  # letters of a name: it becomes part of names of files
+# Option -> what its values are, and what is said to be expected.
+KINDS = {
+    "--network": (
+        Annotated[str, *CustomNetwork.model_fields["source"].metadata],
+        "timm:NAME[.TAG], torchvision:NAME[.WEIGHTS] or python:package.module:function",
+    ),
+    "--name": (
+        Annotated[Name, Field(max_length=100)],  # it becomes part of names of files
+        "at most 100 letters, digits, _, . and -, and first a letter or digit",
+    ),
+    "--images": (
+        Annotated[str, Field(min_length=1)],
+        "a folder with train/ and val/; is the variable set?",
+    ),
+    "--k-test": (Pixels, "pixels, 1 or more"),
+    "--k-train": (Pixels, "pixels, 1 or more"),
+    "--crop-pct": (Share, "0.1 to 1, such as 0.875"),
+    "--split": (Annotated[float, Field(gt=0, lt=1)], "between 0 and 1, such as 0.2 for a fifth"),
+    "--budget": (Annotated[float, Field(gt=0, allow_inf_nan=False)], "more than 0 minutes"),
+}
 ACTIVATIONS = 8  # the memory of a forward pass, at the very least, over that of its crops
 # A network that is right, so that what is said of another can be checked key by key.
 RIGHT = {
@@ -33,9 +51,6 @@ RIGHT = {
     "native": 224,
     "crop_pct": 0.875,
 }
-# What may be given, in place of what would be found.
-KEYS = ("classifier", "last_norm", "mean", "std", "native", "crop_pct", "stride", "any_size")
-KEYS += ("options", "outputs")
 
 
 def check_text(arguments: list[str]) -> None:
@@ -50,33 +65,16 @@ def check_text(arguments: list[str]) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Raise JobError with a line for each option that cannot be meant."""
-    if problems := [*_problems(args)]:
-        raise JobError("\n".join(problems))
+    if found := [*problems(args)]:
+        raise JobError("\n".join(found))
 
 
-def _problems(args: argparse.Namespace) -> Iterator[str]:
-    yield from _wrong({"source": args.network}, "--network")
-    if args.name is not None:
-        named = "letters, digits, _, . and -, beginning with a letter or digit"
-        yield from _unless(args.name, Name, "--name", f"at most {LONGEST} {named}", LONGEST)
-    for option, values, kind, expected in (
-        ("--k-test", args.k_test, Pixels, "pixels, 1 or more"),
-        ("--k-train", args.k_train and [args.k_train], Pixels, "pixels, 1 or more"),
-        ("--crop-pct", args.crop_pct, Share, "0.1 to 1, such as 0.875"),
-    ):
-        for value in values or ():
-            yield from _unless(value, kind, option, expected)
-    if args.k_train == 0:
-        yield "--k-train: found 0, expected pixels, 1 or more"
-    if args.split is not None and not 0 < args.split < 1:
-        yield (
-            f"--split: no share of the images (got {args.split:g}, expected a number between 0 "
-            "and 1, such as 0.2 for a fifth). Correct it"
-        )
-    if args.budget is not None and not (math.isfinite(args.budget) and args.budget > 0):
-        yield f"--budget: no number of minutes (got {args.budget:g}, expected more than 0)"
-    if not args.images:
-        yield "--images: empty (expected a folder with train/ and val/). Is the variable set?"
+def problems(args: argparse.Namespace) -> Iterator[str]:
+    for option, (kind, expected) in KINDS.items():
+        given = getattr(args, option.removeprefix("--").replace("-", "_"))
+        for value in given if isinstance(given, list) else [given]:
+            if value is not None and not _is(kind, value):
+                yield f"{option}: cannot be meant (got {value}, expected {expected}). Correct it"
     if args.classes is not None and args.train:
         yield "--classes: given with --train, which takes the folder's classes. Leave one of them"
     if args.weights not in ("pretrained", "none") and not Path(expanded(args.weights)).is_file():
@@ -90,29 +88,16 @@ def _problems(args: argparse.Namespace) -> Iterator[str]:
         yield f"--path: no such folder (got {args.path}). Correct it"
 
 
-def _unless(value: Any, kind: Any, option: str, expected: str, longest: int = 0) -> Iterator[str]:
-    """A line, unless a value is of a kind of the configuration."""
+def _is(kind: Any, value: object) -> bool:
     try:
         TypeAdapter(kind).validate_python(value)
     except ValidationError:
-        pass
-    else:
-        if not longest or len(value) <= longest:
-            return
-    yield f"{option}: not what can be meant (got {value}, expected {expected}). Correct it"
+        return False
+    return True
 
 
-def _wrong(said: dict, where: str) -> Iterator[str]:
-    """A line for each key of a custom network that what is said of it gets wrong."""
-    try:
-        CustomNetwork(**RIGHT | said)
-    except ValidationError as error:
-        for problem in error.errors():
-            yield f"{where} {explain(problem, section=CustomNetwork)}"
-
-
-def read_given(pairs: list[str]) -> dict[str, Any]:
-    """What the user says of the network: the values of --given KEY=VALUE.
+def read_given(pairs: list[str], keys: list[str]) -> dict[str, Any]:
+    """What the user says of the network: the values of --given KEY=VALUE, for some of these keys.
 
     Raises
     ------
@@ -123,8 +108,8 @@ def read_given(pairs: list[str]) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         if not equals:
             raise JobError(f"--given {pair}: expected KEY=VALUE, such as classifier=head")
-        if key not in KEYS:
-            raise JobError(f"--given {pair}: {nearest(key, KEYS)}")
+        if key not in keys:
+            raise JobError(f"--given {pair}: {nearest(key, keys)}")
         if key in given:
             raise JobError(f"--given {pair}: {key} is given twice. Leave one of them")
         try:
@@ -137,8 +122,11 @@ def read_given(pairs: list[str]) -> dict[str, Any]:
         # One layer is often enough, and a name such as 4 or on is a name.
         alone = key == "last_norm" and not isinstance(value, list)
         given[key] = [text] if alone and text else text if key == "classifier" else value
-    if problems := [*_wrong(given, "--given")]:
-        raise JobError("\n".join(problems))
+    try:
+        CustomNetwork(**RIGHT | given)
+    except ValidationError as error:
+        lines = (explain(problem, section=CustomNetwork) for problem in error.errors())
+        raise JobError("\n".join(f"--given {line}" for line in lines)) from None
     return given
 
 

@@ -128,7 +128,7 @@ def cautions(chosen: Choice) -> list[str]:
         if chosen.may_fix:
             rule = f"Above {LEAKED:.0%}, no fine-tuning would be recommended"
         said.append(
-            f"{images.leaked:,} of the {images.validation:,} validation images ({share:.2g}%) are, "
+            f"{images.leaked:,} of the {images.validation:,} validation images ({share:.3g}%) are, "
             f"byte for byte, training images. {rule}."
         )
     if chosen.disagree:

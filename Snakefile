@@ -16,9 +16,17 @@ min_version("9.0")
 report: "report/workflow.rst"
 
 
+SOURCE = Path(workflow.basedir) / "src"
+sys.path.insert(0, str(SOURCE))
+
+import fixres.asked
+import fixres.workflow
+
 # A job of a cluster is handed the configuration that it was planned with
 # (fixres.workflow.freeze_configuration).
 if workflow.is_main_process:
+    fixres.asked.check_command_line(sys.argv)
+    fixres.asked.check_file("config.yaml")
 
     configfile: "config.yaml"
 

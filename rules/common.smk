@@ -4,18 +4,14 @@
 # has a name is told to the job as the option of that name, and the first output as --out.
 from functools import partial
 
-SOURCE = Path(workflow.basedir) / "src"
-sys.path.insert(0, str(SOURCE))
-
-import fixres.workflow
 from fixres.graph.patterns import any_of, ids
 from fixres.workflow import command, network_command, training_command
 
 fixres.workflow.use_this_python(SOURCE)
-fixres.workflow.check_command_line(sys.argv)
 graph = fixres.workflow.open_graph(
     list(reversed(workflow.configfiles)), config, workflow.config_settings.config
 )
+fixres.asked.check_targets(graph)
 fixres.workflow.make_again(graph)
 hardware = graph.config.hardware
 # Functions of a job's wildcards: the files that it needs, and how the report lists a page.

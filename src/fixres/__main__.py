@@ -128,10 +128,13 @@ def _report_end(stage: str, error: BaseException, mark: "Mark") -> int:
 
 
 def _print_message(message: str) -> None:
-    """Print on stderr, which is a job's log.
+    """Print on stderr, which is a job's log. The terminal obeys nothing in it.
 
     The log may lie on the very disk that is full. Then print on stdout, which is Snakemake's.
     """
+    from fixres.jobs.quoting import LAYOUT, visible
+
+    message = visible(message, LAYOUT)
     try:
         print(message, file=sys.stderr, flush=True)
     except OSError:

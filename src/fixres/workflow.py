@@ -12,7 +12,6 @@ from pathlib import Path
 
 import yaml
 from snakemake.dag import DAG
-from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient
 from snakemake.iocontainers import InputFiles, OutputFiles, Wildcards
 from snakemake.jobs import Job as RuleJob
@@ -22,6 +21,7 @@ from snakemake.settings.types import RerunTrigger
 from snakemake.workflow import Workflow
 
 from fixres import config, jobs, paper
+from fixres.asked import PlanningError
 from fixres.config import ConfigError
 from fixres.graph import current, declare
 from fixres.graph.costs import Costs
@@ -49,14 +49,13 @@ def open_graph(files: list[str | Path], merged: dict, given: Mapping | None = No
 
     Parameters
     ----------
-    files : the configuration files. They are checked for a key that stands twice, which Snakemake
-        lets pass.
+    files : the configuration files. They are checked for duplicate keys, which Snakemake lets pass.
     merged : the configuration as Snakemake merged it.
     given : the part of it that --config gives. Snakemake leaves strings in it.
 
     Raises
     ------
-    WorkflowError : the configuration cannot be run. The message says what to mend.
+    PlanningError : the configuration cannot be run. The message says what to mend.
     """
     try:
         for file in files:
@@ -67,28 +66,7 @@ def open_graph(files: list[str | Path], merged: dict, given: Mapping | None = No
         check_listed_images(graph)
         return graph
     except ConfigError as error:
-        raise WorkflowError(str(error)) from None
-
-
-def check_command_line(words: list[str]) -> None:
-    """Raise WorkflowError where --configfile stands twice on Snakemake's command line.
-
-    Snakemake would keep the last one alone, and plan another scale than the one that was meant.
-    """
-    files, flags, inside = [], 0, False
-    for word in words:
-        flag, _, value = word.partition("=")
-        if word.startswith("-"):
-            inside = flag in ("--configfile", "--configfiles")
-            flags += inside
-            files += [value] if inside and value else []
-        elif inside and word.endswith((".yaml", ".yml", ".json")):
-            files.append(word)
-    if flags > 1:
-        raise WorkflowError(
-            f"--configfile: found it {flags} times, of which Snakemake reads the last alone; "
-            f"expected one, with all files behind it: --configfile {' '.join(files)}"
-        )
+        raise PlanningError(str(error)) from None
 
 
 def told(graph: JobGraph, name: str) -> dict[str, str | Callable]:
@@ -237,11 +215,11 @@ def _pages(graph: JobGraph, *names: str) -> list[str]:
 
 
 def job_of(graph: JobGraph, name: str) -> Job:
-    """The job with an id. Raises WorkflowError where there is none; it names the nearest id."""
+    """The job with an id. Raises PlanningError where there is none; it names the nearest id."""
     try:
         return graph.job(name)
     except ConfigError as error:
-        raise WorkflowError(str(error)) from None
+        raise PlanningError(str(error)) from None
 
 
 def inputs_of(graph: JobGraph) -> tuple[Callable, ...]:
@@ -249,7 +227,7 @@ def inputs_of(graph: JobGraph) -> tuple[Callable, ...]:
 
     They are the list of its images, the weights of the run that it adapts or measures, the weights
     that a training starts from (or none), and the local file that published weights are read from
-    (or none). When that file changes, it is read again.
+    (or none). A digest of that file is in the job's configuration; its date says nothing more.
     """
 
     def manifest(wildcards: Wildcards) -> str:
@@ -265,7 +243,7 @@ def inputs_of(graph: JobGraph) -> tuple[Callable, ...]:
     def local_weights(wildcards: Wildcards) -> list[str]:
         source = job_of(graph, wildcards.job).config["source"]
         file = source.get("file") or source.get("custom")
-        return [file] if file and file not in ("pretrained", "none") else []
+        return [ancient(file)] if file and file not in ("pretrained", "none") else []
 
     return manifest, run_weights, start_weights, local_weights
 
@@ -273,14 +251,14 @@ def inputs_of(graph: JobGraph) -> tuple[Callable, ...]:
 def measurements_of(graph: JobGraph) -> Callable[[str], list[str]]:
     """A function: id of a page's job -> the files whose numbers it shows.
 
-    It raises WorkflowError where weights or images that the page needs were not given.
+    It raises PlanningError where weights or images that the page needs were not given.
     """
 
     def measurements(name: str) -> list[str]:
         try:
             return declare.measurements(graph, name)
         except ConfigError as error:
-            raise WorkflowError(str(error)) from None
+            raise PlanningError(str(error)) from None
 
     return measurements
 
@@ -306,7 +284,7 @@ def images(graph: JobGraph, dataset: str) -> str:
     datasets = graph.config.datasets
     if dataset not in datasets:
         known = ", ".join(datasets)
-        raise WorkflowError(f"results/data/{dataset}: no such entry of datasets; known: {known}")
+        raise PlanningError(f"results/data/{dataset}: no such entry of datasets; known: {known}")
     folder = images_of(graph, dataset)
     return folder if datasets[dataset].rendered else ancient(folder)
 

@@ -65,6 +65,10 @@ class LogHandler(LogHandlerBase):
     has_filter, has_formatter, needs_rulegraph = False, False, False
 
     def __post_init__(self) -> None:
+        # Snakemake reads the configuration before the Snakefile, which checks the words, too.
+        from fixres.asked import check_command_line
+
+        check_command_line(sys.argv)
         settings = self.common_settings
         self.stream = sys.stdout if settings.stdout else sys.stderr
         self.screen = Screen(self.stream)

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 from layouts_shared import OFFICIAL
 
 from fixres.artifacts import manifest
-from fixres.data import building, sources, unpack
+from fixres.data import building, extract, sources, unpack
 from fixres.jobs import JobError
 
 
@@ -110,10 +109,10 @@ def test_a_disk_that_is_full_or_read_only_is_told(made, tmp_path, monkeypatch, c
     monkeypatch.undo()
     for code, said in ((errno.ENOSPC, "No space left"), (errno.EROFS, "Read-only")):
 
-        def refuse(self, member, *args, code=code, **options):
+        def refuse(member, folder, code=code):
             raise OSError(code, os.strerror(code), member.name)
 
-        monkeypatch.setattr(tarfile.TarFile, "extract", refuse)
+        monkeypatch.setattr(extract, "write", refuse)
         assert command(twin.root, tmp_path / str(code), "cub") == 1
         assert said in capsys.readouterr().err
         monkeypatch.undo()

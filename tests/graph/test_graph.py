@@ -216,7 +216,7 @@ def test_a_cell_has_a_run_for_each_seed(tmp_path):
     ("wrong", "message"),
     [
         ({"seeds": []}, "seeds"),
-        ({"seeds": [1, 1]}, "seeds: 1 stands there twice"),
+        ({"seeds": [1, 1]}, "duplicate value 1"),
         ({"seeds": [-1]}, "seeds.0"),
         ({"seed": 1}, "seeds"),
         ({"protocol": "s2"}, "protocol: found 's2'"),

@@ -1,11 +1,15 @@
 """A device is held by one job at a time. Devices are pretended, processes and locks are real."""
 
+import fcntl
 import os
 import re
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -18,6 +22,7 @@ HOLD = """
 import os, pathlib, sys
 from fixres.hardware import leases
 leases.LOCK_FOLDER, leases._device_uuids = pathlib.Path(sys.argv[1]), dict
+leases.KEEP_SECONDS = 0.05
 leased = leases.lease_devices(int(sys.argv[2]), "auto")
 print(",".join(leased), os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
 sys.stdin.read(1)
@@ -33,7 +38,7 @@ def machine(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     yield
     while leases._held_locks:
-        os.close(leases._held_locks.pop())
+        os.close(leases._held_locks.popitem()[1])
 
 
 class Holder:
@@ -97,6 +102,86 @@ def test_a_job_that_wants_two_waits_for_both_and_holds_none_meanwhile(tmp_path):
     other.end()
     assert two.leased() == "0,1"
     two.end()
+
+
+def within(seconds: float, happened: Callable[[], bool]) -> bool:
+    """Whether something happens in that time."""
+    end = time.monotonic() + seconds
+    while not (done := happened()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return done
+
+
+@pytest.mark.parametrize("what", ["the file", "the folder"])
+def test_a_cleaner_of_tmp_ends_no_lease(tmp_path, what):
+    """A held file never looks old; one that was deleted all the same is made and locked again."""
+    folder = tmp_path / "own"
+    first = Holder(folder, 1, "7")
+    assert first.leased() == "7"
+    [file] = folder.iterdir()
+    for path in (file, folder):
+        os.utime(path, (0, 0))
+        assert within(10, lambda path=path: path.stat().st_mtime > 0)
+    shutil.rmtree(folder) if what == "the folder" else file.unlink()
+    assert within(10, lambda: file.exists())
+    second = Holder(folder, 1, "7")
+    assert second.waits()
+    first.end()
+    assert second.leased() == "7"
+    second.end()
+
+
+def test_a_lock_of_a_deleted_file_is_no_lock(tmp_path, monkeypatch):
+    """The file is deleted between the moments when it is opened and when it is locked."""
+    plain = fcntl.flock
+
+    def delete_and_lock(descriptor, how):
+        monkeypatch.setattr(fcntl, "flock", plain)
+        os.unlink(tmp_path / "fixres-device-0.lock")
+        plain(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", delete_and_lock)
+    monkeypatch.setattr(leases, "POLL_SECONDS", 0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert leases.lease_devices(1, "auto") == ["0"]
+    [(file, descriptor)] = leases._held_locks.items()
+    assert os.path.samestat(file.stat(), os.fstat(descriptor))
+
+
+@pytest.mark.parametrize("what", ["dangling", "link", "open", "folder", "folder of another"])
+def test_a_lock_file_that_somebody_prepared_is_refused(tmp_path, what, monkeypatch):
+    """Nothing is written where a link leads, and the message names the path."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "own"
+    monkeypatch.setattr(leases, "LOCK_FOLDER", folder)
+    file, named = folder / "fixres-device-0.lock", folder
+    if what == "folder":
+        elsewhere.mkdir(0o700)
+        folder.symlink_to(elsewhere)
+    elif what == "folder of another":
+        folder.mkdir(0o777)
+        folder.chmod(0o777)
+    else:
+        folder.mkdir(0o700)
+        named = file
+        if what != "dangling":
+            elsewhere.touch(0o600)
+        file.symlink_to(elsewhere)
+        if what == "open":
+            elsewhere.rename(file)
+            file.chmod(0o666)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(JobError, match=rf"^{named}: .*, expected a .* that is yours"):
+        leases.lease_devices(1, "auto")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_lock_files_are_this_users_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(leases, "LOCK_FOLDER", tmp_path / "own")
+    leases.lease_devices(1, "auto")
+    [file] = (tmp_path / "own").iterdir()
+    assert [stat.S_IMODE(p.stat().st_mode) for p in (file.parent, file)] == [0o700, 0o600]
 
 
 def test_a_scheduler_that_counts_anew_in_each_allocation(tmp_path):

@@ -1,12 +1,17 @@
 """What is found in a network that nothing was prepared for."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+import timm
+import torch
 
-from fixres.graph.custom import code_file
 from fixres.jobs import JobError
+from fixres.models import code, construct
+from fixres.models.catalogue import zoo
+from fixres.models.code import file_of
 from fixres.models.custom import described, find
 
 OWN = """
@@ -27,6 +32,18 @@ class Net(nn.Module):
 
 def made(num_classes=7):
     return Net(num_classes)
+
+class Looks(Net):
+    def forward(self, x):
+        y = self.a(x)
+        if y.mean() > -1e9:  # no tracer knows
+            x = self.b(y)
+        return self.out(self.after((x.mean((2, 3)) + y.mean((2, 3)))))
+
+class Counts(Net):
+    def forward(self, x):
+        n = x.size(0)
+        return super().forward(x).view(n, -1)
 
 def no_network():
     return 3
@@ -88,10 +105,10 @@ def test_the_file_of_ones_own_code_is_found(tmp_path):
     package = tmp_path / "nets" / "__init__.py"
     package.parent.mkdir()
     package.touch()
-    assert code_file(str(tmp_path), "nets") == package
-    assert code_file(str(tmp_path), "nets.mine") == tmp_path / "nets" / "mine.py"
-    assert code_file("", "json") == Path(json.__file__)
-    assert not code_file("", "no_such_package.mine").is_file()
+    assert file_of(str(tmp_path), "nets") == package
+    assert file_of(str(tmp_path), "nets.mine") == tmp_path / "nets" / "mine.py"
+    assert file_of("", "json") == Path(json.__file__)
+    assert not file_of("", "no_such_package.mine").is_file()
 
 
 @pytest.mark.parametrize(
@@ -125,3 +142,91 @@ def test_what_cannot_be_is_named_with_what_there_is(source, how, message):
 def test_ones_own_code_that_does_not_fit(mine, source, given, message):
     with pytest.raises(JobError, match=message):
         find(source, path=mine, given=given)
+
+
+# --- what must be known before minutes of work ---------------------------------------------------
+
+
+def test_a_network_that_cannot_be_cut_is_refused_when_it_is_looked_at(mine):
+    find("python:mine_net:Counts", path=mine, given=NORMAL)
+    with pytest.raises(JobError, match=r"Looks cannot be cut at b\.1"):
+        find("python:mine_net:Looks", path=mine, given=NORMAL)
+
+
+def test_the_number_of_classes_is_that_of_the_files_classifier(tmp_path, capsys, mine):
+    state = timm.create_model("test_resnet", num_classes=12).state_dict()
+    file = tmp_path / "w.pth"
+    torch.save({f"module.{name}": t for name, t in state.items()}, file)
+    assert find("timm:test_resnet", str(file)).outputs == 12
+    said = capsys.readouterr()
+    assert f"{file}: its classifier is for 12 classes" in said.out
+    assert said.err.count("the prefix module. of all names was stripped") == 1
+    with pytest.raises(JobError, match="the classifier is for 12 classes, expected 9"):
+        find("timm:test_resnet", str(file), given={"outputs": 9})
+    torch.save(construct.call("python:mine_net:made", 5, mine, {}).state_dict(), file)
+    assert find("python:mine_net:made", str(file), mine, NORMAL).outputs == 5
+
+
+def test_weights_that_do_not_fit_are_known_when_the_network_is_looked_at(tmp_path):
+    state = timm.create_model("test_resnet", num_classes=0).state_dict()
+    file = tmp_path / "w.pth"
+    torch.save(state, file)
+    with pytest.raises(JobError, match=r"w\.pth: no classifier in it .*custom\.train"):
+        find("timm:test_resnet", str(file))
+    assert find("timm:test_resnet", str(file), headless=True).outputs == 1000
+    torch.save({"conv1.weight": torch.ones(1)}, file)
+    with pytest.raises(JobError, match=r"w\.pth does not fit ResNet: missing "):
+        find("timm:test_resnet", str(file), headless=True)
+    with pytest.raises(
+        JobError, match=r"found '.*none\.pth', expected pretrained, none, or a file"
+    ):
+        find("timm:test_resnet", str(tmp_path / "none.pth"))
+
+
+# --- the user's code misbehaves ------------------------------------------------------------------
+
+BAD = {
+    "exits": ("import sys\nsys.exit(3)", "its code exits with 3 .*/bad_exits.py, line 2.. Put"),
+    "parses": (
+        "import argparse\np = argparse.ArgumentParser()\np.error('no data')",
+        r"its code exits with 2 .*/bad_parses.py, line 3",
+    ),
+    "moves": ("import os\nos.chdir('/')", "its code changes the current folder"),
+    "syntax": ("def made(:\n  pass", r"/bad_syntax.py, line 1: invalid syntax. Correct the file"),
+    "raises": ("1 / 0", r"its code fails with ZeroDivisionError: .*/bad_raises.py, line 1"),
+    "lacks": ("import no_such_thing", r"imports no_such_thing, which is not installed .*line 1"),
+    "later": ("def made():\n import os; os.chdir('/')", "its code changes the current folder"),
+    "later_exit": ("def made():\n raise SystemExit('bye')", "its code exits with 'bye'"),
+    "later_lacks": ("def made():\n import no_such_thing", "imports no_such_thing, which is not"),
+    "prints": ("raise ValueError('\\x1b[31m\\nerror')", r"ValueError: \\x1b\[31m \("),
+    "forward": (
+        "import torch\nclass made(torch.nn.Linear):\n"
+        " def __init__(self): super().__init__(1, 1)\n"
+        " def forward(self, x): raise SystemExit('bye')",
+        "a forward pass of one crop of 64×64 px fails: bye",
+    ),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_code_that_misbehaves_is_one_message(tmp_path, bad):
+    text, message = BAD[bad]
+    (tmp_path / f"bad_{bad}.py").write_text(text)
+    folder = os.getcwd()
+    with pytest.raises(JobError, match=message) as error:
+        find(f"python:bad_{bad}:made", path=str(tmp_path), given=NORMAL)
+    assert os.getcwd() == folder
+    assert "\n" not in str(error.value)
+
+
+def test_code_that_changed_after_the_plan_does_not_run(tmp_path):
+    (tmp_path / "planned_net.py").write_text(f"import planned_parts\n{OWN}")
+    (tmp_path / "planned_parts.py").touch()
+    entry = {"source": "python:planned_net:made", "path": str(tmp_path), "options": {}}
+    entry |= {"stride": 4, "classifier": "out", "last_norm": ["b.1"], **NORMAL}
+    entry["code"] = code.digest(str(tmp_path), "planned_net")
+    network = zoo.entry_of({"network": "mine", "entry": entry})
+    construct.build(network, 7, 0)
+    (tmp_path / "planned_parts.py").write_text("# edited\n")
+    with pytest.raises(JobError, match="planned_net:made: its code changed after this job was pl"):
+        construct.build(network, 7, 0)

@@ -72,3 +72,47 @@ def test_unknown_and_unreached_layers():
     network.spare = nn.Linear(2, 2)
     with pytest.raises(ValueError, match="spare: never called"):
         split(network, ["spare"])
+
+
+class Counts(nn.Module):
+    """A network that reads more of its trunk than activations behind the cut."""
+
+    def __init__(self, how: str = "size"):
+        super().__init__()
+        self.stem, self.bn = nn.Conv2d(3, 4, 3, 2), nn.BatchNorm2d(4)
+        self.drop, self.still, self.fc = nn.Dropout(), nn.Dropout(), nn.Linear(4, 5)
+        self.scale = nn.Parameter(torch.rand(2, 4, 1, 1))  # as many rows as a trial has images
+        self.how = how
+
+    def forward(self, x):
+        n, shape = x.size(0), x.shape
+        scale = self.still(self.scale.flatten(1)).view(2, 4, 1, 1)[:1]
+        x = self.stem(x)
+        side = shape[2] // 56
+        y = self.bn(x) + x
+        if self.how == "size":
+            y = y.mean((2, 3)).view(n, -1)
+        elif self.how == "shape":
+            y = y.mean((2, 3)).view(shape[0], shape[1] + 1) * side
+        elif self.how == "tensors":
+            y = (y * scale + torch.arange(4, device=x.device).view(1, 4, 1, 1)).mean((2, 3))
+        elif self.how == "batch":
+            y = (y - x.mean()).mean((2, 3))
+        return self.fc(self.drop(y))
+
+
+@pytest.mark.parametrize("layers", [["fc"], ["bn", "fc"]])
+@pytest.mark.parametrize("how", ["size", "shape", "tensors", "batch"])
+def test_only_tensors_with_a_row_an_image_cross_the_cut(how, layers):
+    """`n = x.size(0)` at the top, `x.view(n, -1)` at the end: a common idiom."""
+    network, x = Counts(how).eval(), torch.randn(3, 3, 64, 64)
+    parts = split(network, layers, 64)
+    with torch.no_grad():
+        activations = parts.trunk(x)
+        assert all(isinstance(a, torch.Tensor) and len(a) == 3 for a in activations)
+        assert all(a.shape[1] == 4 for a in activations)  # not the images, for their size alone
+        assert torch.equal(parts.head(*activations), network(x))
+        if how != "batch":  # two of the three images, as from a cache
+            some = parts.head(*(a[1:] for a in activations))
+            assert torch.equal(some, network(x[1:]))
+    assert parts.dropouts == [network.drop]

@@ -54,7 +54,7 @@ def test_an_interrupted_workflow_ends_with_the_same_bytes(finished, tmp_path, ho
         ("base_training: {epoch: 3}", "did you mean 'epochs'?"),
         ("fine_tuning: {lr: 1e-3}", "without quotes"),
         ("table5: {k_test: [30]}", "take 24 or 32"),
-        ("seed: 1\nseed: 2", "stands already in line 1"),
+        ("seed: 1\nseed: 2", "first set on line 1"),
     ],
 )
 def test_a_bad_config_stops_snakemake_with_one_message(tmp_path, content, expected):

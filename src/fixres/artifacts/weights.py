@@ -7,6 +7,7 @@ and a file that was cut short or altered becomes an error that names it.
 import errno
 import json
 import os
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fixres.jobs import JobError, atomic, digest, record_inputs
+from fixres.jobs.quoting import visible
 
 SHOWN = 8  # problems listed in an error
 
@@ -74,19 +76,27 @@ def load_into(network: nn.Module, path: Path, fresh: str | None = None) -> dict:
     the classes are other ones. Raises JobError, which names what does not fit.
     """
     tensors, meta = opened(path)
-    if fresh is not None:
-        own = {n: t for n, t in network.state_dict().items() if n.startswith(f"{fresh}.")}
-        tensors = {n: t for n, t in tensors.items() if not n.startswith(f"{fresh}.")} | own
-    check(tensors, network, str(path))
-    network.load_state_dict(tensors)
+    check(tensors, network, str(path), fresh)
+    network.load_state_dict(network.state_dict() | without(fresh, tensors))
     return meta
 
 
-def check(tensors: dict[str, torch.Tensor], network: nn.Module, where: str) -> None:
-    """Raise JobError unless `tensors` are exactly the network's, key by key and shape by shape."""
-    own = network.state_dict()
-    names = [f"missing {name}" for name in own if name not in tensors]
-    names += [f"unexpected {name}" for name in tensors if name not in own]
+def without(layer: str | None, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors but for those of one layer, if there is one."""
+    return {n: t for n, t in tensors.items() if not layer or not n.startswith(f"{layer}.")}
+
+
+def check(
+    tensors: dict[str, torch.Tensor], network: nn.Module, where: str, fresh: str | None = None
+) -> None:
+    """Raise JobError unless `tensors` are exactly the network's, key by key and shape by shape.
+
+    And unless they hold finite numbers. The layer `fresh` is left out.
+    """
+    own, tensors = without(fresh, network.state_dict()), without(fresh, tensors)
+    missing = [f"missing {name}" for name in own if name not in tensors]
+    unexpected = [f"unexpected {name}" for name in tensors if name not in own]
+    names = [name for pair in zip_longest(missing, unexpected) for name in pair if name]
     shapes = {
         name: (tuple(tensors[name].shape), tuple(t.shape))
         for name, t in own.items()
@@ -102,9 +112,40 @@ def check(tensors: dict[str, torch.Tensor], network: nn.Module, where: str) -> N
             shapes = {n: pair for n, pair in shapes.items() if not n.startswith(f"{layer}.")}
     others = [f"{name} is {found}, expected {own}" for name, (found, own) in shapes.items()]
     if problems := classes + names + others:
-        more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        shown = "; ".join(problems[:SHOWN]) + more
-        raise JobError(f"{where} does not fit {type(network).__name__}: {shown}")
+        raise JobError(f"{where} does not fit {type(network).__name__}: {_listed(problems)}")
+    found = {name: _wrong(name, tensors[name], t) for name, t in own.items()}
+    if wrong := [f"{name} {problem}" for name, problem in found.items() if problem]:
+        expected = "expected finite floating-point numbers"
+        raise JobError(f"{where}: {_listed(wrong)}; {expected}. Take other weights")
+
+
+def _listed(problems: list[str]) -> str:
+    more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    return visible("; ".join(problems[:SHOWN])) + more
+
+
+def _wrong(name: str, found: torch.Tensor, own: torch.Tensor) -> str:
+    """What is wrong with the numbers in a tensor of a network; "" where nothing is.
+
+    A counter or an index is a whole number, of whatever type.
+    """
+    kind = str(found.dtype).removeprefix("torch.")
+    if found.is_complex() and not own.is_complex():
+        return f"is {kind}"
+    if not own.is_floating_point():
+        exact = found == found.to(own.dtype)
+        return "" if exact.all() else f"is {kind} and no whole numbers"
+    if not found.is_floating_point() or found.itemsize == 1:
+        return f"is {kind}"
+    numbers = found.to(own.dtype)
+    if bad := int((~numbers.isfinite()).sum()):
+        return f"has {bad} number(s) that are not finite, of {numbers.numel()}"
+    if name.split(".")[-1] == "running_var" and numbers.numel():
+        # A channel that is always 0 has no variance. A layer without any has lost its statistics.
+        if numbers.min() < 0:
+            return "has a negative variance"
+        return "" if numbers.any() else "has no variance in any channel"
+    return ""
 
 
 def _content_digest(tensors: dict[str, torch.Tensor], meta: str) -> str:

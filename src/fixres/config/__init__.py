@@ -12,3 +12,4 @@ from fixres.config.overlay import laid_over, merge
 from fixres.config.reading import json_schema, load, parse, read_yaml
 from fixres.config.schema import SCHEMA_FILE, Config
 from fixres.config.training import BaseTraining, FineTuning
+from fixres.config.yaml_text import value_of

@@ -3,10 +3,13 @@
 Each check yields one line for each problem. `reading.parse` reports all lines at once.
 """
 
+import itertools
+import math
 import re
 from collections.abc import Iterator
 
 from fixres.config.custom import Custom
+from fixres.config.datasets import Pinhole
 from fixres.config.errors import ConfigError
 from fixres.config.fields import Section
 from fixres.config.overlay import laid_over
@@ -17,31 +20,18 @@ from fixres.nearest import did_you_mean
 
 def contradictions(config: Config) -> Iterator[str]:
     """Yield one line for each problem of a configuration whose types are right."""
-    yield from _repeated(config)
     if re.fullmatch(r"s\d+", config.protocol):
         yield (
             f"protocol: found '{config.protocol}', which the name of a run would show like a seed; "
             "take another word"
         )
     yield from _datasets(config)
+    yield from _folds(config)
     yield from _recipes(config)
     yield from _weights(config)
     yield from _table5(config)
     if config.custom:
         yield from _custom(config.custom)
-
-
-def _repeated(config: Config) -> Iterator[str]:
-    """No list names a value twice."""
-    lists = {"seeds": config.seeds, "figure7.k_test": config.figure7.k_test}
-    lists |= {f"table5.{name}": values for name, values in config.table5}
-    if config.custom:
-        custom = config.custom
-        lists |= {"custom.k_test": custom.k_test, "custom.crop_pct": custom.crop_pct}
-    for key, values in lists.items():
-        twice = sorted({value for value in values if values.count(value) > 1})
-        if twice:
-            yield f"{key}: {twice[0]} stands there twice"
 
 
 def _datasets(config: Config) -> Iterator[str]:
@@ -63,8 +53,32 @@ def _datasets(config: Config) -> Iterator[str]:
                 "its own; remove it"
             )
         if dataset.rendered:
-            key = f"datasets.{name}.rendered.shorter_side"
-            yield from _ordered(key, dataset.rendered.shorter_side)
+            yield from _rendered(f"datasets.{name}.rendered", dataset.rendered)
+
+
+def _rendered(where: str, settings: Pinhole) -> Iterator[str]:
+    """What can be rendered has two classes or more, and an image of each."""
+    yield from _ordered(f"{where}.shorter_side", settings.shorter_side)
+    classes = len(settings.silhouettes) * len(settings.hues)
+    if classes < 2:
+        yield f"{where}.hues: silhouettes × hues give one class, expected at least 2; add one"
+    for key in ("train_images", "val_images"):
+        if (images := getattr(settings, key)) < classes:
+            yield f"{where}.{key}: found {images}, expected an image for each of {classes} classes"
+
+
+def _folds(config: Config) -> Iterator[str]:
+    """Each fold leaves an image out. The job counts the images of a folder (stages/evaluate.py)."""
+    folds = config.evaluation.folds
+    for name in dict.fromkeys([config.dataset, *config.transfer.datasets.values()]):
+        dataset = config.datasets.get(name)
+        if dataset and dataset.rendered:
+            images = min(dataset.rendered.val_images, dataset.limit.get("val", math.inf))
+            if folds > images:
+                yield (
+                    f"evaluation.folds: found {folds}, expected at most the {images} validation "
+                    f"images of datasets.{name}; give fewer folds or more images"
+                )
 
 
 def _dataset_names(config: Config) -> Iterator[str]:
@@ -164,13 +178,24 @@ def _custom(custom: Custom) -> Iterator[str]:
                 f"{key}: found {k}, but the network takes {network.native} px alone "
                 f"(custom.network.any_size); expected {network.native}"
             )
-        elif k % network.stride:
-            below, above = max(k // network.stride, 1), k // network.stride + 1
-            near = " or ".join(str(n * network.stride) for n in sorted({below, above}))
+        else:
+            yield from off_stride(key, k, network.stride, "the network")
+    for one, next_one in itertools.pairwise(custom.ratios):
+        if f"{one:g}" == f"{next_one:g}":
             yield (
-                f"{key}: found {k}, expected a multiple of {network.stride}, the network's stride "
-                f"(Appendix B); take {near}"
+                f"custom.crop_pct: found {one!r} and {next_one!r}, which the pages would both show "
+                f"as {one:g}; take one of them for custom.crop_pct and custom.network.crop_pct"
             )
+
+
+def off_stride(key: str, k: int, stride: int, network: str) -> Iterator[str]:
+    """Yield a line where a resolution is no multiple of a network's stride."""
+    if k % stride:
+        near = " or ".join(str(n * stride) for n in sorted({max(k // stride, 1), k // stride + 1}))
+        yield (
+            f"{key}: found {k}, expected a multiple of {stride}, the stride of {network} "
+            f"(Appendix B); take {near}"
+        )
 
 
 def _ordered(key: str, pair: list) -> Iterator[str]:

@@ -9,11 +9,10 @@ Snakemake reads the words in braces as YAML, but leaves every value in them a st
 from types import NoneType
 from typing import Any, Literal, get_origin
 
-import yaml
-
 from fixres.config.errors import ConfigError
 from fixres.config.fields import alternatives, below
 from fixres.config.schema import Config
+from fixres.config.yaml_text import value_of
 
 NULLS = ("null", "Null", "NULL", "~")  # YAML's words for null
 
@@ -37,8 +36,8 @@ def _typed(value: Any, kind: Any, key: str) -> Any:
     if str in kinds or any(get_origin(k) is Literal for k in kinds):
         return value
     try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
+        return value_of(value, "")
+    except ConfigError:
         raise ConfigError(
             f"--config {key}: found {value}, which is not valid YAML; write it like "
             "--config 'base_training={epochs: 2}' (in quotes, a space after each colon)"

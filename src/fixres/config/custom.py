@@ -6,10 +6,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from fixres.config.fields import Count, Fraction, Name, Pixels, Positive, Section, Several
+from fixres.config.fields import Count, Distinct, Fraction, Name, Pixels, Positive, Section, Several
 
 OF_255 = "inputs are in [0, 1]. Divide numbers for pixels of 0 to 255 by 255"
-LEAST = 0.1  # crop_pct; below it a crop shows less than a hundredth of the image, enlarged
 
 
 def _number(is_right: Callable[[float], bool], expected: str, **schema: float) -> Any:
@@ -27,14 +26,9 @@ Mean = _number(lambda x: 0 <= x <= 1, f"0 to 1: {OF_255}", minimum=0, maximum=1)
 Std = _number(
     lambda x: 0 < x <= 1, f"more than 0, at most 1: {OF_255}", exclusiveMinimum=0, maximum=1
 )
-Share = _number(
-    lambda x: LEAST <= x <= 1,
-    f"{LEAST:g} to 1, such as 0.875: the side of the crop over the shorter side of the image",
-    minimum=LEAST,
-    maximum=1,
-)
 Three = Field(min_length=3, max_length=3)
 OF_INPUT = "of the input, which is in [0, 1]; three numbers"
+Share = Annotated[float, Field(ge=0.1, le=1)]
 
 
 class CustomNetwork(Section):
@@ -50,7 +44,7 @@ class CustomNetwork(Section):
     title: str = Field("", description="its name on the pages; empty: the source is shown")
     stride: Count = Field(description="total stride; every k_test is a multiple of it (Appendix B)")
     classifier: str = Field(description="name of the last layer")
-    last_norm: list[str]
+    last_norm: Distinct[str]
     """names of the last normalisation before the global pooling (§4.2)"""
     mean: Annotated[list[Mean], Three] = Field(description=OF_INPUT)
     std: Annotated[list[Std], Three] = Field(description=OF_INPUT)

@@ -4,36 +4,35 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fixres.config.fields import (
-    Count,
-    Fraction,
-    NotNegative,
-    Pair,
-    Pixels,
-    Positive,
-    Section,
-    Several,
-)
+from fixres.config.fields import Count, Fraction, Pair, Pixels, Section, Seed, Several, Size
+
+Silhouette = Literal[
+    "bar", "cross", "triangle", "square", "pentagon", "hexagon", "heptagon", "octagon",
+    "star5", "star6", "star7", "star8", "star9",
+]  # fmt: skip
+Hue = Literal["red", "orange", "yellow", "green", "cyan", "blue", "violet", "pink"]
 
 
 class Pinhole(Section):
     """A rendered dataset (§3.1's imaging model). Sizes without a unit are fractions of sqrt(HW)."""
 
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     train_images: Count = Field(7200, description="training images, spread evenly over the classes")
     val_images: Count = Field(2400, description="validation images, spread evenly over the classes")
-    silhouettes: Several[str] = Field(["bar", "triangle", "hexagon", "cross", "star5", "star7"])
+    silhouettes: Several[Silhouette] = Field(
+        ["bar", "triangle", "hexagon", "cross", "star5", "star7"]
+    )
     """a class is one silhouette in one hue"""
-    hues: Several[str] = Field(["red", "green", "blue", "yellow"])
+    hues: Several[Hue] = Field(["red", "green", "blue", "yellow"])
     mislabelled: Fraction = 0.0
     """share of the training images with a wrong class: noisy tags"""
     shorter_side: Pair[Pixels] = Field([88, 120])
     """range of an image's shorter side, pixels"""
-    r1_median: Positive = 0.25
+    r1_median: Size = 0.25
     """median of the log-normal r1 = R/Z: the object's size over sqrt(HW)"""
-    r1_sigma: NotNegative = Field(0.35, description="standard deviation of ln r1")
-    r1_largest: Positive = Field(0.46, description="upper limit of r1")
-    off_centre: NotNegative = 0.08
+    r1_sigma: float = Field(0.35, ge=0, le=10, description="standard deviation of ln r1")
+    r1_largest: Size = Field(0.46, description="upper limit of r1")
+    off_centre: float = Field(0.08, ge=0, le=10)
     """standard deviation of the object's offset from the centre"""
     jpeg_quality: int = Field(90, ge=1, le=100)
 

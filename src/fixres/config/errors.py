@@ -1,11 +1,14 @@
 """Errors of the configuration, in words that a person can act on."""
 
 import functools
+from collections.abc import Iterable
+from typing import Any
 
 from fixres.config.fields import Section, below, section_of
 from fixres.config.schema import Config
 from fixres.nearest import did_you_mean
 
+SHOWN = 80  # characters of a value that a message shows
 PLAINER = {"Input should be": "expected", "List should": "the list should"}  # pydantic's words
 
 
@@ -22,8 +25,7 @@ def explain(error: dict, where: str = "", section: type[Section] | None = None) 
     `error` is an entry of `ValidationError.errors()`, `where` the key of the section that was
     validated, as "transfer.training", and `section` its class; without them, all of `Config`.
     """
-    path = tuple(part for part in error["loc"] if part != "[key]")
-    key = ".".join(map(str, ([where] if where else []) + list(path)))
+    key, path = key_of(error, where), error["loc"]
     if error["type"] == "extra_forbidden":
         inside = section_of(functools.reduce(below, path[:-1], section or Config))
         names = list(inside.model_fields) if inside else []
@@ -32,11 +34,47 @@ def explain(error: dict, where: str = "", section: type[Section] | None = None) 
     expected = error["msg"]
     for words, plainer in PLAINER.items():
         expected = expected.replace(words, plainer)
-    found = error.get("input")
+    found, kind = error.get("input"), error["type"]
+    if kind == "model_type":
+        expected = "expected keys below it; without any, remove the line"
     hint = ""
-    if isinstance(found, str) and error["type"] in ("float_type", "int_type", "bool_type"):
+    if isinstance(found, str) and kind in ("float_type", "int_type", "bool_type"):
         hint = _hint_for_quoted_number(found)
-    return f"{key}: found {found!r} ({type(found).__name__}), {expected}{hint}"
+    elif kind == "string_type" and isinstance(found, bool | int | float):
+        hint = "; put it in quotes"
+    elif kind == "list_type" and isinstance(found, str | int | float):
+        hint = "; put it in [ ]"
+    return f"{key}: found {shown(found)}, {expected}{hint}"
+
+
+def key_of(error: dict, where: str = "") -> str:
+    """The key that an error of pydantic is about."""
+    return key_named(
+        ([where] if where else []) + [part for part in error["loc"] if part != "[key]"]
+    )
+
+
+def key_named(path: Iterable) -> str:
+    """A key by the keys that lead to it, with points between, on one line."""
+    return ".".join(_cut("".join(map(_visible, str(part)))) for part in path)
+
+
+def shown(value: Any) -> str:
+    """A value and its type, on one line."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python shows
+        text = hex(value)
+    return f"{_cut(text)} ({type(value).__name__})"
+
+
+def _visible(character: str) -> str:
+    shown = character.isprintable()
+    return character if shown else character.encode("unicode_escape").decode()
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _hint_for_quoted_number(found: str) -> str:

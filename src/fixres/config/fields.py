@@ -3,16 +3,35 @@
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-Pixels = Annotated[int, Field(gt=0, description="pixels")]
+Pixels = Annotated[int, Field(gt=0, le=65535, description="pixels")]  # a JPEG's largest side
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Processes = Annotated[int, Field(ge=1, le=1024)]  # that are started, or threads
+Size = Annotated[float, Field(gt=0, le=10)]  # of an object or distance, over sqrt(HW)
+# Torch's generator on a processor takes 32 bits of a seed.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+# It becomes part of the names of files and folders, which have at most 255 bytes.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 T = TypeVar("T")
-Several = Annotated[list[T], Field(min_length=1)]
+
+
+def _without_duplicates(values: list) -> list:
+    """The values. A cell, run or class of its own belongs to each, so none may be there twice."""
+    if twice := sorted({value for value in values if values.count(value) > 1}):
+        problem = "duplicate value {value}; remove one"
+        raise PydanticCustomError("duplicate_value", problem, {"value": twice[0]})
+    return values
+
+
+Distinct = Annotated[
+    list[T], AfterValidator(_without_duplicates), Field(json_schema_extra={"uniqueItems": True})
+]
+Several = Annotated[Distinct[T], Field(min_length=1)]
 Pair = Annotated[list[T], Field(min_length=2, max_length=2)]
 
 
@@ -20,7 +39,7 @@ class Section(BaseModel):
     # An unknown key is an error, types are not converted, values do not change after reading. The
     # text in quotes below a field is its description.
     model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fixres.config.fields import Count, NotNegative, Positive, Section
+from fixres.config.fields import Count, NotNegative, Positive, Processes, Section
 
 
 class Hours(Section):
@@ -41,19 +41,19 @@ class Hardware(Section):
 
     loader: Literal["auto", "dali", "pillow"] = "auto"
     """auto: DALI beside a GPU where it is installed, Pillow on a processor"""
-    workers: Count | None = None
+    workers: Processes | None = None
     """threads of each process that decode and cut images; on a CPU at most those that it computes
     with; null: its share of the job's threads"""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """auto: bf16 autocast where the processor has it"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: a GPU where there is one"""
-    gpus: int = Field(0, ge=0)
+    gpus: int = Field(0, ge=0, le=1024)
     """devices of one training, fine-tuning or evaluation, asked of the scheduler or leased; 0: one,
     if there is one"""
-    nodes: Count = 1
+    nodes: Processes = 1
     """machines of one base training, with `gpus` devices each (SLURM only)"""
-    processes: Count | None = None
+    processes: Processes | None = None
     """processes of one such job; B stays the global batch; null: one a device"""
     cuda_graphs: bool = True
     """on a GPU, record a step of a training and replay it: faster, the same numbers; not with

@@ -7,54 +7,36 @@ config.yaml (`--configfile configs/imagenet.yaml`).
 import json
 import re
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from fixres.config.checks import contradictions
-from fixres.config.errors import ConfigError, explain
+from fixres.config.errors import ConfigError, explain, key_of
 from fixres.config.overlay import merge
+from fixres.config.plain import unfit
 from fixres.config.schema import Config
+from fixres.config.yaml_text import value_of
 
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a repeated key is an error. PyYAML alone silently keeps the last one."""
-
-
-def _mapping_without_duplicates(
-    loader: _StrictLoader, node: yaml.MappingNode, deep: bool = False
-) -> dict:
-    seen: dict[Any, int] = {}
-    for key_node, _ in node.value:
-        key, line = loader.construct_object(key_node, deep=True), key_node.start_mark.line + 1
-        if key in seen:
-            raise ConfigError(
-                f"{loader.name}, line {line}: key '{key}' stands already in line {seen[key]}; "
-                "remove one of them"
-            )
-        seen[key] = line
-    return yaml.SafeLoader.construct_mapping(loader, node, deep)
-
-
-_StrictLoader.add_constructor(
-    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates
-)
+TOLD = 20  # problems that one message tells
+PROGRAM = "__use_yte__"  # Snakemake runs the code that such a file holds
 
 
 def read_yaml(path: str | Path) -> dict:
-    """Read a YAML mapping; an empty file is an empty one. Raises ConfigError with file and line."""
+    """Read a YAML mapping. Raises ConfigError with file and line."""
     try:
-        with open(path, encoding="utf-8") as f:
-            content = yaml.load(f, _StrictLoader)
+        text = Path(path).read_bytes().decode()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from None
-    if content is None:
-        return {}
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}, line {line}: not UTF-8 text; save it as UTF-8") from None
+    # Only in JSON may a tab stand before a value.
+    content = value_of(text.expandtabs() if str(path).endswith(".json") else text, str(path))
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected 'key: value' lines, found a {type(content).__name__}")
+        found = "nothing" if content is None else f"a {type(content).__name__}"
+        raise ConfigError(f"{path}: expected 'key: value' lines, found {found}")
+    if PROGRAM in content:
+        raise ConfigError(f"{path}: found {PROGRAM}, which lets Snakemake run code; remove it")
     return content
 
 
@@ -71,13 +53,15 @@ def load(*files: str | Path, extra: dict | None = None) -> Config:
 
 def parse(content: dict, where: str = "configuration") -> Config:
     """Check names, types and ranges. Raises ConfigError with one line for each problem."""
+    unfit_values = dict(unfit(content))
+    lines = list(unfit_values.values())
     try:
         config = Config.model_validate(content)
     except ValidationError as error:
-        problems = "\n".join(f"  {explain(e)}" for e in error.errors())
-        raise ConfigError(f"{where}:\n{problems}") from None
-    if problems := "\n".join(f"  {problem}" for problem in contradictions(config)):
-        raise ConfigError(f"{where}:\n{problems}")
+        lines += [explain(e) for e in error.errors() if key_of(e) not in unfit_values]
+    if problems := lines or list(contradictions(config)):
+        more = [f"and {len(problems) - TOLD} more"] if len(problems) > TOLD else []
+        raise ConfigError("\n  ".join([f"{where}:", *problems[:TOLD], *more]))
     return config
 
 

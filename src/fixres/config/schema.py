@@ -11,7 +11,7 @@ from pydantic import Field
 
 from fixres.config.custom import Custom
 from fixres.config.datasets import Dataset, Pinhole
-from fixres.config.fields import Count, Name, Pixels, Section, Several
+from fixres.config.fields import Count, Distinct, Name, Pixels, Section, Seed, Several
 from fixres.config.hardware import Hardware
 from fixres.config.training import (
     BaseTraining,
@@ -42,7 +42,7 @@ class Table5(Section):
 
     k_train: Several[Pixels] = Field([16, 32, 40, 56, 96])
     """left half"""
-    k_train_adapted: list[Pixels] = Field([16, 32, 56, 96])
+    k_train_adapted: Distinct[Pixels] = Field([16, 32, 56, 96])
     """right half: fine-tuned at every k_test"""
     k_test: Several[Pixels] = Field([16, 32, 56, 72, 96, 112, 120])
 
@@ -88,7 +88,7 @@ class Config(Section):
 
     scale: Name = "embedded"
     """name of the scale, printed on every page beside the numbers"""
-    seeds: Several[Annotated[int, Field(ge=0)]] = Field([0])
+    seeds: Several[Seed] = Field([0])
     """everything that is trained is trained once from each of these; a page shows the mean. All
     random numbers of a run follow from its seed"""
     resolution_divisor: Count = 4
@@ -99,7 +99,7 @@ class Config(Section):
     dataset: Name = Field("pinhole", description="the entry of `datasets` that stands for ImageNet")
     datasets: dict[Name, Dataset] = Field({"pinhole": Dataset(rendered=Pinhole())})
     """the sets of images by name"""
-    protocol: Annotated[str, Field(pattern=r"^[A-Za-z0-9]*$")] = ""
+    protocol: Annotated[str, Field(pattern=r"^[A-Za-z0-9]*$", max_length=64)] = ""
     """name of these training settings; it stands in the names of the runs, so that runs of several
     protocols stand beside each other"""
     network: Name = "resnet10q"

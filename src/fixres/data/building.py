@@ -36,7 +36,8 @@ def build(
     root : the folder with the archives or the unpacked layout of the source; only read.
     source : one of `sources.SOURCES`, or itself a source (`sources.picked`).
     work : where archives are unpacked.
-    on_bad : `stop`: bad files are an error. `exclude`: they are left out, and a note says so.
+    on_bad : `stop`: bad files are an error. `exclude`: they are left out, and a note says so; but
+        never good images that only this Pillow cannot read.
     checksums : what archives are checked against: `published` MD5s, or those `listed` in
         md5sums.txt in `root`.
     report : where the report goes; it is written even when bad files are an error.
@@ -52,17 +53,18 @@ def build(
     listing.images.sort(key=lambda row: row[2])
     seen = validate.inspect(folder, listing, processes)
     bad = validate.bad(listing, seen.remarks)
-    stop = bool(bad) and on_bad == "stop"
+    unsupported = [remark for remark in bad if remark.kind == "unsupported"]
+    stop = bool(unsupported) or (bool(bad) and on_bad == "stop")
     sizes = _object_sizes(root)
-    notes = _notes(described, listing, seen.kept, bad, rendered=sizes is not None)
+    notes = _notes(described, listing, seen, bad, rendered=sizes is not None)
     if report:
-        stopped = f"Stopped by {len(bad)} bad file(s) (on_bad: stop); no manifest was written."
+        stopped = f"Stopped by {len(bad)} bad file(s) (on_bad: {on_bad}); no manifest was written."
         shown = [stopped] if stop else notes
         page = validate.report(described, folder, listing, seen, shown)
         with atomic(report) as temporary:
             temporary.write_text(page, encoding="utf-8")
     if stop:
-        raise JobError(_bad_files(folder, bad, report))
+        raise JobError(_bad_files(folder, unsupported or bad, report))
     splits_left = set(listing.split[seen.kept].tolist())
     for number, name in enumerate(SPLITS):
         if number not in splits_left:
@@ -102,8 +104,7 @@ def _object_sizes(root: Path) -> dict[str, float] | None:
 
 def _bad_files(folder: Path, bad: list[validate.Remark], report: Path | None) -> str:
     """The error message that names bad files."""
-    way_out = "replace or remove them, or leave them out by on_bad: exclude"
-    lines = [f"{folder}: {len(bad)} bad file(s); {way_out}"]
+    lines = [f"{folder}: {len(bad)} bad file(s); {_way_out(bad)}"]
     for remark in bad[:SHOWN]:
         why = f" ({remark.text})" if remark.text else ""
         lines.append(visible(f"  {folder / remark.path}: {validate.KINDS[remark.kind]}{why}"))
@@ -112,18 +113,26 @@ def _bad_files(folder: Path, bad: list[validate.Remark], report: Path | None) ->
     return "\n".join(lines)
 
 
+def _way_out(bad: list[validate.Remark]) -> str:
+    """What to do about bad files."""
+    if all(remark.kind == "unsupported" for remark in bad):
+        # The images are good: with another Pillow the dataset would be another one.
+        return "on_bad: exclude does not leave out what another Pillow reads"
+    return "replace or remove them, or leave them out by on_bad: exclude"
+
+
 # --- notes: what every page about the dataset must print ----------------------------------------
 
 
 def _notes(
     source: sources.Source,
     listing: sources.Listing,
-    kept: np.ndarray,
+    seen: validate.Seen,
     bad: list[validate.Remark],
     rendered: bool,
 ) -> list[str]:
-    """The notes on a dataset: rendered, left out, absent, empty, other than published."""
-    title, notes = source.title, []
+    """The notes on a dataset: rendered, left out, skipped, scaled, absent, empty, other numbers."""
+    title, kept, notes = source.title, seen.kept, []
     label, split = listing.label, listing.split
     listed = {name: split == number for number, name in enumerate(SPLITS)}
     if rendered and source.published:
@@ -135,6 +144,11 @@ def _notes(
         kinds = Counter(remark.kind for remark in bad).items()
         left_out = ", ".join(f"{n} {kind}" for kind, n in kinds)
         notes.append(f"{title}: left out as bad: {left_out}.")
+    if listing.skipped:
+        notes.append(f"{title}: skipped: {sources.counted(listing.skipped)}.")
+    if scaled := sum(remark.kind == "scaled" for remark in seen.remarks):
+        values = "values of more than 8 bits; their range is scaled to 0 … 255"
+        notes.append(f"{title}: {scaled} images have {values}. Other programs may cut it off.")
     if listing.partial and not kept.all():
         lost = [
             f"{(rows & ~kept).sum()} of {rows.sum()} listed {name} images"

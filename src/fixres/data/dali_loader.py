@@ -1,11 +1,14 @@
-"""The DALI loader: one graph that decodes each image once and cuts all its crops."""
+"""The DALI loader: one graph that decodes each image once and cuts all its crops.
+
+DALI decodes JPEGs and PNGs of 8 bits as Pillow does. All else, it is given as Pillow decodes it.
+"""
 
 import itertools
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -42,15 +45,20 @@ def dali_batches(
         for _ in range(n)
     ]
     batch_size = max(len(rocs.image) for rocs, _ in first)
-    in_work: deque[tuple[list[Crops], Layout]] = deque()
+    in_work: deque[tuple[list[Crops], Layout, list[BinaryIO]]] = deque()
     listed = ListedFiles(manifest)
 
     def feed() -> Iterator[tuple]:
         for request in itertools.chain([first], stream):
             layout = lay_out(request, slots_per_image)
             listed.compare(layout.images, pool)
-            in_work.append((request, layout))
-            yield _graph_inputs(manifest, request, layout)
+            files = manifest.files(layout.images)
+            odd = np.flatnonzero(~listed.plain[layout.images]).tolist()
+            copies = list(pool.map(_decoded, [files[i] for i in odd], itertools.repeat(listed)))
+            in_work.append((request, layout, copies))
+            for i, copy in zip(odd, copies, strict=True):
+                files[i] = f"/proc/self/fd/{copy.fileno()}"
+            yield _graph_inputs(files, request, layout)
 
     pipeline = _pipeline(feed(), slots, batch_size, threads, ahead, device)
     with ThreadPoolExecutor(threads) as pool:
@@ -65,10 +73,23 @@ def dali_batches(
             except JobError:  # of `feed`; it is a RuntimeError, too
                 raise
             except RuntimeError as error:
-                batches = [manifest.files(layout.images) for _, layout in in_work]
+                batches = [manifest.files(layout.images) for _, layout, _ in in_work]
                 raise _unreadable(batches, listed, error) from None
-            request, layout = in_work.popleft()
+            request, layout, _ = in_work.popleft()
             yield request, _crops_of(outputs, layout, device)
+
+
+def _decoded(file: str, listed: ListedFiles) -> BinaryIO:
+    """An image as Pillow decodes it, as a PPM in a file in memory. It is gone when it is closed."""
+    image = decode(file, listed.read(file, checksum=0))
+    try:
+        memory = open(os.memfd_create("image"), "w+b")  # noqa: SIM115
+    except OSError as error:
+        ways = "raise the limit (ulimit -n), or set hardware.loader to pillow"
+        raise JobError(f"{file}: cannot be handed to DALI ({error.strerror}); {ways}") from None
+    image.save(memory, "PPM")
+    memory.flush()
+    return memory
 
 
 def _unreadable(batches: list[list[str]], listed: ListedFiles, error: RuntimeError) -> JobError:
@@ -174,14 +195,13 @@ def _cut(image, slot: Slot, start, end, flip, size=None, anchor=None):
 # --- from a request to the inputs of the graph, and from its outputs to crops --------------------
 
 
-def _graph_inputs(manifest: Manifest, request: list[Crops], layout: Layout) -> tuple:
+def _graph_inputs(files: list[str], request: list[Crops], layout: Layout) -> tuple:
     """What the graph reads for one batch: the files, then the inputs of every slot.
 
     The files are a list of arrays, for names differ in length. Every other input is one array with
     a row for each image.
     """
-    files = [np.frombuffer(os.fsencode(file), np.uint8) for file in manifest.files(layout.images)]
-    inputs: list = [files]
+    inputs: list = [[np.frombuffer(os.fsencode(file), np.uint8) for file in files]]
     for (rocs, _), crops in zip(request, layout.crops, strict=True):
         # An unused slot repeats the crop in the image's first slot; `_crops_of` drops the result.
         rows = np.where(crops >= 0, crops, crops[:, :1])

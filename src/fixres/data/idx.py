@@ -5,6 +5,7 @@ dimension as a big-endian integer of four bytes, then the values.
 """
 
 import gzip
+import math
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -26,11 +27,16 @@ def read(f: BinaryIO) -> np.ndarray:
     return np.stack(list(rows(f)))
 
 
-def rows(f: BinaryIO) -> Iterator[np.ndarray]:
-    """The same, row by row: of a file of images, each image as it is read. Raises as `read`."""
+def rows(f: BinaryIO, most: float = math.inf) -> Iterator[np.ndarray]:
+    """The same, row by row: of a file of images, each image as it is read. Raises as `read`.
+
+    Raises IdxError, too, where the file says that it has no values, or more than `most`.
+    """
     with gzip.open(f) as content:
         shape = _shape(content)
-        size = int(np.prod(shape[1:], dtype=int))
+        size = math.prod(shape[1:])
+        if not 0 < size * shape[0] <= most:
+            raise IdxError(f"found {_words(shape)} values, expected 1 to {most}")
         for number in range(shape[0]):
             values = content.read(size)
             if len(values) < size:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fixres.data.sources import Source
+from fixres.data.walk import walk
 from fixres.jobs import atomic
 
 NAME = "files.npz"  # beside the manifest
@@ -41,8 +42,7 @@ class Difference(NamedTuple):
 def take(root: Path, source: Source) -> Inventory:
     """The inventory of a user's folder: archives, lists, and all files of the image folders.
 
-    Files of other datasets in the same folder are passed over, and files whose name begins with a
-    point.
+    Files of other datasets in the same folder are passed over, and what is hidden.
     """
     paths, sizes, dates = [], array("q"), array("q")
     for file in _files(root, source):
@@ -67,8 +67,7 @@ def _files(root: Path, source: Source) -> Iterator[str]:
         for place in (home / name for name in names):
             if place.is_file():
                 yield str(place)
-            for folder, _, files in os.walk(place, followlinks=True):
-                yield from (os.path.join(folder, f) for f in files if not f.startswith("."))
+            yield from walk(place).files
 
 
 def compare(then: Inventory, now: Inventory) -> Difference:

@@ -5,6 +5,7 @@ from concurrent.futures import Executor
 import numpy as np
 
 from fixres.artifacts.manifest import Manifest
+from fixres.data.image_files import is_plain
 from fixres.data.validate import checksum_of
 from fixres.jobs import JobError
 
@@ -15,6 +16,7 @@ class ListedFiles:
     def __init__(self, manifest: Manifest):
         self.manifest = manifest
         self.left = manifest.checksum.copy()  # 0: nothing is left to compare
+        self.plain = np.ones(len(self.left), bool)  # once compared: whether DALI decodes it, too
 
     def take(self, images: np.ndarray) -> list[int]:
         """The checksums that are left to compare of some rows; 0 from the second time on."""
@@ -43,7 +45,7 @@ class ListedFiles:
 
     def compare(self, images: np.ndarray, pool: Executor) -> None:
         """Compare the files of some rows that were not compared before. Raises as `read`."""
-        pairs = zip(self.manifest.files(images), self.take(images), strict=True)
-        new = [pair for pair in pairs if pair[1]]
-        for _ in pool.map(lambda pair: self.read(*pair), new):
-            pass
+        rows = images[self.left[images] != 0]
+        contents = pool.map(self.read, self.manifest.files(rows), self.take(rows))
+        for row, content in zip(rows.tolist(), contents, strict=True):
+            self.plain[row] = is_plain(content)

@@ -1,6 +1,5 @@
 """The Pillow loader: threads that each decode some images of a batch and cut their crops."""
 
-import io
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -12,10 +11,15 @@ import torch
 from torch.nn import functional
 
 from fixres.artifacts.manifest import Manifest
+from fixres.data import image_files
 from fixres.data.batch_layout import Crops, count_slots, lay_out
 from fixres.data.listed_files import ListedFiles
 from fixres.data.regions import Rocs
 from fixres.jobs import JobError
+
+# Pixels of a resized image as a whole, 256 MB; of a longer one the RoC alone is resized, which may
+# differ by a level (`Rocs.whole`).
+LARGEST = 2**26
 
 if TYPE_CHECKING:  # imported where it is used, so that stages with DALI start sooner
     from PIL.Image import Image as PillowImage
@@ -71,13 +75,9 @@ def pillow_batches(
 
 def decode(file: str, content: bytes) -> "PillowImage":
     """An RGB image. Raises JobError that names the file."""
-    from PIL import Image
-
     try:
-        with Image.open(io.BytesIO(content)) as opened:
-            opened.load()
-            # `convert` would copy an image that is RGB already.
-            return opened if opened.mode == "RGB" else opened.convert("RGB")
+        with image_files.load(content) as opened:
+            return image_files.to_rgb(opened)
     except Exception as error:
         restore = "it was whole when the manifest was built: restore it"
         raise JobError(f"{file}: cannot be decoded ({error}); {restore}") from None
@@ -102,7 +102,7 @@ def _crop(image: "PillowImage", rocs: Rocs, row: int, k: int) -> "PillowImage":
     box = rocs.box[row].tolist()
     if rocs.cut:
         crop = resize(image.crop(tuple(int(v) for v in box)), k)
-    elif rocs.whole is not None:
+    elif rocs.whole is not None and np.prod(rocs.whole[row, :2]) <= LARGEST:
         # By the Pillow that is installed: timm uses that, too.
         *size, left, top = rocs.whole[row].tolist()
         crop = image.resize(tuple(size), Image.Resampling.BILINEAR)

@@ -7,19 +7,18 @@ checked and unpacked anew.
 """
 
 import contextlib
+import errno
 import hashlib
 import io
-import os
 import shutil
-import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image
 
-from fixres.data import idx
+from fixres.data import extract, idx
+from fixres.data.extract import Allowance
 from fixres.jobs import JobError, atomic, log, progress
 
 MB = 1_000_000
@@ -82,8 +81,8 @@ def unpack(archive: Path, expected: str | None, work: Path, packing: str = "tar"
     Parameters
     ----------
     expected : MD5 of the archive; None: not checked.
-    packing : "tar"; "tars": a tar of tars, of which each becomes a folder (ImageNet's training
-        set); "idx": images in MNIST's format, gzipped, which become PNGs.
+    packing : "tar" or "zip"; "tars": a tar of tars, of which each becomes a folder (ImageNet's
+        training set); "idx": images in MNIST's format, gzipped, which become PNGs.
 
     Returns
     -------
@@ -113,94 +112,77 @@ def unpack(archive: Path, expected: str | None, work: Path, packing: str = "tar"
         )
     partial.mkdir(exist_ok=True)
     bar = progress(f"unpacking {archive.name}", _mb(stat.st_size), "MB")
-    with open(archive, "rb") as f, _tar_errors(archive), bar:
-        for _ in EXTRACT[packing](f, partial):
+    allowance = Allowance(stat.st_size)
+    with open(archive, "rb") as f, _format_errors(archive), bar:
+        for _ in EXTRACT[packing](f, partial, allowance):
             bar.update(_mb(f.tell()) - bar.done)
     partial.rename(target)
     return target
 
 
 @contextlib.contextmanager
-def _tar_errors(archive: Path) -> Iterator[None]:
-    """Turn what tarfile and the decompressors raise into JobErrors that name the archive."""
+def _format_errors(archive: Path) -> Iterator[None]:
+    """Turn what is wrong with an archive into a JobError that names it."""
     try:
         yield
-    except tarfile.FilterError as error:
-        raise JobError(
-            f"{archive}: refused, it would write or link outside its folder ({error}); "
-            "get the official archive"
-        ) from None
-    except (tarfile.TarError, idx.IdxError, EOFError, zlib.error, OSError) as error:
-        # Errors of the file system have a number, those of gzip none.
-        if isinstance(error, OSError) and error.errno is not None:
+    except extract.Refused as error:
+        raise JobError(f"{archive}: refused: {error}. Get the official archive") from None
+    except (*extract.FORMAT_ERRORS, idx.IdxError, OSError) as error:
+        # Errors of the file system have a number, those of gzip none. A damaged zip may lead to a
+        # place before its start (EINVAL).
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
-        raise JobError(f"{archive}: cut short or damaged ({error}); get it again") from None
+        [*_, last] = str(error).splitlines() or [type(error).__name__]
+        problem = last.removeprefix("- ")  # of the list of formats that tarfile has tried
+        raise JobError(f"{archive}: cut short or damaged ({problem}); get it again") from None
 
 
-def safe(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    """A tar filter that refuses every member outside the folder, absolute names included.
-
-    tarfile's own data filter would silently make absolute names relative.
-    """
-    if os.path.isabs(member.name):
-        raise tarfile.AbsolutePathError(member)
-    return tarfile.data_filter(member, folder)
+def _extract_tar(f: BinaryIO, folder: Path, allowance: Allowance) -> Iterator[None]:
+    """Unpack an open tar into `folder`, a member at a time."""
+    for member in extract.members_of_tar(f, allowance):
+        extract.write(member, folder)
+        yield
 
 
-def _extract(f: BinaryIO, folder: Path) -> Iterator[str]:
-    """Unpack an open tar into `folder`, yielding the names."""
-    with tarfile.open(fileobj=f) as tar:
-        for member in tar:
-            tar.extract(member, folder, filter=safe)
-            yield member.name
-        _check_end(tar)
+def _extract_zip(f: BinaryIO, folder: Path, allowance: Allowance) -> Iterator[None]:
+    for member in extract.members_of_zip(f, allowance):
+        extract.write(member, folder)
+        yield
 
 
-def _extract_nested(f: BinaryIO, folder: Path) -> Iterator[str]:
-    """Unpack an open tar of tars, yielding the names. Each inner tar becomes a folder.
+def _extract_nested(f: BinaryIO, folder: Path, allowance: Allowance) -> Iterator[None]:
+    """Unpack an open tar of tars, one at a time. Each inner tar becomes a folder.
 
     The inner tars are read from the outer file, not written to disk first. A folder that exists
     is complete and is not unpacked again.
     """
-    with tarfile.open(fileobj=f) as outer:
-        for member in outer:
-            safe(member, str(folder))
-            target = folder / Path(member.name).stem
-            if not target.is_dir():
-                partial = folder / f".{target.name}.partial"
-                shutil.rmtree(partial, ignore_errors=True)
-                partial.mkdir()
-                inner = outer.extractfile(member)
-                if inner is None:
-                    raise tarfile.ReadError(f"{member.name} is not a file")
-                with inner:
-                    for _ in _extract(inner, partial):
-                        pass
-                partial.rename(target)
-            yield member.name
-        _check_end(outer)
+    seen = set()
+    for member in extract.members_of_tar(f, allowance):
+        [*_, name] = extract.parts_of(member) or [""]
+        name = name.removesuffix(".tar")
+        if member.kind != "file" or name in seen or not name.strip("."):
+            raise extract.Refused(f"{member.shown} is no tar of a new name")
+        seen.add(name)
+        target, partial = folder / name, folder / f".{name}.partial"
+        if not target.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            with member.open() as inner:
+                for _ in _extract_tar(inner, partial, allowance):
+                    pass
+            partial.rename(target)
+        yield
 
 
-def _extract_idx(f: BinaryIO, folder: Path) -> Iterator[str]:
-    """Write the images of a gzipped IDX file as PNGs 00000.png, 00001.png …, yielding the names."""
-    for i, pixels in enumerate(idx.rows(f)):
-        name = idx.png_name(i)
+def _extract_idx(f: BinaryIO, folder: Path, allowance: Allowance) -> Iterator[None]:
+    """Write the images of a gzipped IDX file as PNGs 00000.png, 00001.png …, one at a time."""
+    for i, pixels in enumerate(idx.rows(f, allowance.left)):
+        if pixels.ndim != 2:
+            raise idx.IdxError(f"found images of {pixels.ndim} dimensions, expected 2")
         encoded = io.BytesIO()  # Pillow itself reports no error where a disk fills up
         Image.fromarray(pixels).save(encoded, "PNG", compress_level=1)
-        (folder / name).write_bytes(encoded.getbuffer())
-        yield name
+        (folder / idx.png_name(i)).write_bytes(encoded.getbuffer())
+        yield
 
 
-EXTRACT = {"tar": _extract, "tars": _extract_nested, "idx": _extract_idx}
-
-
-def _check_end(tar: tarfile.TarFile) -> None:
-    """Raise ReadError where the tar does not end with blocks of zeros, as every tar must.
-
-    tarfile itself accepts a tar that was cut between two files. Reading on to the end also makes
-    gzip compare its own checksum.
-    """
-    if tar.fileobj.tell() < tar.offset + tarfile.BLOCKSIZE:
-        raise tarfile.ReadError("no end-of-archive mark")
-    while tar.fileobj.read(BUFFER):
-        pass
+EXTRACT = {"tar": _extract_tar, "tars": _extract_nested, "zip": _extract_zip, "idx": _extract_idx}

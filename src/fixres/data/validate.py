@@ -5,8 +5,8 @@ result is a list of remarks, each of one of the `KINDS`. `report` prints all of 
 """
 
 import hashlib
-import io
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fixres.artifacts.manifest import SPLITS
-from fixres.data.sources import Listing, Source, images_below
+from fixres.data import image_files
+from fixres.data.sources import Listing, Source, counted, images_below
 from fixres.hardware.pool import spread
 from fixres.jobs import progress
 from fixres.jobs.quoting import code, plain
@@ -22,6 +23,7 @@ from fixres.jobs.quoting import code, plain
 CHUNK = 100  # images that a process takes at once
 # Each kind of remark, and what the report says of such a file; nothing where the name is enough.
 KINDS = {
+    "unsupported": "is of a format that this Pillow cannot read",
     "unreadable": "cannot be decoded",
     "altered": "is not the image that the list names (its MD5 is another)",
     "absent": "is listed, but there is no such file",
@@ -30,9 +32,10 @@ KINDS = {
     "CMYK": "",
     "grey": "",
     "duplicate": "",
+    "scaled": "has more than 8 bits for a value; the range of values is scaled to 0 … 255",
 }
-UNUSABLE = ("unreadable", "altered", "absent")
-GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
+UNUSABLE = ("unsupported", "unreadable", "altered", "absent")
+GREY_MODES = ("1", "L", "LA", *image_files.DEEP)
 JPEG_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind the first
 
 
@@ -89,7 +92,10 @@ def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray,
     seen, remarks = np.zeros((len(files), 3), np.uint64), []
     for row, file, md5 in zip(seen, files, md5s, strict=True):
         try:
-            with open(os.path.join(folder, file), "rb") as f:
+            place = os.path.join(folder, file)
+            if not stat.S_ISREG(os.stat(place).st_mode):
+                raise OSError("not a regular file")  # to read a pipe might never end
+            with open(place, "rb") as f:
                 data = f.read()
             if md5 and hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
                 remarks.append(Remark("altered", file))
@@ -97,6 +103,8 @@ def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray,
             remarks += found
         except FileNotFoundError:
             remarks.append(Remark("absent", file))
+        except image_files.UnsupportedError as error:
+            remarks.append(Remark("unsupported", file, str(error)))
         except Exception as error:
             # An address in memory would make every report different: " <_io.BytesIO object at …".
             said = str(error).partition(" <_io.")[0]
@@ -107,13 +115,13 @@ def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray,
 
 def _decode(file: str, data: bytes) -> tuple[tuple[int, int, int], list[Remark]]:
     """(height, width, checksum) of one image, and the remarks on its format."""
-    from PIL import Image
-
     remarks = []
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()
-        if image.mode not in ("RGB", "L"):
-            image.convert("RGB")
+    with image_files.load(data) as image:
+        if image.mode != "L":
+            image_files.to_rgb(image)
+        if image.mode in image_files.DEEP:
+            black, white = image_files.value_range(image)
+            remarks.append(Remark("scaled", file, f"{black:g} to {white:g}"))
         if image.format not in JPEG_FORMATS:
             remarks.append(Remark("not JPEG", file, str(image.format)))
         if image.mode == "CMYK":
@@ -174,6 +182,7 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, notes: It
     for remark in seen.remarks:
         by_kind[remark.kind].append(remark)
     totals = ", ".join(f"{len(remarks)} {kind}" for kind, remarks in by_kind.items())
+    lines += ["", f"Skipped: {plain(counted(listing.skipped))}."] if listing.skipped else []
     lines += ["", f"Remarks: {totals}."]
     for kind, remarks in by_kind.items():
         if remarks:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fixres.config import BaseTraining, Config, ConfigError
+from fixres.config.checks import off_stride
 from fixres.models.catalogue.network import Network
 from fixres.models.catalogue.released import RELEASED
 from fixres.models.catalogue.zoo import ZOO
@@ -55,16 +56,12 @@ def _unknown_network(name: str) -> str:
 
 
 def _strides(config: Config, entry: Network) -> Iterator[str]:
-    stride = entry.stride
-    for key in ("k_train", "k_test"):
-        for k in getattr(config.table5, key):
-            if k % stride:
-                below, above = max(k // stride, 1) * stride, (k // stride + 1) * stride
-                near = " or ".join(map(str, sorted({below, above})))
-                yield (
-                    f"table5.{key}: found {k}, expected a multiple of {stride}, the stride of "
-                    f"{config.network} (Appendix B); take {near}"
-                )
+    sizes = [
+        (f"table5.{key}", k) for key in ("k_train", "k_test") for k in getattr(config.table5, key)
+    ]
+    sizes += [("k_largest", config.k_largest)] if config.resolution_divisor > 1 else []
+    for key, k in sizes:
+        yield from off_stride(key, k, entry.stride, config.network)
 
 
 def _files(config: Config) -> Iterator[str]:
@@ -76,7 +73,7 @@ def _files(config: Config) -> Iterator[str]:
     if config.custom and config.custom.network.weights not in ("pretrained", "none"):
         files["custom.network.weights"] = config.custom.network.weights
     for key, file in files.items():
-        if not Path(expanded(file)).is_file():
+        if not os.path.isfile(expanded(file)):
             yield f"{key}: no file {expanded(file)}"
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from fixres.config import ConfigError
 from fixres.config.datasets import Dataset
-from fixres.data.sources.lists import abbreviated, folders_in
+from fixres.data.sources import abbreviated
+from fixres.data.walk import folders_in
 from fixres.graph.checks import expanded
+from fixres.jobs import JobError
 
 IMAGENET = 1000  # classes of the list that `imagenet` names
 WORDNET = re.compile(r"n\d{8}")  # an id in it
@@ -98,7 +100,10 @@ def _folders(dataset: Dataset) -> list[str]:
         return []
     root = Path(expanded(dataset.root))
     parts = [root] if dataset.split else [root / "train", root / "val"]
-    return sorted({name for part in parts for name in folders_in(part)})
+    try:
+        return sorted({name for part in parts for name in folders_in(part)})
+    except JobError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _check_order(folders: list[str], key: str, outputs: int) -> None:

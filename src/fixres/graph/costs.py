@@ -18,6 +18,7 @@ from fixres.data.regions import TEN
 from fixres.graph.pages import Cost, Images
 from fixres.graph.stages import STAGES, Stage
 from fixres.hardware.leases import seconds_waited
+from fixres.jobs import JobError
 from fixres.models.catalogue import zoo
 from fixres.models.catalogue.work import Work
 from fixres.models.counting import parameters_of, work_of
@@ -278,11 +279,10 @@ def _given(dataset: Images) -> tuple[int, int] | None:
     if dataset.source != "imagefolder":
         published = sources.load(dataset.source).published or sources.load("imagenet").published
         return published[0], published[1]
-    folder = Path(dataset.folder)
-    if dataset.split:
-        n = len(sources.images_below(folder, "."))
-        val = round(n * dataset.split)
-        train = n - val
-    else:
-        train, val = (len(sources.images_below(folder, split)) for split in ("train", "val"))
+    wanted = {"split": dataset.split} if dataset.split else {}
+    try:
+        listing = sources.picked(sources.load("imagefolder"), wanted).read(Path(dataset.folder))
+    except JobError:
+        return None  # the job that lists the images says why
+    train, val = (int((listing.split == number).sum()) for number in (0, 1))
     return (train, val) if train and val else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from fixres.config import ConfigError
 from fixres.graph.checks import expanded
 from fixres.graph.claims import Claim, Quoted, planned
-from fixres.graph.graph import JobGraph
+from fixres.graph.graph import JobGraph, Missing
 from fixres.graph.jobs import Job
 from fixres.graph.pages import (
     Cell,
@@ -34,6 +34,7 @@ RELEASED_TRANSFORM = (
     "Test transform: the image's height scaled to k_test_image, as in the authors' released code "
     "(evaluation.test_resize: released). By the paper's text it is the image's shorter side."
 )
+NAMED = 3  # pages that are named of many
 METHOD = "figure1"  # the figure that the report begins with, where there is one
 REST = ("Further pages", "Tables and figures that are not the paper's.")
 
@@ -64,7 +65,7 @@ def declare(
             known = ", ".join(graph.pages)
             raise ConfigError(f"pages.captions.{name}: no such page; known: {known}")
     pages = {name: _add_page(graph, page) for name, page in graph.pages.items()}
-    answer = {job.id: job for job in ([recommend(graph)] if config.custom else [])}
+    answer = {job.id: job for job in ([_answer(graph)] if config.custom else [])}
     shown = pages | {
         "claims": _add_claims(graph, "claims", claims),
         "text": _add_claims(graph, "text", quoted),
@@ -76,6 +77,13 @@ def declare(
     report = _report(graph, sections, shown).content()
     graph.add("report", "pages/report", report, others=tuple(shown.values()))
     return graph
+
+
+def _answer(graph: JobGraph) -> Job:
+    try:
+        return recommend(graph)
+    except Missing as missing:
+        raise ConfigError(str(missing)) from None
 
 
 # --- tables and figures --------------------------------------------------------------------------
@@ -203,6 +211,37 @@ def _cost(graph: JobGraph, pages: dict[str, Job]) -> Cost:
 # --- what the rules ask --------------------------------------------------------------------------
 
 
+def require(graph: JobGraph, asked: Iterable[Job]) -> None:
+    """Raise ConfigError where weights or images that some jobs need were not given.
+
+    With pages.allow_missing, a page shows such cells as missing, if there are others.
+    """
+    allowed = graph.config.pages.allow_missing
+    notes: dict[str, None] = {}
+    needing, empty = [], []
+    for job in asked:
+        page = _shown_by(graph, job)
+        missing = [cell.note for cell in (page.cells() if page else ()) if cell.source == "missing"]
+        missing += page.missing if isinstance(page, Figure) else []
+        nothing = not job.others and graph.config.dataset in graph.absent
+        if missing and (nothing or not allowed):
+            needing.append(f"results/{page.name}")
+            empty += [page.name] if nothing else []
+            notes |= dict.fromkeys(missing)
+    if needing:
+        more = f" and {len(needing) - NAMED} more" if len(needing) > NAMED else ""
+        way_out = "give them"
+        if len(empty) < len(needing):
+            way_out += ", or set pages.allow_missing to have such cells shown as missing"
+        head = f"{', '.join(needing[:NAMED])}{more}: inputs are not configured; {way_out}:"
+        raise ConfigError("\n".join([head, *(f"  {note}" for note in notes)]))
+
+
+def _shown_by(graph: JobGraph, job: Job) -> Page | Figure | None:
+    """The table or figure that a job renders."""
+    return graph.pages.get(job.config.get("name", "")) if job.stage.page else None
+
+
 def measurements(graph: JobGraph, name: str) -> list[str]:
     """The files whose numbers a page's job reads, and those with what was found on each image.
 
@@ -218,21 +257,12 @@ def measurements(graph: JobGraph, name: str) -> list[str]:
         does not ask to show such cells as missing.
     """
     job = graph.job(name)
-    page = graph.pages.get(job.config.get("name", ""))
-    figure = page if isinstance(page, Figure) else None
-    missing = [cell.note for cell in (page.cells() if page else ()) if cell.source == "missing"]
-    missing += figure.missing if figure else []
-    nothing = not job.others and graph.config.dataset in graph.absent
-    if missing and (nothing or not graph.config.pages.allow_missing):
-        way_out = "give it"
-        if not nothing:
-            way_out += ", or set pages.allow_missing to have such cells shown as missing"
-        lines = [f"results/{page.name} needs what was not given; {way_out}:"]
-        raise ConfigError("\n".join([*lines, *(f"  {note}" for note in dict.fromkeys(missing))]))
+    require(graph, [job])
     found = list(job.others)
     if graph.config.pages.allow_failed:
         found = [job for job in found if not failed(logs_behind(job), Path("results"))]
-    drawn = set(figure.files.values()) if figure else set()
+    page = _shown_by(graph, job)
+    drawn = set(page.files.values()) if isinstance(page, Figure) else set()
     files = [
         file
         for one in found

@@ -4,8 +4,9 @@ The graph only holds jobs. What can be asked for are functions that take it (ask
 job, and the jobs that it needs, and returns it. Asking twice for the same job adds it once.
 """
 
+import os
 from collections.abc import Callable
-from pathlib import Path
+from functools import cached_property
 from typing import TypeVar
 
 from fixres.config import Config, ConfigError
@@ -36,7 +37,7 @@ class JobGraph:
     ----------
     jobs : id -> job.
     seed : of the jobs that are asked for. `at_every_seed` sets it.
-    absent : datasets that were asked for, and whose folder is not there.
+    absent : datasets that were asked for, and whose folder is not there -> a line that says so.
     made_by : file below results/ -> the job that leaves it.
     tables, figures : name -> what was declared (declare.py).
     """
@@ -47,7 +48,7 @@ class JobGraph:
         self.seed = config.seeds[0]
         self.jobs: dict[str, Job] = {}
         self.made_by: dict[str, Job] = {}
-        self.absent: set[str] = set()
+        self.absent: dict[str, str] = {}
         self.tables: dict[str, Page] = {}
         self.figures: dict[str, Figure] = {}
 
@@ -77,7 +78,7 @@ class JobGraph:
         """
         custom = self.config.custom
         if custom and content.get("network") == custom.name:
-            content = content | {"entry": custom_entry(custom.network)}
+            content = content | {"entry": self._custom_entry}
         version = _version(stage, content.get("network"))
         config = {"stage": stage, "version": version, "run": name, **content}
         known = self.jobs.get(name)
@@ -94,6 +95,10 @@ class JobGraph:
                 "them alike under `networks`"
             )
         return known
+
+    @cached_property
+    def _custom_entry(self) -> dict:
+        return custom_entry(self.config.custom.network)
 
     @property
     def pages(self) -> dict[str, Page]:
@@ -175,11 +180,11 @@ def list_images(graph: JobGraph, name: str) -> Job:
         rendered = (graph.add("render", f"{folder}/render", content, dataset=name),)
     else:
         root = expanded(dataset.root)
-        if not Path(root).is_dir():
-            graph.absent.add(name)
+        if not os.path.isdir(root):
             unset = "; is the variable set?" if "$" in root else ""
             found = f"datasets.{name}.root is no folder: {root}{unset}"
-            raise Missing(f"the images of {name}: {found} (docs/datasets.md)")
+            graph.absent[name] = f"the images of {name}: {found} (docs/datasets.md)"
+            raise Missing(graph.absent[name])
     checksums = "listed" if dataset.rendered else dataset.checksums
     content = {"source": dataset.source, "on_bad": dataset.on_bad, "checksums": checksums}
     content |= {"split": dataset.split} if dataset.split else {}

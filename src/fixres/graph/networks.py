@@ -10,10 +10,12 @@ of copies than the configuration's), `-cutmix`, and `-from-<dataset>`: it starts
 were trained there. The seed comes last, unless it is 0: runs/pinhole/resnet10q-k56-s1.
 """
 
-from fixres.config import BaseTraining, laid_over, merge
+from fixres.config import BaseTraining, ConfigError, laid_over, merge
+from fixres.config.checks import off_stride
 from fixres.graph.checks import check_epoch, expanded
 from fixres.graph.graph import JobGraph, Missing
 from fixres.graph.jobs import Job
+from fixres.graph.outside import code_digest, sha256_of
 from fixres.graph.scale import architecture, scaled
 from fixres.models.catalogue.released import RELEASED
 from fixres.models.catalogue.zoo import ZOO
@@ -100,7 +102,8 @@ def obtain_released(graph: JobGraph, name: str) -> Job:
     if not file:
         way_out = f"download {entry.url} and give released.files.{name}"
         raise Missing(f"the authors' weights: {way_out}")
-    source = {"file": expanded(file), "sha256": None}
+    sha256 = sha256_of(expanded(file), f"released.files.{name}")
+    source = {"file": expanded(file), "sha256": sha256}
     return _fetch(graph, name, entry.network, source, released=True)
 
 
@@ -109,6 +112,10 @@ def transfer(graph: JobGraph, name: str, dataset: str) -> Job:
     settings, where = graph.config.transfer, "transfer.training"
     recipe = laid_over(graph.config.base_training, settings.training, where)
     start, network = obtain_published(graph, name), architecture(graph, name)
+    for key in ("k_train", "k_test"):
+        k, stride = getattr(settings, key), ZOO[network].stride
+        for problem in off_stride(f"transfer.{key}", k, stride, network):
+            raise ConfigError(problem)
     return train_network(graph, network, settings.k_train, dataset, recipe, where, start=start)
 
 
@@ -200,5 +207,10 @@ def _weights_of(graph: JobGraph, name: str) -> dict | None:
         return ZOO[name].source
     source = {key: value for key, value in settings.weights.model_dump().items() if value}
     if "file" in source:
-        source = {"file": expanded(source["file"]), "sha256": source.get("sha256")}
+        file, key = expanded(source["file"]), f"networks.{name}.weights.file"
+        source = {"file": file, "sha256": sha256_of(file, key, source.get("sha256", ""))}
+    if "hub" in source:  # of a folder, its code is known; of a repository, nothing is
+        folder = expanded(source["hub"].rpartition(":")[0])
+        local = code_digest(folder, "hubconf", f"networks.{name}.weights.hub") if folder else ""
+        source |= {"code": local} if local else {}
     return source

@@ -22,6 +22,7 @@ from fixres.graph.graph import JobGraph, list_images
 from fixres.graph.jobs import Job
 from fixres.graph.measurements import evaluate
 from fixres.graph.networks import train_network
+from fixres.graph.outside import sha256_of
 from fixres.graph.pages import Answer, Candidates, Recommendation
 
 # What is done to the network, least first.
@@ -108,6 +109,10 @@ def _network(graph: JobGraph) -> Job:
         list_images(graph, c.dataset)
         source = {"custom": custom_weights(custom.network.weights)}
         content = {"network": custom.name, "source": source, "classes": custom.network.outputs}
+        if source["custom"] != "pretrained":
+            source["sha256"] = sha256_of(source["custom"], "custom.network.weights")
+            # Its own classifier plays no part where the network trains with a fresh one.
+            content |= {"headless": True} if custom.train else {}
         name = f"runs/{c.dataset}/{custom.name}-pretrained"
         start = graph.add("pretrained", name, content, dataset=c.dataset)
     if not custom.train:

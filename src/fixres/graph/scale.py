@@ -1,5 +1,6 @@
 """What the paper's names and sizes mean at the scale of a configuration."""
 
+from fixres.config import ConfigError
 from fixres.graph.graph import JobGraph
 from fixres.graph.pages import Label
 from fixres.models.catalogue.zoo import ZOO
@@ -18,7 +19,13 @@ def scaled(graph: JobGraph, resolution: int) -> int:
     divisor = graph.config.resolution_divisor
     if divisor == 1:
         return resolution
-    return min(divisor * round(resolution / divisor**2), graph.config.k_largest)
+    here = min(divisor * round(resolution / divisor**2), graph.config.k_largest)
+    if not here:
+        raise ConfigError(
+            f"resolution_divisor: found {divisor}, which leaves nothing of {resolution} px of the "
+            "paper; give a smaller one"
+        )
+    return here
 
 
 def resolution_label(graph: JobGraph, resolution: int) -> Label:

@@ -5,15 +5,23 @@ the first. So a job leases its devices. It locks a file for each device, waits w
 them, and then sees only its own devices (CUDA_VISIBLE_DEVICES). A lock belongs to the process: it
 ends with the process, however that ends.
 
+The files are in a folder of the user's own, which nobody else can write to. So the jobs of one user
+lease from each other, and users who share a machine without a scheduler agree among themselves.
+/tmp is cleaned of old files. So a job refreshes the dates of the files that it holds, and makes a
+file again that was deleted all the same.
+
 Under a scheduler, the scheduler chooses the devices. The jobs that run in one allocation share its
 devices in the same way.
 """
 
+import contextlib
 import fcntl
 import os
 import re
 import shutil
+import stat
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -21,14 +29,15 @@ from fixres.jobs.errors import JobError
 from fixres.jobs.logs import log
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
-# The folder of the lock files. It belongs to the machine: TMPDIR may differ from job to job.
-LOCK_FOLDER = Path("/tmp")
+# The folder of the lock files. Not below TMPDIR, which may differ from job to job.
+LOCK_FOLDER = Path(f"/tmp/fixres-devices-{os.getuid()}")
 POLL_SECONDS = 0.5  # between two attempts to lock the devices
+KEEP_SECONDS = 60.0  # between two looks at the lock files that this process holds
 # How a job logs that it waited (`seconds_waited`), behind the devices that it got.
 _WAITED = "; waited {:.1f} s"
 _WAITED_LINE = re.compile(r"devices: .*; waited (\d+\.\d) s$")
 
-_held_locks: list[int] = []  # file descriptors; they live as long as the process
+_held_locks: dict[Path, int] = {}  # lock file -> its descriptor, which lives as long as the process
 
 
 def lease_devices(gpus: int, device: str) -> list[str]:
@@ -98,15 +107,12 @@ def _lock_devices(found: list[str], wanted: int) -> list[str]:
     while True:
         locked: dict[str, int] = {}
         for name in found:
-            descriptor = _open_lock_file(_lock_file(name))
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
+            descriptor = _lock(_lock_file(name))
+            if descriptor is None:
                 continue
             locked[name] = descriptor
             if len(locked) == wanted:
-                _held_locks.extend(locked.values())
+                _hold({_lock_file(name): held for name, held in locked.items()})
                 seconds = time.perf_counter() - started
                 log(f"devices: {', '.join(locked)}" + (_WAITED.format(seconds) if waited else ""))
                 return list(locked)
@@ -139,12 +145,89 @@ def _lock_file(name: str) -> Path:
     return LOCK_FOLDER / f"fixres-device-{label}.lock"
 
 
-def _open_lock_file(file: Path) -> int:
-    """Open a lock file that every user of the machine can open, whoever created it."""
+# --- lock files ------------------------------------------------------------------------------
+
+
+def _lock(file: Path) -> int | None:
+    """A descriptor that holds the lock of a file, which is made where it is missing.
+
+    None: another process holds the lock, or the file was deleted meanwhile.
+    """
+    descriptor = _open(file)
     try:
-        return os.open(file, os.O_RDWR)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    if not _is_at(file, descriptor):  # others lock the file that is there now
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _open(file: Path) -> int:
+    """Open a lock file in a folder that is this user's alone. Raises JobError for anything else."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(file.parent, 0o700)
+    folder = _opened(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return _opened(file, os.O_RDWR | os.O_CREAT, folder)
+    finally:
+        os.close(folder)
+
+
+def _opened(path: Path, flags: int, folder: int | None = None) -> int:
+    """Open a lock file or its folder: no link, owned by this user, and closed to all others."""
+    name = path if folder is None else path.name
+    try:
+        descriptor = os.open(name, flags | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+    except OSError as error:
+        problem = os.strerror(error.errno)
+    else:
+        status = os.fstat(descriptor)
+        mode = stat.S_IMODE(status.st_mode)
+        if status.st_uid == os.getuid() and not mode & 0o077:
+            return descriptor
+        os.close(descriptor)
+        problem = f"found user {status.st_uid} and mode {mode:o}"
+    raise JobError(
+        f"{path}: {problem}, expected a {'folder' if folder is None else 'file'} that is yours "
+        f"(user {os.getuid()}) and closed to others. Remove it or have it removed, or name the "
+        "device yourself (hardware.device: cuda:0), which leases none"
+    ) from None
+
+
+def _is_at(file: Path, descriptor: int) -> bool:
+    """Whether an open file is the one at a path."""
+    try:
+        return os.path.samestat(os.lstat(file), os.fstat(descriptor))
     except FileNotFoundError:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-        if os.fstat(descriptor).st_uid == os.getuid():
-            os.fchmod(descriptor, 0o666)
-        return descriptor
+        return False
+
+
+def _hold(locks: dict[Path, int]) -> None:
+    """Hold the locks as long as this process lives, whatever a cleaner of /tmp does."""
+    _held_locks.update(locks)
+    threading.Thread(target=_keep_all, daemon=True, name="leases").start()
+
+
+def _keep_all() -> None:
+    while _held_locks:
+        time.sleep(KEEP_SECONDS)
+        for file in list(_held_locks):
+            try:
+                _keep(file)
+            except (OSError, JobError) as error:
+                log(f"devices: {error}; another job may now take the same device")
+
+
+def _keep(file: Path) -> None:
+    """Make a held lock file look new; if it was deleted, make and lock it again."""
+    if _is_at(file, _held_locks[file]):
+        os.utime(_held_locks[file])
+        os.utime(file.parent)
+        return
+    again = _lock(file)
+    if again is None:
+        raise JobError(f"{file}: deleted while this job held it, and held by another job now")
+    _held_locks[file] = again

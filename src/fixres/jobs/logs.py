@@ -3,6 +3,8 @@
 import sys
 import time
 
+from fixres.jobs.quoting import LAYOUT, visible
+
 LOG_SECONDS = 10.0  # between two progress lines of a log
 
 _STARTED = time.perf_counter()
@@ -10,7 +12,8 @@ _STARTED = time.perf_counter()
 
 def log(message: str) -> None:
     """Write one line to the job's log, with the time since its start."""
-    print(f"[{time.perf_counter() - _STARTED:7.1f} s] {message}", file=sys.stderr, flush=True)
+    seconds = time.perf_counter() - _STARTED
+    print(f"[{seconds:7.1f} s] {visible(message, LAYOUT)}", file=sys.stderr, flush=True)
 
 
 class progress:  # noqa: N801 (used like a function, as tqdm is)

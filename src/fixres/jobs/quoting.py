@@ -1,15 +1,21 @@
-"""Quote names for Markdown.
+"""Quote names for Markdown and for the terminal.
 
-Other people chose the names of files and classes. Markdown must show such a name and do nothing
-else: no markup, no HTML, no second line.
+Other people chose the names of files, classes and layers. Markdown must show such a name and do
+nothing else: no markup, no HTML, no second line. A terminal must not obey it.
 """
 
 import re
 
+LAYOUT = "\n\t"  # what lays out a message of several lines, and no more
 
-def visible(text: str) -> str:
-    """Text on one line. Python escapes stand for what cannot be printed, as line breaks."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+def visible(text: str, kept: str = "") -> str:
+    """Text on one line. Python escapes stand for what cannot be printed, as line breaks.
+
+    Characters in `kept` stay as they are.
+    """
+    shown = [c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text]
+    return "".join(shown)
 
 
 def plain(text: str) -> str:

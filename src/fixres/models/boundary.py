@@ -160,19 +160,22 @@ def _zeros(given: Any, n: int, device: torch.device) -> Callable:
     return lambda *_, **__: like(given)
 
 
-def _try(network: nn.Module, trunk: Trunk, head: Head, first: str, k: int) -> None:
-    """Raise JobError unless trunk and head give the network's logits, bit by bit."""
+@torch.no_grad()
+def difference(network: nn.Module, trunk: nn.Module, head: nn.Module, k: int) -> str | None:
+    """None where trunk and head give the network's logits, bit by bit; else why not, if known."""
     device = next(network.parameters()).device
     if device.type == "meta":
-        return
+        return None
     x = torch.randn(2, 3, k, k, generator=torch.Generator().manual_seed(0)).to(device)
-    same, why = False, ""
     try:
-        with torch.no_grad():
-            same = torch.equal(head(*trunk(x)), network(x))
+        return None if torch.equal(head(*trunk(x)), network(x)) else ""
     except Exception as error:  # whatever the author's code raises on zeros
-        why = f" ({error})"
-    if not same:
+        return f" ({error})"
+
+
+def _try(network: nn.Module, trunk: Trunk, head: Head, first: str, k: int) -> None:
+    """Raise JobError unless trunk and head give the network's logits, bit by bit."""
+    if (why := difference(network, trunk, head, k)) is not None:
         raise JobError(
             f"{type(network).__name__} cannot be cut at {first}: what comes behind it reads more "
             f"of the network than the input of {first}{why}, and torch.fx cannot trace it. Name "

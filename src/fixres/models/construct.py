@@ -5,15 +5,20 @@ fixres.models, or python:package.module:function. An entry of the zoo names one,
 custom.network.source of the configuration.
 """
 
+import contextlib
 import importlib
 import inspect
+import os
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
 
 from fixres.jobs import JobError
+from fixres.jobs.quoting import visible
+from fixres.models import code
 from fixres.models.catalogue import zoo
 from fixres.models.catalogue.network import Network
 from fixres.nearest import nearest
@@ -59,6 +64,8 @@ def outline(network: Network | str, classes: int) -> nn.Module:
 
 def _new(network: Network | str, classes: int) -> nn.Module:
     entry = zoo.by_name(network)
+    if entry.code:
+        code.check(entry.constructor, entry.path, entry.code)
     return call(entry.constructor, classes, entry.path, entry.options)
 
 
@@ -117,7 +124,9 @@ def _python(name: str, path: str, classes: int | None, options: dict) -> nn.Modu
     """Call the user's constructor. It gets the number of classes where it takes one."""
     if classes is not None and takes_classes(name, path):
         options = {"num_classes": classes, **options}
-    network = imported(name, path)(**options)
+    constructor = imported(name, path)
+    with running(name):
+        network = constructor(**options)
     if not isinstance(network, nn.Module):
         found = type(network).__name__
         raise JobError(f"python:{name}: found a {found}, expected a function that gives a Module")
@@ -135,37 +144,72 @@ def imported(name: str, path: str) -> Callable:
     module, _, function = name.partition(":")
     if path and path not in sys.path:
         sys.path.insert(0, path)
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
+    if not code.file_of(path, module).is_file():
         where = path or "the suite's environment"
         problem = f"no module {module} in {where}; path is the folder that holds it"
-        if error.name and not module.startswith(error.name):
-            problem = f"{module} imports {error.name}, which is not installed; install it into the "
-            problem += "suite's environment (.venv/bin/pip install …)"
-        raise JobError(f"python:{name}: {problem}") from None
+        raise JobError(f"python:{name}: {problem}")
+    with running(name):
+        found = importlib.import_module(module)
     if not callable(getattr(found, function, None)):
         known = [key for key, value in vars(found).items() if callable(value) and key[0] != "_"]
         raise JobError(f"python:{name}: {nearest(function, known)}, of the functions of {module}")
     return getattr(found, function)
 
 
+@contextlib.contextmanager
+def running(name: str) -> Iterator[None]:
+    """A block that runs the user's code. Whatever it does there to stop the job is one JobError."""
+    folder = os.getcwd()
+    try:
+        yield
+        moved = os.getcwd() != folder
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
+        raise JobError(f"python:{name}: {failure(error)}") from error
+    finally:
+        os.chdir(folder)
+    if moved:
+        raise JobError(
+            f"python:{name}: its code changes the current folder, on which the job relies. Remove "
+            "os.chdir, and open files by Path(__file__).parent"
+        )
+
+
+def failure(error: BaseException) -> str:
+    """What an error of the user's code says, and where it came up, on one line."""
+    if isinstance(error, SyntaxError):
+        return visible(f"{error.filename}, line {error.lineno}: {error.msg}. Correct the file")
+    frames = traceback.extract_tb(error.__traceback__)
+    installed = (os.path.dirname(os.__file__), "<frozen", os.path.dirname(torch.__path__[0]))
+    theirs = [frame for frame in frames if not frame.filename.startswith(installed)]
+    [*_, last] = theirs or frames
+    place = f" ({last.filename}, line {last.lineno})"
+    if isinstance(error, SystemExit):
+        guard = 'Put what is no definition under if __name__ == "__main__":'
+        return visible(f"its code exits with {error.code!r}{place}. {guard}")
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        way_out = "install it into the suite's environment (.venv/bin/pip install …)"
+        return visible(f"imports {error.name}, which is not installed{place}; {way_out}")
+    reason = next(iter(str(error).splitlines()), "")
+    return visible(f"its code fails with {type(error).__name__}: {reason}{place}")
+
+
 # --- the weights that come with them --------------------------------------------------------------
 
 
-def weights_of(entry: dict) -> dict:
+def weights_of(entry: dict, sha256: str | None = None) -> dict:
     """Where the weights of such a network come from, as `published.fetch` is told it.
 
     Parameters
     ----------
     entry : see graph/custom.py; its `weights` are "pretrained" or the path of a file.
+    sha256 : of that file, when the job was planned.
 
     Raises
     ------
     JobError : the library has no such weights.
     """
     if entry["weights"] != "pretrained":
-        return {"file": entry["weights"], "sha256": None}
+        return {"file": entry["weights"], "sha256": sha256}
     kind, _, name = entry["source"].partition(":")
     if kind == "timm":
         return {"timm": timm_weights(name)}

@@ -11,6 +11,7 @@ Stride and sizes are tried. No weight is needed, and nothing is downloaded.
 """
 
 import contextlib
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -23,7 +24,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from fixres.config import CustomNetwork
 from fixres.config.errors import explain
 from fixres.jobs import JobError
-from fixres.models import construct
+from fixres.jobs.quoting import visible
+from fixres.models import construct, published
+from fixres.models.published import Fetched, Tensors
+from fixres.models.split import split
 from fixres.nearest import nearest
 
 # Norms of torch and timm end in one of these; RMSNorm and LayerNorm2d are among them.
@@ -49,7 +53,11 @@ class _NotFoundError(Exception):
 
 
 def find(
-    source: str, weights: str = "pretrained", path: str = "", given: dict[str, Any] | None = None
+    source: str,
+    weights: str = "pretrained",
+    path: str = "",
+    given: dict[str, Any] | None = None,
+    headless: bool = False,
 ) -> CustomNetwork:
     """What the suite must know of a network.
 
@@ -57,25 +65,66 @@ def find(
     ----------
     source, weights, path : as the keys of custom.network (docs/recommend.md).
     given : what the user says of it (`KEYS`), in place of what would be found.
+    headless : whether the weights' own classifier plays no part, since a fresh one is trained.
 
     Raises
     ------
-    JobError : there is no such network, or something cannot be found; it says what to give.
+    JobError : there is no such network, something cannot be found, the weights do not fit, or the
+        network cannot be fine-tuned; it says what to give.
     """
     for key in given or {}:
         if key not in KEYS:
             raise JobError(f"{source}: cannot be given {key}; {nearest(key, KEYS)}")
     known = _stated(source, weights) | (given or {})
-    network, known["options"] = _built(source, path, known)
-    try:
-        found = _found(network, known, source)
-    except _NotFoundError as missing:
-        raise JobError(_to_be_given(source, network, missing.args)) from None
+    fetched = _read(weights)
+    network, found = _looked_at(source, path, known)
+    if fetched:
+        tensors = published.without_prefix(fetched.tensors, network, weights)
+        fetched = fetched._replace(tensors=tensors)
+        classes = _classes(tensors, found["classifier"])
+        if classes not in (None, found["outputs"]) and "outputs" not in (given or {}):
+            print(f"{weights}: its classifier is for {classes} classes", flush=True)
+            network, found = _looked_at(source, path, known | {"outputs": classes})
+        published.fitted(fetched, network, found["classifier"], headless)
+    check_cuts(network, found, source)
     try:
         return CustomNetwork(source=source, weights=weights, path=path, **found)
     except ValidationError as error:
         problems = (explain(e, "custom.network", CustomNetwork) for e in error.errors())
         raise JobError("\n".join(problems)) from None
+
+
+def _looked_at(source: str, path: str, known: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    """The network, and what is known of it and found in it."""
+    network, options = _built(source, path, known)
+    try:
+        return network, _found(network, known | {"options": options}, source)
+    except _NotFoundError as missing:
+        raise JobError(_to_be_given(source, network, missing.args)) from None
+
+
+def _read(weights: str) -> Fetched | None:
+    """The tensors in a file of weights; None where no file is given."""
+    if weights in ("pretrained", "none"):
+        return None
+    if not Path(weights).is_file():
+        raise JobError(f"weights: found '{weights}', expected pretrained, none, or a file")
+    return Fetched(published.read(Path(weights)), weights, None)
+
+
+def _classes(tensors: Tensors, classifier: str) -> int | None:
+    """The number of classes that the classifier in a file is for; None where it has none."""
+    weight = tensors.get(f"{classifier}.weight")
+    return len(weight) if weight is not None and weight.dim() > 1 else None
+
+
+def check_cuts(network: nn.Module, found: dict[str, Any], source: str) -> None:
+    """Raise JobError where a network cannot be fine-tuned, which would come out after minutes."""
+    for layers in ([found["classifier"]], [*found["last_norm"], found["classifier"]]):
+        try:
+            split(network, layers, found["native"])
+        except ValueError as error:
+            raise JobError(f"{source}: {error}") from None
 
 
 def _found(network: nn.Module, known: dict[str, Any], source: str) -> dict[str, Any]:
@@ -196,7 +245,7 @@ def _run(network: nn.Module, k: int) -> torch.Tensor:
 def _takes(network: nn.Module, k: int) -> bool:
     try:
         _run(network, k)
-    except Exception:  # each network refuses a size in its own way
+    except (Exception, SystemExit):  # each network refuses a size in its own way
         return False
     return True
 
@@ -218,9 +267,9 @@ def _calls(network: nn.Module, k: int, source: str) -> list[Call]:
     try:
         with register_module_forward_hook(note):
             logits = _run(network, k)
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
         raise JobError(
-            f"{source}: a forward pass of one crop of {k}×{k} px fails: {error}; "
+            f"{source}: a forward pass of one crop of {k}×{k} px fails: {visible(str(error))}; "
             "is native right? (custom.network.native, --given native=…)"
         ) from error
     if not isinstance(logits, torch.Tensor) or logits.dim() != 2:

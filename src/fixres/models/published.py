@@ -8,6 +8,7 @@ import errno
 import hashlib
 import pickle
 import re
+import shlex
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -20,7 +21,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from fixres.artifacts import weights
-from fixres.jobs import JobError, file_digest, log, progress
+from fixres.jobs import JobError, file_digest, log, progress, record_inputs
+from fixres.jobs.quoting import visible
 from fixres.models import construct
 
 CHUNK = 2**20  # bytes of a download that are read at a time
@@ -28,8 +30,11 @@ TIMEOUT = 30.0  # seconds to wait for an answer
 MIN_DIGITS = 8  # of the SHA-256 of a download
 # Errors of the disk, not of the source. __main__ reports them.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
-# Keys under which a checkpoint keeps the network, beside the optimiser and the rest.
+# Keys under which a checkpoint keeps the network, beside the optimiser and the rest. Where it has
+# none of these, its largest state dict is taken.
 WRAPPERS = ("model", "state_dict")
+DEEPEST = 3  # keys within keys
+COUNTER = "n_averaged"  # torch's AveragedModel has it beside the network
 
 Tensors = dict[str, torch.Tensor]  # by their names in the network
 
@@ -68,6 +73,7 @@ def fetch(source: dict, folder: Path, way_out: str) -> Fetched:
         path = Path(source["file"]).expanduser()
         if not path.is_file():
             raise JobError(f"{path}: no such file of weights; {way_out}")
+        record_inputs(path)
         sha256 = verified(path, source.get("sha256"), str(path))
         return Fetched(read(path), str(path), sha256)
     if kind == "url":
@@ -80,9 +86,9 @@ def fetch(source: dict, folder: Path, way_out: str) -> Fetched:
         return Fetched(LIBRARIES[kind](source[kind]), where, None)
     except JobError:
         raise
-    except Exception as error:  # each library, and its HTTP client, has exceptions of its own
+    except (Exception, SystemExit) as error:  # each library, and its HTTP client, has its own
         what = type(error).__name__
-        reason = next(iter(str(error).splitlines()), "") or what
+        reason = visible(next(iter(str(error).splitlines()), "")) or what
         raise JobError(
             f"{where}: the weights could not be fetched ({what}: {reason}); {way_out}"
         ) from error
@@ -146,7 +152,7 @@ LIBRARIES = {"timm": _timm, "torchvision": _torchvision, "hub": _hub, "python": 
 def read(path: Path) -> Tensors:
     """Read the tensors of a .safetensors file, or of a PyTorch checkpoint (.pth, .pt, .bin).
 
-    The tensors may stand bare, or under `model` or `state_dict`.
+    The tensors may be bare, or under a key such as `model` or `state_dict`.
 
     Raises
     ------
@@ -156,7 +162,8 @@ def read(path: Path) -> Tensors:
         try:
             return unwrapped(load_file(path), str(path))
         except (SafetensorError, OSError, ValueError) as error:
-            raise JobError(f"{path}: damaged, or not a safetensors file ({error})") from None
+            reason = visible(str(error))
+            raise JobError(f"{path}: damaged, or not a safetensors file ({reason})") from None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file may raise anything
@@ -173,40 +180,122 @@ def read(path: Path) -> Tensors:
 
 
 def unwrapped(content: Any, where: str) -> Tensors:
-    """The state dict in a checkpoint, without the prefix `module.` of every name (DataParallel).
+    """The state dict in a checkpoint: bare, or under a key. The log says which key was taken.
 
     Raises
     ------
-    JobError : there is no network in it.
+    JobError : there is no network in it, or not one of dense tensors by name.
     """
-    for key in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    is_dict = isinstance(content, dict)
-    if not is_dict or not content or not all(isinstance(t, torch.Tensor) for t in content.values()):
+    place: list = []
+    while isinstance(content, dict) and not _tensors_in(content) and len(place) < DEEPEST:
+        sizes = {key: n for key, value in content.items() if (n := _size(value))}
+        if not sizes:
+            break
+        taken = next((key for key in WRAPPERS if key in sizes), max(sizes, key=sizes.__getitem__))
+        log(f"{where}: the weights under {taken!r} were taken")
+        for other in (key for key, n in sizes.items() if key != taken and 2 * n >= sizes[taken]):
+            log(f"  it holds {other!r}, too. {_way_to([*place, other], where)}")
+        place.append(taken)
+        content = content[taken]
+    if not isinstance(content, dict) or not _tensors_in(content):
+        is_dict = isinstance(content, dict)
         keys = f" with keys {', '.join(map(str, list(content)[:6]))}" if is_dict else ""
         wanted = f"expected tensors by name, bare or under {' or '.join(WRAPPERS)}"
-        raise JobError(f"{where}: no network in it: found {type(content).__name__}{keys}, {wanted}")
-    if all(name.startswith("module.") for name in content):
-        content = {name.removeprefix("module."): t for name, t in content.items()}
+        found = visible(f"found {type(content).__name__}{keys}")
+        raise JobError(f"{where}: no network in it: {found}, {wanted}")
+    odd = [f"{name!r} {problem}" for name, t in content.items() if (problem := _oddity(name, t))]
+    if odd:
+        more = f"; and {len(odd) - 1} more" if odd[1:] else ""
+        raise JobError(
+            f"{where}: {visible(odd[0])}{more}; expected dense tensors by name. Save the whole "
+            "network's state_dict in floating point, as .safetensors"
+        )
     return content
 
 
-def fitted(fetched: Fetched, network: nn.Module) -> Tensors:
+def _tensors_in(content: dict) -> int:
+    return sum(isinstance(value, torch.Tensor) for value in content.values())
+
+
+def _size(content: Any, deepest: int = DEEPEST) -> int:
+    """How many tensors a state dict has, itself or under one of `WRAPPERS`. 0: it is none."""
+    if not isinstance(content, dict) or not deepest:
+        return 0
+    return _tensors_in(content) or max(_size(content.get(key), deepest - 1) for key in WRAPPERS)
+
+
+def _way_to(place: list, where: str) -> str:
+    """How to take another state dict of a file than the one that was taken."""
+    file = str(Path(where).with_name(f"{Path(where).stem}-{place[-1]}.pth"))
+    keys = "".join(f"[{key!r}]" for key in place)
+    loaded = f"torch.load({where!r}, map_location='cpu', weights_only=True)"
+    program = shlex.quote(f"import torch; torch.save({loaded}{keys}, {file!r})")
+    return f"To take that one, save it alone: python -c {program}"
+
+
+def _oddity(name: Any, tensor: Any) -> str:
+    """What keeps an entry of a state dict from being a network's; "" where nothing does."""
+    if not isinstance(name, str):
+        return f"(a key) is no text but of the type {type(name).__name__}"
+    if not isinstance(tensor, torch.Tensor):
+        return f"is no tensor but of the type {type(tensor).__name__}"
+    if tensor.is_quantized:
+        return "is quantised"
+    if tensor.is_meta:
+        return "has no values (it is on the meta device)"
+    return "is sparse" if tensor.layout != torch.strided or tensor.is_nested else ""
+
+
+def without_prefix(tensors: Tensors, network: nn.Module, where: str) -> Tensors:
+    """The tensors by the network's names, where all names in the file have a prefix before these.
+
+    Wrappers leave such prefixes: `module.` (DataParallel), `_orig_mod.` (torch.compile), `model.`
+    (Lightning). The log says which one was stripped.
+    """
+    names = [name for name in tensors if name != COUNTER]
+    parts, own = min(names, default="").split("."), set(network.state_dict())
+    prefixes = ["".join(f"{part}." for part in parts[:n]) for n in range(len(parts))]
+    common = [prefix for prefix in prefixes if all(name.startswith(prefix) for name in names)]
+    prefix = max(common, key=lambda p: sum(name.removeprefix(p) in own for name in names))
+    if not prefix:
+        return tensors
+    log(f"{where}: the prefix {visible(prefix)} of all names was stripped")
+    return {name.removeprefix(prefix): tensors[name] for name in names}
+
+
+def fitted(
+    fetched: Fetched, network: nn.Module, classifier: str, headless: bool = False
+) -> Tensors:
     """The weights with the names and types of `network`, checked key by key.
 
     Checkpoints from before PyTorch 0.4.1 lack the batch-norms' counters of steps. These play no
     part in the result, and start at 0.
 
+    Parameters
+    ----------
+    classifier : the name of the network's last layer.
+    headless : whether to leave out the classifier, which the file need not have.
+
     Raises
     ------
     JobError : names what does not fit.
     """
-    own = network.state_dict()
+    fresh = classifier if headless else None
+    own = weights.without(fresh, network.state_dict())
     counters = [name for name in own if name.endswith(".num_batches_tracked")]
     zeros = {name: torch.zeros((), dtype=own[name].dtype) for name in counters}
-    tensors = zeros | fetched.tensors
-    weights.check(tensors, network, fetched.where)
+    found = without_prefix(fetched.tensors, network, fetched.where)
+    # A counter that was made a floating-point number is none.
+    whole = {n: t for n, t in found.items() if n not in zeros or not t.is_floating_point()}
+    tensors = weights.without(fresh, zeros | whole)
+    lacking = [name for name in own if name not in tensors]
+    is_backbone = len(own) - len(lacking) == len(tensors)
+    if lacking and is_backbone and all(name.startswith(f"{classifier}.") for name in lacking):
+        raise JobError(
+            f"{fetched.where}: no classifier in it (missing {', '.join(lacking)}). Give the "
+            "weights of the whole network, or train a fresh classifier (custom.train)"
+        )
+    weights.check(tensors, network, fetched.where, fresh)
     return {name: tensors[name].to(t.dtype) for name, t in own.items()}
 
 
@@ -218,8 +307,8 @@ def verified(path: Path, sha256: str | None, where: str) -> str:
     found = file_digest(path)
     if sha256 and not found.startswith(sha256.lower()):
         raise JobError(
-            f"{where}: wrong checksum: SHA-256 {found}, expected {sha256}; "
-            "get the file again, or correct the checksum"
+            f"{where}: wrong checksum: SHA-256 {found}, expected {sha256}; get the file again, or "
+            "correct the checksum. If it was replaced just now, give the same command again"
         )
     return found
 

@@ -10,6 +10,9 @@ activations that the head reads from the trunk:
 - for the classifier of a ResNet: the pooled vector;
 - for its classifier and its last batch-norm: the input of that batch-norm, and the residual.
 
+Only tensors with a row an image cross the cut. What else the head reads of the trunk, such as the
+number of images, it computes again.
+
 Any network that torch.fx traces can be cut: no line is written for a particular network. One that
 it cannot trace is cut at the input of the first trainable module (boundary.py). What trains, and
 how, is decided in adapt.py.
@@ -33,6 +36,11 @@ VIEW_METHODS = {"view", "reshape", "flatten", "squeeze", "unsqueeze", "permute",
 VIEW_METHODS |= {"contiguous", "chunk", "split", "detach"}
 VIEW_FUNCTIONS = {operator.getitem, torch.flatten, torch.reshape}
 IN_PLACE = {operator.iadd, operator.isub, operator.imul, operator.itruediv}
+
+NO_ACTIVATION = ("output", "get_attr")
+# What depends on the shape of a tensor, or on where it is, and not on its numbers.
+SHAPE_METHODS, SHAPE_ATTRIBUTES = {"size", "dim", "numel"}, {"shape", "ndim", "device"}
+FROZEN = "frozen"  # marks a node of the head that belongs to the trunk
 
 Modules = dict[str, nn.Module]  # by their names in the network
 
@@ -81,19 +89,29 @@ def split(network: nn.Module, trainable: list[str], k: int | None = None) -> Spl
     try:
         graph = Tracer().trace(network)
         head = nodes_of_head(graph, modules, trainable)
+        rows = rows_of(network, graph, k) if k else {}
     except Exception:  # each forward pass that cannot be traced fails in its own way
         if k is None:
             raise
-        trunk_module, head_module, dropouts = boundary.cut(network, trainable, k)
-        return Split(trunk_module, head_module, trained, dropouts)
+        return at_boundary(network, trainable, k)
+    again = nodes_again(graph, head, rows) if k else set()
 
     # The frontier. Parameters and constants (get_attr) are no activations: both halves hold them.
-    trunk = [n for n in graph.nodes if n not in head and n.op not in ("output", "get_attr")]
-    frontier = [node for node in trunk if any(user in head for user in node.users)]
+    trunk = [n for n in graph.nodes if n not in head | again and n.op not in NO_ACTIVATION]
+    readers = head | {node for node in again if not asks_for_shape(node)}
+    frontier = [node for node in trunk if any(user in readers for user in node.users)]
     check_in_place(modules, head, frontier)
     trunk_module = trunk_of(network, graph, head, frontier)
-    head_module = head_of(network, graph, head, frontier)
+    head_module = head_of(network, graph, head, again, frontier, rows)
+    if again and boundary.difference(network, trunk_module, head_module, k) is not None:
+        return at_boundary(network, trainable, k)
     return Split(trunk_module, head_module, trained, expose_dropouts(head_module))
+
+
+def at_boundary(network: nn.Module, trainable: list[str], k: int) -> Split:
+    """The cut of a network at the input of the first trainable module (boundary.py)."""
+    trunk, head, dropouts = boundary.cut(network, trainable, k)
+    return Split(trunk, head, [network.get_submodule(name) for name in trainable], dropouts)
 
 
 class Tracer(fx.Tracer):
@@ -138,6 +156,54 @@ def nodes_of_head(graph: fx.Graph, modules: Modules, trainable: list[str]) -> se
         if is_dropout(node, modules) and all(user in head for user in node.users):
             head.add(node)
     return head
+
+
+class Recorder(fx.Interpreter):
+    """Runs a graph, and keeps the shape of each tensor in it; None of what is no tensor."""
+
+    def run_node(self, n: fx.Node) -> object:
+        value = super().run_node(n)
+        self.shapes[n] = tuple(value.shape) if isinstance(value, torch.Tensor) else None
+        return value
+
+
+@torch.no_grad()
+def rows_of(network: nn.Module, graph: fx.Graph, k: int) -> dict[fx.Node, tuple[int, ...]]:
+    """Each node that gives a tensor with a row an image -> the shape of a row.
+
+    The network runs on two and on three crops of k×k pixels.
+    """
+    device = next(network.parameters()).device
+    recorder, found = Recorder(network, graph=graph), []
+    for n in (2, 3):
+        recorder.shapes = {}
+        recorder.run(torch.zeros(n, 3, k, k, device=device))
+        found.append(recorder.shapes)
+    two, three = found
+    return {n: two[n][1:] for n in two if two[n] and three[n] == (3, *two[n][1:]) != two[n]}
+
+
+def nodes_again(graph: fx.Graph, head: set[fx.Node], rows: dict) -> set[fx.Node]:
+    """The nodes of the trunk that the head computes again: what it reads there without such rows.
+
+    Numbers and sizes, as `n = x.size(0)`, and tensors made of these or of parameters alone. With
+    them comes what they are made of, as far as the tensors that have rows.
+    """
+    again: set[fx.Node] = set()
+    todo = [node for node in graph.nodes if any(user in head for user in node.users)]
+    while todo:
+        node = todo.pop()
+        if not (node in head or node in again or node in rows or node.op in NO_ACTIVATION):
+            again.add(node)
+            todo += node.all_input_nodes
+    return again
+
+
+def asks_for_shape(node: fx.Node) -> bool:
+    """Whether a node depends on the shape or the place of a tensor alone, as x.size(0) does."""
+    if node.op == "call_function":
+        return node.target is len or (node.target is getattr and node.args[1] in SHAPE_ATTRIBUTES)
+    return node.op == "call_method" and node.target in SHAPE_METHODS
 
 
 def check_in_place(modules: Modules, head: set[fx.Node], frontier: list[fx.Node]) -> None:
@@ -208,11 +274,22 @@ def trunk_of(
 
 
 def head_of(
-    network: nn.Module, graph: fx.Graph, head: set[fx.Node], frontier: list[fx.Node]
+    network: nn.Module,
+    graph: fx.Graph,
+    head: set[fx.Node],
+    again: set[fx.Node],
+    frontier: list[fx.Node],
+    rows: dict[fx.Node, tuple[int, ...]],
 ) -> fx.GraphModule:
     """The head as a module: the activations of the frontier go in, the logits come out.
 
     It works on a copy of an activation that it would write into: a cached one is used again.
+
+    Parameters
+    ----------
+    again : nodes of the trunk that it computes again.
+    rows : node -> the shape of one of its rows. Where only the shape of a tensor is asked for, the
+        tensor need not cross the cut.
     """
     modules = dict(network.named_modules())
     head_graph = fx.Graph()
@@ -220,10 +297,20 @@ def head_of(
     for node in frontier:
         if any(writer in head for writer in writers(node, modules)):
             copies[node] = head_graph.call_method("clone", (copies[node],))
+    own = head | again
     for node in graph.nodes:
-        if node in head or (node.op == "get_attr" and any(user in head for user in node.users)):
+        if node in again and asks_for_shape(node) and (source := node.args[0]) not in copies:
+            shape = (copies[frontier[0]], rows[source])
+            copies[source] = head_graph.call_function(stand_in, shape)
+        if node in own or (node.op == "get_attr" and any(user in own for user in node.users)):
             copies[node] = head_graph.node_copy(node, copies.__getitem__)
+            copies[node].meta[FROZEN] = node in again
     return fx.GraphModule(network, head_graph, "Head")
+
+
+def stand_in(activation: torch.Tensor, row: tuple[int, ...]) -> torch.Tensor:
+    """A tensor without memory of its own, with a row of this shape for each of the images."""
+    return activation.new_zeros(()).expand(len(activation), *row)
 
 
 def expose_dropouts(head: fx.GraphModule) -> list[nn.Module]:
@@ -233,7 +320,7 @@ def expose_dropouts(head: fx.GraphModule) -> list[nn.Module]:
     """
     found = []
     for i, node in enumerate(list(head.graph.nodes)):
-        if not is_dropout(node, dict(head.named_modules())):
+        if node.meta.get(FROZEN) or not is_dropout(node, dict(head.named_modules())):
             continue
         name = str(node.target)
         if node.op == "call_function":

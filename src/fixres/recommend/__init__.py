@@ -17,7 +17,6 @@ import argparse
 import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from fixres.graph.checks import expanded
 from fixres.graph.enough import check_listed_images
 from fixres.graph.graph import JobGraph
 from fixres.jobs import JobError
+from fixres.jobs.quoting import visible
 from fixres.recommend import words
 from fixres.recommend.budget import estimate, fit, minutes_of
 from fixres.recommend.images import look_at_images, remarks
@@ -81,14 +81,15 @@ def main(arguments: list[str]) -> None:
     show_plan(plan)
 
     # --- the answer
-    command = ["snakemake", f"results/recommend/{name}.md", "--configfile", str(file)]
-    print(f"\nfrom now on: {' '.join(command)}", flush=True)
+    answer = f"results/recommend/{name}"
+    command = ["snakemake", f"{answer}.md", "--configfile", str(file)]
+    print(f"\nfrom now on: {' '.join(command)}")
     if args.plan:
         return
-    code = subprocess.run([sys.executable, "-m", *command], check=False).returncode
-    if code:
-        raise JobError("Snakemake stopped; what it says stands above. The same command goes on")
-    print(f"the answer: results/recommend/{name}.md, results/recommend/{name}.html")
+    print(f"the answer will be: {answer}.md, {answer}.html", flush=True)
+    # Snakemake takes the place of this process. So whatever signal is sent here, Snakemake gets it,
+    # waits for its jobs and leaves no lock behind; and this process holds no memory of a GPU.
+    os.execv(sys.executable, [sys.executable, "-m", *command])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -129,8 +130,9 @@ def look_at_network(args: argparse.Namespace) -> dict:
 
     given = words.read_given(args.given, custom.KEYS)
     words.check_room("--given native", 1, 2 * given.get("native", 1), "cpu")
-    found = custom.find(args.network, expanded(args.weights), expanded(args.path), given)
-    print("\n".join(custom.described(found)), flush=True)
+    where = (expanded(args.weights), expanded(args.path))
+    found = custom.find(args.network, *where, given, headless=args.train)
+    print("\n".join(map(visible, custom.described(found))), flush=True)
     return found.model_dump() | {"weights": args.weights, "path": args.path}
 
 

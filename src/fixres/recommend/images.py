@@ -12,8 +12,9 @@ from fixres.artifacts import manifest
 from fixres.artifacts.manifest import SPLITS
 from fixres.config.datasets import Dataset
 from fixres.data import sources
-from fixres.data.sources.lists import abbreviated, folders_in
+from fixres.data.sources import abbreviated
 from fixres.data.validate import checksum_of
+from fixres.data.walk import folders_in
 from fixres.graph.checks import expanded
 from fixres.graph.classes import IMAGENET, WORDNET, absent_classes
 from fixres.graph.enough import Counted, count_images, listed
@@ -99,6 +100,8 @@ def remarks(graph: JobGraph) -> Iterator[str]:
     if data := listed(graph):
         yield from dict.fromkeys([*data.notes, *manifest.leak(data, name)])
     elif counted := count_images(graph):
+        if counted.listing.skipped:
+            yield f"skipped: {sources.counted(counted.listing.skipped)}"
         yield from one_sided(counted.listing)
         if leaked := count_leaked(counted):
             yield (

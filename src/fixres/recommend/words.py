@@ -25,10 +25,7 @@ KINDS = {
         Annotated[str, *CustomNetwork.model_fields["source"].metadata],
         "timm:NAME[.TAG], torchvision:NAME[.WEIGHTS] or python:package.module:function",
     ),
-    "--name": (
-        Annotated[Name, Field(max_length=100)],  # it becomes part of names of files
-        "at most 100 letters, digits, _, . and -, and first a letter or digit",
-    ),
+    "--name": (Name, "at most 64 letters, digits, _, . and -, and first a letter or digit"),
     "--images": (
         Annotated[str, Field(min_length=1)],
         "a folder with train/ and val/; is the variable set?",

@@ -55,6 +55,7 @@ def finish_with_known(args: argparse.Namespace) -> bool:
         return False
     jobs.record_inputs(args.weights)
     data = manifest.load(args.manifest)
+    check_folds(config["folds"], len(data.rows("val")))
     files = predictions.of_evaluation(args.out.parent, config, data, args.weights)
     known, parameters = files.load(quiet=True), files.parameters()
     if len(known) < len(files.keys) or parameters is None:
@@ -72,6 +73,7 @@ def evaluate(job: "Opened") -> None:
 
     args, config, data, ranks = job.args, job.config, job.data, job.ranks
     rows = data.rows("val")
+    check_folds(config["folds"], len(rows))
 
     # The network.
     network = job.load()
@@ -108,6 +110,15 @@ def log_known(known: Predicted) -> None:
     """Say which predictions are kept."""
     if known:
         jobs.log(f"predictions kept: k_test {', '.join(map(str, known))}")
+
+
+def check_folds(folds: int, images: int) -> None:
+    """Raise JobError where a fold would have no image."""
+    if folds > images:
+        raise jobs.JobError(
+            f"evaluation.folds: found {folds}, expected at most the number of validation images, "
+            f"{images}; give fewer folds or more images"
+        )
 
 
 # --- what is measured --------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from fixres.artifacts.manifest import Manifest
 from fixres.artifacts.predictions import Cropping, Predicted, Predictions
 from fixres.data import requests
 from fixres.data.regions import Augmentation
+from fixres.jobs import JobError
 from fixres.models import matching
 from fixres.models.adapt import last_layers
 from fixres.models.float32 import compute_in_float32
@@ -29,6 +30,7 @@ from fixres.stages.opened import Opened
 from fixres.stages.passes import one_pass
 
 TOP = 5  # predicted classes that are kept for each image
+NOT_FINITE = -1  # in place of a class
 
 
 # --- passes over the images --------------------------------------------------------------------
@@ -62,6 +64,10 @@ def predict(
     Returns
     -------
     For each head and each of its croppings (n, top) int32 classes, best first.
+
+    Raises
+    ------
+    JobError : an image's logits are not finite. It names the first such image.
     """
     ranks, device = reader.ranks, reader.device.device
     predicted = [
@@ -85,15 +91,31 @@ def predict(
                 activations = trunk(x)
                 for number, of_head in asking[cropping].items():
                     logits = heads[number](*activations).float()
+                    finite = logits.isfinite().all(1).unflatten(0, (-1, crops)).all(1)
                     if crops > 1:  # an image's prediction is the mean of those of its crops
                         logits = logits.softmax(1).unflatten(0, (-1, crops)).mean(1)
                     for masked, classes in of_head:
                         counted = logits.masked_fill(mask, -torch.inf) if masked else logits
-                        classes[images] = counted.topk(top).indices
+                        best = counted.topk(top).indices
+                        classes[images] = best.where(finite[:, None], NOT_FINITE)
         of_crops = (of_head for cropping in together for of_head in asking[cropping].values())
         for _, classes in (pair for of_head in of_crops for pair in of_head):
             ranks.all_gather_rows(classes, chunk)
+    for cropping, classes in (pair for of_head in predicted for pair in of_head.items()):
+        check_finite(classes, cropping, reader)
     return [{c: classes.cpu().numpy() for c, classes in of.items()} for of in predicted]
+
+
+def check_finite(classes: torch.Tensor, cropping: Cropping, reader: requests.CropReader) -> None:
+    """Raise JobError where the logits of an image were not finite; it names the first image."""
+    wrong = (classes[:, 0] == NOT_FINITE).nonzero()
+    if len(wrong):
+        [file] = reader.data.files(reader.rows[int(wrong[0]), None])
+        raise JobError(
+            f"{file}: its logits are not finite at {cropping.k} px, as those of {len(wrong)} of "
+            f"{len(classes)} images; expected numbers. Check the network's weights, its mean and "
+            "std, and hardware.precision"
+        )
 
 
 # --- at the end of a fine-tuning ---------------------------------------------------------------

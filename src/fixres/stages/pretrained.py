@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> None:
     name, source = config["network"], config["source"]
     entry, folder = zoo.entry_of(config), args.out.parent / "downloads"
     if "custom" in source:
-        source = construct.weights_of(config["entry"])
+        source = construct.weights_of(config["entry"], source.get("sha256"))
     kind = next(iter(source))
     jobs.log(f"{config['run']}: {entry.title}, weights from {kind} {source[kind]}")
     if entry.licence == NON_COMMERCIAL:
@@ -42,7 +42,8 @@ def main(arguments: list[str]) -> None:
             folder.rmdir()
 
     # --- check
-    tensors = published.fitted(fetched, network)
+    headless = config.get("headless", False)
+    tensors = published.fitted(fetched, network, entry.classifier, headless)
 
     # --- keep
     # The zoo knows the licence of the weights that it names, and not that of another source.

@@ -18,17 +18,18 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from fixres.artifacts.manifest import SPLITS
+from fixres.config.datasets import Silhouette
 from fixres.hardware.pool import spread
 from fixres.jobs import naming_in_errors, progress
 
 POLYGONS = {"triangle": 3, "square": 4, "pentagon": 5, "hexagon": 6, "heptagon": 7, "octagon": 8}
-SILHOUETTES = ("bar", "cross", *POLYGONS, "star5", "star6", "star7", "star8", "star9")
+SILHOUETTES = get_args(Silhouette)
 HUES = {"red": 0.0, "orange": 27.0, "yellow": 55.0, "green": 120.0}  # degrees
 HUES |= {"cyan": 180.0, "blue": 225.0, "violet": 270.0, "pink": 318.0}
 # Some rows and columns of an image -> the colours of a surface there, h×w×3, 0..1.

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from fixres.data.sources.base import Listing, Part, Source
 from fixres.data.sources.find import prepare
-from fixres.data.sources.lists import abbreviated, images_below
+from fixres.data.sources.lists import abbreviated, counted, images_below
 from fixres.data.sources.picked import picked
+from fixres.data.walk import expect_utf8
 from fixres.jobs import JobError
 
 SOURCES = ("imagefolder", "imagenet", "cars", "cub", "flowers", "pets", "birdsnap", "fashion-mnist")
@@ -30,9 +31,10 @@ def read(source: Source, folder: Path) -> Listing:
     """Read the lists of a prepared folder, and check what can be checked without an image.
 
     Raises JobError where a label is out of range, two classes have the same name, an image is
-    listed twice, or a split is empty.
+    listed twice, a split is empty, or a name is not UTF-8.
     """
     listing = source.read(folder)
+    expect_utf8([*listing.classes, *(path for path, _, _ in listing.images)])
     n, first = len(listing.classes), folder / listing.lists[0]
     if twice := _repeated(listing.classes):
         what = "classes of the same name with different labels"

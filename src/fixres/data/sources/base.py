@@ -1,12 +1,13 @@
 """How a dataset is described: a `Source` has `Part`s, and its lists are read into a `Listing`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-Packing = Literal["tar", "tars", "idx"]
+Packing = Literal["tar", "tars", "zip", "idx"]
 
 
 class Part(NamedTuple):
@@ -34,6 +35,8 @@ class Listing(NamedTuple):
     complete: bool = True  # officially, the lists name every image in `folders`
     partial: bool = False  # every copy of the dataset lacks some listed images (Birdsnap)
     md5: dict[str, str] | None = None  # path -> checksum of the image, where the lists give one
+    # Of class folders: what lies there and is no image that is read -> how many.
+    skipped: Mapping[str, int] = MappingProxyType({})
 
     @property
     def label(self) -> np.ndarray:

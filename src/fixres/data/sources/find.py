@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fixres.data import unpack
 from fixres.data.sources.base import Part, Source
-from fixres.data.sources.lists import folders_in
+from fixres.data.walk import folders_in
 from fixres.jobs import JobError
 
 
@@ -63,9 +63,11 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
 def _find(group: list[Part], homes: list[Path]) -> dict[Part, Path | None]:
     """Where the parts of one archive are: unpacked in one folder, else packed; None: nowhere."""
     for home in homes:
+        candidates = ([home / path for path in (part.path, *part.also)] for part in group)
+        # No pipe: to read it might never end.
         places = [
-            next((home / path for path in (part.path, *part.also) if (home / path).exists()), None)
-            for part in group
+            next((place for place in one if place.is_dir() or place.is_file()), None)
+            for one in candidates
         ]
         if None not in places:
             return dict(zip(group, places, strict=True))

@@ -8,12 +8,13 @@ from fixres.jobs import JobError
 
 
 def read(folder: Path) -> Listing:
-    classes, train = class_folders(folder, "train", 0)
-    others, val = class_folders(folder, "val", 1)
-    if others != classes:
-        only = f"only one of them has {abbreviated(sorted(set(others) ^ set(classes)))}"
-        raise JobError(f"{folder}: train/ and val/ hold different classes; {only}")
-    return Listing(classes, train + val, ("train", "val"))
+    train, val = class_folders(folder, "train", 0), class_folders(folder, "val", 1)
+    if val.classes != train.classes:
+        only = abbreviated(sorted(set(val.classes) ^ set(train.classes)))
+        what = f"train/ and val/ hold different classes; only one of them has {only}"
+        raise JobError(f"{folder}: {what}")
+    skipped = train.skipped + val.skipped
+    return Listing(train.classes, train.images + val.images, ("train", "val"), skipped=skipped)
 
 
 SOURCE = Source(

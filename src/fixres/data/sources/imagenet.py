@@ -13,6 +13,7 @@ from pathlib import Path
 from fixres.data.sources import imagefolder
 from fixres.data.sources.base import Listing, Part, Source
 from fixres.data.sources.lists import abbreviated, class_folders, parsing, read_columns, read_mat
+from fixres.data.walk import folders_in
 from fixres.jobs import JobError
 
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz", "fa75699e90414af021442c21a62c3abf"
@@ -22,9 +23,10 @@ TRUTH = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"
 
 
 def read(folder: Path) -> Listing:
-    if not (folder / META).exists() or any(entry.is_dir() for entry in (folder / "val").iterdir()):
+    if not (folder / META).exists() or folders_in(folder / "val"):
         return imagefolder.read(folder)
-    classes, train = class_folders(folder, "train", 0)
+    train = class_folders(folder, "train", 0)
+    classes = train.classes
     wnids = _wordnet_ids(folder / META)
     if differ := sorted(set(wnids.values()) ^ set(classes)):
         what = f"other classes than {folder / META}; only one of them has {abbreviated(differ)}"
@@ -35,7 +37,7 @@ def read(folder: Path) -> Listing:
             what = f"label {found}, expected 1 to {len(wnids)}"
             raise JobError(f"{folder / TRUTH}: line {number}: {what}")
         val.append((f"val/ILSVRC2012_val_{number:08d}.JPEG", label[wnids[int(found)]], 1))
-    return Listing(classes, train + val, ("train", TRUTH), ("val",))
+    return train._replace(images=train.images + val, lists=("train", TRUTH), folders=("val",))
 
 
 def _wordnet_ids(file: Path) -> dict[int, str]:

@@ -1,17 +1,20 @@
 """What the parsers of the sources share: lists, MATLAB files, class folders, and their errors."""
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fixres.data.image_files import FORMATS, is_image
+from fixres.data.sources.base import Listing
+from fixres.data.walk import HIDDEN, Walked, entries, folders_in, images_in, reading
 from fixres.jobs import JobError
 from fixres.jobs.quoting import visible
 
-# The endings that torchvision's ImageFolder takes.
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
 SHOWN = 10  # names listed in a message
+OUTSIDE = "images outside the class folders"
 
 
 # --- messages -----------------------------------------------------------------------------------
@@ -60,39 +63,50 @@ def read_columns(file: Path, n: int) -> list[list[str]]:
 
 
 def images_below(folder: Path, start: str) -> list[str]:
-    """Image files below `folder`/`start`, sorted, as paths below `folder`."""
-    above = len(os.path.join(folder, ""))
-    return sorted(
-        os.path.join(base, file)[above:]
-        for base, _, files in os.walk(folder / start, followlinks=True)
-        for file in files
-        if file.lower().endswith(EXTENSIONS) and not file.startswith(".")
-    )
+    """Images below `folder`/`start`, sorted, as paths below `folder`."""
+    return found_below(folder, start).files
 
 
-def folders_in(folder: Path) -> list[str]:
-    """Names of the folders in `folder`, sorted; none where there is no such folder."""
-    if not folder.is_dir():
-        return []
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+def found_below(folder: Path, start: str) -> Walked:
+    """The images below `folder`/`start`, sorted, as paths below `folder`; and what was skipped."""
+    top, start = folder / start, os.path.normpath(start)
+    found, above = images_in(top), len(os.path.join(top, ""))
+    prefix = "" if start == "." else f"{start}/"
+    return found._replace(files=[prefix + file[above:] for file in found.files])
 
 
-def class_folders(
-    folder: Path, split: str, number: int
-) -> tuple[tuple[str, ...], list[tuple[str, int, int]]]:
+def class_folders(folder: Path, split: str, number: int) -> Listing:
     """Classes and images of `folder`/`split`, where each class has a folder.
 
     Labels follow the sorted names, as in torchvision's ImageFolder. `number` is the split's, in a
     `Listing`.
     """
-    classes, images = folders_in(folder / split), []
+    top, images, skipped = folder / split, [], Counter[str]()
+    classes = folders_in(top)
     if len(classes) < 2:
         found = f"found {len(classes)} class folder(s), expected at least 2: one folder a class"
-        raise JobError(f"{folder / split}: {found}")
-    for label, name in enumerate(classes):
-        files = images_below(folder, os.path.normpath(f"{split}/{name}"))
-        if not files:
-            way_out = f"add images ({', '.join(EXTENSIONS)}) or remove the folder"
-            raise JobError(f"{folder / split / name}: empty class; {way_out}")
-        images += [(file, label, number) for file in files]
-    return tuple(classes), images
+        raise JobError(f"{top}: {found}")
+    below = [found_below(folder, f"{split}/{name}") for name in classes]
+    for label, found in enumerate(below):
+        images += [(file, label, number) for file in found.files]
+        skipped += found.skipped
+    if empty := [str(top / c) for c, found in zip(classes, below, strict=True) if not found.files]:
+        there = f" (skipped in all classes: {counted(skipped)})" if skipped else ""
+        way_out = f"add images ({', '.join(FORMATS)}) or remove the folder"
+        raise JobError(f"{abbreviated(empty)}: empty class{there}; {way_out}")
+    return Listing(tuple(classes), images, (split, split), skipped=skipped + _beside(top))
+
+
+def _beside(top: Path) -> Counter[str]:
+    """What is skipped beside the class folders: all that is hidden, and images."""
+    with reading(str(top)):
+        there = entries(str(top))
+        hidden = sum(entry.name.startswith(".") for entry in there)
+        names = (e for e in there if e.is_file() and not e.name.startswith("."))
+        return +Counter({HIDDEN: hidden, OUTSIDE: sum(is_image(e.path) for e in names)})
+
+
+def counted(skipped: Mapping[str, int]) -> str:
+    """What was skipped, in words: the most frequent first."""
+    kinds = sorted(skipped.items(), key=lambda kind: (-kind[1], kind[0]))
+    return abbreviated([f"{n} {kind}" for kind, n in kinds])

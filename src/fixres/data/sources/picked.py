@@ -9,7 +9,8 @@ from pathlib import Path
 
 from fixres.artifacts.manifest import SPLITS
 from fixres.data.sources.base import Listing, Part, Source
-from fixres.data.sources.lists import abbreviated, class_folders, folders_in
+from fixres.data.sources.lists import abbreviated, class_folders
+from fixres.data.walk import folders_in
 from fixres.jobs import JobError
 
 
@@ -60,9 +61,9 @@ def split_by(share: float, folder: Path) -> Listing:
             f"{folder}: found {' and '.join(there)}, and datasets.….split {share:g}; expected "
             "a folder for each class; remove split, or name another folder"
         )
-    classes, images = class_folders(folder, ".", 0)
-    parts = [(path, label, int(fraction(path, "split") < share)) for path, label, _ in images]
-    return Listing(classes, parts, (".", "."))
+    whole = class_folders(folder, ".", 0)
+    parts = [(path, label, int(fraction(path, "split") < share)) for path, label, _ in whole.images]
+    return whole._replace(images=parts)
 
 
 def in_order(listing: Listing, classes: list[str]) -> Listing:

@@ -21,6 +21,7 @@ class Network(NamedTuple):
         fixres.models, or python:package.module:function of the user's code.
     options : further arguments of the constructor.
     path : the folder that holds the user's code.
+    code : a digest of that code, which is compared before it runs; "" where nobody planned.
     mean, std : normalisation of the input.
     native : resolution that its published weights were trained at, pixels. Of a twin: a quarter
         of it.
@@ -40,6 +41,7 @@ class Network(NamedTuple):
     constructor: str
     options: dict[str, Any] = {}  # noqa: RUF012 (never changed)
     path: str = ""
+    code: str = ""
     mean: tuple[float, float, float] = IMAGENET[0]
     std: tuple[float, float, float] = IMAGENET[1]
     native: int = 224

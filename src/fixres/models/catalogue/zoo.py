@@ -97,6 +97,7 @@ def entry_of(config: dict) -> Network:
         constructor=entry["source"],
         options=entry["options"],
         path=entry["path"],
+        code=entry.get("code", ""),
         mean=tuple(entry["mean"]),
         std=tuple(entry["std"]),
         native=entry["native"],

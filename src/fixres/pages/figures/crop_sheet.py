@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.patches import Rectangle
 
 from fixres.graph.pages import Figure
-from fixres.jobs import REMAKE, JobError
+from fixres.jobs import REMAKE, JobError, record_inputs
 from fixres.pages.figures import style
 from fixres.pages.view import View
 
@@ -53,6 +53,7 @@ def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
 
 def read(file: Path) -> dict[str, np.ndarray]:
     """The file of the job `crops`. Raises JobError where it is missing or damaged."""
+    record_inputs(file)
     try:
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

@@ -1,0 +1,185 @@
+"""What a person asks of Snakemake: the words of the command, and the targets.
+
+Snakemake alone ends in a traceback where a word is wrong, or drops a part of what was asked. Here a
+message names the word and what to write in its place.
+"""
+
+import argparse
+import os
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from snakemake.dag import DAG
+from snakemake.exceptions import WorkflowError
+
+from fixres import config
+from fixres.config import ConfigError
+from fixres.graph import declare
+from fixres.graph.graph import JobGraph
+from fixres.nearest import closest, did_you_mean
+
+CONFIGURATIONS = (".yaml", ".yml", ".json")
+BRACES = "--config 'base_training={epochs: 2}' (in quotes, a space after each colon)"
+
+
+class PlanningError(WorkflowError):
+    """A message for the person who gave the command. Snakemake shows it alone."""
+
+    __traceback__ = None  # whatever Python sets: Snakemake would show frames of this package
+
+
+# --- the command line ----------------------------------------------------------------------------
+
+
+class _Given(argparse.Namespace):
+    """All values that argparse gives each option, and not only the last."""
+
+    def __init__(self) -> None:
+        super().__init__(values=defaultdict(list))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name != "values":
+            self.values[name].append(value)
+
+
+def check_command_line(words: list[str]) -> None:
+    """Raise PlanningError where Snakemake would misread its command line, or drop a part of it.
+
+    Parameters
+    ----------
+    words : sys.argv. Of another program than Snakemake, or of a Snakemake that another one has
+        started, nothing is checked.
+    """
+    from snakemake.cli import get_argument_parser
+
+    if "snakemake" not in Path(words[0]).parts[-2:] or "--mode" in words:
+        return
+    parser, given = get_argument_parser(), _Given()
+    parser.parse_args(words[1:], namespace=given)
+    for action in parser._actions:
+        # The first value is the default.
+        lists = given.values[action.dest][1:]
+        if action.option_strings and action.nargs in ("+", "*") and len(lists) > 1:
+            flag = action.option_strings[0]
+            plain = [values for values in lists if isinstance(values, list | tuple | set)]
+            texts = [str(value) for values in plain for value in values]
+            raise PlanningError(
+                f"{flag}: given {len(lists)} times, and Snakemake uses only the last; give it "
+                f"once, with all values behind it: {flag} {shlex.join(texts) or '…'}"
+            )
+    try:
+        _check_files(given.configfile)
+        _check_values(given.config or [])
+    except ConfigError as error:
+        raise PlanningError(str(error)) from None
+
+
+def check_file(file: str | Path) -> None:
+    """Raise PlanningError where a configuration file cannot be read.
+
+    Snakemake reads it, too, but says less about what is wrong, and lets duplicate keys pass.
+    """
+    try:
+        config.read_yaml(file)
+    except ConfigError as error:
+        where = "" if os.path.exists(file) else "; give the command in the suite's folder"
+        raise PlanningError(f"{error}{where}") from None
+
+
+def _check_files(files: list[Path]) -> None:
+    """Each word behind --configfile is a configuration; a target is often meant."""
+    for file in files:
+        try:
+            config.read_yaml(file)
+        except ConfigError as error:
+            if file.suffix in CONFIGURATIONS or file.is_dir():
+                near = map(str, [] if file.exists() else file.parent.glob("*.yaml"))
+                hint = did_you_mean(str(file), near)
+                raise ConfigError(f"{error}; {hint}" if hint else str(error)) from None
+            others = shlex.join(str(other) for other in files if other != file)
+            raise ConfigError(
+                f"--configfile: found a file that is no configuration ({error}); a target is given "
+                f"before the option: snakemake {file} --configfile {others or '…'}"
+            ) from None
+
+
+def _check_values(words: list[str]) -> None:
+    """Each word behind --config is KEY=VALUE, with a key of the schema, once."""
+    keys = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise ConfigError(
+                f"--config: found '{word}', expected KEY=VALUE; a target is given before the option"
+            )
+        *sections, last = key.split(".")
+        if sections:
+            inside = f"{last}: {value}"
+            for section in reversed(sections[1:]):
+                inside = f"{section}: {{{inside}}}"
+            raise ConfigError(
+                f"--config {key}: a key below a section is given in braces: "
+                f"--config '{sections[0]}={{{inside}}}'"
+            )
+        if key not in config.Config.model_fields:
+            known = config.Config.model_fields
+            hint = did_you_mean(key, known) or f"valid: {', '.join(known)}"
+            raise ConfigError(f"--config {key}: unknown key; {hint}")
+        if key in keys and not value.startswith("{"):
+            raise ConfigError(f"--config {key}: given twice; remove one")
+        keys.append(key)
+        if value.startswith(("{", "[")):
+            try:
+                config.value_of(value, f"--config {key}")
+            except ConfigError as error:
+                raise ConfigError(f"{error}; write it like {BRACES}") from None
+
+
+# --- the targets ---------------------------------------------------------------------------------
+
+
+def check_targets(graph: JobGraph) -> None:
+    """Let Snakemake first compare what it is asked for with what there is.
+
+    Otherwise it would say of a target that no rule makes it, and of images that are not there that
+    a function of a rule failed.
+    """
+    if not hasattr(DAG, "init_unchecked"):
+        DAG.init_unchecked = DAG.init
+
+    async def init(dag: DAG, *args, **kwargs) -> None:
+        if dag.workflow.is_main_process:
+            files = sorted(dag.targetfiles)
+            for rule in dag.targetrules:
+                files += [file for file in rule.input if isinstance(file, str)]
+            _check(files, graph, [rule.name for rule in dag.workflow.rules])
+        await dag.init_unchecked(*args, **kwargs)
+
+    DAG.init = init
+
+
+def _check(files: Iterable[str], graph: JobGraph, rules: list[str]) -> None:
+    made = {f"results/{file}": job for file, job in graph.made_by.items()}
+    unknown = [file for file in files if file not in made and not os.path.exists(file)]
+    if unknown:
+        raise PlanningError("\n".join(_unknown(file, graph, [*made, *rules]) for file in unknown))
+    asked = dict.fromkeys(job for file in files if file in made for job in made[file].ancestors)
+    try:
+        declare.require(graph, asked)
+    except ConfigError as error:
+        raise PlanningError(str(error)) from None
+
+
+def _unknown(file: str, graph: JobGraph, known: list[str]) -> str:
+    """A line about a target that is none: the nearest, or the images that it would need."""
+    for dataset, why in graph.absent.items():
+        if dataset in Path(file).parts:
+            return f"{file}: cannot be made; {why}"
+    page, below = f"results/{Path(file).stem}.md", os.path.relpath(file)
+    near = next((name for name in (below, page) if name in known), None)
+    near = near or next(iter(closest(file, known)), None)
+    hint = f"did you mean {near}?" if near else "results/plan.md lists what there is"
+    return f"{file}: no such target in this configuration; {hint}"

@@ -1,0 +1,225 @@
+"""Write what an archive holds: regular files and folders below one folder, and nothing else.
+
+Archives come from other people, and some have no published checksum. So links, devices and sparse
+files are refused, not checked: tarfile's own filters have had gaps in some versions of Python. Each
+folder on the way to a file is opened without following links. How much may come out of an archive
+is bounded by the archive's own size.
+"""
+
+import contextlib
+import errno
+import lzma
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, NamedTuple
+
+from fixres.jobs import naming_in_errors
+from fixres.jobs.quoting import visible
+
+BUFFER = 4_000_000  # bytes copied at once
+# Times its own size that may come out of an archive, and the bytes that may come out of any.
+# Photographs do not compress, lists to about a tenth.
+EXPANSION, LEAST = 20, 1_000_000_000
+HEADER = tarfile.BLOCKSIZE  # bytes that each member counts for, besides its content
+LONGEST = 1000  # bytes of a member's name: it comes below a folder, and Linux allows 4096 together
+DEEPEST = 50  # folders that a member is in
+LONGEST_EXTENSION = 1_000_000  # bytes of a header that continues a header, as for long names
+# A name that this folder cannot have: too long, or at odds with one that is already there.
+NAME_ERRORS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP)
+NAME_ERRORS += (errno.EINVAL, errno.EILSEQ)
+# What the readers of archives raise where the content is not what the format says. Errors of the
+# file system are OSErrors.
+FORMAT_ERRORS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
+FORMAT_ERRORS += (ValueError, ArithmeticError, LookupError, MemoryError, RecursionError)
+FORMAT_ERRORS += (NotImplementedError,)  # zip: a method of compression
+
+
+class Refused(Exception):  # noqa: N818 (it is refused)
+    """An archive does what none of the official archives does."""
+
+
+class Member(NamedTuple):
+    """What an archive holds under a name."""
+
+    name: str
+    kind: str  # "file" or "folder"; anything else is refused
+    size: int  # bytes
+    open: Callable[[], BinaryIO]
+
+    @property
+    def shown(self) -> str:
+        """The name for messages: on one line, and short."""
+        text = visible(self.name)
+        return f"'{text}'" if len(text) <= 100 else f"'{text[:80]}…' ({len(text)} letters)"
+
+
+class Allowance:
+    """How many bytes may still come out of an archive of `size` bytes."""
+
+    def __init__(self, size: int):
+        self.most = self.left = max(EXPANSION * size, LEAST)
+
+    def admit(self, member: Member) -> Member:
+        """Count a member. Raises Refused where it is too much, or less than nothing."""
+        self.take(HEADER, member.shown)
+        self.take(member.size, member.shown)
+        return member
+
+    def take(self, n: int, what: str) -> None:
+        self.left -= n
+        if n < 0 or self.left < 0:
+            raise Refused(f"{what} takes {n} bytes, and the archive may hold {self.most} at most")
+
+
+# --- readers -------------------------------------------------------------------------------------
+
+
+class _Header(tarfile.TarInfo):
+    """A tar's header, checked before tarfile acts on it."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
+        try:
+            header = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if any(buf):  # tarfile would take it for the end of the archive
+                raise tarfile.ReadError(f"damaged header ({error})") from None
+            raise
+        if header.type == tarfile.GNUTYPE_SPARSE:
+            raise Refused(f"'{visible(header.name)}' is a sparse file")
+        is_member = header.type in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE)
+        if not is_member and not 0 <= header.size <= LONGEST_EXTENSION:
+            raise tarfile.ReadError(f"a header of {header.size} bytes")
+        return header
+
+    def _proc_gnusparse_10(self, *_: object) -> None:
+        raise Refused(f"'{visible(self.name)}' is a sparse file")
+
+
+def members_of_tar(f: BinaryIO, allowance: Allowance) -> Iterator[Member]:
+    """What an open tar holds, compressed or not, in its order. It is read to its end."""
+    with tarfile.open(fileobj=f, tarinfo=_Header) as tar:
+        for found in tar:
+            kind = "a link or a device"
+            if found.isreg():
+                kind = "a sparse file" if found.issparse() else "file"
+            elif found.isdir():
+                kind = "folder"
+            member = Member(found.name, kind, found.size, partial(tar.extractfile, found))
+            yield allowance.admit(member)
+        _check_end(tar, allowance)
+
+
+def _check_end(tar: tarfile.TarFile, allowance: Allowance) -> None:
+    """Raise ReadError where the tar does not end with blocks of zeros, as every tar must.
+
+    tarfile itself accepts a tar that was cut between two files. Reading on to the end also makes
+    gzip compare its own checksum.
+    """
+    if tar.fileobj.tell() < tar.offset + tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("no end-of-archive mark")
+    while block := tar.fileobj.read(BUFFER):
+        allowance.take(len(block), "what comes after its end")
+
+
+def members_of_zip(f: BinaryIO, allowance: Allowance) -> Iterator[Member]:
+    """What an open zip holds, in its order."""
+    with zipfile.ZipFile(f) as archive:
+        for found in archive.infolist():
+            form = stat.S_IFMT(found.external_attr >> 16)
+            kind = "a link or a device"
+            if found.flag_bits & 1:
+                kind = "encrypted"
+            elif found.is_dir():
+                kind = "folder"
+            elif form in (0, stat.S_IFREG):
+                kind = "file"
+            reader = partial(archive.open, found)
+            yield allowance.admit(Member(found.filename, kind, found.file_size, reader))
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def write(member: Member, folder: Path) -> None:
+    """Write a file or make a folder below `folder`. A second file of a name replaces the first.
+
+    Raises
+    ------
+    Refused : it is neither file nor folder, or its name leads out of the folder or cannot be given.
+    OSError : the disk is full …; it names the file.
+    """
+    parts = parts_of(member)
+    path = folder.joinpath(*parts)
+    if member.kind == "folder":
+        with _name_errors(member, path):
+            os.close(_open_folder(folder, parts))
+        return
+    with member.open() as content, naming_in_errors(path):
+        with _name_errors(member, path):
+            file = _create(folder, parts)
+        with open(file, "wb") as out:
+            shutil.copyfileobj(content, out, BUFFER)
+
+
+@contextlib.contextmanager
+def _name_errors(member: Member, path: Path) -> Iterator[None]:
+    """Raise Refused where the system accepts no such name; let other errors name the path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NAME_ERRORS:
+            problem = f"{member.shown} cannot be written ({os.strerror(error.errno)})"
+            raise Refused(problem) from None
+        error.filename = str(path)
+        raise
+
+
+def parts_of(member: Member) -> tuple[str, ...]:
+    """The folders and the name of a member. Raises Refused as `write`."""
+    if member.kind not in ("file", "folder"):
+        raise Refused(f"{member.shown} is {member.kind}")
+    path = PurePosixPath(member.name)  # which drops what "." and "//" add
+    if path.is_absolute() or ".." in path.parts:
+        raise Refused(f"{member.shown} would be written outside its folder")
+    if len(os.fsencode(member.name)) > LONGEST or len(path.parts) > DEEPEST:
+        raise Refused(f"{member.shown} is too long a name")
+    if member.kind == "file" and not path.parts:
+        raise Refused(f"{member.shown} is no name of a file")
+    return path.parts
+
+
+def _create(folder: Path, parts: tuple[str, ...]) -> int:
+    """A descriptor of an empty file below `folder`. No link is followed."""
+    above = _open_folder(folder, parts[:-1])
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        return os.open(parts[-1], flags, 0o666, dir_fd=above)
+    finally:
+        os.close(above)
+
+
+def _open_folder(folder: Path, parts: tuple[str, ...]) -> int:
+    """A descriptor of a folder below `folder`, which is made where it is missing.
+
+    Each step starts from the folder before it and follows no link. So the folder is where its name
+    says, however long its path is and whatever else is there.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    at = os.open(folder, flags)
+    for part in parts:
+        above = at
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(part, dir_fd=above)
+            at = os.open(part, flags, dir_fd=above)
+        finally:
+            os.close(above)
+    return at

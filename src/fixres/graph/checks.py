@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from fixres.config import BaseTraining, Config, ConfigError
 from fixres.config.checks import off_stride

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from fixres.config import CustomNetwork
 from fixres.config.custom import Share
-from fixres.config.errors import explain
+from fixres.config.errors import explain, shown
 from fixres.config.fields import Name, Pixels
 from fixres.graph.checks import expanded
 from fixres.jobs import JobError
@@ -71,7 +71,8 @@ def problems(args: argparse.Namespace) -> Iterator[str]:
         given = getattr(args, option.removeprefix("--").replace("-", "_"))
         for value in given if isinstance(given, list) else [given]:
             if value is not None and not _is(kind, value):
-                yield f"{option}: cannot be meant (got {value}, expected {expected}). Correct it"
+                got = f"got {shown(value)}, expected {expected}"
+                yield f"{option}: cannot be meant ({got}). Correct it"
     if args.classes is not None and args.train:
         yield "--classes: given with --train, which takes the folder's classes. Leave one of them"
     if args.weights not in ("pretrained", "none") and not Path(expanded(args.weights)).is_file():

@@ -117,11 +117,6 @@ def test_images_and_times_that_are_as_they_should_be_need_no_caution():
     assert cautions() == []
 
 
-def test_the_notes_on_the_images_are_on_the_page():
-    title, _, rows = answer.notes(choice(gains(USUAL, 0, 0, 0), gains(USUAL, 0, 0, 0)))
-    assert (title, rows) == ("The images", [["photos: 40 images."]])
-
-
 @given(
     st.lists(
         st.tuples(st.integers(1, 9), st.integers(0, 9)).map(lambda p: (float(p[0]), float(p[1]))),

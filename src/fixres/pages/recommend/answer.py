@@ -49,8 +49,8 @@ def main(arguments: list[str]) -> None:
         ratios(chosen, points, page),
         *among_all(chosen, page),
         found(page),
-        notes(chosen),
     ]
+    notes = chosen.images.notes
 
     with style.plt.rc_context(style.RC):
         style.save(draw(chosen, points, page), args.out)
@@ -58,8 +58,8 @@ def main(arguments: list[str]) -> None:
     svg = args.out.with_suffix(".svg").read_text(encoding="utf-8")
     svg = svg[svg.index("<svg") :]
     texts = {
-        ".md": lists.markdown(title, [*above, picture, *below], tables),
-        ".html": lists.webpage(title, [*above, *below], tables, figure=svg),
+        ".md": lists.markdown(title, [*above, picture, *below], tables, notes),
+        ".html": lists.webpage(title, [*above, *below], tables, figure=svg, notes=notes),
         ".csv": csv(points),
     }
     command.write(args.out, texts)
@@ -235,11 +235,6 @@ def among_all(chosen: Choice, page: Answer) -> list[lists.Table]:
     heads = ["k_test", *(f"crop_pct {ratio:g}" for ratio in page.crop_pct)]
     title = f"The network as it is, among all its {chosen.images.classes:,} classes: top-1 (%)"
     return [(title, heads, rows)]
-
-
-def notes(chosen: Choice) -> lists.Table:
-    """What is to be known of the images: how many, since when, what was left out."""
-    return "The images", [""], [[note] for note in chosen.images.notes]
 
 
 def found(page: Answer) -> lists.Table:

@@ -22,7 +22,11 @@ def parsed(*more: str, question: list[str] = QUESTION):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--k-test", "0"], r"--k-test: cannot be meant \(got 0 .int., expected pixels, 1 or more"),
+        (
+            ["--k-test", "0"],
+            r"--k-test: cannot be meant \(got 0 .int., expected 1 to 65,535 pixels",
+        ),
+        (["--k-test", "65536"], r"--k-test: .*got 65536"),
         (["--k-test", "64", "-3"], r"--k-test: .*got -3"),
         (["--train", "--k-train", "0"], r"--k-train: .*got 0"),
         (["--crop-pct", "1e-9"], r"--crop-pct: .*got 1e-09 .float., expected 0.1 to 1"),
@@ -43,7 +47,11 @@ def parsed(*more: str, question: list[str] = QUESTION):
         (["--weights", "none"], "--weights: none, without --train"),
         (["--path", "/no/such"], "--path: no such folder .*got /no/such"),
         (["--classes", "imagenet", "--train"], "--classes: given with --train"),
-        (["--images", ""], "--images: cannot be meant .got '' .str., expected a folder"),
+        (["--images", ""], "--images: no such folder .got '', .* Is the variable set"),
+        (["--images", "/no/such"], "--images: no such folder .got '/no/such', expected one with"),
+        (["--images", "$UNSET/x"], "--images: no such folder .* Is the variable set"),
+        (["--images", __file__], "--images: a file"),
+        (["--classes", "/no/such"], "--classes: no such file .got '/no/such'"),
         (["--network", "resnet50"], "--network: .*got 'resnet50'"),
         (["--network", "python:only.a.module"], "--network: .*got 'python:only"),
         (["--network", ""], "--network: .*got '' .str., expected timm"),

@@ -14,6 +14,7 @@ from fixres.data.sources import abbreviated
 from fixres.data.walk import folders_in
 from fixres.graph.checks import expanded
 from fixres.jobs import JobError
+from fixres.jobs.quoting import visible
 
 IMAGENET = 1000  # classes of the list that `imagenet` names
 WORDNET = re.compile(r"n\d{8}")  # an id in it
@@ -118,7 +119,9 @@ def _check_order(folders: list[str], key: str, outputs: int) -> None:
     differ = [i for i, pair in enumerate(zip(folders, by_number, strict=True)) if len({*pair}) > 1]
     if differ:
         start = max(differ[0] - 2, 0)
-        as_text, in_order = (", ".join(o[start : start + 6]) for o in (folders, by_number))
+        as_text, in_order = (
+            visible(", ".join(names[start : start + 6])) for names in (folders, by_number)
+        )
         before = "… " if start else ""
         raise ConfigError(
             f"{key}: the network's order of classes is not known (got folders that are {before}"

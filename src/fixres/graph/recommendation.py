@@ -15,7 +15,7 @@ A custom network is no entry of the zoo: what is known of it stands in the resol
 each of its jobs, as `entry` (custom.py).
 """
 
-from fixres.config import ConfigError, laid_over
+from fixres.config import laid_over
 from fixres.graph.adaptation import estimate_statistics, finetune
 from fixres.graph.custom import custom_weights
 from fixres.graph.graph import JobGraph, list_images
@@ -36,12 +36,6 @@ LEAKED = 0.01
 def recommend(graph: JobGraph) -> Job:
     """Add all that results/recommend/<name>.md needs, and return the job that renders it."""
     custom, c = graph.config.custom, graph.config
-    shown = [f"{ratio:g}" for ratio in custom.ratios]
-    if len(set(shown)) < len(shown):
-        raise ConfigError(
-            f"custom.crop_pct: ratios that print alike (got {', '.join(shown)}, with the network's "
-            "own; expected ratios that differ in six digits). Remove one of them"
-        )
     # Without running statistics there are none to estimate.
     methods = [m for m in METHODS if m != STATISTICS or custom.network.has_statistics]
     evaluations = {  # method -> k_test -> an evaluation for each seed

@@ -30,7 +30,7 @@ from fixres.graph.graph import JobGraph
 from fixres.jobs import JobError
 from fixres.jobs.quoting import visible
 from fixres.recommend import words
-from fixres.recommend.budget import estimate, fit, minutes_of
+from fixres.recommend.budget import fit, minutes_of, planned
 from fixres.recommend.images import look_at_images, remarks
 
 AROUND = (6 / 7, 1, 8 / 7, 9 / 7, 10 / 7, 12 / 7)  # k_test over the native resolution
@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> None:
     if not asked_before(file, question, name):
         write(file, question, configuration(name, args))
     plan = paper.plan_of(config.load("config.yaml", file))
-    check_listed_images(plan)
+    check_listed_images(plan)  # the file may have been edited, and images removed
     show_plan(plan)
 
     # --- the answer
@@ -190,7 +190,7 @@ def configuration(name: str, args: argparse.Namespace) -> dict:
             # Half of the images may turn out to be bad, and an epoch fills a batch all the same.
             half = max(sizes[0] // 2, 1)
             content[recipe]["batch_size"] = min(content[recipe]["batch_size"], half)
-    estimate(content, sizes)  # whatever is wrong with it, before the network runs
+    check_listed_images(planned(content))  # whatever is wrong, before anything takes time
     content["hardware"]["multiply_adds_per_second"] = trial(content["custom"])
     fit(content, sizes, args.budget)
     return content

@@ -30,12 +30,9 @@ def look_at_images(args: argparse.Namespace, outputs: int) -> tuple[dict, tuple[
 
     Raises
     ------
-    JobError or ConfigError : no folder, another layout, or classes that the network does not know.
+    JobError or ConfigError : another layout, or classes that the network does not know.
     """
     root = Path(expanded(args.images))
-    if not root.is_dir():
-        what = "is no folder" if root.exists() else "does not exist"
-        raise JobError(f"--images: {root} {what}; expected one with train/ and val/")
     dataset: dict[str, Any] = {"source": args.source, "root": str(root.absolute())}
     published = sources.load(args.source).published
     if args.source == "imagefolder":
@@ -65,7 +62,7 @@ def check_layout(args: argparse.Namespace, root: Path) -> None:
         wanted += ", or neither of them and --split 0.2"
         raise JobError(f"{root}: found {parts[0]}/ alone; {wanted}")
     if not parts and args.split is None:
-        found = ", ".join(folders_in(root)[:3]) or "no folders"
+        found = abbreviated(folders_in(root)) or "no folders"
         raise JobError(
             f"{root}: found {found}; {wanted} with a folder for each class. A folder with one "
             "folder for each class is split by --split 0.2"

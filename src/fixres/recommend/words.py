@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from fixres.config import CustomNetwork
+from fixres.config import ConfigError, CustomNetwork
 from fixres.config.custom import Share
 from fixres.config.errors import explain, shown
 from fixres.config.fields import Name, Pixels
 from fixres.graph.checks import expanded
+from fixres.graph.classes import read_classes
 from fixres.jobs import JobError
 from fixres.jobs.quoting import visible
 from fixres.nearest import nearest
@@ -26,12 +27,8 @@ KINDS = {
         "timm:NAME[.TAG], torchvision:NAME[.WEIGHTS] or python:package.module:function",
     ),
     "--name": (Name, "at most 64 letters, digits, _, . and -, and first a letter or digit"),
-    "--images": (
-        Annotated[str, Field(min_length=1)],
-        "a folder with train/ and val/; is the variable set?",
-    ),
-    "--k-test": (Pixels, "pixels, 1 or more"),
-    "--k-train": (Pixels, "pixels, 1 or more"),
+    "--k-test": (Pixels, "1 to 65,535 pixels"),
+    "--k-train": (Pixels, "1 to 65,535 pixels"),
     "--crop-pct": (Share, "0.1 to 1, such as 0.875"),
     "--split": (Annotated[float, Field(gt=0, lt=1)], "between 0 and 1, such as 0.2 for a fifth"),
     "--budget": (Annotated[float, Field(gt=0, allow_inf_nan=False)], "more than 0 minutes"),
@@ -73,6 +70,15 @@ def problems(args: argparse.Namespace) -> Iterator[str]:
             if value is not None and not _is(kind, value):
                 got = f"got {shown(value)}, expected {expected}"
                 yield f"{option}: cannot be meant ({got}). Correct it"
+    if not args.images or not (root := Path(expanded(args.images))).is_dir():
+        wrong = "no such folder" if not args.images or not root.exists() else "a file"
+        unset = ". Is the variable set?" if "$" in args.images or not args.images else ""
+        yield f"--images: {wrong} (got '{args.images}', expected one with train/ and val/){unset}"
+    if args.classes not in (None, "imagenet"):
+        try:
+            read_classes(args.classes, "--classes")
+        except ConfigError as error:
+            yield str(error)
     if args.classes is not None and args.train:
         yield "--classes: given with --train, which takes the folder's classes. Leave one of them"
     if args.weights not in ("pretrained", "none") and not Path(expanded(args.weights)).is_file():

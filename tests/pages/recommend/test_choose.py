@@ -35,7 +35,8 @@ def write(
 ) -> Path:
     """Evaluations of made-up networks; share_right(method, k, ratio) of their images are right.
 
-    `masked`: 0.3 less are right among all classes. `rounds`: times of a batch at 32 px, ms.
+    `masked`: of those as they are, 0.3 less are right among all classes. `rounds`: times of a
+    batch at 32 px, ms.
     Returns the resolved configuration of the choice.
     """
     rng = np.random.Generator(np.random.Philox(draw))
@@ -54,7 +55,8 @@ def write(
                     names = [per_image.metric("top1", ratio, mask) for mask in (masked, False)]
                     hits[per_image.name(names[0], k)] = chance < right
                     if masked:
-                        hits[per_image.name(names[1], k)] = chance < right - 0.3
+                        less = 0.3 if method == AS_IS else 0.0
+                        hits[per_image.name(names[1], k)] = chance < right - less
                 found = per_image.PerImage(paths, hits)
                 folder = results / run / "evaluation"
                 per_image.save(folder / "hits.npz", found)
@@ -167,7 +169,7 @@ def test_too_few_images_are_an_error(tmp_path):
 
 
 def test_a_fine_tuning_that_unlearns_absent_classes_gains_nothing(tmp_path):
-    """Masked, all are as good; among all classes, the network as it is looks 30 points worse."""
+    """Masked, all are as good; among all classes, a fine-tuned one looks 30 points better."""
     found = chosen(tmp_path, lambda *_: 0.8, masked=True, classes=9)
     assert found.masked
     assert (found.images.classes, found.images.absent) == (9, 7)
@@ -175,7 +177,7 @@ def test_a_fine_tuning_that_unlearns_absent_classes_gains_nothing(tmp_path):
     assert {point.top1 > 70 for point in found.points} == {True}
     assert {one.top1 < 60 for one in found.among_all} == {True}
     assert len(found.among_all) == len(SIZES) * len(RATIOS)
-    assert found.exported.masked == pytest.approx(found.exported.top1 + 30, abs=8)
+    assert found.exported.masked == pytest.approx(80, abs=5)
 
 
 @pytest.mark.parametrize(("leaked", "method"), [(0, FIXED), (6, FIXED), (7, AS_IS)])

@@ -143,7 +143,7 @@ def test_a_list_of_classes_is_checked_before_anything_runs(tmp_path, content, me
 
 
 def test_copies_of_training_images_are_counted_at_the_plan(tmp_path):
-    """Byte for byte: not those that only have the size, or the ends, of another."""
+    """Byte for byte: not those that only have the size of another."""
     root = folder(tmp_path, "train", "val")
     long = bytes(9000)
     contents = {"train/cat/1": b"a", "train/dog/1": long, "val/cat/1": b"a", "val/dog/1": b"b"}

@@ -10,6 +10,7 @@ from timm.utils.misc import natural_key
 
 from fixres import paper
 from fixres.config import ConfigError, load
+from fixres.data import image_files
 from fixres.data.sources import Listing, imagefolder
 from fixres.data.sources.picked import split_by
 from fixres.graph.classes import natural, read_classes
@@ -165,3 +166,30 @@ def test_classes_that_only_one_part_has_are_named():
 def test_names_are_made_of_network_and_folder():
     assert name_of("timm:resnet50.a1_in1k", "/data/my photos") == "resnet50-my-photos"
     assert name_of("python:pkg.mod:make net", "x") == "make-net-x"
+
+
+def test_what_is_skipped_is_said_at_the_plan(tmp_path, capsys):
+    root = folder(tmp_path, "train", "val")
+    (root / "train/cat/2.heic").touch()
+    (root / "val/.cache").mkdir()
+    assert look_at_images(arguments(root), outputs=2)[1] == (2, 2)
+    assert f"{root}: skipped: 1 .heic, 1 hidden" in capsys.readouterr().out
+
+
+def test_an_empty_class_is_named_at_the_plan(tmp_path):
+    root = folder(tmp_path, "train", "val")
+    (root / "val/dog/1.jpg").unlink()
+    with pytest.raises(JobError, match="val/dog: empty class"):
+        look_at_images(arguments(root), outputs=2)
+
+
+def test_a_format_that_this_pillow_cannot_read_is_said_at_the_plan(tmp_path, monkeypatch):
+    def load(content):
+        raise image_files.UnsupportedError("this Pillow cannot read WebP")
+
+    monkeypatch.setattr(image_files, "load", load)
+    root = folder(tmp_path, "train", "val")
+    look_at_images(arguments(root), outputs=2)  # JPEG needs no library
+    (root / "train/cat/2.webp").touch()
+    with pytest.raises(JobError, match=r"train/cat/2\.webp: this Pillow cannot read WebP"):
+        look_at_images(arguments(root), outputs=2)

@@ -13,6 +13,7 @@ from fixres.artifacts import manifest, weights
 from fixres.models import construct
 from fixres.models.catalogue.network import IMAGENET
 from fixres.stages import evaluate
+from shared import fixres
 
 PLAIN = ["--precision", "fp32", "--loader", "pillow"]  # as torchvision computes
 
@@ -57,6 +58,15 @@ def test_a_network_is_also_measured_among_the_classes_that_have_images(trained, 
         kept = [c for c in among_all.tolist() if c < 6]
         assert masked.tolist()[: len(kept)] == kept
     assert both["top1@0.875_masked"] >= both["top1@0.875"]
+
+
+def test_no_fold_is_without_images(trained, bench):
+    start = ["--weights", trained.folder / "weights.safetensors"]
+    command = bench.command(EVALUATE | {"folds": 49}, *start, out="metrics.json")
+    result = fixres(*command)
+    assert result.returncode == 1
+    expected = "evaluation.folds: found 49, expected at most the number of validation images, 48"
+    assert expected in result.stderr
 
 
 def test_each_test_transform_has_its_own_predictions(trained, bench):

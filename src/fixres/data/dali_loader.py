@@ -5,6 +5,7 @@ DALI decodes JPEGs and PNGs of 8 bits as Pillow does. All else, it is given as P
 
 import itertools
 import os
+import resource
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,9 @@ def dali_batches(
             yield _graph_inputs(files, request, layout)
 
     pipeline = _pipeline(feed(), slots, batch_size, threads, ahead, device)
+    # Each copy is an open file, of which a process may often have 1,024 unless it asks for more.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with ThreadPoolExecutor(threads) as pool:
         while True:
             # The outputs belong to torch's stream: its kernels wait for DALI's, and DALI takes the

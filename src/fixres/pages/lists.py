@@ -49,7 +49,7 @@ def webpage(
 
     Parameters
     ----------
-    marked : texts whose cells have a class of that name (templates/page.css).
+    marked : texts whose cells have a class of that name up to the comma (templates/page.css).
     figure : an SVG that stands above the tables.
     of_numbers : the tables hold numbers, which stand to the right, and not text.
     notes : what is to be known of the numbers, such as what their images lack.

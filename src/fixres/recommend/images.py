@@ -12,7 +12,7 @@ import numpy as np
 from fixres.artifacts import manifest
 from fixres.artifacts.manifest import SPLITS
 from fixres.config.datasets import Dataset
-from fixres.data import sources
+from fixres.data import image_files, sources
 from fixres.data.sources import abbreviated
 from fixres.data.validate import checksum_of
 from fixres.data.walk import folders_in
@@ -40,6 +40,9 @@ def look_at_images(args: argparse.Namespace, outputs: int) -> tuple[dict, tuple[
         check_layout(args, root)
         dataset |= {"split": args.split} if args.split else {}
         listing = sources.read(sources.picked(sources.load("imagefolder"), dataset), root)
+        if listing.skipped:
+            print(f"{root}: skipped: {sources.counted(listing.skipped)}")
+        expect_libraries(root, [path for path, _, _ in listing.images])
         sizes, classes = Counted(listing, root).sizes, listing.classes
     elif published is None or not args.train:
         reason = "a network that knows its classes is given as an image folder"
@@ -72,6 +75,22 @@ def check_layout(args: argparse.Namespace, root: Path) -> None:
         raise JobError(f"--split {args.split:g}: {root} has train/ and val/ already; leave it out")
 
 
+def expect_libraries(root: Path, images: list[str]) -> None:
+    """Raise JobError for a format that this Pillow cannot read: one image is tried for each ending.
+
+    Only of formats that take a library; whatever else is wrong with an image, its listing finds.
+    """
+    first = {Path(image).suffix.lower(): image for image in reversed(images)}
+    for ending in (e for name in image_files.LIBRARIES for e in image_files.FORMATS[name]):
+        if ending in first:
+            try:
+                image_files.load((root / first[ending]).read_bytes())
+            except image_files.UnsupportedError as error:
+                raise JobError(f"{root / first[ending]}: {error}") from None
+            except Exception:
+                continue
+
+
 def class_list(args: argparse.Namespace, folders: tuple[str, ...], outputs: int) -> dict[str, str]:
     """The key `classes` of a dataset, where it is given or the folders' names tell it."""
     if args.classes:
@@ -98,8 +117,6 @@ def remarks(graph: JobGraph) -> Iterator[str]:
     if data := listed(graph):
         yield from dict.fromkeys([*data.notes, *manifest.leak(data, name)])
     elif counted := count_images(graph):
-        if counted.listing.skipped:
-            yield f"skipped: {sources.counted(counted.listing.skipped)}"
         yield from one_sided(counted.listing)
         if len(counted.listing.images) > LOOKED_AT:
             yield "copies of training images in val/ are counted when the images are listed"

@@ -226,7 +226,10 @@ def test_code_that_changed_after_the_plan_does_not_run(tmp_path):
     entry |= {"stride": 4, "classifier": "out", "last_norm": ["b.1"], **NORMAL}
     entry["code"] = code.digest(str(tmp_path), "planned_net")
     network = zoo.entry_of({"network": "mine", "entry": entry})
-    construct.build(network, 7, 0)
     (tmp_path / "planned_parts.py").write_text("# edited\n")
     with pytest.raises(JobError, match="planned_net:made: its code changed after this job was pl"):
         construct.build(network, 7, 0)
+    (tmp_path / "planned_parts.py").write_text("")
+    construct.build(network, 7, 0)
+    (tmp_path / "planned_parts.py").write_text("# edited while the job runs\n")
+    construct.build(network, 7, 0)

@@ -112,7 +112,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("odd", ODD)
-@pytest.mark.filterwarnings("ignore:.*quantize:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore")
 def test_what_is_no_finite_number_is_refused_by_name(tmp_path, state, odd):
     damage, message = ODD[odd]
     name = f"{BN}.running_mean"

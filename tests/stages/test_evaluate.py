@@ -12,6 +12,7 @@ from fixres.artifacts import manifest, weights
 from fixres.models import construct
 from fixres.models.catalogue.network import IMAGENET
 from fixres.stages import evaluate
+from shared import fixres
 
 PLAIN = ["--precision", "fp32", "--loader", "pillow"]  # as torchvision computes
 
@@ -34,6 +35,15 @@ def test_evaluation_keeps_what_it_knows(trained, bench):
     parameters = construct.build("resnet10q", 24, 0).parameters()
     assert second["parameters"] == sum(p.numel() for p in parameters)
     assert second["notes"] == []
+
+
+def test_no_fold_is_without_images(trained, bench):
+    start = ["--weights", trained.folder / "weights.safetensors"]
+    command = bench.command(EVALUATE | {"folds": 49}, *start, out="metrics.json")
+    result = fixres(*command)
+    assert result.returncode == 1
+    expected = "evaluation.folds: found 49, expected at most the number of validation images, 48"
+    assert expected in result.stderr
 
 
 def test_each_test_transform_has_its_own_predictions(trained, bench):

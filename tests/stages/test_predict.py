@@ -5,9 +5,17 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from bench import EVALUATE, FINETUNE, Bench
 from fixres.artifacts import manifest
+from fixres.artifacts.predictions import Cropping
+from fixres.data import requests
+from fixres.data.regions import Augmentation
+from fixres.hardware.device import open_device
+from fixres.hardware.ranks import ALONE
+from fixres.jobs import JobError
+from fixres.stages import predict
 from shared import ENVIRONMENT, fixres
 
 K = FINETUNE["k_test"]
@@ -106,3 +114,33 @@ def test_a_failure_is_the_evaluations(family):
     (family.tuned / "evaluation" / "predictions").write_text("a file where a folder should be")
     assert "not predicted ahead" in family.finetune()
     assert (family.tuned / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize("crops", [1, 10])
+@pytest.mark.parametrize("value", [torch.nan, -torch.inf])
+def test_logits_that_are_not_finite_name_the_first_image(tiny, crops, value):
+    """The mean over ten crops, of which one is infinitely unlikely, would look like a number."""
+    rows, device = tiny.rows("val")[:12], open_device("cpu", "fp32", 1, ALONE)
+    reader = requests.CropReader(tiny, rows, (0.5,) * 3, (0.5,) * 3, device, "pillow", 1, ALONE)
+    wrong, seen = {3, 7}, []
+
+    def head(x: torch.Tensor) -> torch.Tensor:
+        logits = x.mean((2, 3))
+        for crop in range(len(x)):
+            if len(seen) in {crops * image for image in wrong}:
+                logits[crop, 1] = value
+            seen.append(crop)
+        return logits
+
+    def predicted() -> list:
+        croppings = [[Cropping(24, crops=crops)]]
+        looks = Augmentation("test DA")
+        return predict.predict(predict.as_it_is, [head], reader, looks, croppings, 2)
+
+    [file] = tiny.files(rows[[3]])
+    expected = rf"^{file}: its logits are not finite at 24 px, as those of 2 of 12 images; expected"
+    with pytest.raises(JobError, match=expected):
+        predicted()
+    wrong.clear()
+    [[classes]] = [of_head.values() for of_head in predicted()]
+    assert (classes >= 0).all()

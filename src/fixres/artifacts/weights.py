@@ -4,9 +4,9 @@ A safetensors file holds no code. It has no checksum either. So `save` adds a di
 and a file that was cut short or altered becomes an error that names it.
 """
 
-import errno
 import json
 import os
+import re
 from itertools import zip_longest
 from pathlib import Path
 
@@ -32,12 +32,20 @@ def save(path: Path, tensors: dict[str, torch.Tensor], meta: dict | None = None)
     # One entry in the header: safetensors writes several in any order, and the same content must
     # give the same bytes.
     header = {"meta": text, "digest": _content_digest(tensors, text)}
+    write(path, tensors, {"fixres": json.dumps(header, sort_keys=True)})
+
+
+def write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, atomically. Raises OSError with the path, as other files do.
+
+    safetensors itself tells the number of such an error in words alone.
+    """
     with atomic(path) as temporary:
         try:
-            save_file(tensors, temporary, metadata={"fixres": json.dumps(header, sort_keys=True)})
+            save_file(tensors, temporary, metadata=metadata)
         except SafetensorError as error:
-            if "os error 28" in str(error):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
+            if found := re.search(r"\(os error (\d+)\)", str(error)):
+                raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from None
             raise
 
 
@@ -113,7 +121,7 @@ def check(
     others = [f"{name} is {found}, expected {own}" for name, (found, own) in shapes.items()]
     if problems := classes + names + others:
         raise JobError(f"{where} does not fit {type(network).__name__}: {_listed(problems)}")
-    found = {name: _wrong(name, tensors[name], t) for name, t in own.items()}
+    found = {name: _wrong(tensors[name], t) for name, t in own.items()}
     if wrong := [f"{name} {problem}" for name, problem in found.items() if problem]:
         expected = "expected finite floating-point numbers"
         raise JobError(f"{where}: {_listed(wrong)}; {expected}. Take other weights")
@@ -124,8 +132,8 @@ def _listed(problems: list[str]) -> str:
     return visible("; ".join(problems[:SHOWN])) + more
 
 
-def _wrong(name: str, found: torch.Tensor, own: torch.Tensor) -> str:
-    """What is wrong with the numbers in a tensor of a network; "" where nothing is.
+def _wrong(found: torch.Tensor, own: torch.Tensor) -> str:
+    """What is wrong with the numbers of one of the network's `own` tensors; "" where nothing is.
 
     A counter or an index is a whole number, of whatever type.
     """
@@ -137,15 +145,8 @@ def _wrong(name: str, found: torch.Tensor, own: torch.Tensor) -> str:
         return "" if exact.all() else f"is {kind} and no whole numbers"
     if not found.is_floating_point() or found.itemsize == 1:
         return f"is {kind}"
-    numbers = found.to(own.dtype)
-    if bad := int((~numbers.isfinite()).sum()):
-        return f"has {bad} number(s) that are not finite, of {numbers.numel()}"
-    if name.split(".")[-1] == "running_var" and numbers.numel():
-        # A channel that is always 0 has no variance. A layer without any has lost its statistics.
-        if numbers.min() < 0:
-            return "has a negative variance"
-        return "" if numbers.any() else "has no variance in any channel"
-    return ""
+    bad = int((~found.to(own.dtype).isfinite()).sum())
+    return f"has {bad} number(s) that are not finite, of {found.numel()}" if bad else ""
 
 
 def _content_digest(tensors: dict[str, torch.Tensor], meta: str) -> str:

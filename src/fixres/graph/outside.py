@@ -10,6 +10,7 @@ from pathlib import Path
 from fixres import jobs
 from fixres.config import ConfigError
 from fixres.jobs import JobError
+from fixres.jobs.quoting import visible
 from fixres.models import code
 
 # What was read stays known here, so that no plan reads gigabytes again.
@@ -49,8 +50,8 @@ def code_digest(path: str, module: str, key: str) -> str:
     try:
         return code.digest(path, module)
     except SyntaxError as error:
-        place = f"{error.filename}, line {error.lineno}"
-        raise ConfigError(f"{key}: {place}: {error.msg}. Correct the file") from None
+        problem = visible(f"{error.filename}, line {error.lineno}: {error.msg}")
+        raise ConfigError(f"{key}: {problem}. Correct the file") from None
     except OSError as error:
         raise ConfigError(f"{key}: {error.filename}: cannot be read ({error.strerror})") from None
 

@@ -15,6 +15,7 @@ import ast
 import importlib.util
 import os
 from collections.abc import Iterator
+from functools import cache
 from importlib.machinery import all_suffixes
 from pathlib import Path
 
@@ -59,14 +60,13 @@ def digest(path: str, module: str) -> str:
     return jobs.digest(own.read_bytes(), *(part for pair in named for part in pair))
 
 
+@cache
 def check(source: str, path: str, planned: str) -> None:
     """Raise JobError where the code of python:package.module:function is not the planned one.
 
-    From now on, the job publishes nothing once a file of it changes.
+    It is looked at once. When it is loaded, an edit is for the next plan: a long training goes on.
     """
-    module = source.split(":")[1]
-    jobs.record_inputs(*files(path, module))
-    if digest(path, module) != planned:
+    if digest(path, source.split(":")[1]) != planned:
         raise JobError(
             f"{source}: its code changed after this job was planned. Give the same command again"
         )

@@ -83,7 +83,7 @@ def find(
         fetched = fetched._replace(tensors=tensors)
         classes = _classes(tensors, found["classifier"])
         if classes not in (None, found["outputs"]) and "outputs" not in (given or {}):
-            print(f"{weights}: its classifier is for {classes} classes", flush=True)
+            print(visible(f"{weights}: its classifier is for {classes} classes"), flush=True)
             network, found = _looked_at(source, path, known | {"outputs": classes})
         published.fitted(fetched, network, found["classifier"], headless)
     check_cuts(network, found, source)
@@ -115,7 +115,9 @@ def _read(weights: str) -> Fetched | None:
 def _classes(tensors: Tensors, classifier: str) -> int | None:
     """The number of classes that the classifier in a file is for; None where it has none."""
     weight = tensors.get(f"{classifier}.weight")
-    return len(weight) if weight is not None and weight.dim() > 1 else None
+    if weight is None or weight.dim() < 2 or weight.numel() > weight.untyped_storage().nbytes():
+        return None  # the last: more numbers than the file holds, which it repeats
+    return len(weight)
 
 
 def check_cuts(network: nn.Module, found: dict[str, Any], source: str) -> None:

@@ -6,6 +6,7 @@ torch hub runs foreign code: the hubconf.py of a repository.
 
 import errno
 import hashlib
+import json
 import pickle
 import re
 import shlex
@@ -25,6 +26,7 @@ from fixres.jobs import JobError, file_digest, log, progress, record_inputs
 from fixres.jobs.quoting import visible
 from fixres.models import construct
 
+SHOWN = 120  # letters of an error of torch's
 CHUNK = 2**20  # bytes of a download that are read at a time
 TIMEOUT = 30.0  # seconds to wait for an answer
 MIN_DIGITS = 8  # of the SHA-256 of a download
@@ -174,8 +176,11 @@ def read(path: Path) -> Tensors:
                 "would run that code. Where you trust it, load it with torch yourself and save its "
                 "state_dict as .safetensors"
             ) from error
-        what = f"damaged, or not a PyTorch checkpoint ({type(error).__name__})"
-        raise JobError(f"{path}: {what}") from error
+        reason = visible(f"{type(error).__name__}: {error}".partition(". ")[0][:SHOWN])
+        way_out = "Give the network's state_dict as .safetensors or .pth"
+        raise JobError(
+            f"{path}: damaged, or not a PyTorch checkpoint ({reason}). {way_out}"
+        ) from error
     return unwrapped(content, str(path))
 
 
@@ -200,7 +205,7 @@ def unwrapped(content: Any, where: str) -> Tensors:
     if not isinstance(content, dict) or not _tensors_in(content):
         is_dict = isinstance(content, dict)
         keys = f" with keys {', '.join(map(str, list(content)[:6]))}" if is_dict else ""
-        wanted = f"expected tensors by name, bare or under {' or '.join(WRAPPERS)}"
+        wanted = f"expected tensors by name, bare or under a key such as {' or '.join(WRAPPERS)}"
         found = visible(f"found {type(content).__name__}{keys}")
         raise JobError(f"{where}: no network in it: {found}, {wanted}")
     odd = [f"{name!r} {problem}" for name, t in content.items() if (problem := _oddity(name, t))]
@@ -227,10 +232,11 @@ def _size(content: Any, deepest: int = DEEPEST) -> int:
 def _way_to(place: list, where: str) -> str:
     """How to take another state dict of a file than the one that was taken."""
     file = str(Path(where).with_name(f"{Path(where).stem}-{place[-1]}.pth"))
-    keys = "".join(f"[{key!r}]" for key in place)
-    loaded = f"torch.load({where!r}, map_location='cpu', weights_only=True)"
-    program = shlex.quote(f"import torch; torch.save({loaded}{keys}, {file!r})")
-    return f"To take that one, save it alone: python -c {program}"
+    literals = (json.dumps(key) if isinstance(key, str) else repr(key) for key in place)
+    keys = "".join(f"[{literal}]" for literal in literals)
+    loaded = f'torch.load({json.dumps(where)}, map_location="cpu", weights_only=True)'
+    program = f"import torch; torch.save({loaded}{keys}, {json.dumps(file)})"
+    return f"To take that one, save it alone: python -c {shlex.quote(program)}"
 
 
 def _oddity(name: Any, tensor: Any) -> str:
@@ -296,6 +302,13 @@ def fitted(
             "weights of the whole network, or train a fresh classifier (custom.train)"
         )
     weights.check(tensors, network, fetched.where, fresh)
+    for name in (name for name in own if name.split(".")[-1] == "running_var"):
+        # A channel that is always 0 has no variance. A layer without any has lost its statistics.
+        lost = len(tensors[name]) and not tensors[name].any()
+        if lost or (tensors[name] < 0).any():
+            problem = "no variance in any channel" if lost else "a negative variance"
+            expected = "expected those of a trained batch-norm. Take other weights"
+            raise JobError(f"{fetched.where}: {visible(name)} has {problem}; {expected}")
     return {name: tensors[name].to(t.dtype) for name, t in own.items()}
 
 

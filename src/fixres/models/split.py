@@ -180,7 +180,8 @@ def rows_of(network: nn.Module, graph: fx.Graph, k: int) -> dict[fx.Node, tuple[
         recorder.run(torch.zeros(n, 3, k, k, device=device))
         found.append(recorder.shapes)
     two, three = found
-    return {n: two[n][1:] for n in two if two[n] and three[n] == (3, *two[n][1:]) != two[n]}
+    shapes = {node: shape[1:] for node, shape in two.items() if shape and shape[0] == 2}
+    return {node: shape for node, shape in shapes.items() if three[node] == (3, *shape)}
 
 
 def nodes_again(graph: fx.Graph, head: set[fx.Node], rows: dict) -> set[fx.Node]:
@@ -291,13 +292,12 @@ def head_of(
     rows : node -> the shape of one of its rows. Where only the shape of a tensor is asked for, the
         tensor need not cross the cut.
     """
-    modules = dict(network.named_modules())
+    modules, own = dict(network.named_modules()), head | again
     head_graph = fx.Graph()
     copies = {node: head_graph.placeholder(f"activation{i}") for i, node in enumerate(frontier)}
     for node in frontier:
-        if any(writer in head for writer in writers(node, modules)):
+        if any(writer in own for writer in writers(node, modules)):
             copies[node] = head_graph.call_method("clone", (copies[node],))
-    own = head | again
     for node in graph.nodes:
         if node in again and asks_for_shape(node) and (source := node.args[0]) not in copies:
             shape = (copies[frontier[0]], rows[source])

@@ -43,7 +43,7 @@ def webpage(
 
     Parameters
     ----------
-    marked : texts whose cells have a class of that name (templates/page.css).
+    marked : texts whose cells have a class of that name up to the comma (templates/page.css).
     figure : an SVG that stands above the tables.
     of_numbers : the tables hold numbers, which stand to the right, and not text.
     """

@@ -68,6 +68,8 @@ def main(arguments: list[str]) -> None:
             f"{Path.cwd()}: found no Snakefile and config.yaml; "
             "give this command in the suite's folder (git clone)"
         )
+    jobs.check_suite(Path.cwd())
+    jobs.check_folder(Path("results"))
     name = args.name or name_of(args.network, args.images)
     file = Path("configs", f"recommend-{name}.yaml")
     question = shlex.join(word for word in arguments if word != "--plan")
@@ -101,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--weights", default="pretrained", help="pretrained (default), none, or a file")
     option("--path", default="", help="folder in which python:package.module is found")
     given = "what the suite would find wrong, as classifier=head or 'last_norm=[bn2]'"
-    option("--given", nargs="+", default=[], metavar="KEY=VALUE", help=given)
+    option("--given", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=given)
     classes = "the network's classes in its order: imagenet, or a file with one a line "
     option("--classes", help=classes + "(default: those of the folder, sorted)")
     split = "share of the images that are for validation, of a folder with CLASS/* alone"
@@ -109,8 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     train = "the network does not know these classes: first train all of it on them"
     option("--train", action="store_true", help=train)
     option("--k-train", type=int, help="resolution of that training (default: native)")
-    option("--k-test", type=int, nargs="+", help="test resolutions (default: 6 around)")
-    option("--crop-pct", type=float, nargs="+", help="default: 0.875 0.95 1.0")
+    around = "test resolutions (default: 6 around)"
+    option("--k-test", type=int, nargs="+", action="extend", help=around)
+    option("--crop-pct", type=float, nargs="+", action="extend", help="default: 0.875 0.95 1.0")
     option("--budget", type=float, metavar="MINUTES", help="thin out what does not fit")
     option("--plan", action="store_true", help="write the configuration, and stop there")
     return p

@@ -45,6 +45,18 @@ class Counts(Net):
         n = x.size(0)
         return super().forward(x).view(n, -1)
 
+class Token(Net):
+    def __init__(self, num_classes=7):
+        super().__init__(num_classes)
+        self.token, self.add = nn.Parameter(torch.rand(1, 8)), Add()
+
+    def forward(self, x):
+        return self.out(self.add((self.b(self.a(x)).mean((2, 3)), self.token)))
+
+class Add(nn.Module):
+    def forward(self, pair):
+        return pair[0] + pair[1]
+
 def no_network():
     return 3
 
@@ -98,6 +110,10 @@ def test_ones_own_code_is_looked_at_and_what_nobody_states_is_asked_for(mine):
     # Not the layer that never runs, and not the batch-norm behind the pooling.
     assert (found.classifier, found.last_norm) == ("out", ["b.1"])
     assert (found.stride, found.outputs, found.any_size) == (4, 7, True)
+
+
+def test_a_parameter_may_be_the_input_of_a_layer(mine):
+    assert find("python:mine_net:Token", path=mine, given=NORMAL).classifier == "out"
 
 
 def test_the_file_of_ones_own_code_is_found(tmp_path):

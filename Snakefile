@@ -25,8 +25,9 @@ import fixres.workflow
 # A job of a cluster is handed the configuration that it was planned with
 # (fixres.workflow.freeze_configuration).
 if workflow.is_main_process:
-    fixres.asked.check_command_line(sys.argv)
+    fixres.asked.check_command_line(*sys.argv)
     fixres.asked.check_file("config.yaml")
+    fixres.asked.check_folders(workflow.basedir)
 
     configfile: "config.yaml"
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Create .venv from the lock, which holds name==version with hashes. `make` calls this script when
-# the lock is newer than the environment.
+# the lock is newer than the environment. With PILLOW=plain it takes Pillow's wheel in place of
+# Pillow-SIMD: it reads more formats, and is slower.
 set -eu
 
 venv=.venv
@@ -44,10 +45,14 @@ install() { "$venv/bin/uv" pip install --python "$venv/bin/python" --no-deps --c
 
 # pillow-simd comes as source code for x86 processors. To build it, a compiler and the headers of
 # libjpeg and zlib are needed. Where that fails, Pillow is installed: it provides the same module.
+# It is built with what other headers there are now, so not taken from a cache.
 block pillow-simd envs/requirements.lock >"$venv/pillow-simd.lock"
-if [ "$(uname -m)" != x86_64 ]; then
+"$venv/bin/uv" pip uninstall -q --python "$venv/bin/python" pillow pillow-simd >>"$log" 2>&1
+if [ "${PILLOW:-}" = plain ]; then
+    reason="PILLOW=plain"
+elif [ "$(uname -m)" != x86_64 ]; then
     reason="not an x86 processor"
-elif install --require-hashes -r "$venv/pillow-simd.lock"; then
+elif install --no-cache --require-hashes -r "$venv/pillow-simd.lock"; then
     reason=
 else
     reason="it could not be compiled: it needs a C compiler, libjpeg and zlib headers, see $log"
@@ -69,5 +74,11 @@ for step in "--require-hashes -r $venv/others.lock -r $venv/pillow.lock" "--no-b
     }
 done
 "$venv/bin/python" -c 'import PIL, torch, snakemake'
+lacking=$("$venv/bin/python" -c 'from PIL import features
+needs = {"webp": "WebP (libwebp-dev)", "libtiff": "compressed TIFF (libtiff-dev)"}
+needs |= {"jpg_2000": "JPEG 2000 (libopenjp2-7-dev)", "avif": "AVIF (libavif-dev, 1.0 or newer)"}
+print(*(words for feature, words in needs.items() if not features.check(feature)), sep=", ")')
+again="sh envs/setup.sh"
+[ -z "$lacking" ] || say "this Pillow cannot read: $lacking. Where you have such images, install the packages in brackets (Debian), then $again; or PILLOW=plain $again"
 date >"$venv/.ready"
 say "done"

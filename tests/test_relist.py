@@ -240,7 +240,7 @@ def test_it_waits_for_snakemake(listed, capsys):
 
 
 def test_an_unknown_dataset(listed):
-    with pytest.raises(JobError, match="no entry of datasets: sett; known: drawn, set"):
+    with pytest.raises(JobError, match="no entry of datasets: sett; did you mean 'set'"):
         relist.main(["sett"])
 
 

@@ -5,6 +5,7 @@ from importlib.metadata import distributions
 
 import yaml
 
+from fixres.data.image_files import LIBRARIES
 from shared import ROOT, fixres
 
 LOCK = (ROOT / "envs/requirements.lock").read_text()
@@ -22,6 +23,12 @@ def test_the_lock_pins_names_versions_and_hashes_and_no_address():
 def test_there_is_one_pillow():
     names = {d.metadata["Name"].lower() for d in distributions()}
     assert len(names & {"pillow", "pillow-simd"}) == 1
+
+
+def test_the_setup_says_which_headers_a_pillow_lacks_as_the_listing_does():
+    setup = (ROOT / "envs/setup.sh").read_text()
+    for title, headers in LIBRARIES.values():
+        assert f"{title} ({headers}" in setup
 
 
 def test_the_conda_twin_has_the_locks_versions():

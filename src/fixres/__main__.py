@@ -11,6 +11,7 @@ import errno
 import gc
 import importlib
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -29,8 +30,14 @@ COMMANDS = {
 }
 ENTRIES = {stage.name: (stage.entry, stage.about) for stage in STAGES.values()} | COMMANDS
 THREAD_VARIABLES = [f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")]
-# Errors of a disk that is full or cannot be written.
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+# Errors of a place that cannot be written, and what to do about them.
+ROOM, WAY = "make room or allow writing there", "move away what is there"
+DISK_ERRORS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES), ROOM)
+DISK_ERRORS |= dict.fromkeys((errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP), WAY)
+DISK_ERRORS |= {
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.ENAMETOOLONG: "choose shorter names",
+}
 
 
 def usage() -> str:
@@ -43,10 +50,14 @@ def usage() -> str:
 def main(arguments: list[str]) -> int:
     """Run the stage that the arguments name. Returns the exit code."""
     stage, *options = arguments or ["--help"]
-    if stage in ("-h", "--help"):
-        print(usage())
-        return 0
-    if stage not in ENTRIES:
+    if _open_streams() and stage not in STAGES:  # a job prints nothing there
+        _print_message(
+            f"error in {stage}: standard output: closed (expected a terminal, a file or a pipe). "
+            "To throw away what is printed: >/dev/null"
+        )
+        return 2
+    helps = stage in ("-h", "--help")
+    if not helps and stage not in ENTRIES:
         _print_unknown_stage(stage)
         return 2
     _set_library_threads(options)
@@ -56,16 +67,35 @@ def main(arguments: list[str]) -> int:
     mark = failures.Mark(options, stage in STAGES and STAGES[stage].fails_alone)
     mark.remove()
     try:
-        run = _import_stage(stage)
+        run = _print_usage if helps else _import_stage(stage)
         stopping.listen()
         with jobs.recording_inputs():
             run(options)
             if stage in STAGES:
                 sealing.seal_this_job(options, STAGES[stage].files)
+        sys.stdout.flush()
     except (Exception, KeyboardInterrupt, stopping.Stopped) as error:
         return _report_end(stage, error, mark)
     mark.remove()
     return 0
+
+
+def _open_streams() -> bool:
+    """Open /dev/null in place of standard streams that are closed. Returns whether stdout was.
+
+    Otherwise the next file that is opened would be taken for the stream.
+    """
+    closed = sys.stdout is None
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.set_inheritable(null, True)
+            setattr(sys, name, open(null, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115
+    return closed
+
+
+def _print_usage(_: list[str]) -> None:
+    print(usage())
 
 
 def _print_unknown_stage(stage: str) -> None:
@@ -117,11 +147,13 @@ def _report_end(stage: str, error: BaseException, mark: "Mark") -> int:
     if isinstance(error, (JobError, ConfigError)):
         _print_message(f"\nerror in {stage}: {error}")
         return 1
+    if isinstance(error, BrokenPipeError) and stage not in STAGES:
+        return 128 + signal.SIGPIPE  # whoever read what is printed wants no more
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-        place = error.filename or "the results folder"
+        place = error.filename or ("the results folder" if stage in STAGES else "standard output")
         _print_message(
             f"\nerror in {stage}: {place}: {os.strerror(error.errno)}. Nothing finished is lost: "
-            "make room or allow writing there, then give the same command again"
+            f"{DISK_ERRORS[error.errno]}, then give the same command again"
         )
         return 1
     raise error

@@ -5,19 +5,22 @@ message names the word and what to write in its place.
 """
 
 import argparse
+import functools
 import os
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from snakemake.cli import get_argument_parser
 from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 
-from fixres import config
+from fixres import config, jobs
 from fixres.config import ConfigError
 from fixres.graph import declare
 from fixres.graph.graph import JobGraph
+from fixres.jobs import JobError
 from fixres.nearest import closest, did_you_mean
 
 CONFIGURATIONS = (".yaml", ".yml", ".json")
@@ -45,7 +48,8 @@ class _Given(argparse.Namespace):
             self.values[name].append(value)
 
 
-def check_command_line(words: list[str]) -> None:
+@functools.cache  # Snakemake's display asks first, and then the Snakefile
+def check_command_line(*words: str) -> None:
     """Raise PlanningError where Snakemake would misread its command line, or drop a part of it.
 
     Parameters
@@ -53,8 +57,6 @@ def check_command_line(words: list[str]) -> None:
     words : sys.argv. Of another program than Snakemake, or of a Snakemake that another one has
         started, nothing is checked.
     """
-    from snakemake.cli import get_argument_parser
-
     if "snakemake" not in Path(words[0]).parts[-2:] or "--mode" in words:
         return
     parser, given = get_argument_parser(), _Given()
@@ -87,6 +89,15 @@ def check_file(file: str | Path) -> None:
     except ConfigError as error:
         where = "" if os.path.exists(file) else "; give the command in the suite's folder"
         raise PlanningError(f"{error}{where}") from None
+
+
+def check_folders(suite: str | Path) -> None:
+    """Raise PlanningError where Snakemake would trip over the suite's folder, or over results/."""
+    try:
+        jobs.check_suite(Path(suite))
+        jobs.check_folder(Path("results"))
+    except JobError as error:
+        raise PlanningError(str(error)) from None
 
 
 def _check_files(files: list[Path]) -> None:
@@ -155,13 +166,19 @@ def check_targets(graph: JobGraph) -> None:
             files = sorted(dag.targetfiles)
             for rule in dag.targetrules:
                 files += [file for file in rule.input if isinstance(file, str)]
-            _check(files, graph, [rule.name for rule in dag.workflow.rules])
+            check(files, graph, [rule.name for rule in dag.workflow.rules])
         await dag.init_unchecked(*args, **kwargs)
 
     DAG.init = init
 
 
-def _check(files: Iterable[str], graph: JobGraph, rules: list[str]) -> None:
+def check(files: Iterable[str], graph: JobGraph, rules: list[str]) -> None:
+    """Raise PlanningError where nothing makes a file, or where what it needs was not given.
+
+    Parameters
+    ----------
+    rules : names of rules, which are targets, too.
+    """
     made = {f"results/{file}": job for file, job in graph.made_by.items()}
     unknown = [file for file in files if file not in made and not os.path.exists(file)]
     if unknown:

@@ -32,6 +32,7 @@ from fixres.graph.graph import JobGraph
 from fixres.graph.stages import IMAGES, STAGES
 from fixres.jobs import JobError, sealing
 from fixres.jobs.quoting import visible
+from fixres.nearest import did_you_mean
 from fixres.stages import manifest as stage
 
 RESULTS = Path("results")
@@ -49,18 +50,25 @@ def main(arguments: list[str]) -> None:
     )
     p.add_argument("dataset", nargs="*", help="entries of `datasets` (default: all)")
     about = "as Snakemake's: configuration files, laid over config.yaml"
-    p.add_argument("--configfile", type=Path, nargs="+", default=[], help=about)
+    p.add_argument("--configfile", type=Path, nargs="+", action="extend", default=[], help=about)
     p.add_argument("--look", action="store_true", help="only say what differs; change nothing")
     about = "list the images again even where nothing differs"
     p.add_argument("--force", action="store_true", help=about)
     about = "processor threads that check images (default: all)"
     p.add_argument("--threads", type=int, default=os.cpu_count(), help=about)
     args = p.parse_args(arguments)
+    jobs.check_folder(RESULTS)
+    if not Path("config.yaml").is_file():
+        raise JobError(f"{Path.cwd()}: no config.yaml; give this command in the suite's folder")
     # Snakemake lays its --configfile over config.yaml, too.
     plan = paper.plan_of(config.load("config.yaml", *args.configfile))
     known = plan.config.datasets
-    if unknown := [name for name in args.dataset if name not in known]:
-        raise JobError(f"no entry of datasets: {', '.join(unknown)}; known: {', '.join(known)}")
+    if args.threads < 1:
+        raise JobError(f"--threads: got {args.threads}, expected 1 or more")
+    for name in args.dataset:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"known: {', '.join(known)}"
+            raise JobError(f"no entry of datasets: {name}; {hint}")
     problems = []
     for name in args.dataset or known:
         try:
@@ -70,7 +78,7 @@ def main(arguments: list[str]) -> None:
             lines = [str(error), "the manifest stays as it was"]
         print(f"{name}: " + "\n  ".join("\n".join(lines).splitlines()), flush=True)
     if problems:
-        raise JobError(f"not listed again: {', '.join(problems)}; the reasons stand above")
+        raise JobError(f"not listed again: {', '.join(problems)}; see the errors above")
 
 
 def _relist(plan: JobGraph, name: str, args: argparse.Namespace) -> str:
@@ -81,9 +89,10 @@ def _relist(plan: JobGraph, name: str, args: argparse.Namespace) -> str:
     JobError : its folder is gone, its images cannot be listed, or Snakemake is running.
     """
     file, job = RESULTS / "data" / name / "manifest.npz", f"data/{name}/manifest"
-    if not file.is_file():
-        return "not listed yet; the next snakemake command that needs it does that"
     root = Path(expanded(plan.config.datasets[name].root))
+    if not file.is_file():
+        there = "" if root.is_dir() else f" (its folder {root} is not there)"
+        return f"not listed yet{there}; the next snakemake command that needs it does that"
     if not root.is_dir():
         raise JobError(f"datasets.{name}.root is no folder: {root}")
     settings = jobs.read_config(RESULTS / job / "config.json", "manifest")

@@ -22,9 +22,8 @@ def main(arguments: list[str]) -> None:
     )
     p.add_argument("job", help="the job's id, its folder below results/")
     about = "configuration files, each laid over the one before (default: config.yaml)"
-    default = [Path("config.yaml")]
-    p.add_argument("--configfile", type=Path, nargs="+", default=default, help=about)
+    p.add_argument("--configfile", type=Path, nargs="+", action="extend", help=about)
     args = p.parse_args(arguments)
-    plan = paper.plan_of(config.load(*args.configfile))
+    plan = paper.plan_of(config.load(*(args.configfile or ["config.yaml"])))
     name = args.job.removeprefix("results/").removesuffix("/config.json")
     print(jobs.canonical(plan.resolved(name)))

@@ -25,6 +25,7 @@ from fixres.asked import PlanningError
 from fixres.config import ConfigError
 from fixres.graph import current, declare
 from fixres.graph.costs import Costs
+from fixres.graph.enough import check_listed_images
 from fixres.graph.graph import JobGraph, images_of
 from fixres.graph.jobs import Job
 from fixres.graph.pages import Cost
@@ -61,7 +62,9 @@ def open_graph(files: list[str | Path], merged: dict, given: Mapping | None = No
             config.read_yaml(file)
         where = [*map(str, files), *(["--config"] if given else [])]
         merged = config.merge(merged, config.typed(dict(given or {})))
-        return paper.plan_of(config.parse(merged, where=" + ".join(where)))
+        graph = paper.plan_of(config.parse(merged, where=" + ".join(where)))
+        check_listed_images(graph)
+        return graph
     except ConfigError as error:
         raise PlanningError(str(error)) from None
 

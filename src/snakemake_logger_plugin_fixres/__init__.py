@@ -68,7 +68,7 @@ class LogHandler(LogHandlerBase):
         # Snakemake reads the configuration before the Snakefile, which checks the words, too.
         from fixres.asked import check_command_line
 
-        check_command_line(sys.argv)
+        check_command_line(*sys.argv)
         settings = self.common_settings
         self.stream = sys.stdout if settings.stdout else sys.stderr
         self.screen = Screen(self.stream)

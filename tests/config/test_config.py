@@ -3,6 +3,8 @@
 Every error names the key, what was found, what was expected and what to do.
 """
 
+import datetime
+import math
 import re
 from pathlib import Path
 from typing import get_args
@@ -47,6 +49,10 @@ def test_every_setting_has_an_effect():
     by_split = {"train_images", "val_images"}  # read as f"{split}_images"
     unread = [k for k in keys(config.Config) if not re.search(rf"\b{k}\b", code)]
     assert set(unread) <= by_split
+
+
+LOOP: list = []
+LOOP.append(LOOP)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +136,54 @@ def test_every_setting_has_an_effect():
             ["base_training.augmentation.area", "above 0"],
         ),
         ({"scale": None}, ["scale", "None"]),
+        ({"hardware": None}, ["hardware: found None", "keys below it; without any, remove"]),
+        ({"seeds": 3}, ["seeds: found 3 (int)", "put it in [ ]"]),
+        ({"scale": 2020}, ["scale: found 2020 (int)", "put it in quotes"]),
+        # What becomes part of a path.
+        ({"datasets": {"x" * 300: {"rendered": {}}}}, ["datasets.xxx", "at most 64 characters"]),
+        ({"protocol": "x" * 65}, ["protocol: found 'xxx", "at most 64 characters"]),
+        ({"scale": "a\nb"}, ["scale: found 'a\\nb'", "control character '\\n'"]),
+        ({"datasets": {"a\0": {}}}, ["datasets.a\\x00", "control character '\\x00'"]),
+        ({"datasets": {"pinhole": {"root": "\ud800"}}}, ["datasets.pinhole.root", "'\\ud800'"]),
+        # Numbers.
+        ({"hardware": {"cache_gb": math.inf}}, ["hardware.cache_gb: found inf", "finite number"]),
+        (
+            {"networks": {"senet154": {"fine_tuning": {"lr": math.nan}}}},
+            ["fine_tuning.lr", "finite"],
+        ),
+        ({"hardware": {"hours": {"train": 1e300}}}, ["hardware.hours.train", "1e-18 and 1e+18"]),
+        ({"fine_tuning": {"epochs": 10**5000}}, ["fine_tuning.epochs: found 0x", "1e+18"]),
+        ({"seeds": [2**32]}, ["seeds.0: found 4294967296", "less than 4294967296"]),
+        (
+            {"datasets": {"pinhole": {"rendered": {"seed": 2**64}}}},
+            ["datasets.pinhole.rendered.seed", "expected a number between"],
+        ),
+        ({"hardware": {"processes": 10**6}}, ["hardware.processes", "less than or equal to 1024"]),
+        # Of other types than YAML's text, numbers, lists and mappings.
+        ({"scale": datetime.date(2020, 1, 1)}, ["scale: found datetime.date", "text in quotes"]),
+        ({1: 2}, ["1: found the key 1 (int)", "quotes"]),
+        ({"seeds": LOOP}, ["seeds.0: an alias (*)", "remove it"]),
+        # Images.
+        (
+            {"datasets": {"pinhole": {"rendered": {"hues": ["red", "red"]}}}},
+            ["datasets.pinhole.rendered.hues", "duplicate value red"],
+        ),
+        (
+            {"datasets": {"pinhole": {"rendered": {"hues": ["mauve"]}}}},
+            ["datasets.pinhole.rendered.hues.0: found 'mauve'", "'violet' or 'pink'"],
+        ),
+        (
+            {"datasets": {"pinhole": {"rendered": {"hues": ["red"], "silhouettes": ["bar"]}}}},
+            ["datasets.pinhole.rendered.hues", "one class, expected at least 2"],
+        ),
+        (
+            {"datasets": {"pinhole": {"rendered": {"val_images": 23}}}},
+            ["datasets.pinhole.rendered.val_images: found 23", "each of 24 classes"],
+        ),
+        (
+            {"datasets": {"pinhole": {"rendered": {}, "limit": {"val": 9}}}},
+            ["evaluation.folds: found 10", "at most the 9 validation images of datasets.pinhole"],
+        ),
     ],
 )
 def test_bad_values(content, expected):
@@ -176,6 +230,12 @@ HOW_TO_ADD_A_NETWORK = ["name of the zoo", "docs/networks.md", "timm or torchvis
         ),
         ({"pages": {"captions": {"table55": "x"}}}, ["pages.captions.table55", "table5"]),
         (
+            {"transfer": {"datasets": {"cars": "pinhole"}, "k_test": 81}},
+            ["transfer.k_test: found 81", "the stride of senet14q", "take 80 or 88"],
+        ),
+        ({"k_largest": 41}, ["k_largest: found 41", "take 40 or 48"]),
+        ({"resolution_divisor": 64}, ["resolution_divisor: found 64", "give a smaller one"]),
+        (
             {"base_training": {"samples_per_epoch": 8}},
             ["base_training.samples_per_epoch: found 8", "at least one batch", "batch_size 10"],
         ),
@@ -197,16 +257,45 @@ def test_what_cannot_work_is_told_before_anything_runs(content, expected):
         ("table5:\n  k_test: [32]\n  k_test: [64]\n", ["line 3", "'k_test'"]),
         ("seed: [1\n", ["not valid YAML"]),
         ("- 1\n", ["expected 'key: value'"]),
-        ("seed: !!python/object/apply:os.system ['true']\n", ["not valid YAML"]),
+        ("seed: !!python/object/apply:os.system ['true']\n", ["line 1", "not valid YAML"]),
+        ("", ["expected 'key: value' lines, found nothing"]),
+        ("a: b\n\tc: d\n", ["line 2", "not valid YAML", "\\t"]),
+        ("? [1]\n: 2\n", ["line 1", "unhashable key"]),
+        ("seeds: [010]\n", ["line 1", "found 010", "without leading zeros"]),
+        ("seeds: [1:30]\n", ["line 1", "found 1:30", "and colons"]),
+        ("scale: 2020-13-45\n", ["not valid YAML: month must be in 1..12"]),
+        (f"seeds: [{'9' * 5000}]\n", ["not valid YAML", "4300 digits"]),
+        ("a: " + "[" * 500, ["nested too deeply"]),
+        ("a: 1\nscale: caf\xe9\n", ["line 2", "not UTF-8 text", "save it as UTF-8"]),
+        ("__use_yte__: true\n", ["__use_yte__", "run code", "remove it"]),
     ],
 )
 def test_bad_yaml(tmp_path, text, expected):
     file = tmp_path / "config.yaml"
-    file.write_text(text)
+    file.write_text(text, encoding="latin-1")
     with pytest.raises(ConfigError) as caught:
         load(file)
     for part in [str(file), *expected]:
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "scale: a\nseeds: [3]\n",
+        "\ufeffscale: a\r\nseeds: [3]\r\n",
+        '{"scale": "a",\n\t"seeds": [3]}',
+        "table5: &t {k_test: [3]}\nfigure7: {<<: *t, k_test: [4]}\n",
+    ],
+    ids=["lines", "a mark and Windows' lines", "JSON", "merged keys"],
+)
+def test_files_as_people_have_them(tmp_path, text):
+    """Snakemake reads the same. A merged key is no duplicate of the key that replaces it."""
+    from snakemake.common.configfile import load_configfile
+
+    file = tmp_path / "config.json"
+    file.write_text(text, encoding="utf-8", newline="")
+    assert config.read_yaml(file) == load_configfile(file)
 
 
 def test_missing_file(tmp_path):
@@ -330,6 +419,9 @@ NETWORK = {
         ({}, {"weights": "none"}, "custom.network.weights: found none, with custom.train false"),
         ({}, {"source": "resnet18"}, "custom.network.source"),
         ({"choice": 1.0}, {}, "custom.choice"),
+        ({"crop_pct": [0.875, 0.8750001]}, {}, "custom.crop_pct: .*0.8750001.* both show as 0.875"),
+        ({"crop_pct": [1e-9]}, {}, "custom.crop_pct.0: .*greater than or equal to 0.1"),
+        ({}, {"options": {"a": [datetime.date(2020, 1, 1)]}}, "custom.network.options.a.0"),
     ],
 )
 def test_a_custom_network_that_cannot_be(custom, network, message):

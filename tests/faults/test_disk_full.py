@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from safetensors.torch import load_file
 
 from bench import TRAIN, same
 from faults.helpers import (
@@ -29,6 +30,9 @@ from fixres import paper
 from fixres.artifacts import weights
 from fixres.graph.claims import code_of
 from fixres.jobs import failures
+from fixres.models import construct, export
+from fixres.models.catalogue import zoo
+from fixres.models.custom import find
 from shared import ENVIRONMENT, Workflow, fixres, without_speed
 
 NO_SPACE = "No space left on device"
@@ -262,3 +266,26 @@ def test_an_error_that_finds_no_room_in_the_log_is_told_on_stdout(undisturbed, d
         )
     assert done.returncode != 0
     assert NO_SPACE in done.stdout
+
+
+def test_an_export_on_a_full_disk(disk, happened):
+    """Of a network for other programs (stages/export.py), which other libraries write."""
+    found = find("timm:test_resnet", "none").model_dump()
+    network = construct.build(zoo.entry_of({"network": "mine", "entry": found}), 4, 0)
+    chosen = {"k_test": 96, "crop_pct": 1.0, "top1": 50.0, "method": "classifier", "run": "a"}
+    small = disk("small", 8_000_000)
+    out = small.folder / "fixed"
+    rooms = [0, 2_000, 100_000]  # bytes, for: nothing, a part of config.json, a part of the weights
+    for room in rooms:
+        small.fill(leave=room)
+        with pytest.raises(OSError, match=NO_SPACE) as error:
+            export.export(out, network, found, tuple("abcd"), chosen)
+        assert str(error.value.filename).startswith(str(small.folder))
+        assert not (out / "model.safetensors").exists()
+        assert list(small.folder.rglob(".*")) == []
+        (small.folder / "filler").unlink()
+    export.export(out, network, found, tuple("abcd"), chosen)
+    assert same(load_file(out / "model.safetensors"), network.state_dict())
+    happened(
+        "full disk", "export", len(rooms), "an error that names the file; with room, the network"
+    )

@@ -2,10 +2,13 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from fixres import paper
+from fixres.artifacts import per_image
 from fixres.config import ConfigError, load, merge, parse
+from fixres.data import regions
 from fixres.graph.api import Accuracy, JobGraph, Page, grid, line, resolutions
 from fixres.graph.asking import fine_tuning, finetune, match, obtain_published, time_step, train
 from fixres.graph.declare import measurements
@@ -259,6 +262,38 @@ def test_the_papers_test_transform_changes_no_job():
     cut = ("evaluate", "activations", "sizes", "crops")
     assert with_key == {job for job, content in jobs.items() if content["stage"] in cut}
     assert not any("released" in job for job in jobs)
+
+
+@pytest.mark.parametrize("over", [[], ["configs/imagenet.yaml"]])
+def test_section_4_1_enlarges_the_image_alone_by_as_much_as_with_k_test(
+    over, tmp_path, monkeypatch
+):
+    for name in ("IMAGENET", "CARS", "CUB", "FLOWERS", "PETS", "BIRDSNAP"):
+        monkeypatch.setenv(name, str(tmp_path))
+    plan = paper.plan_of(load(ROOT / "config.yaml", *(ROOT / file for file in over)))
+    usual, alone, both = plan.tables["section4.1"].cells()
+    [job] = [job for job in plan.jobs.values() if "/at-" in job.id]
+    [crop_pct], [k_test] = job.config["crop_pct"], job.config["k_test"]
+    assert k_test == usual.k_test == alone.k_test < both.k_test
+    size = np.array([1000])
+    resized = regions.Resized(size, size, k_test, crop_pct=crop_pct)
+    assert resized.height == regions.test_image_size(both.k_test)
+    assert alone.metric == per_image.metric("top1", crop_pct)
+    # The evaluation that other tables read is as it was.
+    assert "crop_pct" not in plan.jobs[f"{job.run.id}/evaluation"].config
+
+
+def test_resnext_has_32_images_on_each_of_eight_devices(tmp_path, monkeypatch):
+    """§5: half of the ResNet-50's batch of 512, on as many devices."""
+    monkeypatch.setenv("IMAGENET", str(tmp_path))
+    only = {"pages": {"only": ["table1", "table5"]}}
+    plan = paper.plan_of(load(ROOT / "config.yaml", ROOT / "configs/imagenet.yaml", extra=only))
+    tunings = [job for job in plan.jobs.values() if job.stage.name == "finetune"]
+    recipes = {"resnext" in job.id: job.config["recipe"] for job in tunings}
+    assert {of: (r["batch_size"], r["micro_batch"]) for of, r in recipes.items()} == {
+        True: (256, 32),
+        False: (512, 64),
+    }
 
 
 def test_a_further_resolution_of_figure_7_is_one_evaluation():

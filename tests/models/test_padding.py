@@ -54,9 +54,12 @@ def relative(authors, network, k):
     return float((ours - theirs).norm() / theirs.norm())
 
 
-@pytest.mark.parametrize("k", [331, 384, 395, 448, 480])
+@pytest.mark.parametrize("k", [331, 384, 416, 448, 480])
 def test_the_logits_are_those_of_the_authors_network(authors, ours, k):
-    """In float32, to rounding through all layers: at most 1.4e-5 where this was tried."""
+    """In float32, to rounding through all layers: at most 1.4e-5 where this was tried.
+
+    Table 1's resolutions, but for 395, where timm's own padding is the same as at 331.
+    """
     assert relative(authors, ours, k) < 1e-4
 
 

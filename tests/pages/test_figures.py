@@ -115,6 +115,24 @@ def test_figure_7_leaves_out_the_papers_numbers_where_they_would_flatten_ours():
     assert numbers["paper"].notna().sum() == 5  # the CSV has them
 
 
+def test_figure_7_names_k_train_as_the_other_figures_do():
+    """At an eighth 32 px stand for 224, as in Figure 3, and not for 256; 28 px do not."""
+    extra = {"datasets": {"fashion-mnist": {"root": "."}}}
+    plan = paper.plan_of(load(ROOT / "config.yaml", ROOT / "configs/fashion.yaml", extra=extra))
+    page = Figure.of(plan.resolved("pages/figure7"))
+    papers = {cell.column: cell.paper for cell in page.cells()}
+    assert papers["32"] == 77.0
+    assert papers["28"] is None
+    assert papers["40"] == 78.3  # 320
+    figure, _ = sweep.draw(view_of(page, measured(page, images=400, first=300)))
+    [upper] = figure.axes[0].child_axes
+    named = dict(zip(upper.get_xticks(), upper.get_xticklabels(), strict=True))
+    labels = {int(at): label.get_text() for at, label in named.items()}
+    assert labels == {24: "192", 32: "224", 40: "320", 48: "384", 56: "448"}
+    rows = {cell.row: cell.paper_row for cell in plan.figures["figure3"].cells()}
+    assert rows["32"] == labels[32]
+
+
 def of_images(page: Figure, **metrics: object) -> Measured:
     runs = {found.run for cell in page.cells() for found in cell.runs}
     return Measured(dict.fromkeys(runs, metrics), {})

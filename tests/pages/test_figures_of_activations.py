@@ -91,6 +91,18 @@ def test_figure_3_draws_the_cdf_of_each_resolution(measured):
     assert numbers["paper_k_test"].unique().tolist() == ["64", "128", "224", "448"]
 
 
+def test_the_diamonds_of_figure_3_are_inside_where_few_values_are_large(measured):
+    """The axis ends where 97% of the widest distribution do; the paper's bound may be beyond."""
+    page, bound = read_back("figure3"), 30.0
+    metrics = {run: found | {"bound": bound} for run, found in measured.metrics.items()}
+    figure, _ = pooled_activations.draw(view_of(page, measured._replace(metrics=metrics)))
+    [axis] = figure.axes
+    diamonds = [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "D"]
+    low, high = axis.get_xlim()
+    assert max(diamonds) == bound
+    assert all(low <= x < high for x in diamonds)
+
+
 def test_figure_4_sets_after_beside_before(measured):
     page = read_back("figure4")
     figure, numbers = pooled_activations.draw(view_of(page, measured))

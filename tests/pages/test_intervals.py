@@ -119,8 +119,63 @@ def test_the_stretch_is_students():
     """On normal means of S seeds, the stretched bootstrap has the width of Student's t."""
     intervals.REPLICAS = 20_000
     hits = np.random.default_rng(8).random((10, 2000)) < np.linspace(0.5, 0.9, 10)[:, None]
-    moved = intervals._over_seeds(hits.mean(axis=1)[None])[0]
+    moved = intervals.drawn_again(hits.mean(axis=1)[None])[0]
     s = hits.mean(axis=1).std(ddof=1)
     assert moved.std() == pytest.approx(
         s / np.sqrt(10) * stats.t.ppf(0.975, 9) / stats.norm.ppf(0.975), rel=0.03
     )
+
+
+# --- exact intervals, and levels of many comparisons ----------------------------------------------
+
+
+@pytest.mark.parametrize(("right", "ends"), [(True, (0, 1)), (False, (1, 0))])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_run_that_is_right_about_all_images_has_the_exact_interval(right, ends, seeds):
+    """That of scipy, at every level. It was from 100 to 100, and covered 99.8% in 60%."""
+    intervals.REPLICAS = 4000
+    n = 480
+    replicas = intervals.resample({"a": np.full((seeds, n), right)}, "1f")["a"]
+    for shared_by in (1, 17):
+        exact = stats.binomtest(n if right else 0, n)
+        theirs = exact.proportion_ci(1 - 0.05 / shared_by, "exact")
+        ours = intervals.interval(replicas, shared_by)
+        assert ours == pytest.approx([100 * theirs.low, 100 * theirs.high], abs=0.03)
+    missed = stats.binom.pmf(n, n, 0.998)  # all right, though only 99.8% would be
+    assert missed > 0.3
+    assert intervals.interval(intervals.resample({"a": np.full((1, n), True)}, "1f")["a"])[0] < 99.8
+
+
+def test_a_perfect_run_is_paired_with_itself_and_not_sure_of_another():
+    """Two runs that are right about the same images differ by nothing."""
+    rng = np.random.default_rng(9)
+    all_right = np.full((1, 200), True)
+    values = {"a": all_right, "b": all_right.copy(), "c": rng.random((1, 200)) < 0.95}
+    replicas = intervals.resample(values, "3")
+    assert intervals.interval(replicas["a"] - replicas["b"]) == (0.0, 0.0)
+    low, high = intervals.interval(replicas["a"] - replicas["c"])
+    wrong = 100 - 100 * values["c"].mean()
+    assert low < wrong < high
+    # A trend beside a perfect cell is as sure as it was, but for what the exact interval adds.
+    assert low > intervals.interval(100 - replicas["c"])[0] - 2
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+def test_students_share_has_his_quantiles_far_out(seeds):
+    """Of any difference between cells: a fixed direction stands for it."""
+    intervals.REPLICAS = 4000
+    found = np.random.default_rng(seeds).normal(size=(2, seeds))
+    moved = intervals.students(found)
+    gain, shift = found[1] - found[0], moved[1] - moved[0]
+    error = gain.std(ddof=1) / np.sqrt(seeds)
+    for tail, beyond in ((0.025, 100), (0.005, 20), (0.0015, 6)):
+        reached = np.quantile(shift, 1 - tail) / error
+        assert stats.t.sf(reached, seeds - 1) == pytest.approx(tail, rel=1.5 / np.sqrt(beyond))
+        assert np.quantile(shift, tail) / error == pytest.approx(-reached, rel=1e-6)
+
+
+def test_intervals_that_share_a_level_are_wider_and_take_the_outer_replica():
+    replicas = np.arange(1000.0)
+    assert intervals.interval(replicas) == pytest.approx((24.975, 974.025))
+    assert intervals.interval(replicas, 10) == (2.0, 997.0)
+    assert intervals.interval(replicas, 10**6) == (0.0, 999.0)

@@ -4,9 +4,9 @@ A safetensors file holds no code. It has no checksum either. So `save` adds a di
 and a file that was cut short or altered becomes an error that names it.
 """
 
-import errno
 import json
 import os
+import re
 from itertools import zip_longest
 from pathlib import Path
 
@@ -32,12 +32,20 @@ def save(path: Path, tensors: dict[str, torch.Tensor], meta: dict | None = None)
     # One entry in the header: safetensors writes several in any order, and the same content must
     # give the same bytes.
     header = {"meta": text, "digest": _content_digest(tensors, text)}
+    write(path, tensors, {"fixres": json.dumps(header, sort_keys=True)})
+
+
+def write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, atomically. Raises OSError with the path, as other files do.
+
+    safetensors itself tells the number of such an error in words alone.
+    """
     with atomic(path) as temporary:
         try:
-            save_file(tensors, temporary, metadata={"fixres": json.dumps(header, sort_keys=True)})
+            save_file(tensors, temporary, metadata=metadata)
         except SafetensorError as error:
-            if "os error 28" in str(error):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
+            if found := re.search(r"\(os error (\d+)\)", str(error)):
+                raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from None
             raise
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fixres.config.fields import Count, NotNegative, Positive, Processes, Section
+from fixres.config.fields import NotNegative, Positive, Processes, Section
 
 
 class Hours(Section):
@@ -60,11 +60,11 @@ class Hardware(Section):
     `compile`"""
     compile: bool = False
     """torch.compile the networks: slower to start, faster on a GPU"""
-    render_threads: Count = 64
+    render_threads: Processes = 64
     """processes that render and validate; Snakemake caps them at --cores"""
-    train_threads: Count = Field(1, description="threads of one base training")
-    finetune_threads: Count = Field(1, description="threads of one fine-tuning")
-    evaluate_threads: Count = Field(1, description="threads of one evaluation")
+    train_threads: Processes = Field(1, description="threads of one base training")
+    finetune_threads: Processes = Field(1, description="threads of one fine-tuning")
+    evaluate_threads: Processes = Field(1, description="threads of one evaluation")
     hours: Hours = Hours()
     memory_gb: Memory = Memory()
     cache_gb: NotNegative = 2.0

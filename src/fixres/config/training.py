@@ -79,13 +79,14 @@ class Weights(Section):
 
     file: str = ""
     """a local file (.pth, .pt, .safetensors); ~ and $VARIABLES are expanded"""
-    url: str = Field("", description="an address; needs sha256")
+    url: str = Field("", pattern=r"^(https?://\S+)?$", description="an address; needs sha256")
     sha256: str = Field("", pattern="^([0-9a-f]{64})?$")
     """checksum of the file or of the download, 64 hexadecimal digits"""
     timm: str = Field("", description="a timm name with its tag, as resnet50.tv_in1k")
     torchvision: str = ""
     """a torchvision weights enum, as ResNet50_Weights.IMAGENET1K_V1"""
-    hub: str = Field("", description="a torch hub entry, as owner/repository:entry")
+    hub: str = Field("", pattern="^(.+:.+)?$")
+    """a torch hub entry, as owner/repository:entry"""
 
 
 class NetworkSettings(Section):

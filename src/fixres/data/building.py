@@ -147,8 +147,8 @@ def _notes(
     if listing.skipped:
         notes.append(f"{title}: skipped: {sources.counted(listing.skipped)}.")
     if scaled := sum(remark.kind == "scaled" for remark in seen.remarks):
-        values = "values of more than 8 bits; their range is scaled to 0 … 255"
-        notes.append(f"{title}: {scaled} images have {values}. Other programs may cut it off.")
+        what = "images of more than 8 bits for a value, scaled to 0 … 255 by their range"
+        notes.append(f"{title}: {what}: {scaled}. Other programs may cut off what is above 255.")
     if listing.partial and not kept.all():
         lost = [
             f"{(rows & ~kept).sum()} of {rows.sum()} listed {name} images"

@@ -7,6 +7,7 @@ are those of Pillow that hold photographs and begin with a signature; `Image.ope
 
 import io
 import os
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +39,8 @@ SIGNATURE = 16  # bytes that tell a format
 DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow's modes of more than 8 bits
 # TIFF's tags: PhotometricInterpretation (0: white is zero), SMinSampleValue, SMaxSampleValue.
 WHITE_IS_ZERO, SMALLEST, LARGEST = 262, 340, 341
+# Pillow's warning that it lacks a library: `UnsupportedError` says it.
+warnings.filterwarnings("ignore", "image file could not be identified")
 
 
 class UnsupportedError(Exception):
@@ -78,6 +81,7 @@ def load(content: bytes) -> "PillowImage":
     """
     from PIL import Image
 
+    Image.preinit()  # else the first JPEG imports the readers of all formats
     try:
         image = Image.open(io.BytesIO(content), formats=tuple(FORMATS))
         image.load()

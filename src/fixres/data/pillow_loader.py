@@ -17,9 +17,9 @@ from fixres.data.listed_files import ListedFiles
 from fixres.data.regions import Rocs
 from fixres.jobs import JobError
 
-# Pixels of a resized image as a whole, 256 MB; of a longer one the RoC alone is resized, which may
-# differ by a level (`Rocs.whole`).
-LARGEST = 2**26
+# Pixels of an image that is resized as a whole, 64 MB. Of a longer one the RoC alone is resized,
+# which may differ by a level (`Rocs.whole`).
+LARGEST = 2**24
 
 if TYPE_CHECKING:  # imported where it is used, so that stages with DALI start sooner
     from PIL.Image import Image as PillowImage

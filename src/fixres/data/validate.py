@@ -23,7 +23,7 @@ from fixres.jobs.quoting import code, plain
 CHUNK = 100  # images that a process takes at once
 # Each kind of remark, and what the report says of such a file; nothing where the name is enough.
 KINDS = {
-    "unsupported": "is of a format that this Pillow cannot read",
+    "unsupported": "cannot be read here",
     "unreadable": "cannot be decoded",
     "altered": "is not the image that the list names (its MD5 is another)",
     "absent": "is listed, but there is no such file",

@@ -14,7 +14,7 @@ from fixres.jobs.quoting import visible
 HIDDEN = "hidden"
 BARE = "without an ending"
 AGAIN = "links to folders that were read already"
-SPECIAL = "not regular files"
+SPECIAL = "pipes, sockets or devices"
 
 
 class Walked(NamedTuple):
@@ -34,10 +34,10 @@ def walk(top: Path) -> Walked:
     Raises JobError that names a folder that cannot be read.
     """
     found = Walked([], Counter())
-    if not top.is_dir():
-        return found
-    read = {_identity(above) for path in (top.absolute(), top.resolve()) for above in path.parents}
-    folders, links = [str(top)], []
+    with reading(str(top)):
+        above = {*top.absolute().parents, *top.resolve().parents} if top.is_dir() else ()
+        read = {_identity(folder) for folder in above}
+    folders, links = [str(top)] if above else [], []
     while folders or links:  # links last: an image is found under its own folder
         folder = folders.pop() if folders else links.pop(0)
         with reading(folder):
@@ -74,10 +74,8 @@ def images_in(top: Path) -> Walked:
 
 def folders_in(folder: Path) -> list[str]:
     """Names of the folders in `folder`, sorted, but hidden ones; none where there is no such."""
-    if not folder.is_dir():
-        return []
     with reading(str(folder)):
-        there = entries(str(folder))
+        there = entries(str(folder)) if folder.is_dir() else []
         return [e.name for e in there if e.is_dir() and not e.name.startswith(".")]
 
 

@@ -3,6 +3,8 @@
 from fixres.graph.adaptation import fine_tuning, finetune, match
 from fixres.graph.measurements import (
     cut_crops,
+    evaluate,
+    evaluate_at,
     measure_activations,
     measure_memory,
     measure_sizes,

@@ -4,6 +4,7 @@
 |---|---|
 | <run>/evaluation | accuracy of a run at every k_test that a page asks for |
 | <run>/sweep | the same at the many k_test of a sweep (Figure 7) |
+| <run>/at-<crop_pct> | the same with another k_test_image (§4.1) |
 | <run>/activations | statistics of a run's activations (§3.2, A.1, A.2) |
 | sizes/<dataset>/k<k_train>-k<k_test> | how train DA and test DA change apparent sizes (§3.1) |
 | sizes/<dataset>/crops-k<k_train> | the crops of one image, for Figure 1 |
@@ -18,6 +19,7 @@ from bisect import insort
 
 from fixres.config import BaseTraining, FineTuning, laid_over
 from fixres.graph.adaptation import LAYERS, fine_tuning
+from fixres.graph.classes import absent_classes
 from fixres.graph.graph import JobGraph
 from fixres.graph.jobs import Job, evaluation_of
 from fixres.graph.networks import base_training
@@ -48,24 +50,57 @@ def sweep(graph: JobGraph, run: Job, k_test: int) -> Job:
 
     So a further resolution of the sweep leaves the evaluation that the tables read as it is.
     """
-    return _evaluated(graph, run, f"{run.id}/sweep", k_test, ten_crops=False)
+    return _evaluated(graph, run, f"{run.id}/sweep", k_test)
 
 
-def _evaluated(graph: JobGraph, run: Job, name: str, k_test: int, ten_crops: bool) -> Job:
-    c = graph.config
+def evaluate_at(graph: JobGraph, run: Job, k_test: int, crop_pct: float) -> Job:
+    """Measure its accuracy at `k_test` with the k_test_image floor(k_test / crop_pct) (§4.1)."""
+    return _evaluated(graph, run, f"{run.id}/at-{crop_pct:g}", k_test, crop_pct=[crop_pct])
+
+
+def _evaluated(
+    graph: JobGraph,
+    run: Job,
+    name: str,
+    k_test: int,
+    ten_crops: bool = False,
+    crop_pct: list[float] | None = None,
+) -> Job:
+    job = graph.jobs.get(name) or _add_evaluation(graph, run, name, crop_pct)
+    for key in ("k_test", "ten_crops") if ten_crops else ("k_test",):
+        if k_test not in job.config[key]:
+            insort(job.config[key], k_test)
+    return job
+
+
+def _add_evaluation(graph: JobGraph, run: Job, name: str, crop_pct: list[float] | None) -> Job:
+    c, absent = graph.config, absent_from(graph, run)
+    crop_pct = c.custom.ratios if c.custom else crop_pct
     content = {
         "network": run.network,
         "k_test": [],
         "ten_crops": [],
         "folds": c.evaluation.folds,
         "test_resize": (c.released if run.released else c.evaluation).test_resize,
-        **({"crop_pct": c.custom.ratios} if c.custom else {}),
+        **({"crop_pct": crop_pct} if crop_pct else {}),
+        # Of a network that knows more classes than there are: also among these classes alone.
+        **({"masked": True} if c.custom and absent else {}),
     }
-    job = graph.jobs.get(name) or graph.add("evaluate", name, content, run=run)
-    for key in ("k_test", "ten_crops") if ten_crops else ("k_test",):
-        if k_test not in job.config[key]:
-            insort(job.config[key], k_test)
-    return job
+    return graph.add("evaluate", name, content, run=run)
+
+
+def absent_from(graph: JobGraph, run: Job) -> int:
+    """How many classes of a run have no folder among its images.
+
+    Only of weights that others have trained: what is trained here learns the folders' classes.
+    Raises ConfigError where the folders cannot be those weights' classes.
+    """
+    while run.run:
+        run = run.run
+    if run.stage.name != "pretrained":
+        return 0
+    dataset, key = graph.config.datasets[run.dataset], f"datasets.{run.dataset}.classes"
+    return absent_classes(dataset, key, run.config["classes"])
 
 
 def measure_activations(graph: JobGraph, run: Job, k_tests: list[int], above: dict) -> Job:

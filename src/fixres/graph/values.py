@@ -47,12 +47,17 @@ class Value:
         time.
     paper : from the numbers that the paper printed.
     cells : what it is computed from, each cell once.
+    rivals : (P, REPLICAS) and (M, REPLICAS), where `largest` or `smallest` chose: the number is
+        the largest of the first plus the smallest of the second. In truth these may be others than
+        in our numbers; the interval allows for that (pages/decided.py). Sums, differences and
+        multiples of such numbers have an interval; anything else has none.
     """
 
     ours: float | np.ndarray | None = None
     replicas: np.ndarray | None = None
     paper: float | None = None
     cells: tuple[Key, ...] = ()
+    rivals: tuple[np.ndarray, np.ndarray] | None = None
 
     __array_ufunc__ = None  # a number of numpy on the left leaves the operation to this class
 
@@ -60,6 +65,9 @@ class Value:
     __sub__, __rsub__ = _operators(operator.sub)
     __mul__, __rmul__ = _operators(operator.mul)
     __truediv__, __rtruediv__ = _operators(operator.truediv)
+
+    def __abs__(self) -> "Value":
+        return _computed(np.abs, self)
 
 
 def _exact(number: "Value | float") -> Value:
@@ -79,7 +87,30 @@ def _computed(apply: Callable[..., Any], *operands: Value | float) -> Value:
         apply(*parts) if parts and all(part is not None for part in parts) else None
         for parts in ([getattr(v, kind) for v in values] for kind in ("ours", "replicas", "paper"))
     )
-    return Value(ours, replicas, paper, _cells_of(values))
+    if replicas is None or not any(value.rivals for value in values):
+        return Value(ours, replicas, paper, _cells_of(values))
+    rivals = _rivals(apply, values)
+    return Value(ours, replicas if rivals else None, paper, _cells_of(values), rivals)
+
+
+def _rivals(apply: Callable[..., Any], values: Sequence[Value]) -> Any:
+    """The rivals in a sum, in a difference or in a multiple; None: in anything else."""
+    a, *rest = (v.rivals or (np.atleast_2d(v.replicas), np.zeros((1, 1))) for v in values)
+    if apply is operator.mul and any(not value.cells for value in values):  # by a number
+        number, many = (values[0], rest[0]) if not values[0].cells else (values[1], a)
+        return _times(number.ours, many)
+    if apply is operator.add or apply is operator.sub:
+        b = _times(1 if apply is operator.add else -1, *rest)
+        # Each one of a with each one of b.
+        pairs = zip(a, b, strict=True)
+        return tuple((x[:, None] + y).reshape(len(x) * len(y), -1) for x, y in pairs)
+    return None
+
+
+def _times(number: float, rivals: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The negative of the largest is the smallest of the negatives."""
+    up, down = (number * many for many in rivals)
+    return (up, down) if number > 0 else (down, up)
 
 
 def _cells_of(values: Sequence[Value]) -> tuple[Key, ...]:
@@ -92,12 +123,12 @@ def mean(values: Sequence[Value]) -> Value:
 
 
 def largest(values: Sequence[Value]) -> Value:
-    """The one that is largest. It stays the same one in all replicas."""
+    """The one that is largest. It stays the same one in all replicas; the others are its rivals."""
     return _chosen(values, 1)
 
 
 def smallest(values: Sequence[Value]) -> Value:
-    """The one that is smallest. It stays the same one in all replicas."""
+    """The one that is smallest. It stays the same one in all replicas, as with `largest`."""
     return _chosen(values, -1)
 
 
@@ -108,8 +139,14 @@ def _chosen(values: Sequence[Value], sign: int) -> Value:
         known = values and all(getattr(value, kind) is not None for value in values)
         return max(values, key=lambda value: sign * getattr(value, kind)) if known else Value()
 
-    ours = choice("ours")
-    return Value(ours.ours, ours.replicas, choice("paper").paper, _cells_of(values))
+    ours, paper, cells = choice("ours"), choice("paper").paper, _cells_of(values)
+    if len(values) < 2 or any(value.replicas is None for value in values):
+        return replace(ours, paper=paper, cells=cells)
+    if any(value.rivals for value in values):
+        return Value(ours.ours, None, paper, cells)
+    many = np.stack(np.broadcast_arrays(*(value.replicas for value in values)))
+    rivals = _times(sign, (sign * np.atleast_2d(many), np.zeros((1, 1))))
+    return Value(ours.ours, ours.replicas, paper, cells, rivals)
 
 
 def where_largest(values: Mapping[float, Value]) -> Value:
@@ -196,9 +233,9 @@ class Cells:
                 return replace(self.number(key), cells=(key,))
         raise Missing(f"{page} has no cell in row {row}, column {column} at this configuration")
 
-    def column(self, page: str, column: str, metric: str = "") -> dict[int, Value]:
+    def column(self, page: str, column: str | int, metric: str = "") -> dict[int, Value]:
         """k_test -> number, of a column whose rows are the test resolutions of the paper."""
-        return {int(row): self(page, row, column, metric) for row in self.rows(page, column)}
+        return {int(row): self(page, row, column, metric) for row in self.rows(page, str(column))}
 
     def row(self, page: str, row: str) -> dict[int, Value]:
         """k_test -> number, of a row whose columns are the test resolutions of the paper."""

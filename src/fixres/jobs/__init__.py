@@ -8,6 +8,8 @@ from fixres.jobs.digests import canonical, digest
 from fixres.jobs.errors import REMAKE, JobError
 from fixres.jobs.files import (
     atomic,
+    check_folder,
+    check_suite,
     file_digest,
     naming_in_errors,
     read_json,

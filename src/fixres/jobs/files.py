@@ -86,6 +86,28 @@ def _identity(path: Path) -> tuple:
 # --- results ---------------------------------------------------------------------------------
 
 
+def check_suite(folder: Path) -> None:
+    """Raise JobError where Snakemake would take a part of the suite's path for a wildcard."""
+    if "{" in str(folder) or "}" in str(folder):
+        raise JobError(
+            f"{folder}: the suite is in a folder with {{ or }} in its name (expected one without: "
+            "Snakemake takes what is in braces for a wildcard). Rename the folder"
+        )
+
+
+def check_folder(path: Path) -> None:
+    """Raise JobError where `path` can be no folder: it is a file, or a link that leads nowhere."""
+    if path.is_dir() or not os.path.lexists(path):
+        return
+    found = "a file"
+    if path.is_symlink():
+        found = f"a link to {os.readlink(path)}, which is no folder"
+    raise JobError(
+        f"{path}: results belong there (got {found}; expected a folder, or nothing). Move it away, "
+        "or make the folder that it leads to"
+    )
+
+
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Give the block a temporary path beside `path`; it takes the place of `path` at the end.

@@ -13,10 +13,10 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from fixres import jobs
+from fixres.artifacts import weights
 from fixres.models.construct import takes_classes
 
 INTERPOLATION = "bilinear"  # antialiased: the suite's test transform, and Pillow's
@@ -38,8 +38,7 @@ def export(
     write = _for_timm if entry["source"].startswith("timm:") else _as_state_dict
     write(folder, network, entry, list(classes), chosen)
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    with jobs.atomic(folder / "model.safetensors") as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt"})
+    weights.write(folder / "model.safetensors", tensors, {"format": "pt"})
 
 
 # --- timm ----------------------------------------------------------------------------------------
@@ -105,6 +104,8 @@ from torchvision.transforms import v2
 
 {imports}
 
+# Pillow's other formats may start other programs (PostScript).
+FORMATS = ["JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP"]
 here = Path(__file__).parent
 config = json.loads((here / "config.json").read_text())
 network = {build}
@@ -122,7 +123,7 @@ transform = v2.Compose(
 
 if __name__ == "__main__":
     for file in sys.argv[1:]:
-        with Image.open(file) as image, torch.no_grad():
+        with Image.open(file, formats=FORMATS) as image, torch.no_grad():
             logits = network.eval()(transform(image.convert("RGB"))[None])
         print(file, config["classes"][logits.argmax().item()])
 '''

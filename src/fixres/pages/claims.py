@@ -1,7 +1,7 @@
 """The claims of the paper, each with a verdict: claims.md, .csv, .html, and every comparison.
 
-A claim says that something is above 0, such as a gain. It holds where the 95% interval of ours lies
-above 0, and fails where it lies below. Of several comparisons it says so of each.
+A claim says that something is above 0, such as a gain. It holds where the 95% interval of ours is
+above 0, and fails where it is below. A claim about several comparisons says so of each.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from fixres import paper
 from fixres.graph.claims import ClaimsPage
 from fixres.graph.values import Value
 from fixres.pages import command, decided, lists
-from fixres.pages.decided import VERDICTS, Compared, Decided, Decisions
+from fixres.pages.decided import OUTCOMES, VERDICTS, Compared, Decided, Decisions
 from fixres.pages.lists import Table
 from fixres.pages.numbers import csv
 
@@ -31,7 +31,8 @@ def main(arguments: list[str]) -> None:
     planned, args = command.read(arguments, "claims", __doc__, ClaimsPage)
     claims = decided.decide(planned, paper.CLAIMS, args.results)
     whole, each = map(csv, frames(claims))
-    texts = lists.forms("Claims", *page(claims), marked=VERDICTS)
+    notes = decided.notes(planned, args.results)
+    texts = lists.forms("Claims", *page(claims), notes, marked=OUTCOMES)
     command.write(args.out, texts | {".csv": whole, ".comparisons.csv": each})
 
 
@@ -90,12 +91,14 @@ def above(decisions: Decisions) -> list[str]:
         caution = " These networks have one seed: with one seed, another may decide otherwise."
     how = (
         f"The claims of the paper at the {decisions.page.scale} scale. Each says that a number is "
-        f"above 0. It holds if the 95% interval of ours, {covers}, lies above 0, and fails if it "
-        "lies below; else it is undecided. A claim of several comparisons holds if each holds. It "
-        f"fails if one fails at a level that allows for their number.{caution}"
+        f"above 0. It holds if the 95% interval of ours, {covers}, is above 0, and fails if it is "
+        "below; else it is undecided. A claim about several comparisons holds if each holds. If "
+        "some were not measured, it holds of those measured. It fails if one fails at a level that "
+        f"allows for their number.{caution}"
     )
     counts = Counter(decided.verdict(one.found) for one in decisions.shown)
-    said = ", ".join(f"{counts[verdict]} {decided.in_plural(verdict)}" for verdict in VERDICTS)
+    shown = [verdict for verdict in OUTCOMES if counts[verdict] or verdict in VERDICTS]
+    said = "; ".join(f"{counts[verdict]} {decided.in_plural(verdict)}" for verdict in shown)
     tables = Counter(decided.papers_verdict(one.found) for one in decisions.shown)
     theirs = ", ".join(f"{tables[v]} {words}" for v, words in BY_PAPER.items() if v in tables)
     theirs = f"By the numbers that the paper's own tables print: {theirs}."

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fixres import jobs
+from fixres.artifacts import metrics
 from fixres.graph.claims import Claim, ClaimsPage, Quoted, code_of
-from fixres.graph.pages import Block, Page
+from fixres.graph.graph import Missing
+from fixres.graph.pages import Block, Page, failed
 from fixres.graph.values import Cells, Key, Value
 from fixres.pages import intervals
 from fixres.pages.view import View
@@ -17,6 +19,8 @@ from fixres.pages.view import View
 # interval has no width, and the sign decides. A time is not among them.
 EXACT = ("megabytes", "parameters")
 HOLDS, FAILS, UNDECIDED, MISSING = VERDICTS = ("holds", "fails", "undecided", "missing")
+OF_MEASURED = "holds, of those measured"  # a claim of which some comparisons are missing
+OUTCOMES = (HOLDS, OF_MEASURED, FAILS, UNDECIDED, MISSING)  # of claims
 
 
 class Compared(NamedTuple):
@@ -79,9 +83,11 @@ def measured(claims: ClaimsPage, results: Path) -> tuple[Callable[[Key], Value],
     """A function: key of a cell -> its value. And the number of seeds. Raises as `decide`."""
     block = Block("", (), (), (), (tuple(claims.cells.values()),))
     page = Page("cells", "cells", "", ("", ""), (block,), may_have_failed=claims.may_have_failed)
-    view = View(page, results)
+    view = View(page, results, intervals.students)
 
     def number(key: Key) -> Value:
+        if str(key) not in claims.cells:
+            raise Missing(f"{key}: nothing was given for it")  # and the claim can do without
         at = claims.cells[str(key)].place
         found, varied = view.numbers[at], view.replicas.get(at)
         if varied is None and found.ours is not None and key.metric in EXACT:
@@ -91,14 +97,37 @@ def measured(claims: ClaimsPage, results: Path) -> tuple[Callable[[Key], Value],
     return number, max((number.seeds for number in view.numbers.values()), default=0)
 
 
+def notes(claims: ClaimsPage, results: Path) -> list[str]:
+    """What the images behind the numbers of a page lack, and how its times were taken."""
+    read = [one for cell in claims.cells.values() for one in cell.measurements()]
+    logs = claims.may_have_failed
+    files = [one.metrics for one in read if not failed(logs.get(one.run, {}), results)]
+    found = (metrics.read(results / file).get("notes", []) for file in dict.fromkeys(files))
+    return list(dict.fromkeys(note for of_run in found for note in of_run))
+
+
 def compared(answer: Value | dict[str, Value]) -> list[Compared]:
     """What the function of a claim or of a number returns, with intervals; by label."""
     found = []
     for label, value in sorted(answer.items()) if isinstance(answer, dict) else [("", answer)]:
         known = value.replicas is not None and value.ours is not None
-        ends = intervals.interval(np.asarray(value.replicas)) if known else ()
-        found.append(Compared(label, value, *ends))
+        found.append(Compared(label, value, *(interval(value) if known else ())))
     return found
+
+
+def interval(value: Value, shared_by: int = 1) -> tuple[float, float]:
+    """The 95% interval of a number; `shared_by` as in intervals.py.
+
+    The largest of several numbers is at least each of them, so its lower end is the highest of
+    their lower ends. As each had a chance to be the highest, they share the level. Its upper end is
+    the highest of their upper ends: all must lie below it, and they share nothing.
+    """
+    if value.rivals is None:
+        return intervals.interval(np.asarray(value.replicas), shared_by)
+    up, down = value.rivals
+    lows = [[intervals.interval(a + b, shared_by * len(up))[0] for b in down] for a in up]
+    highs = [[intervals.interval(a + b, shared_by * len(down))[1] for a in up] for b in down]
+    return max(map(min, lows)), min(map(max, highs))
 
 
 def verdict(found: list[Compared]) -> str:
@@ -111,15 +140,14 @@ def verdict(found: list[Compared]) -> str:
     if not known:
         return MISSING
     if all(one.verdict == HOLDS for one in known):
-        return HOLDS
-    level = 1 - (1 - intervals.LEVEL) / len(known)
-    worst = min(intervals.interval(np.asarray(one.value.replicas), level)[1] for one in known)
+        return HOLDS if len(known) == len(found) else OF_MEASURED
+    worst = min(interval(one.value, len(known))[1] for one in known)
     return FAILS if worst < 0 else UNDECIDED
 
 
 def in_plural(verdict: str) -> str:
     """A verdict behind a number of claims: 4 hold, 2 fail, 3 undecided."""
-    return {HOLDS: "hold", FAILS: "fail"}.get(verdict, verdict)
+    return {FAILS: "fail"}.get(verdict, verdict.replace(HOLDS, "hold"))
 
 
 def papers_verdict(found: list[Compared]) -> str:

@@ -20,9 +20,18 @@ Two things are done to keep the promise of 95% with few seeds (tests/pages/test_
   twice.
 
 With one seed nothing is known about other seeds: the interval is that of a bootstrap over images.
+
+Two cases need more than that:
+
+- A run that is right about every image, or about none, gives the same mean in every replica. Its
+  replicas are then drawn so that their quantiles are the ends of the exact binomial interval.
+- Five seeds drawn with replacement have no tails beyond the worst seed drawn five times. That is
+  far enough for one comparison, and not for the levels of many. Claims take the seeds' share from
+  Student's t itself (`students`).
 """
 
-from collections.abc import Hashable, Mapping
+import functools
+from collections.abc import Callable, Hashable, Mapping
 
 import numpy as np
 
@@ -33,7 +42,11 @@ CHUNK = 2**24  # draws of images at a time
 Key = Hashable
 
 
-def resample(values: Mapping[Key, np.ndarray], image_set: str = "") -> dict[Key, np.ndarray]:
+def resample(
+    values: Mapping[Key, np.ndarray],
+    image_set: str = "",
+    over_seeds: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> dict[Key, np.ndarray]:
     """The bootstrap replicas of some means that were measured on the same images.
 
     Parameters
@@ -41,6 +54,7 @@ def resample(values: Mapping[Key, np.ndarray], image_set: str = "") -> dict[Key,
     values : (S, n) each: what the run of a seed found on an image, such as whether it was right;
         or (S, n, b): b numbers on each image.
     image_set : a digest of which images these are. Other sets are drawn independently.
+    over_seeds : gives by how much other seeds move the means, `students`; None: `drawn_again`.
 
     Returns
     -------
@@ -53,13 +67,28 @@ def resample(values: Mapping[Key, np.ndarray], image_set: str = "") -> dict[Key,
     together = np.concatenate(columns)
     cells, seeds, n = together.shape
     by_image = _over_images(together.reshape(-1, n), image_set).reshape(cells, seeds, REPLICAS)
-    replicas = by_image.mean(axis=1) + _over_seeds(together.mean(axis=2, dtype=float))
+    moved = (over_seeds or drawn_again)(together.mean(axis=2, dtype=float))
+    replicas = by_image.mean(axis=1) + moved
     ends = np.cumsum([len(block) for block in columns])
     out = {}
     for (key, block), mine in zip(values.items(), np.split(replicas, ends[:-1]), strict=True):
         unit = 100 if block.dtype == bool else 1
         out[key] = unit * (mine[0] if block.ndim == 2 else mine.T)
+        if block.dtype == bool and block.ndim == 2 and (block == block[0, 0]).all():
+            out[key] = _exact(bool(block[0, 0]), n, image_set)
     return out
+
+
+def _exact(right: bool, n: int, image_set: str) -> np.ndarray:
+    """(REPLICAS,) per cent, where a run is right about all n images, or about none.
+
+    Their quantiles at p and 1 - p are the ends of the interval of Clopper and Pearson (1934): with
+    all right, the share whose n-th power is p, and 1. Equal runs have equal replicas.
+    """
+    rng = np.random.Generator(np.random.Philox(int(image_set or "0", 16) % 2**64 + 2**64))
+    p = (rng.permutation(REPLICAS) + 0.5) / REPLICAS
+    share = np.where(p < 0.5, p ** (1 / n), 1.0)
+    return 100 * (share if right else 1 - share)
 
 
 def _over_images(hits: np.ndarray, image_set: str) -> np.ndarray:
@@ -81,7 +110,7 @@ def _over_images(hits: np.ndarray, image_set: str) -> np.ndarray:
     return out
 
 
-def _over_seeds(accuracies: np.ndarray) -> np.ndarray:
+def drawn_again(accuracies: np.ndarray) -> np.ndarray:
     """(cells, REPLICAS) by how much seeds that are drawn anew move the mean.
 
     accuracies : (cells, S), of each seed on all images.
@@ -104,8 +133,47 @@ def stretch(seeds: int) -> float:
     return float(np.sqrt(seeds / (seeds - 1)) * wider)
 
 
-def interval(replicas: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """The interval that holds the middle 95% of the replicas."""
-    tail = (1 - level) / 2
-    low, high = np.quantile(replicas, [tail, 1 - tail])
+def students(accuracies: np.ndarray) -> np.ndarray:
+    """The same, where every difference between cells has Student's t distribution at all levels.
+
+    It is the deviation of the mean of S normal numbers, divided by what they tell of its size: a
+    multivariate t with S - 1 degrees of freedom.
+    """
+    cells, seeds = accuracies.shape
+    if seeds == 1:
+        return np.zeros((cells, REPLICAS))
+    contrasts, t = _students(seeds, REPLICAS)
+    return accuracies @ contrasts @ t / np.sqrt(seeds * (seeds - 1))
+
+
+@functools.cache
+def _students(seeds: int, replicas: int) -> tuple[np.ndarray, np.ndarray]:
+    """(S, S - 1) contrasts, whose squares sum up to those of the deviations; (S - 1, replicas) t.
+
+    The points are spread evenly (Halton), as many on one side as on the other: few of them reach
+    far into the tails.
+    """
+    from scipy import linalg, stats  # here: with one seed, a page does not wait for its import
+
+    points = stats.qmc.Halton(seeds, scramble=False)
+    points.fast_forward(1)  # the first point is 0
+    spread, *along = points.random(-(-replicas // 2)).T
+    t = stats.norm.ppf(along) / np.sqrt(stats.chi2.ppf(spread, seeds - 1) / (seeds - 1))
+    return linalg.helmert(seeds).T, np.concatenate([t, -t], axis=1)[:, :replicas]
+
+
+def interval(replicas: np.ndarray, shared_by: int = 1) -> tuple[float, float]:
+    """The interval that holds the middle 95% of the replicas.
+
+    Parameters
+    ----------
+    shared_by : of so many such intervals, all hold the truth at once with 95%. Far out there are
+        few replicas; the outer one of two is then taken.
+    """
+    tail = (1 - LEVEL) / 2 / shared_by
+    if shared_by == 1:
+        low, high = np.quantile(replicas, [tail, 1 - tail])
+    else:
+        low = np.quantile(replicas, tail, method="lower")
+        high = np.quantile(replicas, 1 - tail, method="higher")
     return float(low), float(high)

@@ -2,7 +2,7 @@
 
 import contextlib
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -30,10 +30,20 @@ class View:
 
     The cells of failed runs are missing ones. A file that is missing or damaged raises JobError,
     which names the cell and the file.
+
+    Parameters
+    ----------
+    over_seeds : how the seeds' share of the intervals is drawn (`intervals.resample`).
     """
 
-    def __init__(self, page: Page, results: Path):
+    def __init__(
+        self,
+        page: Page,
+        results: Path,
+        over_seeds: Callable[[np.ndarray], np.ndarray] | None = None,
+    ):
         self.page, self.results = without_failed(page, results), results
+        self.over_seeds = over_seeds
 
     @cached_property
     def measured(self) -> Measured:
@@ -79,7 +89,7 @@ class View:
                 by_images.setdefault(of_runs[0].image_set, {})[cell.place] = values
         replicas: dict[Place, np.ndarray] = {}
         for image_set, values in by_images.items():
-            replicas |= intervals.resample(values, image_set)
+            replicas |= intervals.resample(values, image_set, self.over_seeds)
         return replicas
 
     @cached_property

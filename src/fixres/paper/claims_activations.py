@@ -51,6 +51,19 @@ def _(cells: Cells) -> dict[str, Value]:
     return {f"at {k}": distance(k, "before") - distance(k, "after") for k in OTHERS}
 
 
+@claim("stats-close", "§4.2, Figure 4", unit=POINTS)
+def _(cells: Cells) -> dict[str, Value]:
+    """After fine-tuning, that distribution closely resembles the one at k_train: more than half of
+    the distance is gone.
+    """
+    native = cells("figure3", K_TRAIN, "distribution")
+    distance = {
+        k: [largest_gap(cells("figure4", k, when), native) for when in ("before", "after")]
+        for k in OTHERS
+    }
+    return {f"at {k}": before * 0.5 - after for k, (before, after) in distance.items()}
+
+
 @claim("gauss-drift", "A.2", unit="% for each factor e")
 def _(cells: Cells) -> dict[str, Value]:
     """Before the last ReLU, the higher the test resolution, the nearer are channel means to 0, and

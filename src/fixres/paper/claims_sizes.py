@@ -1,9 +1,9 @@
-"""Claims on the sizes of objects (§3.1) and images (§5.3), and on borders (Appendix B).
+"""Claims on RoCs (§2), on the sizes of objects (§3.1, §4.1) and images (§5.3), on borders (App. B).
 
 They are made in the way of claims.py.
 """
 
-from fixres.graph.values import Cells, Value, mean, rank_correlation
+from fixres.graph.values import Cells, Value, largest_gap, mean, rank_correlation, slope
 from fixres.paper.claims import claim
 
 STRIDE = 32  # of the paper's ResNet-50, pixels
@@ -14,6 +14,26 @@ USUAL = "224 224"  # the row of Figure 1 with this k_train and this k_test
 def _(cells: Cells) -> Value:
     """At equal resolutions, train DA shows an object larger than test DA does."""
     return cells("figure1", USUAL, "log_ratio") * -1.0
+
+
+@claim("sizes-alike", "§4.1, Figure 1", unit="of |ln(r_train / r_test)|")
+def _(cells: Cells) -> dict[str, Value]:
+    """A smaller k_train, or a larger k_test, brings the two sizes of an object nearer together."""
+
+    def apart(row: str) -> Value:
+        return abs(cells("figure1", row, "log_ratio"))
+
+    ways = {"k_train 160": "160 224", "k_test 288": "224 288"}
+    return {way: apart(USUAL) - apart(row) for way, row in ways.items()}
+
+
+@claim("roc-areas", "§2, Figure 2", unit="points of the CDF")
+def _(cells: Cells) -> Value:
+    """The areas of RoCs are distributed very differently at train and at test time: a quarter of
+    the probability, at least, is at other areas.
+    """
+    train, test = (cells("figure2", "224", f"{when} DA") for when in ("train", "test"))
+    return largest_gap(train, test) - 25.0
 
 
 @claim("transfer-size", "§5.3", unit="(rank correlation)")
@@ -39,6 +59,12 @@ def _(cells: Cells) -> Value:
 def _(cells: Cells) -> dict[str, Value]:
     """It drops so at each multiple of the stride."""
     return {f"at {k}": drop for k, drop in drops(cells).items()}
+
+
+@claim("trend-rising", "Appendix B", unit="points for each 32 px")
+def _(cells: Cells) -> Value:
+    """Although accuracy drops at borders, its global trend over the test resolution is rising."""
+    return slope(cells.row("figure7", "accuracy")) * float(STRIDE)
 
 
 def drops(cells: Cells) -> dict[int, Value]:

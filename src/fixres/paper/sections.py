@@ -31,6 +31,11 @@ SECTIONS = (
         ("section3.3",),
     ),
     Section(
+        "4.1 Calibrating the object sizes by adjusting the crop size",
+        "Objects are made larger by resizing the image to more pixels. Does the crop grow with it?",
+        ("section4.1",),
+    ),
+    Section(
         "4.2 Adjusting the statistics before spatial pooling",
         "Fine-tuning the last layers at the test resolution brings the statistics back.",
         ("figure4",),

@@ -13,6 +13,8 @@ from fixres.data.rendered import pinhole, twins
 from fixres.data.sources import SOURCES
 from fixres.jobs import JobError
 
+MOST = 10_000_000  # images of a split of a twin
+
 
 def main(arguments: list[str]) -> None:
     """`python -m fixres render`: the stage of the DAG, with a configuration file."""
@@ -24,9 +26,17 @@ def main(arguments: list[str]) -> None:
 def by_hand(arguments: list[str]) -> None:
     """`python -m fixres twin DATASET OUT`: the same without a configuration file."""
     args = _parser().parse_args(arguments)
-    if args.out.exists() and any(args.out.iterdir()):
+    settings = _settings(args)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+        full = any(args.out.iterdir())
+    except OSError as error:
+        raise JobError(
+            f"{args.out}: cannot be the twin's folder ({os.strerror(error.errno)}); name another"
+        ) from None
+    if full:
         raise JobError(f"{args.out}: not empty; name a new folder, or empty this one")
-    twins.write(args.dataset, args.out, _settings(args), args.threads)
+    twins.write(args.dataset, args.out, settings, args.threads)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,15 +73,36 @@ def _settings(args: argparse.Namespace) -> dict:
     from fixres.config import Pinhole
 
     silhouettes, hues = classes(args.classes)
+    chosen = {
+        "seed": args.seed,
+        "train_images": args.train,
+        "val_images": args.val,
+        "mislabelled": args.mislabelled,
+        "shorter_side": args.shorter_side,
+        "silhouettes": silhouettes,
+        "hues": hues,
+    }
     try:
-        images = {"train_images": args.train, "val_images": args.val}
-        look = Pinhole(seed=args.seed, shorter_side=args.shorter_side, **images)
+        look = Pinhole(**chosen)
     except ValidationError as error:
-        found = [(".".join(map(str, e["loc"])), e["input"], e["msg"]) for e in error.errors()]
-        problems = "; ".join(f"{key}: found {value}, {problem}" for key, value, problem in found)
-        raise JobError(problems) from None
-    chosen = {"silhouettes": silhouettes, "hues": hues, "mislabelled": args.mislabelled}
-    return look.model_dump() | chosen
+        raise JobError("\n".join(map(_problem, error.errors()))) from None
+    low, high = args.shorter_side
+    if low > high:
+        raise JobError(f"--shorter-side: got {low} {high}, expected the smaller number first")
+    for option, images in {"--train": args.train, "--val": args.val}.items():
+        if not args.classes <= images <= MOST:
+            least = f"{args.classes} (one for each class) to {MOST}"
+            raise JobError(f"{option}: got {images}, expected {least}")
+    if args.threads < 1:
+        raise JobError(f"--threads: got {args.threads}, expected 1 or more")
+    return look.model_dump()
+
+
+def _problem(error: dict) -> str:
+    """What pydantic finds wrong with an option, in words."""
+    option = str(error["loc"][0]).removesuffix("_images").replace("_", "-")
+    expected = error["msg"].removeprefix("Input should be ")
+    return f"--{option}: got {error['input']}, expected: {expected}"
 
 
 def classes(n: int) -> tuple[list[str], list[str]]:

@@ -14,7 +14,7 @@ from fixres.jobs import JobError
 from fixres.jobs.quoting import visible
 
 SHOWN = 10  # names listed in a message
-OUTSIDE = "images outside the class folders"
+OUTSIDE = "outside the class folders"
 
 
 # --- messages -----------------------------------------------------------------------------------

@@ -53,6 +53,9 @@ def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
         axis.set_xlim(min(first_x, 0), max((end(curve) for curve in found), default=1))
     if len(panels) == 1:
         draw_papers(axes[0], view, colours)
+        # The diamonds are on the bound, which may be above all that the curves need.
+        shown = max([*axes[0].get_xlim(), *(bound * 1.05 for bound in bounds(view))])
+        axes[0].set_xlim(right=shown)
     for axis in axes:
         axis.legend(title=style.resolution_title(page), loc="lower right")
     style.headline(figure, page, "dots: the share of zeros; bands: 95% intervals")
@@ -87,8 +90,8 @@ def draw_curve(axis: plt.Axes, curve: Curve, colours: dict, k_train: int) -> Non
 
 def draw_papers(axis: plt.Axes, view: View, colours: dict) -> None:
     """What the paper prints of these curves (§3.2)."""
-    bounds = [found["bound"] for found in view.measured.metrics.values() if found["bound"]]
-    bound = float(np.mean(bounds)) if bounds else None
+    found = bounds(view)
+    bound = float(np.mean(found)) if found else None
     shown = False
     for cell in view.page.cells():
         at = {"zeros": 0.0, "above": bound}.get(cell.metric)
@@ -103,6 +106,11 @@ def draw_papers(axis: plt.Axes, view: View, colours: dict) -> None:
         axis.axvline(bound, color=style.GREY, ls=":", lw=1)
         words = f"{bound:.2g}, for the paper's 2 " if bound != 2 else "2 "
         axis.text(bound, 3, words, color=style.GREY, ha="right", fontsize=7)
+
+
+def bounds(view: View) -> list[float]:
+    """The activations that stand for the paper's 2, of each run."""
+    return [found["bound"] for found in view.measured.metrics.values() if found["bound"]]
 
 
 def frame(found: list[Curve]) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
         paper = "the paper's (§3.3)"
         axis.plot(printed["column"], printed["paper"], "s:", color=style.PAIR[1], ms=4, label=paper)
     axis.set(xlabel="k_test (pixels)", ylabel="top-1 accuracy (%)", xticks=multiples)
-    style.papers_axis(axis, {k: k * settings["divisor"] for k in multiples})
+    style.papers_axis(axis, {k: settings["papers"][str(k)] for k in multiples})
     axis.grid(axis="x", visible=False)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside right center")
     reading = f"dashed: multiples of the network's stride, {stride}; ring: k_test = k_train; "

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from fixres.pages import trends, web
-from fixres.pages.decided import VERDICTS, in_plural, verdict
+from fixres.pages.decided import OUTCOMES, in_plural, verdict
 from fixres.pages.report.reading import Contents, Part
 from fixres.pages.web import counted
 
@@ -37,7 +37,7 @@ def _counts(contents: Contents) -> list[tuple[str, str, str]]:
     views, lines = contents.tables.values(), []
     if "claims" in contents.lists:
         found = Counter(verdict(one.found) for one in contents.lists["claims"].shown)
-        said = ", ".join(f"{found[v]} {in_plural(v)}" for v in VERDICTS if found[v])
+        said = "; ".join(f"{found[v]} {in_plural(v)}" for v in OUTCOMES if found[v])
         lines.append(("claims", counted(found.total(), "claim"), said))
     ways = Counter(pair.verdict for view in views for pair in view.trends)
     said = ", ".join(f"{ways[verdict]:,} {verdict}" for verdict in trends.VERDICTS)

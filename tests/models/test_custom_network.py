@@ -100,6 +100,10 @@ def test_ones_own_code_is_looked_at_and_what_nobody_states_is_asked_for(mine):
     assert (found.stride, found.outputs, found.any_size) == (4, 7, True)
 
 
+def test_a_parameter_may_be_the_input_of_a_layer():
+    assert find("timm:pit_ti_224", "none").classifier == "head"
+
+
 def test_the_file_of_ones_own_code_is_found(tmp_path):
     """In the folder that is given; without one, where Python finds the module."""
     package = tmp_path / "nets" / "__init__.py"

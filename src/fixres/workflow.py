@@ -30,7 +30,7 @@ from fixres.graph.graph import JobGraph, images_of
 from fixres.graph.jobs import Job
 from fixres.graph.pages import Cost
 from fixres.graph.stages import STAGES
-from fixres.jobs import stopping
+from fixres.jobs import JobError, stopping
 
 SHOWN = 5  # results that are named of many
 START_UP = 1.5  # seconds that any job takes to start: importing torch, reading its files
@@ -65,8 +65,10 @@ def open_graph(files: list[str | Path], merged: dict, given: Mapping | None = No
         graph = paper.plan_of(config.parse(merged, where=" + ".join(where)))
         check_listed_images(graph)
         return graph
-    except ConfigError as error:
+    except (ConfigError, JobError) as error:
         raise PlanningError(str(error)) from None
+    except OSError as error:
+        raise PlanningError(f"{error.filename}: cannot be read ({error.strerror})") from None
 
 
 def told(graph: JobGraph, name: str) -> dict[str, str | Callable]:

@@ -4,6 +4,7 @@ A network that others have trained gives numbers, and only the order of its clas
 number is which class. So that order is checked against the folders before any job runs.
 """
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -36,7 +37,7 @@ def classes_of(dataset: Dataset, key: str) -> dict:
 def read_classes(file: str, key: str) -> list[str]:
     """The lines of a file of classes. Raises ConfigError, which names the `key` that gives it."""
     path = Path(expanded(file))
-    if not path.is_file():
+    if not os.path.isfile(path):  # False where a name is too long, too
         raise ConfigError(
             f"{key}: no such file (got '{file}', expected imagenet, or a file with "
             f"{WHAT_TO_GIVE}). Correct the path"

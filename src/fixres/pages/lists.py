@@ -14,7 +14,7 @@ def markdown(
     title: str, paragraphs: list[str], tables: list[Table], notes: Sequence[str] = ()
 ) -> str:
     """The page for a terminal or a code host."""
-    parts = [f"# {title}", *paragraphs]
+    parts = [f"# {plain(title)}", *paragraphs]
     for name, heads, rows in tables:
         parts += [f"**{name}**", pipe(heads, [[plain(cell) for cell in row] for row in rows])]
     parts += ["\n".join(f"- {plain(note)}" for note in notes)] if notes else []

@@ -52,7 +52,8 @@ def draw(choice: Choice, points: pd.DataFrame, page: Answer) -> plt.Figure:
     over_k.tick_params(axis="x", labelsize=7)
     figure.legend(*over_k.get_legend_handles_labels(), loc="outside right center")
     reading = "bands: 95% intervals; ring: as it is used now; star: the recommendation"
-    figure.suptitle(f"{page.title} on {page.dataset}\n{reading}", fontsize=8)
+    title = page.title.replace("$", r"\$")  # no formula
+    figure.suptitle(f"{title} on {page.dataset}\n{reading}", fontsize=8)
     return figure
 
 

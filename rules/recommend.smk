@@ -5,6 +5,7 @@
 rule choose:
     input:
         lambda wildcards: measurements(f"{wildcards.job}/choice"),
+        manifest=lambda wildcards: f"results/data/{graph.config.dataset}/manifest.npz",
     output:
         choice="results/{job}/choice/choice.json",
     log:

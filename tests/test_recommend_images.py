@@ -4,11 +4,21 @@ import argparse
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from timm.utils.misc import natural_key
 
+from fixres import paper
+from fixres.config import ConfigError, load
 from fixres.data import image_files
+from fixres.data.sources import Listing, imagefolder
+from fixres.data.sources.picked import split_by
+from fixres.graph.classes import natural, read_classes
+from fixres.graph.enough import Counted
 from fixres.jobs import JobError
 from fixres.recommend import name_of
-from fixres.recommend.images import look_at_images
+from fixres.recommend.images import count_leaked, look_at_images, one_sided
+from shared import ROOT
 
 
 def arguments(root: Path, **over) -> argparse.Namespace:
@@ -44,21 +54,113 @@ def test_wordnet_ids_are_imagenets_classes(tmp_path):
         ((".",), {}, "found cat, dog; expected train/ and val/ .* is split by --split 0.2"),
         (("train", "val"), {"split": 0.2}, "--split 0.2: .* has train/ and val/ already"),
         (("train", "val"), {}, "network has 1000 classes, the folder 2 .*cat, dog.* --train"),
-        (("train", "val"), {"images": "/no/such"}, "no folder /no/such"),
         (("train", "val"), {"source": "cars"}, "--source cars: give --train, too"),
+        (("train", "val"), {"classes": "/no/such"}, "--classes: no such file .*'/no/such'"),
+        (("train", "val"), {"classes": "imagenet"}, "lacks 2 of the 2 class folders: cat, dog"),
     ],
 )
 def test_a_folder_that_does_not_fit(tmp_path, parts, over, message):
     root = folder(tmp_path, *parts)
-    with pytest.raises(JobError, match=message):
+    with pytest.raises((JobError, ConfigError), match=message):
         look_at_images(arguments(root, **over), outputs=1000)
 
 
-def test_a_split_counts_what_it_would_give(tmp_path):
+def test_a_split_counts_what_it_gives(tmp_path):
     root = folder(tmp_path, ".", classes=tuple("abcdefghij"))
     dataset, sizes = look_at_images(arguments(root, split=0.2), outputs=10)
-    assert sizes == (8, 2)
+    assert sizes == tuple(split_by(0.2, root).split.tolist().count(part) for part in (0, 1))
     assert dataset["split"] == 0.2
+
+
+# --- the order of the network's classes ----------------------------------------------------------
+
+NUMBERS = tuple(str(n) for n in range(12))
+
+
+def test_numbers_that_sort_otherwise_as_text_need_a_list(tmp_path):
+    """torchvision's reader and timm's would give these folders other labels."""
+    root = folder(tmp_path, "train", "val", classes=NUMBERS)
+    both = r"got folders that are 0, 1, 10, 11, 2, 3 … when .* and 0, 1, 2, 3, 4, 5 … by .* list"
+    with pytest.raises(ConfigError, match=both):
+        look_at_images(arguments(root), outputs=12)
+    dataset, _ = look_at_images(arguments(root, train=True), outputs=12)
+    assert "classes" not in dataset
+    (tmp_path / "classes.txt").write_text("\n".join(NUMBERS))
+    dataset, _ = look_at_images(arguments(root, classes=f"{tmp_path}/classes.txt"), outputs=12)
+    assert dataset["classes"] == f"{tmp_path}/classes.txt"
+
+
+@pytest.mark.parametrize(
+    "classes", [("apple", "Banana"), ("a2", "a10"), tuple(f"{n:04}" for n in range(8, 12))]
+)
+def test_only_names_that_both_sort_alike_are_an_order(tmp_path, classes):
+    root = folder(tmp_path, "train", "val", classes=classes)
+    if sorted(classes) == sorted(classes, key=natural_key):
+        look_at_images(arguments(root), outputs=len(classes))
+    else:
+        with pytest.raises(ConfigError, match="order of classes is not known"):
+            look_at_images(arguments(root), outputs=len(classes))
+
+
+@given(st.lists(st.text("aB019. _²é", max_size=6)))
+def test_names_sort_by_number_as_timm_sorts_them(names):
+    names = [name for name in names if "²" not in name]  # of which timm has no idea
+    assert sorted(names, key=natural) == sorted(names, key=natural_key)
+
+
+def test_published_weights_need_an_order_too(tmp_path):
+    """Not only a custom network: Table 1's weights on a folder such as ImageNetV2's, 0 … 999."""
+    folder(tmp_path, "train", "val", classes=tuple(str(n) for n in range(1000)))
+    photos = {"photos": {"root": str(tmp_path)}}
+    over = {"dataset": "photos", "datasets": photos, "twins": False, "resolution_divisor": 1}
+    with pytest.raises(ConfigError, match=r"datasets\.photos\.classes: the network's order"):
+        paper.plan_of(load(ROOT / "config.yaml", extra=over), paper.TABLES[:1])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("caf\xe9\ndog".encode("latin-1"), "line 1: not UTF-8 .*0xe9.* iconv -f latin1"),
+        (b"cat\ndog\ncat\n", "listed twice: cat"),
+        (b"cat\ndog\nbird\n", "got 3 names, expected 2"),
+        (b"cat\n", "got 1 names, expected 2"),
+        (b"cat\nbird\n", "lacks 1 of the 2 class folders: dog"),
+        (b"\n \n", "no class in it"),
+        ("\N{BYTE ORDER MARK}dog\r\ncat\r\n".encode(), None),  # as Windows' Notepad writes it
+    ],
+)
+def test_a_list_of_classes_is_checked_before_anything_runs(tmp_path, content, message):
+    root, file = folder(tmp_path, "train", "val"), tmp_path / "classes.txt"
+    file.write_bytes(content)
+    if message is None:
+        assert read_classes(str(file), "--classes") == ["dog", "cat"]
+        look_at_images(arguments(root, classes=str(file)), outputs=2)
+        return
+    with pytest.raises(ConfigError, match=message):
+        look_at_images(arguments(root, classes=str(file)), outputs=2)
+
+
+# --- what the plan says --------------------------------------------------------------------------
+
+
+def test_copies_of_training_images_are_counted_at_the_plan(tmp_path):
+    """Byte for byte: not those that only have the size of another."""
+    root = folder(tmp_path, "train", "val")
+    long = bytes(9000)
+    contents = {"train/cat/1": b"a", "train/dog/1": long, "val/cat/1": b"a", "val/dog/1": b"b"}
+    contents |= {"val/cat/2": b"a", "val/dog/2": long[:4500] + b"1" + long[4501:]}
+    for name, content in contents.items():
+        (root / f"{name}.jpg").write_bytes(content)
+    listing = imagefolder.read(root)
+    assert count_leaked(Counted(listing, root)) == 2
+
+
+def test_classes_that_only_one_part_has_are_named():
+    """A split of one image a class puts different classes on either side."""
+    images = [("a/1", 0, 0), ("b/1", 1, 1), ("c/1", 2, 0), ("d/1", 3, 1), ("d/2", 3, 0)]
+    no_training, no_validation = one_sided(Listing(tuple("abcd"), images, (".", ".")))
+    assert no_training.startswith("no training image of 1 classes (b): no fine-tuning can learn")
+    assert no_validation.startswith("no validation image of 2 classes (a, c): nothing measures")
 
 
 def test_names_are_made_of_network_and_folder():

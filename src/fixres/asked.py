@@ -106,8 +106,8 @@ def _check_files(files: list[Path]) -> None:
         try:
             config.read_yaml(file)
         except ConfigError as error:
-            if file.suffix in CONFIGURATIONS or file.is_dir():
-                near = map(str, [] if file.exists() else file.parent.glob("*.yaml"))
+            if file.suffix in CONFIGURATIONS or os.path.isdir(file):
+                near = map(str, [] if os.path.exists(file) else file.parent.glob("*.yaml"))
                 hint = did_you_mean(str(file), near)
                 raise ConfigError(f"{error}; {hint}" if hint else str(error)) from None
             others = shlex.join(str(other) for other in files if other != file)

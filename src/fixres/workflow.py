@@ -25,11 +25,12 @@ from fixres.asked import PlanningError
 from fixres.config import ConfigError
 from fixres.graph import current, declare
 from fixres.graph.costs import Costs
+from fixres.graph.enough import check_listed_images
 from fixres.graph.graph import JobGraph, images_of
 from fixres.graph.jobs import Job
 from fixres.graph.pages import Cost
 from fixres.graph.stages import STAGES
-from fixres.jobs import stopping
+from fixres.jobs import JobError, stopping
 
 SHOWN = 5  # results that are named of many
 START_UP = 1.5  # seconds that any job takes to start: importing torch, reading its files
@@ -61,9 +62,13 @@ def open_graph(files: list[str | Path], merged: dict, given: Mapping | None = No
             config.read_yaml(file)
         where = [*map(str, files), *(["--config"] if given else [])]
         merged = config.merge(merged, config.typed(dict(given or {})))
-        return paper.plan_of(config.parse(merged, where=" + ".join(where)))
-    except ConfigError as error:
+        graph = paper.plan_of(config.parse(merged, where=" + ".join(where)))
+        check_listed_images(graph)
+        return graph
+    except (ConfigError, JobError) as error:
         raise PlanningError(str(error)) from None
+    except OSError as error:
+        raise PlanningError(f"{error.filename}: cannot be read ({error.strerror})") from None
 
 
 def told(graph: JobGraph, name: str) -> dict[str, str | Callable]:
@@ -115,11 +120,12 @@ def make_again(graph: JobGraph) -> None:
 
 def _force(dag: DAG, graph: JobGraph) -> None:
     """Add the jobs that Snakemake would not make again by itself; say why."""
-
     files = {str(file).removeprefix("results/"): file for job in dag.jobs for file in job.output}
+    asked = dict.fromkeys(graph.made_by[file] for file in files if file in graph.made_by)
+    records = dag.workflow.persistence
 
     def recorded(file: str) -> list[str]:
-        return dag.workflow.persistence.params(files[file]) or []
+        return records.params(files[file]) or []
 
     def seen(job: Job) -> bool:
         """Whether Snakemake sees a difference, too. Its display says which."""
@@ -127,15 +133,17 @@ def _force(dag: DAG, graph: JobGraph) -> None:
         changed = any(params and repr(job.ancestry_digest) not in params for params in known)
         return changed and RerunTrigger.PARAMS in dag.workflow.rerun_triggers
 
-    asked = dict.fromkeys(graph.made_by[file] for file in files if file in graph.made_by)
-    write = not dag.workflow.dryrun
-    differ = current.differing(graph, asked, Path("results"), recorded, write=write)
-    unseen = {job: why for job, why in differ.items() if not seen(job)}
+    found = current.compare(graph, asked, Path("results"), recorded, write=not dag.workflow.dryrun)
+    unseen = {job: why for job, why in found.differing.items() if not seen(job)}
     dag.forcefiles.update(f"results/{file}" for job in unseen for file in job.outputs.values())
     for job, why in list(unseen.items())[:SHOWN]:
         logger.info(f"results/{job.id}: {why}; it is made again")
     if len(unseen) > SHOWN:
         logger.info(f"… and {len(unseen) - SHOWN} more results")
+    # Rules of an earlier version had other command lines. What its results were made from is known.
+    former = {f"results/{file}" for job in found.taken_over for file in job.outputs.values()}
+    has_metadata = records.has_metadata
+    records.has_metadata = lambda job: former.isdisjoint(job.output) and has_metadata(job)
 
 
 def write_configurations(workflow: Workflow, graph: JobGraph) -> None:

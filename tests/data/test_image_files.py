@@ -11,7 +11,7 @@ from PIL import EpsImagePlugin, Image, TiffImagePlugin, features
 from fixres.data import building, image_files, loader, regions, validate
 from fixres.data.sources import Listing
 from fixres.jobs import JobError
-from shared import textured
+from shared import ROOT, textured
 
 dali = pytest.mark.skipif(not loader.dali_is_installed(), reason="DALI has no wheel here")
 SIDE = 48
@@ -236,3 +236,8 @@ def test_endings_are_pillows():
     for name, endings in image_files.FORMATS.items():
         assert name in Image.OPEN
         assert {Image.EXTENSION.get(ending, name) for ending in endings} <= {name, "MPO"}
+
+
+def test_the_documentation_names_every_ending():
+    text = (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
+    assert not [ending for ending in image_files.ENDINGS if f" {ending}" not in text]

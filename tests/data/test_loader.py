@@ -1,5 +1,6 @@
 """Both loaders cut exactly the RoCs of regions.py: as Pillow and torchvision, and as each other."""
 
+import io
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from fixres.artifacts import manifest
 from fixres.data import batch_layout, building, loader, pillow_loader, regions
 from fixres.data.validate import checksum_of
 from fixres.jobs import JobError
+from shared import textured
 
 dali = pytest.param(
     "dali",
@@ -248,17 +250,41 @@ def test_only_a_file_that_cannot_be_decoded_is_named(tmp_path, shapes, name, bat
 
 
 @pytest.mark.skipif(not loader.dali_is_installed(), reason="DALI has no wheel here")
-def test_a_batch_that_dali_alone_cannot_load_is_named(shapes):
-    from fixres.data import dali_loader
-    from fixres.data.listed_files import ListedFiles
+@pytest.mark.parametrize("batch", [0, 1])
+def test_what_dali_alone_cannot_load_pillow_decodes_for_it(tmp_path, shapes, batch):
+    """A PNG whose checksum is wrong: Pillow reads it, as when the images were listed."""
+    shutil.copytree(shapes.folder, tmp_path / "set")
+    data = building.build(tmp_path / "set")
+    [victim] = data.files(np.array([5 * batch]))
+    content = io.BytesIO()
+    textured(40, 50).save(content, "PNG")
+    damaged = bytearray(content.getvalue())
+    damaged[damaged.index(b"IEND") - 5] ^= 1  # of the pixels' checksum
+    Path(victim).write_bytes(damaged)
+    data = building.build(tmp_path / "set")
+    da = regions.Augmentation("test DA")
+    requests = [[crops(data, da, 32, np.arange(i, i + 5))] for i in (0, 5)]
+    both = zip(cut(data, *requests, name="dali"), cut(data, *requests), strict=True)
+    assert all(difference(ours, theirs) <= 1 for [ours], [theirs] in both)
 
-    files = shapes.files(np.arange(3))
-    listed = ListedFiles(shapes)
-    text = str(dali_loader._unreadable([files], listed, RuntimeError("no such codec\nat 0x1")))
-    assert text.startswith("one of these 3 files cannot be loaded by DALI")
-    assert all(file in text for file in files)
-    assert "set hardware.loader to pillow" in text
-    assert text.endswith("DALI says: no such codec")
+
+@pytest.mark.skipif(not loader.dali_is_installed(), reason="DALI has no wheel here")
+def test_where_dali_fails_for_another_reason_that_is_told(shapes, monkeypatch):
+    from fixres.data import dali_loader
+
+    class Pipeline:
+        def __init__(self, feed, *_):
+            self.feed = feed
+
+        def run(self, _):
+            next(self.feed)
+            raise RuntimeError("out of memory\nat 0x1")
+
+    monkeypatch.setattr(dali_loader, "_pipeline", Pipeline)
+    request = [crops(shapes, regions.Augmentation("test DA"), 32)]
+    expected = r"^DALI cannot load a batch \(out of memory\); set hardware.loader to pillow$"
+    with pytest.raises(JobError, match=expected):
+        cut(shapes, request, name="dali")
 
 
 def with_undecodable_file(shapes, folder, row: int) -> tuple[manifest.Manifest, str]:

@@ -142,3 +142,12 @@ def test_the_plan_counts_what_is_listed(root, tmp_path):
     val = int(listing.split.sum())
     assert counted(root / "train", 0.5) == (2 * IMAGES - val, val)
     assert counted(tmp_path / "nowhere", None) is None
+
+
+def test_a_set_whose_folder_cannot_be_searched_is_named(root, monkeypatch):
+    def refusing(path, **_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refusing)
+    with pytest.raises(JobError, match=rf"{root}/train: cannot be read \(Permission denied\)"):
+        building.build(root)

@@ -37,12 +37,12 @@ EXPECTED = {
     "export": (1, (MEASUREMENTS,), "", False, False, False),
     "answer": (1, (MEASUREMENTS,), "", False, False, True),
     "report": (1, (MEASUREMENTS,), "", False, False, True),
-    "claims": (2, (MEASUREMENTS,), "", False, False, True),
-    "text": (1, (MEASUREMENTS,), "", False, False, True),
+    "claims": (3, (MEASUREMENTS,), "", False, False, True),
+    "text": (2, (MEASUREMENTS,), "", False, False, True),
     "summary": (2, (MEASUREMENTS,), "", False, False, True),
     "cost": (1, (MEASUREMENTS,), "", False, False, True),
-    "table": (3, (MEASUREMENTS,), "", False, False, True),
-    "figure": (4, (MEASUREMENTS,), "", False, False, True),
+    "table": (4, (MEASUREMENTS,), "", False, False, True),
+    "figure": (5, (MEASUREMENTS,), "", False, False, True),
 }
 # stage -> outputs, log and benchmark of the job a/b
 FILES = {

@@ -100,6 +100,10 @@ def test_ones_own_code_is_looked_at_and_what_nobody_states_is_asked_for(mine):
     assert (found.stride, found.outputs, found.any_size) == (4, 7, True)
 
 
+def test_a_parameter_may_be_the_input_of_a_layer():
+    assert find("timm:pit_ti_224", "none").classifier == "head"
+
+
 def test_the_file_of_ones_own_code_is_found(tmp_path):
     """In the folder that is given; without one, where Python finds the module."""
     package = tmp_path / "nets" / "__init__.py"
@@ -177,9 +181,7 @@ def test_weights_that_do_not_fit_are_known_when_the_network_is_looked_at(tmp_pat
     torch.save({"conv1.weight": torch.ones(1)}, file)
     with pytest.raises(JobError, match=r"w\.pth does not fit ResNet: missing "):
         find("timm:test_resnet", str(file), headless=True)
-    with pytest.raises(
-        JobError, match=r"found '.*none\.pth', expected pretrained, none, or a file"
-    ):
+    with pytest.raises(JobError, match=r"--weights: no such file \(got '.*none\.pth', expected"):
         find("timm:test_resnet", str(tmp_path / "none.pth"))
 
 

@@ -28,7 +28,7 @@ def lite0(tmp_path_factory) -> tuple[torch.nn.Module, dict]:
         zoo.entry_of({"network": "lite0", "entry": found}), found["outputs"], 0
     )
     fetched = published.fetch({"file": file, "sha256": None}, folder, "")
-    network.load_state_dict(published.fitted(fetched, network))
+    network.load_state_dict(published.fitted(fetched, network, found["classifier"]))
     return network.eval(), found
 
 

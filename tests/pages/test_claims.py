@@ -417,9 +417,13 @@ def rendered(
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"stage": stage} | config.content()))
     monkeypatch.setattr(decided, "measured", lambda *_: (number, seeds))
+    monkeypatch.setattr(decided, "notes", lambda *_: ["cars: left out as bad: 3 unreadable."])
     words = ["--config", file, "--results", tmp_path, "--out", tmp_path / "page.md"]
     {"claims": claims, "text": text}[stage].main([*map(str, words)])
-    return {file.name.removeprefix("page"): file.read_text() for file in tmp_path.glob("page.*")}
+    found = {file.name.removeprefix("page"): file.read_text() for file in tmp_path.glob("page.*")}
+    assert "\n- cars: left out as bad: 3 unreadable.\n" in found[".md"]
+    assert "<li>cars: left out as bad: 3 unreadable.</li>" in found[".html"]
+    return found
 
 
 def test_the_page_of_claims(tmp_path, monkeypatch):

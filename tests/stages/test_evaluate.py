@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,6 +36,28 @@ def test_evaluation_keeps_what_it_knows(trained, bench):
     parameters = construct.build("resnet10q", 24, 0).parameters()
     assert second["parameters"] == sum(p.numel() for p in parameters)
     assert second["notes"] == []
+
+
+def test_a_network_is_also_measured_among_the_classes_that_have_images(trained, bench):
+    """Masked, an image's class is the likeliest of those; among all, nothing changes."""
+    start = ["--weights", trained.folder / "weights.safetensors", *PLAIN]
+    config = EVALUATE | {"k_test": [32], "crop_pct": [0.875]}
+    data = manifest.load(bench.folder / "manifest.npz")
+    few = np.flatnonzero(data.label < 6)
+    columns = {name: getattr(data, name)[few] for name in manifest.COLUMNS}
+    replace(data, **columns).save(bench.folder / "manifest.npz")
+    bench.run(config, *start, out="metrics.json")
+    plain = json.loads((bench.folder / "metrics.json").read_text())["k_test"]["32"]
+    bench.run(config | {"masked": True}, *start, out="metrics.json")
+    both = json.loads((bench.folder / "metrics.json").read_text())["k_test"]["32"]
+    assert {name: both[name] for name in plain} == plain
+    names = ("k32@0.875", "k32@0.875_masked")
+    found = (np.load(bench.folder / "predictions" / f"{name}.npz")["top"] for name in names)
+    for among_all, masked in zip(*found, strict=True):
+        assert (masked < 6).all()
+        kept = [c for c in among_all.tolist() if c < 6]
+        assert masked.tolist()[: len(kept)] == kept
+    assert both["top1@0.875_masked"] >= both["top1@0.875"]
 
 
 def test_no_fold_is_without_images(trained, bench):

@@ -138,7 +138,7 @@ def test_logits_that_are_not_finite_name_the_first_image(tiny, crops, value):
         return predict.predict(predict.as_it_is, [head], reader, looks, croppings, 2)
 
     [file] = tiny.files(rows[[3]])
-    expected = rf"^{file}: its logits are not finite at 24 px, as those of 2 of 12 images; expected"
+    expected = rf"^{file}: its logits are not finite at 24 px \(got such logits for 2 of 12 images"
     with pytest.raises(JobError, match=expected):
         predicted()
     wrong.clear()

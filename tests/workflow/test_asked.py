@@ -122,6 +122,17 @@ def test_files_that_cannot_be_made(file, expected):
         check([TABLE, file], graph, ["tables"])
 
 
+def test_a_file_that_cannot_be_read_when_it_is_planned(monkeypatch):
+    from fixres import workflow
+
+    def denied(config):
+        raise PermissionError(13, "Permission denied", "classes.txt")
+
+    monkeypatch.setattr(workflow.paper, "plan_of", denied)
+    with pytest.raises(PlanningError, match=r"^classes.txt: cannot be read \(Permission denied\)$"):
+        workflow.open_graph([], merged())
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Workflow:
     workflow = Workflow(tmp_path_factory.mktemp("asked"))

@@ -4,6 +4,7 @@ Nothing here is about dates or about `.snakemake`: both may be wrong, or gone.
 """
 
 import dataclasses
+import json
 import os
 import shutil
 from pathlib import Path
@@ -80,6 +81,27 @@ def test_results_of_an_earlier_version_are_taken_over_where_all_agrees(done):
     assert done.planned() == set()
 
 
+def test_they_are_taken_over_though_the_rules_had_other_commands(done):
+    unseal(done)
+    for record in (done.folder / ".snakemake/metadata").rglob("*"):
+        if record.is_file():
+            content = json.loads(record.read_text())
+            params = [param for param in content["params"] if "runs/" not in param]
+            record.write_text(json.dumps(content | {"code": "another command", "params": params}))
+    assert done.planned() == set()
+    done.run(*PAGES)
+    assert done.planned() == set()
+    done.write(EDITED)
+    assert done.planned() == AFTER_AN_EDIT
+
+
+def test_touching_results_vouches_for_nothing(done):
+    unseal(done)
+    done.write(EDITED)
+    done.run(*PAGES, "--touch")
+    assert done.planned() == AFTER_AN_EDIT
+
+
 def test_results_that_nothing_vouches_for_are_made_again(done):
     """A configuration beside a result may have been written for a run that was interrupted."""
     unseal(done)
@@ -105,7 +127,7 @@ def test_other_images_are_seen_whatever_their_date(done):
     asked = [graph.job(name) for name in (BASES[0], f"{BASES[0]}/evaluation", "pages/table5")]
 
     def differing() -> dict:
-        return current.differing(graph, asked, results, {}.get, write=False)
+        return current.compare(graph, asked, results, {}.get, write=False).differing
 
     assert differing() == {}
     file = results / "data/set/manifest.npz"

@@ -205,7 +205,7 @@ RELEASE = {  # run -> epochs, rate, images of a batch, and of them on one device
 PAPER = {  # §5
     "resnet50-k224/ft-k384-cls+bn-testda": (60, 0.008, 512, 64),
     "resnet50-k224/ft-k384-cls+bn-testda2": (60, 0.008, 512, 64),
-    "resnext101_32x48d_wsl-pretrained/ft-k320-cls+bn-testda2": (60, 0.0008, 256, 64),
+    "resnext101_32x48d_wsl-pretrained/ft-k320-cls+bn-testda2": (60, 0.0008, 256, 32),
 }
 
 

@@ -91,7 +91,8 @@ def photographs(folder: Path) -> None:
             (folder / part / name).mkdir(parents=True)
             for i in range(images):
                 size = (40 + 3 * (i % 7), 44 + 5 * (i % 5))
-                noise = np.asarray(textured(*size, seed=100 * label + i), float)
+                seed = 100 * label + i + 1000 * (part == "val")  # others than for training
+                noise = np.asarray(textured(*size, seed=seed), float)
                 mixed = 0.7 * noise + 0.3 * np.array(colour)
                 image = Image.fromarray(mixed.astype(np.uint8))
                 image.save(folder / part / name / f"{i}.png")
@@ -145,6 +146,7 @@ def the_page_shows_all_that_was_measured(mine: Workflow) -> None:
     assert (points[["low", "high"]].sub(points["top1"], axis=0).mul([-1, 1]) >= -1e-9).all().all()
     assert (points[["latency_ms", "images_per_second", "megabytes"]] > 0).all().all()
     page = (mine.folder / "results/recommend/mine.html").read_text()
+    assert "<li>photos: 48 training and 60 validation images, listed on" in page
     assert "<svg" in page
     assert not re.findall(r'(?:src|href)="http', page)
     assert chosen(mine).chosen_on + chosen(mine).measured_on == 60
@@ -231,6 +233,8 @@ def test_the_command_writes_the_configuration_and_shows_the_plan(tmp_path):
     written = yaml.safe_load(file.read_text())
     assert written["custom"]["k_test"] == [64, 96]
     assert written["custom"]["network"]["last_norm"] == ["layer4.0.bn2"]
+    # An epoch still fills a batch when on_bad: exclude has left out half of the 48 images.
+    assert written["fine_tuning"]["batch_size"] == written["base_training"]["batch_size"] == 24
     config.load(ROOT / "config.yaml", file)  # it is valid
     written["fine_tuning"]["epochs"] = 3
     file.write_text(file.read_text().replace("epochs: 20", "epochs: 3"))

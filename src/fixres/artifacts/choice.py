@@ -34,6 +34,11 @@ class Point(Setting, frozen=True):
     latency_ms: float  # of one image
     images_per_second: float  # in batches
     megabytes: float  # of a batch
+    # The shortest and the longest round of these times.
+    latency_ms_low: float
+    latency_ms_high: float
+    images_per_second_low: float
+    images_per_second_high: float
 
 
 class Exported(Setting, frozen=True):
@@ -41,6 +46,31 @@ class Exported(Setting, frozen=True):
 
     run: str
     top1: float  # on all validation images
+    masked: float | None = None  # the same, if only logits of classes that have images count
+
+
+class AmongAll(Setting, frozen=True):
+    """The top-1 of a setting among all classes of the network, where `Point` has it masked."""
+
+    top1: float
+
+
+class Times(BaseModel, frozen=True):
+    """How many times as long a batch takes, and what single rounds say of it."""
+
+    ratio: float
+    low: float
+    high: float
+
+
+class Images(BaseModel, frozen=True):
+    """What is known of the images."""
+
+    validation: int
+    leaked: int  # validation images that are, byte for byte, training images
+    classes: int  # of the network
+    absent: int  # of these: classes that no image has
+    notes: tuple[str, ...]
 
 
 class Choice(BaseModel, frozen=True):
@@ -53,9 +83,15 @@ class Choice(BaseModel, frozen=True):
     best: Gain  # over the usual
     as_it_is: Gain  # of the best without a change of weights, over the usual
     fixing: Gain  # of the best over the network as it is at the same k_test
-    times_as_long: dict[int, float]  # k_test -> time of a batch over the time at the usual k_test
+    may_fix: bool  # whether fine-tunings were among what was chosen from: too few images leaked
+    masked: bool  # whether accuracies count logits of classes that have images alone
+    images: Images
+    times_as_long: dict[int, Times]  # k_test -> time of a batch over the time at the usual k_test
+    disagree: tuple[str, ...]  # what rounds disagree about; else no conclusion is drawn from times
+    speed: str  # the file with the times, below results/
     best_crop_pct: dict[str, dict[int, float]]  # method -> k_test -> where it was chosen
     points: tuple[Point, ...]
+    among_all: tuple[AmongAll, ...]  # of the network as it is, where it is masked
     exported: Exported
     batch: int  # images, of the times
     notes: tuple[str, ...]  # on the times

@@ -41,6 +41,17 @@ class Manifest:
         """Absolute paths of some rows."""
         return [os.path.join(self.folder, os.fsdecode(p)) for p in self.path[rows].tolist()]
 
+    @property
+    def absent(self) -> np.ndarray:
+        """(classes,) bool: the classes that no image has."""
+        return np.bincount(self.label, minlength=len(self.classes)) == 0
+
+    @property
+    def leaked(self) -> np.ndarray:
+        """Row numbers of validation images that are, byte for byte, among the training images."""
+        val = self.rows("val")
+        return val[np.isin(self.checksum[val], self.checksum[self.rows("train")])]
+
     def digest(self) -> str:
         """A digest of the images, labels and paths, but not of the place of the folder."""
         arrays = (self.path, self.label, self.split, self.height, self.width, self.checksum)
@@ -90,6 +101,14 @@ def counts(manifest: Manifest, name: str, when: str) -> str:
     """
     train, val = (len(manifest.rows(split)) for split in SPLITS)
     return f"{name}: {train:,} training and {val:,} validation images, {when}."
+
+
+def leak(manifest: Manifest, name: str) -> list[str]:
+    """A note where validation images are among the training images; else nothing."""
+    leaked, val = len(manifest.leaked), len(manifest.rows("val"))
+    if not leaked:
+        return []
+    return [f"{name}: {leaked:,} of {val:,} validation images are, byte for byte, training images."]
 
 
 def summary(manifest: Manifest) -> list[str]:

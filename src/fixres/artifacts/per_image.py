@@ -39,9 +39,13 @@ def name(metric: str, k_test: int | None) -> str:
     return metric if k_test is None else f"{metric} {k_test}"
 
 
-def metric(name: str, crop_pct: float | None = None) -> str:
-    """The name of a metric, such as "top1"; with `crop_pct`, such as "top1@0.875"."""
-    return name if crop_pct is None else f"{name}@{crop_pct:g}"
+def metric(name: str, crop_pct: float | None = None, masked: bool = False) -> str:
+    """The name of a metric, such as "top1"; with `crop_pct`, such as "top1@0.875".
+
+    `masked`: among the classes that have images alone, such as "top1@0.875_masked".
+    """
+    at_ratio = name if crop_pct is None else f"{name}@{crop_pct:g}"
+    return f"{at_ratio}_masked" if masked else at_ratio
 
 
 def of_predictions(

@@ -1,13 +1,15 @@
 """Predictions of one network for every validation image: one file for each way of cutting crops.
 
 They lie in predictions/k<k_test>.npz beside the metrics of an evaluation. Those of ten crops an
-image are in k<k_test>_10crops.npz; those at a ratio crop_pct are in k<k_test>@<crop_pct>.npz. With
-the released test transform, all lie in predictions_released/.
+image are in k<k_test>_10crops.npz; those at a ratio crop_pct are in k<k_test>@<crop_pct>.npz, and
+those among the classes that have images alone, in k<k_test>@<crop_pct>_masked.npz. With the
+released test transform, all lie in predictions_released/.
 
 A file carries a key: a digest of the weights, the images and the transform. A file with another key
 belongs to something else, and is not used. Nothing here imports torch.
 """
 
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,15 +29,17 @@ class Cropping(NamedTuple):
     crops: int = 1  # of an image: 1, or 10 (§5.1, "an ensemble of 10 crops at test time")
     # Crop over resized image. None: as the test transform, the paper's or the released, has it.
     crop_pct: float | None = None
+    masked: bool = False  # whether only logits of classes that have images count
 
     @property
     def suffix(self) -> str:
         """What the names of metrics and files have behind them."""
-        return metric("", self.crop_pct) if self.crops == 1 else f"_{self.crops}crops"
+        ratio = metric("", self.crop_pct, self.masked)
+        return ratio if self.crops == 1 else f"_{self.crops}crops"
 
     def __str__(self) -> str:
         if self.crop_pct:
-            return f"{self.k} (crop_pct {self.crop_pct:g})"
+            return f"{self.k} (crop_pct {self.crop_pct:g}{', masked' * self.masked})"
         return f"{self.k}" if self.crops == 1 else f"{self.k} ({self.crops} crops)"
 
 
@@ -78,8 +82,8 @@ class Predictions(NamedTuple):
 
 def of_evaluation(folder: Path, config: dict, data: Manifest, weights: Path) -> Predictions:
     """What the evaluation of this folder asks for, by its resolved configuration."""
-    ratios = config.get("crop_pct", [None])
-    croppings = [Cropping(k, 1, ratio) for k in config["k_test"] for ratio in ratios]
+    ratios, masks = config.get("crop_pct", [None]), (False, True)[: 1 + config.get("masked", False)]
+    croppings = [Cropping(k, 1, *at) for k in config["k_test"] for at in product(ratios, masks)]
     croppings += [Cropping(k, 10) for k in config.get("ten_crops", [])]
     resize = config["test_resize"]
     transform = "test DA" if resize == "paper" else f"test DA ({resize})"

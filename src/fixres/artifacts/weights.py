@@ -124,7 +124,7 @@ def check(
     found = {name: _wrong(tensors[name], t) for name, t in own.items()}
     if wrong := [f"{name} {problem}" for name, problem in found.items() if problem]:
         expected = "expected finite floating-point numbers"
-        raise JobError(f"{where}: {_listed(wrong)}; {expected}. Take other weights")
+        raise JobError(f"{where}: {_listed(wrong)} ({expected}). Take other weights")
 
 
 def _listed(problems: list[str]) -> str:

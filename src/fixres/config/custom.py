@@ -1,12 +1,33 @@
 """Settings of a custom network and images: the question that docs/recommend.md answers."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from fixres.config.fields import Count, Distinct, Fraction, Name, Pixels, Positive, Section, Several
 
-Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
+OF_255 = "inputs are in [0, 1]. Divide numbers for pixels of 0 to 255 by 255"
+
+
+def _number(is_right: Callable[[float], bool], expected: str, **schema: float) -> Any:
+    """A number in a range, whose error says what to do. `schema`: the range as JSON schemas say."""
+
+    def check(value: float) -> float:
+        if not is_right(value):
+            raise PydanticCustomError("range", "expected " + expected)
+        return value
+
+    return Annotated[float, AfterValidator(check), Field(json_schema_extra=schema)]
+
+
+Mean = _number(lambda x: 0 <= x <= 1, f"0 to 1: {OF_255}", minimum=0, maximum=1)
+Std = _number(
+    lambda x: 0 < x <= 1, f"more than 0, at most 1: {OF_255}", exclusiveMinimum=0, maximum=1
+)
+Three = Field(min_length=3, max_length=3)
+OF_INPUT = "of the input, which is in [0, 1]; three numbers"
 Share = Annotated[float, Field(ge=0.1, le=1)]
 
 
@@ -25,8 +46,8 @@ class CustomNetwork(Section):
     classifier: str = Field(description="name of the last layer")
     last_norm: Distinct[str]
     """names of the last normalisation before the global pooling (§4.2)"""
-    mean: Channels = Field(description="of the input, which is in [0, 1]; three numbers")
-    std: Channels = Field(description="of the input, which is in [0, 1]; three numbers")
+    mean: Annotated[list[Mean], Three] = Field(description=OF_INPUT)
+    std: Annotated[list[Std], Three] = Field(description=OF_INPUT)
     native: Pixels = Field(description="side of the crops that its weights are meant for")
     crop_pct: Share
     """crop over resized image in its own evaluation: the shorter side becomes floor(k_test /

@@ -1,6 +1,7 @@
 """The DALI loader: one graph that decodes each image once and cuts all its crops.
 
 DALI decodes JPEGs and PNGs of 8 bits as Pillow does. All else, it is given as Pillow decodes it.
+So are the files of a batch that it cannot load: some damaged files are read by Pillow alone.
 """
 
 import itertools
@@ -21,8 +22,6 @@ from fixres.data.pillow_loader import decode
 from fixres.hardware.device import send
 from fixres.jobs import JobError
 
-SHOWN = 10  # files that a message names
-
 
 def dali_batches(
     manifest: Manifest,
@@ -35,7 +34,7 @@ def dali_batches(
 
     The first request fixes the graph: its resolutions and the slots of an image.
     """
-    stream = iter(requests)
+    stream = iter(requests)  # those that are not in work yet
     first = next(stream, None)
     if first is None:
         return
@@ -49,8 +48,8 @@ def dali_batches(
     in_work: deque[tuple[list[Crops], Layout, list[BinaryIO]]] = deque()
     listed = ListedFiles(manifest)
 
-    def feed() -> Iterator[tuple]:
-        for request in itertools.chain([first], stream):
+    def feed(requests: Iterable[list[Crops]]) -> Iterator[tuple]:
+        for request in requests:
             layout = lay_out(request, slots_per_image)
             listed.compare(layout.images, pool)
             files = manifest.files(layout.images)
@@ -61,7 +60,11 @@ def dali_batches(
                 files[i] = f"/proc/self/fd/{copy.fileno()}"
             yield _graph_inputs(files, request, layout)
 
-    pipeline = _pipeline(feed(), slots, batch_size, threads, ahead, device)
+    def start(again: list[list[Crops]]):
+        source = feed(itertools.chain(again, stream))
+        return _pipeline(source, slots, batch_size, threads, ahead, device)
+
+    pipeline = start([first])
     # Each copy is an open file, of which a process may often have 1,024 unless it asks for more.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -77,8 +80,18 @@ def dali_batches(
             except JobError:  # of `feed`; it is a RuntimeError, too
                 raise
             except RuntimeError as error:
-                batches = [manifest.files(layout.images) for _, layout, _ in in_work]
-                raise _unreadable(batches, listed, error) from None
+                rows = np.array([row for _, layout, _ in in_work for row in layout.images], int)
+                if not listed.plain[rows].any():
+                    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+                    way_out = "set hardware.loader to pillow"
+                    raise JobError(f"DALI cannot load a batch ({said}); {way_out}") from None
+                # DALI names no file. So it is given all of these as Pillow decodes them; what
+                # Pillow cannot read either, `_decoded` names.
+                listed.plain[rows] = False
+                again = [request for request, _, _ in in_work]
+                in_work.clear()
+                pipeline = start(again)
+                continue
             request, layout, _ = in_work.popleft()
             yield request, _crops_of(outputs, layout, device)
 
@@ -94,35 +107,6 @@ def _decoded(file: str, listed: ListedFiles) -> BinaryIO:
     image.save(memory, "PPM")
     memory.flush()
     return memory
-
-
-def _unreadable(batches: list[list[str]], listed: ListedFiles, error: RuntimeError) -> JobError:
-    """The error for a batch that DALI cannot load.
-
-    DALI names no file. So Pillow decodes the files of the batches in work one by one, oldest batch
-    first, and the message says what is wrong with each file of the first batch in which one fails.
-    If none fails, it names the files of the oldest batch.
-    """
-    for files in batches:
-        lines = [problem for file in dict.fromkeys(files) if (problem := _problem(file, listed))]
-        if lines:
-            lines = lines[:SHOWN]
-            break
-    else:
-        files = batches[0]
-        lines = [f"one of these {len(files)} files cannot be loaded by DALI, and Pillow reads all:"]
-        lines += [f"  {file}" for file in files[:SHOWN]]
-        lines.append("set hardware.loader to pillow")
-    return JobError("\n".join([*lines, f"DALI says: {str(error).strip().splitlines()[0]}"]))
-
-
-def _problem(file: str, listed: ListedFiles) -> str | None:
-    """What Pillow finds wrong with a file; None: nothing."""
-    try:
-        decode(file, listed.read(file, checksum=0))
-    except JobError as error:
-        return str(error)
-    return None
 
 
 # --- the graph ----------------------------------------------------------------------------------

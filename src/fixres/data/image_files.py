@@ -39,9 +39,8 @@ SIGNATURE = 16  # bytes that tell a format
 DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow's modes of more than 8 bits
 # TIFF's tags: PhotometricInterpretation (0: white is zero), SMinSampleValue, SMaxSampleValue.
 WHITE_IS_ZERO, SMALLEST, LARGEST = 262, 340, 341
-
-
-warnings.filterwarnings("ignore", "image file could not be identified")  # `UnsupportedError` says
+# Pillow's warning that it lacks a library: `UnsupportedError` says it.
+warnings.filterwarnings("ignore", "image file could not be identified")
 
 
 class UnsupportedError(Exception):

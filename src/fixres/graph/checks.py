@@ -2,11 +2,9 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from fixres.config import BaseTraining, Config, ConfigError
 from fixres.config.checks import off_stride
-from fixres.config.datasets import Dataset
 from fixres.models.catalogue.network import Network
 from fixres.models.catalogue.released import RELEASED
 from fixres.models.catalogue.zoo import ZOO
@@ -101,22 +99,3 @@ def check_epoch(config: Config, dataset: str, recipe: BaseTraining, where: str) 
         f"{where}.samples_per_epoch: {found}; expected at least one batch "
         f"({where}.batch_size {size}); give a smaller batch_size or more samples_per_epoch"
     )
-
-
-def classes_of(dataset: Dataset, key: str) -> dict:
-    """The classes of a dataset that are wanted, in their order, where they are given.
-
-    Raises
-    ------
-    ConfigError : no such file of classes. `key` names the dataset.
-    """
-    if dataset.classes in ("imagenet", None, ""):
-        return {"classes": "imagenet"} if dataset.classes else {}
-    file = Path(expanded(dataset.classes))
-    if not os.path.isfile(file):
-        raise ConfigError(
-            f"{key}.classes: found '{dataset.classes}'; expected imagenet, or a file with a "
-            "class a line, in the network's order"
-        )
-    lines = file.read_text(encoding="utf-8").split("\n")
-    return {"classes": [line.strip() for line in lines if line.strip()]}

@@ -8,37 +8,46 @@ the suite has left.
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from fixres.graph.graph import JobGraph
 from fixres.graph.jobs import Job
 from fixres.jobs import canonical, sealing, seals
+from fixres.jobs.seals import Seal
 
 
-def differing(
+class Compared(NamedTuple):
+    """The results on disk beside the plan."""
+
+    differing: dict[Job, str]  # each with the reason
+    taken_over: set[Job]  # as planned, and made by an earlier version of the suite
+
+
+def compare(
     graph: JobGraph,
     jobs: Iterable[Job],
     results: Path,
     params: Callable[[str], list[str]],
     *,
     write: bool,
-) -> dict[Job, str]:
-    """The jobs whose results were not made as they are planned, each with the reason.
+) -> Compared:
+    """Tell which results were not made as they are planned.
 
     Parameters
     ----------
-    jobs : the jobs to look at. A job without results is none of them: Snakemake makes it anyway.
+    jobs : the jobs to look at. A job without results counts as none: Snakemake makes it anyway.
     results : the folder of that name.
-    params : function of a file below results/: the parameters that Snakemake remembers of its rule.
-    write : whether a result of an earlier version, which has no seal, may be given its seal.
+    params : function of a file below results/: what Snakemake remembers of its rule's parameters.
+    write : whether results without a seal may be given one: of an earlier version, or of unknown
+        origin. It says which, so nothing that Snakemake remembers later can vouch for the result.
     """
     seal_of = cache(lambda job: seals.read(results / job.id))
 
-    def reason(job: Job) -> str:
-        seal = seal_of(job)
-        if seal is None:
-            return "" if _taken_over(job, results, params, write) else "made from what is not known"
+    def reason(job: Job, seal: Seal) -> str:
+        if not seal.made_from:
+            return "nothing says what it was made from"
         if (seal.job, seal.made_from) != (job.id, job.ancestry_digest):
-            return "made from another configuration" if seal.made_from else "made by hand"
+            return "made from another configuration"
         for file, content in seal.read.items():
             maker = graph.made_by.get(file)
             left = seal_of(maker) if maker else None
@@ -46,25 +55,33 @@ def differing(
                 return f"made from another results/{file}"
         return ""
 
-    there = [job for job in jobs if any((results / f).exists() for f in job.outputs.values())]
-    return {job: why for job in there if (why := reason(job))}
+    differing, taken_over = {}, set()
+    for job in jobs:
+        there = [file for file in job.outputs.values() if (results / file).exists()]
+        if not there:
+            continue
+        seal = seal_of(job)
+        if seal is None:
+            known = job.ancestry_digest if _agreed(job, results, params) else ""
+            if write:
+                sealing.write(results, job.id, known, there, None)
+            seal = Seal(job.id, known, {}, {}, taken_over=True)
+        if why := reason(job, seal):
+            differing[job] = why
+        elif seal.taken_over:
+            taken_over.add(job)
+    return Compared(differing, taken_over)
 
 
-def _taken_over(job: Job, results: Path, params: Callable[[str], list[str]], write: bool) -> bool:
-    """Whether a result without a seal is current, by config.json and Snakemake's record together.
+def _agreed(job: Job, results: Path, params: Callable[[str], list[str]]) -> bool:
+    """Whether config.json and Snakemake's record both say that a result is as planned.
 
     config.json alone is not enough: it is written before the job runs, which may be interrupted.
     """
-    files = list(job.outputs.values())
-    digest = repr(job.ancestry_digest)
     try:
         config = (results / job.id / "config.json").read_text(encoding="utf-8")
     except (OSError, ValueError):
         return False
-    if config != canonical(job.config) + "\n":
-        return False
-    if not all(digest in params(file) for file in files):
-        return False
-    if write and all((results / file).exists() for file in files):
-        sealing.write(results, job.id, job.ancestry_digest, files, {})
-    return True
+    digest = repr(job.ancestry_digest)
+    recorded = all(digest in params(file) for file in job.outputs.values())
+    return recorded and config == canonical(job.config) + "\n"

@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import TypeVar
 
 from fixres.config import Config, ConfigError
-from fixres.graph.checks import check, classes_of, expanded
+from fixres.graph.checks import check, expanded
+from fixres.graph.classes import classes_of
 from fixres.graph.custom import custom_entry
 from fixres.graph.jobs import Job
 from fixres.graph.pages import Figure, Page
@@ -188,7 +189,7 @@ def list_images(graph: JobGraph, name: str) -> Job:
     content = {"source": dataset.source, "on_bad": dataset.on_bad, "checksums": checksums}
     content |= {"split": dataset.split} if dataset.split else {}
     content |= {"limit": dict(dataset.limit)} if dataset.limit else {}
-    content |= classes_of(dataset, f"datasets.{name}")
+    content |= classes_of(dataset, f"datasets.{name}.classes")
     return graph.add("manifest", f"{folder}/manifest", content, dataset=name, others=rendered)
 
 

@@ -19,6 +19,7 @@ from bisect import insort
 
 from fixres.config import BaseTraining, FineTuning, laid_over
 from fixres.graph.adaptation import LAYERS, fine_tuning
+from fixres.graph.classes import absent_classes
 from fixres.graph.graph import JobGraph
 from fixres.graph.jobs import Job, evaluation_of
 from fixres.graph.networks import base_training
@@ -65,7 +66,15 @@ def _evaluated(
     ten_crops: bool = False,
     crop_pct: list[float] | None = None,
 ) -> Job:
-    c = graph.config
+    job = graph.jobs.get(name) or _add_evaluation(graph, run, name, crop_pct)
+    for key in ("k_test", "ten_crops") if ten_crops else ("k_test",):
+        if k_test not in job.config[key]:
+            insort(job.config[key], k_test)
+    return job
+
+
+def _add_evaluation(graph: JobGraph, run: Job, name: str, crop_pct: list[float] | None) -> Job:
+    c, absent = graph.config, absent_from(graph, run)
     crop_pct = c.custom.ratios if c.custom else crop_pct
     content = {
         "network": run.network,
@@ -74,12 +83,24 @@ def _evaluated(
         "folds": c.evaluation.folds,
         "test_resize": (c.released if run.released else c.evaluation).test_resize,
         **({"crop_pct": crop_pct} if crop_pct else {}),
+        # Of a network that knows more classes than there are: also among these classes alone.
+        **({"masked": True} if c.custom and absent else {}),
     }
-    job = graph.jobs.get(name) or graph.add("evaluate", name, content, run=run)
-    for key in ("k_test", "ten_crops") if ten_crops else ("k_test",):
-        if k_test not in job.config[key]:
-            insort(job.config[key], k_test)
-    return job
+    return graph.add("evaluate", name, content, run=run)
+
+
+def absent_from(graph: JobGraph, run: Job) -> int:
+    """How many classes of a run have no folder among its images.
+
+    Only of weights that others have trained: what is trained here learns the folders' classes.
+    Raises ConfigError where the folders cannot be those weights' classes.
+    """
+    while run.run:
+        run = run.run
+    if run.stage.name != "pretrained":
+        return 0
+    dataset, key = graph.config.datasets[run.dataset], f"datasets.{run.dataset}.classes"
+    return absent_classes(dataset, key, run.config["classes"])
 
 
 def measure_activations(graph: JobGraph, run: Job, k_tests: list[int], above: dict) -> Job:

@@ -244,6 +244,7 @@ class Candidates(Recommendation):
     crop_pct: tuple[float, ...]
     share: float  # of the validation images: those that things are chosen on
     speed: Measurement
+    masked: bool = False  # whether only logits of classes that have images count
 
 
 class Answer(Recommendation):

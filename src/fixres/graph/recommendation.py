@@ -29,6 +29,8 @@ from fixres.graph.pages import Answer, Candidates, Recommendation
 METHODS = ("as it is", "statistics", "classifier", "classifier + norm")
 AS_IS, STATISTICS, CLASSIFIER, FIXED = METHODS
 TRAINED = {CLASSIFIER: "cls", FIXED: "cls+bn"}  # method -> fine_tuning.layers
+# Above this share of validation images that are training images, no fine-tuning is recommended.
+LEAKED = 0.01
 
 
 def recommend(graph: JobGraph) -> Job:
@@ -58,11 +60,15 @@ def recommend(graph: JobGraph) -> Job:
     }
     name = f"recommend/{custom.name}"
     candidates = Candidates(
-        **about, **where, run=f"{name}/choice", share=custom.choice, speed=speed.measurement
+        **about,
+        **where,
+        run=f"{name}/choice",
+        share=custom.choice,
+        speed=speed.measurement,
+        masked=measured[0].config.get("masked", False),
     )
-    content = candidates.content()
-    choice = graph.add("choose", f"{name}/choice", content, others=(*measured, speed))
-    images = list_images(graph, c.dataset)
+    content, images = candidates.content(), list_images(graph, c.dataset)
+    choice = graph.add("choose", f"{name}/choice", content, others=(*measured, speed, images))
     runs = tuple(job.run for job in measured)
     content = Recommendation(**about).content()
     export = graph.add("export", f"{name}/export", content, others=(choice, *runs, images))

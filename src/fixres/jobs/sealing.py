@@ -43,12 +43,16 @@ def seal_this_job(options: list[str], files: Callable[[str], dict[str, str]]) ->
 
 
 def write(
-    results: Path, job: str, made_from: str, outputs: Iterable[str], read: dict[str, str]
+    results: Path, job: str, made_from: str, outputs: Iterable[str], read: dict[str, str] | None
 ) -> None:
-    """Write the seal of a job. Outputs that are folders have no digest: the manifest lists them."""
+    """Write the seal of a job. Outputs that are folders have no digest: the manifest lists them.
+
+    read : as in `Seal`. None: not known, because the result is of an earlier version.
+    """
     files = [results / output for output in outputs]
     contents = {file.name: [file_digest(file)] for file in files if file.is_file()}
-    write_json(results / job / seals.NAME, Seal(job, made_from, contents, read)._asdict())
+    seal = Seal(job, made_from, contents, read or {}, taken_over=read is None)
+    write_json(results / job / seals.NAME, seal._asdict())
 
 
 def renew(file: Path, *, same: bool) -> None:

@@ -24,11 +24,12 @@ class Seal(NamedTuple):
     """What seal.json says."""
 
     job: str  # id: the folder of the job, below results/
-    made_from: str  # `Job.ancestry_digest` as it was planned; "" for a job that was run by hand
+    made_from: str  # `Job.ancestry_digest` as it was planned; "" if nobody planned it, as by hand
     # Name of a file -> SHA-256 of the file as the job left it. More than one: the same content in
     # other words, such as a manifest whose images moved. Whoever read one has read all.
     files: dict[str, list[str]]
     read: dict[str, str]  # result that the job read, below results/ -> its SHA-256
+    taken_over: bool = False  # whether planning wrote it, for a result of an earlier version
 
 
 def read(folder: Path) -> Seal | None:

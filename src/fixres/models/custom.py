@@ -97,6 +97,7 @@ def find(
 def _looked_at(source: str, path: str, known: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
     """The network, and what is known of it and found in it."""
     network, options = _built(source, path, known)
+    network.requires_grad_(False)  # torch's counter fails on parameters that are a layer's input
     try:
         return network, _found(network, known | {"options": options}, source)
     except _NotFoundError as missing:
@@ -108,7 +109,8 @@ def _read(weights: str) -> Fetched | None:
     if weights in ("pretrained", "none"):
         return None
     if not Path(weights).is_file():
-        raise JobError(f"weights: found '{weights}', expected pretrained, none, or a file")
+        expected = f"got '{weights}', expected pretrained, none, or the path of a file"
+        raise JobError(f"--weights: no such file ({expected}). Correct the path")
     return Fetched(published.read(Path(weights)), weights, None)
 
 

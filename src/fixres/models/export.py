@@ -104,6 +104,8 @@ from torchvision.transforms import v2
 
 {imports}
 
+# Pillow's other formats may start other programs (PostScript).
+FORMATS = ["JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP"]
 here = Path(__file__).parent
 config = json.loads((here / "config.json").read_text())
 network = {build}
@@ -121,8 +123,7 @@ transform = v2.Compose(
 
 if __name__ == "__main__":
     for file in sys.argv[1:]:
-        # Only these formats: others start other programs (PostScript).
-        with Image.open(file, formats=["JPEG", "PNG", "WEBP"]) as image, torch.no_grad():
+        with Image.open(file, formats=FORMATS) as image, torch.no_grad():
             logits = network.eval()(transform(image.convert("RGB"))[None])
         print(file, config["classes"][logits.argmax().item()])
 '''

@@ -212,7 +212,7 @@ def unwrapped(content: Any, where: str) -> Tensors:
     if odd:
         more = f"; and {len(odd) - 1} more" if odd[1:] else ""
         raise JobError(
-            f"{where}: {visible(odd[0])}{more}; expected dense tensors by name. Save the whole "
+            f"{where}: {visible(odd[0])}{more} (expected dense tensors by name). Save the whole "
             "network's state_dict in floating point, as .safetensors"
         )
     return content
@@ -307,8 +307,10 @@ def fitted(
         lost = len(tensors[name]) and not tensors[name].any()
         if lost or (tensors[name] < 0).any():
             problem = "no variance in any channel" if lost else "a negative variance"
-            expected = "expected those of a trained batch-norm. Take other weights"
-            raise JobError(f"{fetched.where}: {visible(name)} has {problem}; {expected}")
+            expected = "expected the statistics of a trained network"
+            raise JobError(
+                f"{fetched.where}: {visible(name)} has {problem} ({expected}). Take other weights"
+            )
     return {name: tensors[name].to(t.dtype) for name, t in own.items()}
 
 

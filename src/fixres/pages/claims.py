@@ -31,7 +31,8 @@ def main(arguments: list[str]) -> None:
     planned, args = command.read(arguments, "claims", __doc__, ClaimsPage)
     claims = decided.decide(planned, paper.CLAIMS, args.results)
     whole, each = map(csv, frames(claims))
-    texts = lists.forms("Claims", *page(claims), marked=OUTCOMES)
+    notes = decided.notes(planned, args.results)
+    texts = lists.forms("Claims", *page(claims), notes, marked=OUTCOMES)
     command.write(args.out, texts | {".csv": whole, ".comparisons.csv": each})
 
 

@@ -11,10 +11,10 @@ Planned = TypeVar("Planned", bound=Record)
 
 
 def read(
-    arguments: list[str], stage: str, doc: str | None, record: type[Planned]
+    arguments: list[str], stage: str, doc: str | None, record: type[Planned], *files: str
 ) -> tuple[Planned, argparse.Namespace]:
-    """The page that a job is to make, and the options `results` and `out`."""
-    p = jobs.parser(stage, doc, "out", threads=False)
+    """The page that a job is to make, and the options `results`, `out`, and of further `files`."""
+    p = jobs.parser(stage, doc, "out", *files, threads=False)
     p.add_argument("--results", type=Path, required=True, help="the folder with the runs' metrics")
     args = p.parse_args(arguments)
     return record.read(args.config, stage, args.ancestry_digest), args

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fixres import jobs
+from fixres.artifacts import metrics
 from fixres.graph.claims import Claim, ClaimsPage, Quoted, code_of
 from fixres.graph.graph import Missing
-from fixres.graph.pages import Block, Page
+from fixres.graph.pages import Block, Page, failed
 from fixres.graph.values import Cells, Key, Value
 from fixres.pages import intervals
 from fixres.pages.view import View
@@ -94,6 +95,15 @@ def measured(claims: ClaimsPage, results: Path) -> tuple[Callable[[Key], Value],
         return Value(found.ours, varied, found.paper)
 
     return number, max((number.seeds for number in view.numbers.values()), default=0)
+
+
+def notes(claims: ClaimsPage, results: Path) -> list[str]:
+    """What the images behind the numbers of a page lack, and how its times were taken."""
+    read = [one for cell in claims.cells.values() for one in cell.measurements()]
+    logs = claims.may_have_failed
+    files = [one.metrics for one in read if not failed(logs.get(one.run, {}), results)]
+    found = (metrics.read(results / file).get("notes", []) for file in dict.fromkeys(files))
+    return list(dict.fromkeys(note for of_run in found for note in of_run))
 
 
 def compared(answer: Value | dict[str, Value]) -> list[Compared]:

@@ -1,4 +1,4 @@
-"""Pages that are lists: paragraphs, then tables of text. In Markdown and in HTML."""
+"""Pages that are lists: paragraphs, tables of text, then notes. In Markdown and in HTML."""
 
 from collections.abc import Collection, Sequence
 
@@ -10,18 +10,23 @@ from fixres.pages import web
 Table = tuple[str, list[str], list[list[str]]]  # title, heads, rows
 
 
-def markdown(title: str, paragraphs: list[str], tables: list[Table]) -> str:
+def markdown(
+    title: str, paragraphs: list[str], tables: list[Table], notes: Sequence[str] = ()
+) -> str:
     """The page for a terminal or a code host."""
-    parts = [f"# {title}", *paragraphs]
+    parts = [f"# {plain(title)}", *paragraphs]
     for name, heads, rows in tables:
         parts += [f"**{name}**", pipe(heads, [[plain(cell) for cell in row] for row in rows])]
+    parts += ["\n".join(f"- {plain(note)}" for note in notes)] if notes else []
     return "\n\n".join(parts) + "\n"
 
 
-def forms(title: str, above: list[str], tables: list[Table], **options: object) -> dict[str, str]:
+def forms(
+    title: str, above: list[str], tables: list[Table], notes: Sequence[str] = (), **options: object
+) -> dict[str, str]:
     """The page as Markdown and as HTML, by suffix; the options are those of `webpage`."""
-    page = webpage(title, above, tables, **options)
-    return {".md": markdown(title, above, tables), ".html": page}
+    page = webpage(title, above, tables, notes=notes, **options)
+    return {".md": markdown(title, above, tables, notes), ".html": page}
 
 
 def pipe(heads: Sequence[str], rows: list[list[str]], names: int | None = None) -> str:
@@ -38,6 +43,7 @@ def webpage(
     marked: Collection[str] = (),
     figure: str = "",
     of_numbers: bool = False,
+    notes: Sequence[str] = (),
 ) -> str:
     """The page for a browser and for Snakemake's report.
 
@@ -46,6 +52,7 @@ def webpage(
     marked : texts whose cells have a class of that name up to the comma (templates/page.css).
     figure : an SVG that stands above the tables.
     of_numbers : the tables hold numbers, which stand to the right, and not text.
+    notes : what is to be known of the numbers, such as what their images lack.
     """
     values = {"tables": tables, "marked": marked, "figure": figure, "of_numbers": of_numbers}
-    return web.render("list", title=title, above=paragraphs, **values)
+    return web.render("list", title=title, above=paragraphs, notes=notes, **values)

@@ -17,7 +17,8 @@ def main(arguments: list[str]) -> None:
     planned, args = command.read(arguments, "text", __doc__, ClaimsPage)
     numbers = decided.decide(planned, paper.QUOTED, args.results)
     tidy = csv(pd.DataFrame(map(line, numbers.shown), columns=COLUMNS))
-    command.write(args.out, lists.forms("Numbers in the text", *page(numbers)) | {".csv": tidy})
+    texts = lists.forms("Numbers in the text", *page(numbers), decided.notes(planned, args.results))
+    command.write(args.out, texts | {".csv": tidy})
 
 
 def line(number: Decided) -> dict:

@@ -25,16 +25,17 @@ import yaml
 from fixres import config, jobs, paper
 from fixres.data.sources import SOURCES
 from fixres.graph.checks import expanded
-from fixres.graph.costs import Costs
+from fixres.graph.enough import check_listed_images
 from fixres.graph.graph import JobGraph
-from fixres.graph.pages import Cost
 from fixres.jobs import JobError
 from fixres.jobs.quoting import visible
-from fixres.recommend.budget import fit, minutes_of
-from fixres.recommend.images import look_at_images
+from fixres.recommend import words
+from fixres.recommend.budget import fit, minutes_of, planned
+from fixres.recommend.images import look_at_images, remarks
 
 AROUND = (6 / 7, 1, 8 / 7, 9 / 7, 10 / 7, 12 / 7)  # k_test over the native resolution
 PRECISION = "fp32"
+LONGEST = 60  # letters of a name that the command makes up
 ASKED = "# fixres recommend "  # begins the line of a file that holds the question
 BATCH = 32  # of the trial, and of the throughput that is measured
 # Recipes for some thousand images: those of Table 3 at the paper's scale (§5.3), and no step
@@ -62,6 +63,7 @@ TRAINING = {
 
 
 def main(arguments: list[str]) -> None:
+    words.check_text(arguments)
     args = _parser().parse_args(arguments)
     if not Path("Snakefile").is_file() or not Path("config.yaml").is_file():
         raise JobError(
@@ -70,12 +72,14 @@ def main(arguments: list[str]) -> None:
         )
     jobs.check_suite(Path.cwd())
     jobs.check_folder(Path("results"))
+    words.check(args)
     name = args.name or name_of(args.network, args.images)
     file = Path("configs", f"recommend-{name}.yaml")
     question = shlex.join(word for word in arguments if word != "--plan")
     if not asked_before(file, question, name):
         write(file, question, configuration(name, args))
     plan = paper.plan_of(config.load("config.yaml", file))
+    check_listed_images(plan)  # the file may have been edited, and images removed
     show_plan(plan)
 
     # --- the answer
@@ -92,7 +96,8 @@ def main(arguments: list[str]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
-    p = argparse.ArgumentParser("fixres recommend", description=__doc__, formatter_class=raw)
+    how = {"formatter_class": raw, "allow_abbrev": False}
+    p = argparse.ArgumentParser("fixres recommend", description=__doc__, **how)
     option = p.add_argument
     network = "timm:NAME[.TAG], torchvision:NAME[.WEIGHTS] or python:package.module:function"
     option("--network", required=True, help=network)
@@ -126,12 +131,8 @@ def look_at_network(args: argparse.Namespace) -> dict:
     """What the suite finds in the network, as the key custom.network of the configuration."""
     from fixres.models import custom
 
-    given = {}
-    for pair in args.given:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise JobError(f"--given {pair}: expected KEY=VALUE, as classifier=head")
-        given[key] = yaml.safe_load(value)
+    given = words.read_given(args.given, custom.KEYS)
+    words.check_room("--given native", 1, 2 * given.get("native", 1), "cpu")
     where = (expanded(args.weights), expanded(args.path))
     found = custom.find(args.network, *where, given, headless=args.train)
     print("\n".join(map(visible, custom.described(found))), flush=True)
@@ -149,15 +150,15 @@ def trial(custom: dict) -> float:
 
     network, largest = custom["network"], max(custom["k_test"])
     device = open_device(precision=PRECISION, threads=threads())
-    entry = zoo.entry_of({"network": custom["name"], "entry": network})
-    model = construct.build(entry, network["outputs"], 0).to(device.device).eval()
-    k = network["native"]
-    spent = milliseconds(model, crops(BATCH, k, device), device)
+    words.check_room("--k-test", BATCH, largest, device.device.type)
+    entry, k = zoo.entry_of({"network": custom["name"], "entry": network}), network["native"]
     try:
+        model = construct.build(entry, network["outputs"], 0).to(device.device).eval()
+        spent = milliseconds(model, crops(BATCH, k, device), device)
         peak = peak_of(model, crops(BATCH, largest, device), device)
-    except torch.cuda.OutOfMemoryError:
-        problem = f"a batch of {BATCH} does not fit this device's memory"
-        raise JobError(f"--k-test {largest}: {problem}; take smaller test resolutions") from None
+    except RuntimeError as error:  # torch's of no memory, on a GPU or not, and of the network
+        problem = f"a forward pass of {BATCH} images fails here ({str(error).splitlines()[0]})"
+        raise JobError(f"--k-test {largest}: {problem}. Take smaller test resolutions") from None
     rate = BATCH * network["multiply_adds"] / (spent / 1000)
     where = f"{device.device.type}, {threads()} threads" if device.device.type == "cpu" else "GPU"
     print(
@@ -177,8 +178,9 @@ def threads() -> int:
 
 def name_of(network: str, images: str) -> str:
     """A name for the answer, such as resnet50-photos."""
-    words = (network.split(":")[-1].split(".")[0], Path(expanded(images)).resolve().name)
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join(words)).strip("-_")
+    parts = (network.split(":")[-1].split(".")[0], Path(expanded(images)).resolve().name)
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join(parts)).strip("-_")
+    return name[:LONGEST] or "mine"
 
 
 def configuration(name: str, args: argparse.Namespace) -> dict:
@@ -188,7 +190,10 @@ def configuration(name: str, args: argparse.Namespace) -> dict:
     content = keys(name, args, network, dataset)
     for recipe in ("fine_tuning", "base_training"):
         if recipe in content:
-            content[recipe]["batch_size"] = min(content[recipe]["batch_size"], sizes[0])
+            # Half of the images may turn out to be bad, and an epoch fills a batch all the same.
+            half = max(sizes[0] // 2, 1)
+            content[recipe]["batch_size"] = min(content[recipe]["batch_size"], half)
+    check_listed_images(planned(content))  # whatever is wrong, before anything takes time
     content["hardware"]["multiply_adds_per_second"] = trial(content["custom"])
     fit(content, sizes, args.budget)
     return content
@@ -197,9 +202,8 @@ def configuration(name: str, args: argparse.Namespace) -> dict:
 def keys(name: str, args: argparse.Namespace, network: dict, dataset: dict) -> dict:
     """The configuration before anything is left out of it."""
     n, stride = network["native"], network["stride"]
-    sizes = args.k_test or sorted({max(round(n * x / stride), 1) * stride for x in AROUND})
-    if not network["any_size"]:
-        sizes = [n]
+    around = sorted({max(round(n * x / stride), 1) * stride for x in AROUND})
+    sizes = args.k_test or (around if network["any_size"] else [n])
     all_threads = {f"{stage}_threads": threads() for stage in ("train", "finetune", "evaluate")}
     return {
         "scale": "custom",
@@ -233,7 +237,7 @@ def asked_before(file: Path, question: str, name: str) -> bool:
     """
     if not file.is_file():
         return False
-    if ASKED + question in file.read_text(encoding="utf-8").splitlines():
+    if ASKED + question in file.read_text(encoding="utf-8", errors="replace").splitlines():
         print(f"goes on with {file}")
         return True
     raise JobError(
@@ -262,3 +266,5 @@ def show_plan(plan: JobGraph) -> None:
         f"plan: k_test {', '.join(map(str, custom.k_tests))}; crop_pct {ratios}; "
         f"{len(answer.ancestors)} jobs, about {minutes:.0f} min"
     )
+    for remark in remarks(plan):
+        print(f"note: {remark}")

@@ -28,7 +28,7 @@ def fit(content: dict, sizes: tuple[int, int], budget: float | None) -> float:
             break
     if budget and minutes > budget:
         raise JobError(
-            f"--budget {budget:g}: found about {asked:.0f} min, and {minutes:.0f} at the least; "
+            f"--budget {budget:g}: found about {asked:.2g} min, and {minutes:.2g} at the least; "
             "give a larger budget, a smaller --k-test, or a faster machine"
         )
     return minutes
@@ -58,10 +58,15 @@ def thinner(content: dict, sizes: tuple[int, int]) -> Iterator[str]:
     yield from fewer(FEWEST)
 
 
+def planned(content: dict) -> JobGraph:
+    """The plan of a configuration. Raises ConfigError where it cannot be planned."""
+    merged = config.merge(config.read_yaml("config.yaml"), content)
+    return paper.plan_of(config.parse(merged, where="fixres recommend"))
+
+
 def estimate(content: dict, sizes: tuple[int, int]) -> float:
     """About how many minutes the plan takes on this machine."""
-    merged = config.merge(config.read_yaml("config.yaml"), content)
-    plan = paper.plan_of(config.parse(merged, where="fixres recommend"))
+    plan = planned(content)
     [(name, dataset)] = content["datasets"].items()
     limit, parts = dataset.get("limit", {}), zip(SPLITS, sizes, strict=True)
     return minutes_of(plan, {name: tuple(min(n, limit.get(part, n)) for part, n in parts)})

@@ -1,15 +1,29 @@
 """Look at a folder of images: its layout, how many there are, and whose classes they are."""
 
 import argparse
-import re
+import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from fixres.artifacts import manifest
 from fixres.artifacts.manifest import SPLITS
+from fixres.config.datasets import Dataset
 from fixres.data import image_files, sources
+from fixres.data.sources import abbreviated
+from fixres.data.validate import checksum_of
 from fixres.data.walk import folders_in
 from fixres.graph.checks import expanded
+from fixres.graph.classes import IMAGENET, WORDNET, absent_classes
+from fixres.graph.enough import Counted, count_images, listed
+from fixres.graph.graph import JobGraph
+from fixres.graph.recommendation import LEAKED
 from fixres.jobs import JobError
+
+LOOKED_AT = 100_000  # images; to look at more of them for copies takes minutes
 
 
 def look_at_images(args: argparse.Namespace, outputs: int) -> tuple[dict, tuple[int, int]]:
@@ -17,54 +31,48 @@ def look_at_images(args: argparse.Namespace, outputs: int) -> tuple[dict, tuple[
 
     Raises
     ------
-    JobError : no folder, another layout, or classes that the network does not know.
+    JobError or ConfigError : another layout, or classes that the network does not know.
     """
     root = Path(expanded(args.images))
-    if not root.is_dir():
-        raise JobError(f"--images: no folder {root}; expected one with train/ and val/")
     dataset: dict[str, Any] = {"source": args.source, "root": str(root.absolute())}
     published = sources.load(args.source).published
     if args.source == "imagefolder":
-        sizes, classes = count_folder(args, root)
+        check_layout(args, root)
         dataset |= {"split": args.split} if args.split else {}
+        listing = sources.read(sources.picked(sources.load("imagefolder"), dataset), root)
+        if listing.skipped:
+            print(f"{root}: skipped: {sources.counted(listing.skipped)}")
+        expect_libraries(root, [path for path, _, _ in listing.images])
+        sizes, classes = Counted(listing, root).sizes, listing.classes
     elif published is None or not args.train:
         reason = "a network that knows its classes is given as an image folder"
         raise JobError(f"--source {args.source}: give --train, too: {reason}")
     else:
         sizes, classes = published[:2], [f"class {n}" for n in range(published[2])]
-    known = class_list(args, classes, outputs)
-    dataset |= {"classes": known} if known else {}
+    if not args.train:
+        dataset |= class_list(args, classes, outputs)
+        absent_classes(Dataset(**dataset), "--classes", outputs)
     doing = "trains on them first" if args.train else "knows them"
     images = f"{sizes[0]:,} training and {sizes[1]:,} validation images"
     print(f"{root}: {images}, {len(classes)} classes; the network {doing}")
     return dataset, sizes
 
 
-def count_folder(args: argparse.Namespace, root: Path) -> tuple[tuple[int, int], list[str]]:
-    """Training and validation images of an image folder, and its classes."""
+def check_layout(args: argparse.Namespace, root: Path) -> None:
+    """Raise JobError for a folder that is not laid out as the options say."""
     parts = [part for part in SPLITS if (root / part).is_dir()]
     wanted = "expected train/ and val/"
     if len(parts) == 1:
         wanted += ", or neither of them and --split 0.2"
         raise JobError(f"{root}: found {parts[0]}/ alone; {wanted}")
     if not parts and args.split is None:
-        found = ", ".join(folders_in(root)[:3]) or "no folders"
+        found = abbreviated(folders_in(root)) or "no folders"
         raise JobError(
             f"{root}: found {found}; {wanted} with a folder for each class. A folder with one "
             "folder for each class is split by --split 0.2"
         )
     if parts and args.split:
         raise JobError(f"--split {args.split:g}: {root} has train/ and val/ already; leave it out")
-    by_share = {} if parts else {"split": args.split}
-    listing = sources.picked(sources.load("imagefolder"), by_share).read(root)
-    train, val = (int((listing.split == number).sum()) for number in (0, 1))
-    if not train or not val:
-        wanted = "expected some of each in a folder for each class"
-        raise JobError(f"{root}: found {train} training and {val} validation images; {wanted}")
-    if listing.skipped:
-        print(f"{root}: skipped: {sources.counted(listing.skipped)}")
-    expect_libraries(root, [path for path, _, _ in listing.images])
-    return (train, val), list(listing.classes)
 
 
 def expect_libraries(root: Path, images: list[str]) -> None:
@@ -83,19 +91,67 @@ def expect_libraries(root: Path, images: list[str]) -> None:
                 continue
 
 
-def class_list(args: argparse.Namespace, folders: list[str], outputs: int) -> str | None:
-    """What `datasets.….classes` is to be: where the network's order of classes comes from."""
-    if args.train:
-        return None
+def class_list(args: argparse.Namespace, folders: tuple[str, ...], outputs: int) -> dict[str, str]:
+    """The key `classes` of a dataset, where it is given or the folders' names tell it."""
     if args.classes:
-        return args.classes if args.classes == "imagenet" else str(Path(args.classes).absolute())
-    if outputs == 1000 and all(re.fullmatch(r"n\d{8}", name) for name in folders):
-        return "imagenet"
-    if len(folders) == outputs:
-        return None
-    some = ", ".join(folders[:3]) + (", …" if len(folders) > 3 else "")
-    raise JobError(
-        f"the network has {outputs} classes, the folder {len(folders)} ({some}). Give --classes "
-        "FILE with the network's classes, one a line in its order; or --train, to train the "
-        "network on these classes first"
-    )
+        given = args.classes == "imagenet"
+        return {"classes": "imagenet" if given else str(Path(expanded(args.classes)).absolute())}
+    wordnet = all(WORDNET.fullmatch(name) for name in folders)
+    return {"classes": "imagenet"} if outputs == IMAGENET and wordnet else {}
+
+
+# --- what the plan says of them ------------------------------------------------------------------
+
+
+def remarks(graph: JobGraph) -> Iterator[str]:
+    """What to know of the images before anything is measured; the page says it again."""
+    custom, name = graph.config.custom, graph.config.dataset
+    dataset, outputs = graph.config.datasets[name], custom.network.outputs
+    absent = 0 if custom.train else absent_classes(dataset, f"datasets.{name}.classes", outputs)
+    if absent:
+        yield (
+            f"{absent:,} of the network's {outputs:,} classes have no image. Accuracies and gains "
+            f"will count its logits of the other {outputs - absent:,} alone; a fine-tuning "
+            f"unlearns the {absent:,}"
+        )
+    if data := listed(graph):
+        yield from dict.fromkeys([*data.notes, *manifest.leak(data, name)])
+    elif counted := count_images(graph):
+        yield from one_sided(counted.listing)
+        if len(counted.listing.images) > LOOKED_AT:
+            yield "copies of training images in val/ are counted when the images are listed"
+        elif leaked := count_leaked(counted):
+            yield (
+                f"{leaked:,} of {counted.sizes[1]:,} validation images are, byte for byte, "
+                f"training images; above {LEAKED:.0%}, no fine-tuning is recommended"
+            )
+
+
+def one_sided(listing: sources.Listing) -> Iterator[str]:
+    """The classes that only one part of the images has."""
+    label, split, n = listing.label, listing.split, len(listing.classes)
+    counts = [np.bincount(label[split == part], minlength=n) for part in (0, 1)]
+    lacking = {
+        "training": "no fine-tuning can learn them, and it unlearns what the network knows of them",
+        "validation": "nothing measures them",
+    }
+    for (part, so), own, others in zip(lacking.items(), counts, reversed(counts), strict=True):
+        names = [listing.classes[i] for i in np.flatnonzero((own == 0) & (others > 0))]
+        if names:
+            yield f"no {part} image of {len(names)} classes ({abbreviated(names)}): {so}"
+
+
+def count_leaked(counted: Counted) -> int:
+    """How many validation images are, byte for byte, among the training images.
+
+    Only files with the size of one of the other part are read.
+    """
+    files = [(counted.folder / path, split) for path, _, split in counted.listing.images]
+    for look in (os.path.getsize, lambda file: checksum_of(file.read_bytes())):
+        seen: dict[int, list] = {}
+        for file, split in files:
+            with suppress(OSError):  # that it is gone, or may not be read, the listing says
+                seen.setdefault(look(file), []).append((file, split))
+        alike = (found for found in seen.values() if len({split for _, split in found}) > 1)
+        files = [one for found in alike for one in found]
+    return sum(split for _, split in files)

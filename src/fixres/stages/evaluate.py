@@ -5,9 +5,11 @@ hits.npz beside the result says which images were classified correctly (artifact
 The predictions for every image are kept in predictions/k<k_test>.npz beside the result. Those of
 ten crops an image are in k<k_test>_10crops.npz. With the released test transform, both lie in
 predictions_released/. Those at a ratio of the key crop_pct (crop over resized image) are in
-k<k_test>@<crop_pct>.npz; their metrics are called top1@<crop_pct>, and there is no plain top1. A
-file that belongs to exactly these weights and images is not computed again. So a table that gets
-one more resolution costs only that one.
+k<k_test>@<crop_pct>.npz; their metrics are called top1@<crop_pct>, and there is no plain top1.
+Those of the key `masked` count no logit of a class without images: k<k_test>@<crop_pct>_masked.npz
+and top1@<crop_pct>_masked, for a custom network that knows more classes than there are. A file
+that belongs to exactly these weights and images is not computed again. So a table that gets one
+more resolution costs only that one.
 
 What is missing is computed by stages/predict.py. A fine-tuning leaves predictions, too. Where
 nothing is missing, no network is built and torch is not imported: its import takes longer than all
@@ -91,7 +93,9 @@ def evaluate(job: "Opened") -> None:
             jobs.log(line)
     top = min(predict.TOP, len(data.classes))
     reader = job.reader(rows)
-    [fresh] = predict.predict(predict.as_it_is, [model], reader, job.test_da, [missing], top)
+    [fresh] = predict.predict(
+        predict.as_it_is, [model], reader, job.test_da, [missing], top, data.absent
+    )
 
     # One process writes.
     if not ranks.first:

@@ -59,7 +59,9 @@ def build(config: dict, root: Path, out: Path, threads: int) -> manifest.Manifes
     # A rendered set is the same on every day.
     rendered = (root / building.OBJECTS).is_file()
     when = "rendered" if rendered else f"listed on {time.strftime('%Y-%m-%d')}"
-    data = replace(data, notes=(manifest.counts(data, out.parent.name, when), *data.notes))
+    name = out.parent.name
+    notes = (manifest.counts(data, name, when), *manifest.leak(data, name), *data.notes)
+    data = replace(data, notes=notes)
     for line in (*manifest.summary(data), *data.notes):
         jobs.log(line)
     return data

@@ -62,9 +62,9 @@ class Opened(NamedTuple):
         about |= {**matching.about(network), **more}
         weights.save(self.args.out, network.state_dict(), about)
 
-    def write_measured(self, note: str, **measured: object) -> None:
-        """Write what was measured of batches as metrics.json, with a note on how."""
-        about = {"run": self.config["run"], "batch": self.config["batch"], "notes": [note]}
+    def write_measured(self, *notes: str, **measured: object) -> None:
+        """Write what was measured of batches as metrics.json, with notes on how."""
+        about = {"run": self.config["run"], "batch": self.config["batch"], "notes": list(notes)}
         metrics.write(self.args.out, about | measured)
 
     def reader(self, rows: np.ndarray) -> CropReader:

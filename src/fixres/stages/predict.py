@@ -11,6 +11,7 @@ was made from.
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from fixres import jobs
@@ -47,6 +48,7 @@ def predict(
     test_da: Augmentation,
     croppings: list[list[Cropping]],
     top: int,
+    absent: np.ndarray | None = None,
 ) -> list[Predicted]:
     """The classes that networks with one trunk predict for the images of the reader.
 
@@ -57,6 +59,7 @@ def predict(
     ----------
     heads : the activations of the trunk -> logits.
     croppings : those of each head.
+    absent : (classes,) bool; the logits that do not count where a cropping is `masked`.
 
     Returns
     -------
@@ -71,10 +74,13 @@ def predict(
         {c: torch.empty(len(reader.rows), top, dtype=torch.int32, device=device) for c in of_head}
         for of_head in croppings
     ]
-    asking: dict[Cropping, list[tuple[Callable[..., torch.Tensor], torch.Tensor]]] = {}
-    for head, of_head in zip(heads, predicted, strict=True):
+    # A crop passes trunk and head once, masked or not.
+    asking: dict[Cropping, dict[int, list[tuple[bool, torch.Tensor]]]] = {}
+    for number, of_head in enumerate(predicted):
         for cropping, classes in of_head.items():
-            asking.setdefault(cropping, []).append((head, classes))
+            of_crop = asking.setdefault(cropping._replace(masked=False), {})
+            of_crop.setdefault(number, []).append((cropping.masked, classes))
+    mask = None if absent is None else torch.from_numpy(absent).to(device)
     for crops in (1, 10):
         together = [cropping for cropping in asking if cropping.crops == crops]
         if not together:
@@ -83,13 +89,17 @@ def predict(
         with one_pass("evaluation", reader, test_da, together, chunk) as batches:
             for cropping, images, x in batches:
                 activations = trunk(x)
-                for head, classes in asking[cropping]:
-                    logits = head(*activations).float()
+                for number, of_head in asking[cropping].items():
+                    logits = heads[number](*activations).float()
                     finite = logits.isfinite().all(1).unflatten(0, (-1, crops)).all(1)
                     if crops > 1:  # an image's prediction is the mean of those of its crops
                         logits = logits.softmax(1).unflatten(0, (-1, crops)).mean(1)
-                    classes[images] = logits.topk(top).indices.where(finite[:, None], NOT_FINITE)
-        for _, classes in (pair for cropping in together for pair in asking[cropping]):
+                    for masked, classes in of_head:
+                        counted = logits.masked_fill(mask, -torch.inf) if masked else logits
+                        best = counted.topk(top).indices
+                        classes[images] = best.where(finite[:, None], NOT_FINITE)
+        of_crops = (of_head for cropping in together for of_head in asking[cropping].values())
+        for _, classes in (pair for of_head in of_crops for pair in of_head):
             ranks.all_gather_rows(classes, chunk)
     for cropping, classes in (pair for of_head in predicted for pair in of_head.items()):
         check_finite(classes, cropping, reader)
@@ -102,9 +112,9 @@ def check_finite(classes: torch.Tensor, cropping: Cropping, reader: requests.Cro
     if len(wrong):
         [file] = reader.data.files(reader.rows[int(wrong[0]), None])
         raise JobError(
-            f"{file}: its logits are not finite at {cropping.k} px, as those of {len(wrong)} of "
-            f"{len(classes)} images; expected numbers. Check the network's weights, its mean and "
-            "std, and hardware.precision"
+            f"{file}: its logits are not finite at {cropping.k} px (got such logits for "
+            f"{len(wrong)} of {len(classes)} images, expected none). Check the network's weights, "
+            "its mean and std, and hardware.precision"
         )
 
 
@@ -169,7 +179,8 @@ def predict_missing(job: Opened, wanted: list[Predictions]) -> None:
     test_da = Augmentation("test DA", test_resize=wanted[0].test_resize)
     reader = job.reader(data.rows("val"))
     top = min(TOP, len(data.classes))
-    predicted = predict(device.prepare(trunk), heads, reader, test_da, croppings, top)
+    trunk, absent = device.prepare(trunk), data.absent
+    predicted = predict(trunk, heads, reader, test_da, croppings, top, absent)
     for files, network, of_network in zip(wanted, networks, predicted, strict=True):
         parameters = sum(p.numel() for p in network.parameters())
         files.save(data, of_network, parameters)

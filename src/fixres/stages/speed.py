@@ -2,6 +2,7 @@
 
 The latency is the time of one image alone. The throughput is that of a large batch. Both are
 medians over rounds; a round goes through all k_test, so what else the machine does meets all alike.
+The time of each round is kept: where rounds disagree, the page draws no conclusion from times.
 The memory is the peak of the forward pass of the large batch, with the weights (`memory`). The
 weights and pixels are random: time and memory do not depend on them. Measure on an otherwise idle
 machine.
@@ -13,6 +14,7 @@ from statistics import median
 import torch
 
 from fixres import jobs
+from fixres.artifacts import metrics
 from fixres.hardware.device import Device
 from fixres.hardware.memory import peak_bytes
 from fixres.models import construct
@@ -57,7 +59,9 @@ def measure(job: Opened) -> None:
             "megabytes": peak / MEGA,
         }
         each = many / config["batch"]
-        jobs.log(f"k_test {k}: {one:.2f} ms an image alone, {each:.2f} in a batch")
+        disagree = not all(metrics.agree(times[k, n]) for n in batches)
+        remark = "; the rounds disagree: is the machine busy?" if disagree else ""
+        jobs.log(f"k_test {k}: {one:.2f} ms an image alone, {each:.2f} in a batch{remark}")
     counted = "the allocator" if device.device.type == "cuda" else "torch's profiler"
     note = f"{device.described(job.args.threads)}; memory counted by {counted}"
     job.write_measured(note, k_test=measured)

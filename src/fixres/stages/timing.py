@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from fixres import jobs
+from fixres.artifacts import metrics
 from fixres.artifacts.manifest import Manifest
 from fixres.data import loader, regions
 from fixres.hardware.device import Device
@@ -72,7 +73,18 @@ def measure(job: Opened) -> None:
         spread = f"{found[f'{name}_ms']:.2f} ± {found[f'{name}_ms_std']:.2f} ms"
         jobs.log(f"{name}: {spread} a batch of {config['batch']}")
     jobs.log(f"loading: {loading:.2f} ms a batch, not counted")
-    job.write_measured(f"Timed on {device.described(job.args.threads)}.", **found)
+    note = f"Timed on {device.described(job.args.threads)}."
+    job.write_measured(note, *disagreements(config["run"], counted), **found)
+
+
+def disagreements(run: str, times: dict[str, list[float]]) -> list[str]:
+    """A note for each kind of pass whose batches disagree: the machine did other work, too."""
+    return [
+        f"{run}: {name} passes took {min(t):.3g} to {max(t):.3g} ms; no conclusion can be drawn "
+        "from times that disagree so."
+        for name, t in times.items()
+        if not metrics.agree(t)
+    ]
 
 
 def forward_pass(config: dict, network: nn.Module, device: Device) -> Callable[..., torch.Tensor]:

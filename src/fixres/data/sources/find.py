@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fixres.data import unpack
 from fixres.data.sources.base import Part, Source
-from fixres.data.walk import folders_in
+from fixres.data.walk import folders_in, reading
 from fixres.jobs import JobError
 
 
@@ -37,7 +37,8 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
         if not any(folders_in(home / part.unless) for home in homes if part.unless)
     ]
     # The folder with the most parts first: a folder of another dataset may lie beside it.
-    homes.sort(key=lambda home: -sum((home / part.path).exists() for part in needed))
+    with reading(str(root)):
+        homes.sort(key=lambda home: -sum((home / part.path).exists() for part in needed))
     found: dict[Part, Path | None] = {}
     for group in _by_archive(needed).values():
         found |= _find(group, homes)

@@ -9,7 +9,7 @@ import pandas as pd
 from fixres.artifacts import choice
 from fixres.artifacts.choice import Choice, Gain, Setting
 from fixres.graph.pages import Answer
-from fixres.graph.recommendation import AS_IS, METHODS
+from fixres.graph.recommendation import AS_IS, LEAKED, METHODS
 from fixres.pages import command, lists
 from fixres.pages.figures import style
 from fixres.pages.numbers import csv
@@ -42,8 +42,15 @@ def main(arguments: list[str]) -> None:
     points = frame(chosen)
 
     title = f"{page.title}: at which resolution to test it"
-    above, below = [*answer(chosen), how(chosen, page)], usage(chosen, page)
-    tables = [accuracy(chosen, points, page), ratios(chosen, points, page), found(page)]
+    above = [*answer(chosen), *cautions(chosen), how(chosen, page)]
+    below = usage(chosen, page)
+    tables = [
+        accuracy(chosen, points, page),
+        ratios(chosen, points, page),
+        *among_all(chosen, page),
+        found(page),
+    ]
+    notes = chosen.images.notes
 
     with style.plt.rc_context(style.RC):
         style.save(draw(chosen, points, page), args.out)
@@ -51,8 +58,8 @@ def main(arguments: list[str]) -> None:
     svg = args.out.with_suffix(".svg").read_text(encoding="utf-8")
     svg = svg[svg.index("<svg") :]
     texts = {
-        ".md": lists.markdown(title, [*above, picture, *below], tables),
-        ".html": lists.webpage(title, [*above, *below], tables, figure=svg),
+        ".md": lists.markdown(title, [*above, picture, *below], tables, notes),
+        ".html": lists.webpage(title, [*above, *below], tables, figure=svg, notes=notes),
         ".csv": csv(points),
     }
     command.write(args.out, texts)
@@ -71,6 +78,7 @@ def answer(chosen: Choice) -> list[str]:
     """The recommendation, and what it consists of: a sentence each."""
     best, usual = chosen.best.setting, chosen.usual
     as_used, over = setting(usual), f"over {setting(usual)} as it is"
+    over += f", masked to these {present(chosen)} classes" if chosen.masked else ""
     if best == usual:
         return [f"Go on testing at {as_used}, as it is: nothing was better where it was chosen."]
     what, points = f"{setting(best)}, {DONE[best.method]}", f"{gain(chosen.best)} points"
@@ -82,13 +90,13 @@ def answer(chosen: Choice) -> list[str]:
     elif chosen.best.low <= 0:
         first = (
             f"These images do not tell whether anything is better than {as_used} as it is. Best "
-            f"where it was chosen: {what}: {points} {over}, for {price(chosen, best)}."
+            f"where it was chosen: {what}: {points} {over}{price(chosen, best)}."
         )
     else:
-        first = f"Test at {what}: {points} {over}, for {price(chosen, best)}."
+        first = f"Test at {what}: {points} {over}{price(chosen, best)}."
     sentences, as_it_is = [first], chosen.as_it_is.setting
     if as_it_is != best:
-        gained = f"{gain(chosen.as_it_is)} points, for {price(chosen, as_it_is)}"
+        gained = f"{gain(chosen.as_it_is)} points{price(chosen, as_it_is)}"
         gained = "that is, nothing is gained without" if as_it_is == usual else gained
         sentences.append(f"Without a change of weights the best is {setting(as_it_is)}: {gained}.")
     if best.method != AS_IS:
@@ -97,6 +105,39 @@ def answer(chosen: Choice) -> list[str]:
             "over the network as it is there, with the crop_pct that is best for each."
         )
     return sentences
+
+
+def cautions(chosen: Choice) -> list[str]:
+    """What the images and the times do not allow to conclude: a sentence each, or nothing."""
+    images, said = chosen.images, []
+    if chosen.masked:
+        said.append(
+            f"The network knows {images.classes:,} classes, of which {images.absent:,} have no "
+            "image here. So all accuracies and gains count its logits of the other "
+            f"{present(chosen)} alone: a fine-tuning on these images unlearns the "
+            f"{images.absent:,}, and gains by that among all {images.classes:,}. If the network "
+            "is to know them still, do not fine-tune it on these images."
+        )
+    if images.leaked:
+        share = 100 * images.leaked / images.validation
+        rule = (
+            "A network that was fine-tuned has seen them with their labels, so no fine-tuning is "
+            f"recommended where they are more than {LEAKED:.0%}. Take them out of the training "
+            "images"
+        )
+        if chosen.may_fix:
+            rule = f"Above {LEAKED:.0%}, no fine-tuning would be recommended"
+        said.append(
+            f"{images.leaked:,} of the {images.validation:,} validation images ({share:.3g}%) are, "
+            f"byte for byte, training images. {rule}."
+        )
+    if chosen.disagree:
+        said.append(
+            "No conclusion is drawn from times: their rounds disagree, as beside other work "
+            f"({'; '.join(chosen.disagree)}). To measure them again on an otherwise idle machine, "
+            f"delete results/{chosen.speed} and give the same command."
+        )
+    return said
 
 
 def how(chosen: Choice, page: Answer) -> str:
@@ -112,10 +153,16 @@ def how(chosen: Choice, page: Answer) -> str:
 
 def usage(chosen: Choice, page: Answer) -> list[str]:
     """How to use the network that was written."""
-    folder = f"results/recommend/{page.network}/fixed"
+    folder, among = f"results/recommend/{page.network}/fixed", ""
+    if chosen.exported.masked is not None:
+        among = (
+            f" among all its {chosen.images.classes:,} classes, and "
+            f"{chosen.exported.masked:.{page.decimals + 1}f}% if the largest logit among the "
+            f"{present(chosen)} classes that have images is taken"
+        )
     what = (
         f"{folder}/ holds the recommended network; on all validation images it has "
-        f"{chosen.exported.top1:.{page.decimals + 1}f}% top-1."
+        f"{chosen.exported.top1:.{page.decimals + 1}f}% top-1{among}."
     )
     if page.entry["source"].startswith("timm:"):
         load = f'timm.create_model("local-dir:{folder}", pretrained=True)'
@@ -133,11 +180,18 @@ def gain(found: Gain) -> str:
 
 
 def price(chosen: Choice, at: Setting) -> str:
-    """What an image costs in a batch, compared with the usual resolution."""
+    """What an image costs in a batch, compared with the usual resolution; "": nobody can tell."""
     if at.k_test == chosen.usual.k_test:
-        return "the same time"
-    times = f"{chosen.times_as_long[at.k_test]:.2g}"
-    return "about the same time" if times == "1" else f"{times} times the time"
+        return ", for the same time"
+    if chosen.disagree:
+        return ""
+    times = chosen.times_as_long[at.k_test]
+    return f", for {times.ratio:.2g} ({times.low:.2g} to {times.high:.2g}) times the time"
+
+
+def present(chosen: Choice) -> str:
+    """How many of the network's classes have images."""
+    return f"{chosen.images.classes - chosen.images.absent:,}"
 
 
 # --- tables --------------------------------------------------------------------------------------
@@ -149,11 +203,13 @@ def accuracy(chosen: Choice, points: pd.DataFrame, page: Answer) -> lists.Table:
     for k in sorted(chosen.times_as_long):
         best = [points.loc[method, k, chosen.best_crop_pct[method][k]] for method in methods]
         one = best[0]
-        times = [f"{one.latency_ms:.3g}", f"{one.images_per_second:.3g}", f"{one.megabytes:,.0f}"]
-        rows.append([str(k), *(number(point, page) for point in best), *times])
+        times = [spread(one, "latency_ms"), spread(one, "images_per_second")]
+        numbers = [number(point, page) for point in best]
+        rows.append([str(k), *numbers, *times, f"{one.megabytes:,.0f}"])
     batch = f"batches of {chosen.batch}", f"a batch of {chosen.batch}"
     costs = ["ms, one image", f"images/s, {batch[0]}", f"MB, {batch[1]}"]
-    title = f"Top-1 (%), half of its interval, crop_pct. {'; '.join(chosen.notes)}"
+    title = "Top-1 (%), half of its interval, crop_pct; times with their shortest and longest round"
+    title = f"{title}. {'; '.join(chosen.notes)}"
     return title, ["k_test", *methods, *costs], rows
 
 
@@ -167,6 +223,20 @@ def ratios(chosen: Choice, points: pd.DataFrame, page: Answer) -> lists.Table:
     return "The network as it is: top-1 (%)", heads, rows
 
 
+def among_all(chosen: Choice, page: Answer) -> list[lists.Table]:
+    """Where the network is masked: top-1 of the network as it is among all of its classes."""
+    if not chosen.masked:
+        return []
+    top1 = {(one.k_test, one.crop_pct): one.top1 for one in chosen.among_all}
+    rows = [
+        [str(k), *(f"{top1[k, ratio]:.{page.decimals}f}" for ratio in page.crop_pct)]
+        for k in sorted(chosen.times_as_long)
+    ]
+    heads = ["k_test", *(f"crop_pct {ratio:g}" for ratio in page.crop_pct)]
+    title = f"The network as it is, among all its {chosen.images.classes:,} classes: top-1 (%)"
+    return [(title, heads, rows)]
+
+
 def found(page: Answer) -> lists.Table:
     """What was found in the network, or said by the user."""
     rows = [[name, _text(page.entry[key])] for key, name in FOUND.items()]
@@ -178,6 +248,12 @@ def number(point: pd.Series, page: Answer, ratio: bool = True) -> str:
     half = (point.high - point.low) / 2
     text = f"{point.top1:.{digits}f} ± {half:.{digits}f}"
     return f"{text}, {point.crop_pct:g}" if ratio and len(page.crop_pct) > 1 else text
+
+
+def spread(point: pd.Series, what: str) -> str:
+    """A time or a speed, with its lowest and highest round."""
+    low, high = point[f"{what}_low"], point[f"{what}_high"]
+    return f"{point[what]:.3g} ({low:.3g} to {high:.3g})"
 
 
 def _text(value: object) -> str:

@@ -20,9 +20,10 @@ def draw(choice: Choice, points: pd.DataFrame, page: Answer) -> plt.Figure:
     """Two panels: a line for each method, with the crop_pct that was best where it was chosen.
 
     The star is the recommendation, the ring the usual way to test. In the right panel the grey
-    steps are the Pareto front: nothing that is as fast is more accurate.
+    steps are the Pareto front: nothing that is as fast is more accurate. Where the rounds of the
+    times disagree, there is no right panel.
     """
-    figure, (over_k, over_time) = style.panels(2, sharey=True)
+    figure, [over_k, *timed] = style.panels(1 if choice.disagree else 2, sharey=True)
     points = points.assign(ms=1000 / points["images_per_second"])
     methods = [method for method in LOOKS if method in page.runs]
     best = choice.best_crop_pct
@@ -33,22 +34,26 @@ def draw(choice: Choice, points: pd.DataFrame, page: Answer) -> plt.Figure:
         over_k.plot(line["k_test"], line["top1"], **look)
         band = {"color": colour, "alpha": 0.15, "lw": 0}
         over_k.fill_between(line["k_test"], line["low"], line["high"], **band)
-        over_time.plot(line["ms"], line["top1"], **look)
-    shown = pd.concat(lines.values())
-    front = pareto(shown)
-    over_time.step(front["ms"], front["top1"], where="post", color="0.6", lw=3, alpha=0.5)
+        for over_time in timed:
+            over_time.plot(line["ms"], line["top1"], **look)
+    front = pareto(pd.concat(lines.values()))
+    for over_time in timed:
+        over_time.step(front["ms"], front["top1"], where="post", color="0.6", lw=3, alpha=0.5)
+        over_time.set(xlabel=f"time of an image in batches of {choice.batch} (ms)")
     for at, marker, size in ((choice.usual, "o", 13), (choice.best.setting, "*", 15)):
         point = points.loc[at.method, at.k_test, at.crop_pct]
         hollow = {"ls": "", "ms": size, "mfc": "none", "mec": "k", "marker": marker, "zorder": 5}
         over_k.plot(point["k_test"], point["top1"], **hollow)
-        over_time.plot(point["ms"], point["top1"], **hollow)
-    over_k.set(xlabel="k_test (pixels)", ylabel="top-1 accuracy (%)")
+        for over_time in timed:
+            over_time.plot(point["ms"], point["top1"], **hollow)
+    among = " among the classes with images" if choice.masked else ""
+    over_k.set(xlabel="k_test (pixels)", ylabel=f"top-1 accuracy (%){among}")
     over_k.set_xticks(lines["as it is"]["k_test"])
     over_k.tick_params(axis="x", labelsize=7)
-    over_time.set(xlabel=f"time of an image in batches of {choice.batch} (ms)")
     figure.legend(*over_k.get_legend_handles_labels(), loc="outside right center")
     reading = "bands: 95% intervals; ring: as it is used now; star: the recommendation"
-    figure.suptitle(f"{page.title} on {page.dataset}\n{reading}", fontsize=8)
+    title = page.title.replace("$", r"\$")  # no formula
+    figure.suptitle(f"{title} on {page.dataset}\n{reading}", fontsize=8)
     return figure
 
 

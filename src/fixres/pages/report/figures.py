@@ -26,14 +26,15 @@ def first(contents: Contents, name: str) -> Part:
 
 def part(contents: Contents, name: str) -> Part:
     """A figure with its caption; behind a click, what it is drawn from, and the command."""
-    page = contents.figures[name].page
-    read = dict.fromkeys(found.metrics for found in page.measurements())
+    view = contents.figures[name]
+    page, read = view.page, dict.fromkeys(found.metrics for found in view.page.measurements())
     body = web.render(
         "report_figure",
         name=name,
         title=page.title,
         drawing=drawing(contents.results / f"{name}.svg", name, page.title),
         files=[f"results/{file}" for file in (*read, *page.files.values())],
+        notes=view.notes,
     )
     return Part(name, page.title, page.caption, body)
 

@@ -1,0 +1,137 @@
+"""The classes of a dataset in the order of the network that knows them.
+
+A network that others have trained gives numbers, and only the order of its classes says which
+number is which class. So that order is checked against the folders before any job runs.
+"""
+
+import os
+import re
+from collections import Counter
+from pathlib import Path
+
+from fixres.config import ConfigError
+from fixres.config.datasets import Dataset
+from fixres.data.sources import abbreviated
+from fixres.data.walk import folders_in
+from fixres.graph.checks import expanded
+from fixres.jobs import JobError
+from fixres.jobs.quoting import visible
+
+IMAGENET = 1000  # classes of the list that `imagenet` names
+WORDNET = re.compile(r"n\d{8}")  # an id in it
+WHAT_TO_GIVE = "the network's classes in its order, one a line"
+
+
+def classes_of(dataset: Dataset, key: str) -> dict:
+    """The classes of a dataset that are wanted, in their order, where they are given.
+
+    Raises
+    ------
+    ConfigError : no such file of classes, or it is no such list. `key` is what names it.
+    """
+    if dataset.classes in ("imagenet", None, ""):
+        return {"classes": "imagenet"} if dataset.classes else {}
+    return {"classes": read_classes(dataset.classes, key)}
+
+
+def read_classes(file: str, key: str) -> list[str]:
+    """The lines of a file of classes. Raises ConfigError, which names the `key` that gives it."""
+    path = Path(expanded(file))
+    if not os.path.isfile(path):  # False where a name is too long, too
+        raise ConfigError(
+            f"{key}: no such file (got '{file}', expected imagenet, or a file with "
+            f"{WHAT_TO_GIVE}). Correct the path"
+        )
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            f"{path}, line {line}: not UTF-8 (got the byte {error.object[error.start]:#04x}, "
+            f"expected text in UTF-8; {key} names it). Convert it: iconv -f latin1 -t utf-8"
+        ) from None
+    names = [line.strip() for line in text.split("\n") if line.strip()]
+    if not names:
+        raise ConfigError(f"{path}: no class in it ({key} names it). List {WHAT_TO_GIVE}")
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
+        raise ConfigError(
+            f"{path}: classes that are listed twice: {abbreviated(twice)} ({key} names it). Give "
+            "each class a name of its own, and its folder the same name"
+        )
+    return names
+
+
+def absent_classes(dataset: Dataset, key: str, outputs: int) -> int:
+    """How many of the `outputs` classes of a network have no folder in an image folder.
+
+    `key` is what names the classes, for messages.
+
+    Raises
+    ------
+    ConfigError : the network's order of classes is not known, or it is another network's.
+    """
+    listed = classes_of(dataset, key).get("classes")
+    n = IMAGENET if listed == "imagenet" else len(listed or ())
+    if listed and n != outputs:
+        raise ConfigError(
+            f"{key}: not the classes of this network (got {n} names, expected {outputs}, as many "
+            f"as the network has). List {WHAT_TO_GIVE}"
+        )
+    folders = _folders(dataset)
+    if not folders:
+        return 0
+    if not listed:
+        _check_order(folders, key, outputs)
+        return 0
+    # The list itself takes timm, and timm torch.
+    known = set(listed) if listed != "imagenet" else {f for f in folders if WORDNET.fullmatch(f)}
+    if unknown := [folder for folder in folders if folder not in known]:
+        got = "WordNet ids such as n01440764" if listed == "imagenet" else abbreviated(listed)
+        raise ConfigError(
+            f"{key}: lacks {len(unknown)} of the {len(folders)} class folders: "
+            f"{abbreviated(unknown)} (got {got}). Name the folders as the network's classes, or "
+            "let it train on these (custom.train, --train)"
+        )
+    return outputs - len(folders)
+
+
+def _folders(dataset: Dataset) -> list[str]:
+    """The names of an image folder's class folders, sorted as text; of other sources none."""
+    if dataset.source != "imagefolder" or dataset.rendered:
+        return []
+    root = Path(expanded(dataset.root))
+    parts = [root] if dataset.split else [root / "train", root / "val"]
+    try:
+        return sorted({name for part in parts for name in folders_in(part)})
+    except JobError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _check_order(folders: list[str], key: str, outputs: int) -> None:
+    """Raise ConfigError unless the folders' names alone tell the network's order of classes."""
+    if len(folders) != outputs:
+        raise ConfigError(
+            f"{key}: the network has {outputs} classes, the folder {len(folders)} "
+            f"({abbreviated(folders)}). Give a file with {WHAT_TO_GIVE}; or let the network train "
+            "on these classes first (custom.train, --train)"
+        )
+    by_number = sorted(folders, key=natural)
+    differ = [i for i, pair in enumerate(zip(folders, by_number, strict=True)) if len({*pair}) > 1]
+    if differ:
+        start = max(differ[0] - 2, 0)
+        as_text, in_order = (
+            visible(", ".join(names[start : start + 6])) for names in (folders, by_number)
+        )
+        before = "… " if start else ""
+        raise ConfigError(
+            f"{key}: the network's order of classes is not known (got folders that are {before}"
+            f"{as_text} … when sorted as text, as torchvision does, and {before}{in_order} … by "
+            "their numbers, as timm does; expected that both agree, or a list). Give a file with "
+            f"{WHAT_TO_GIVE}: ls FOLDER | LC_ALL=C sort, or ls FOLDER | sort -V, prints one"
+        )
+
+
+def natural(name: str) -> list:
+    """What timm sorts class folders by: their numbers as numbers, their letters as small ones."""
+    return [int(s) if s.isdecimal() else s for s in re.split(r"(\d+)", name.lower())]

@@ -1,0 +1,93 @@
+"""What is known to be too little before anything is measured: images of a custom network."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import snakemake.api  # noqa: F401 (before fixres.workflow: they import each other)
+from snakemake.exceptions import WorkflowError
+
+from fixres import paper
+from fixres.config import ConfigError, load
+from fixres.graph.enough import check_listed_images, part_of
+from fixres.workflow import open_graph
+from shared import ROOT
+
+NETWORK = {
+    "source": "timm:test_resnet",
+    "weights": "none",
+    "stride": 32,
+    "classifier": "fc",
+    "last_norm": ["layer4.0.bn2"],
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "native": 64,
+    "crop_pct": 0.95,
+}
+
+
+def folder(root: Path, train: int, val: int) -> Path:
+    """Files of two classes that look like images by their names."""
+    for part, images in (("train", train), ("val", val)):
+        for name in ("cat", "dog"):
+            (root / part / name).mkdir(parents=True)
+            for i in range(images // 2):
+                (root / part / name / f"{i}.jpg").touch()
+    return root
+
+
+def settings(root: Path, **over) -> dict:
+    custom = {"name": "mine", "network": NETWORK, "train": True, "k_test": [64]} | over
+    return {
+        "dataset": "photos",
+        "datasets": {"photos": {"root": str(root)}},
+        "custom": custom,
+        "fine_tuning": {"batch_size": 16},
+        "base_training": {"batch_size": 16, "samples_per_epoch": None},
+    }
+
+
+def plan(root: Path, **over) -> None:
+    extra = settings(root) | over
+    check_listed_images(paper.plan_of(load(ROOT / "config.yaml", extra=extra)))
+
+
+def test_enough_images_are_planned_with(tmp_path):
+    plan(folder(tmp_path, 16, 80))
+
+
+def test_fewer_validation_images_than_the_choice_needs(tmp_path):
+    message = r"custom\.choice: 0\.5 of the 30 validation .* too few \(got \d+ to choose on and"
+    with pytest.raises(ConfigError, match=message):
+        plan(folder(tmp_path, 16, 30))
+    # Snakemake alone says it, too, in place of failing when all has been measured.
+    config = load(ROOT / "config.yaml", extra=settings(tmp_path)).model_dump()
+    with pytest.raises(WorkflowError, match="too few"):
+        open_graph([], config)
+
+
+def test_parts_are_those_of_the_choice(tmp_path):
+    """44 images may be enough or not: it depends on their paths alone."""
+    root = folder(tmp_path, 16, 44)
+    paths = sorted(str(file.relative_to(root)).encode() for file in root.glob("val/*/*"))
+    chosen_on = sum(part_of(np.array(paths, object), 0.5))
+    if min(chosen_on, 44 - chosen_on) >= 20:
+        plan(root)
+    else:
+        with pytest.raises(ConfigError, match=f"got {chosen_on} to choose on"):
+            plan(root)
+
+
+@pytest.mark.parametrize("recipe", ["fine_tuning", "base_training"])
+def test_an_epoch_that_does_not_fill_one_batch(tmp_path, recipe):
+    root = folder(tmp_path, 20, 80)
+    over = {recipe: settings(root)[recipe] | {"batch_size": 21}}
+    message = rf"{recipe}\.batch_size: .*got 21, expected at most 20: photos has 20 training"
+    with pytest.raises(ConfigError, match=message):
+        plan(root, **over)
+
+
+def test_ratios_that_print_alike(tmp_path):
+    custom = settings(folder(tmp_path, 16, 80), crop_pct=[0.95, 0.95 + 1e-9])["custom"]
+    with pytest.raises(ConfigError, match=r"custom\.crop_pct"):
+        plan(tmp_path, custom=custom)

@@ -1,0 +1,147 @@
+"""What the command `recommend` says of words that cannot be meant, before anything takes time."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fixres.jobs import JobError
+from fixres.models.custom import KEYS
+from fixres.recommend import _parser, main, name_of, words
+
+QUESTION = ["--network", "timm:test_resnet", "--images", "."]
+
+
+def parsed(*more: str, question: list[str] = QUESTION):
+    return _parser().parse_args([*question, *more])
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            ["--k-test", "0"],
+            r"--k-test: cannot be meant \(got 0 .int., expected 1 to 65,535 pixels",
+        ),
+        (["--k-test", "65536"], r"--k-test: .*got 65536"),
+        (["--k-test", "64", "-3"], r"--k-test: .*got -3"),
+        (["--train", "--k-train", "0"], r"--k-train: .*got 0"),
+        (["--crop-pct", "1e-9"], r"--crop-pct: .*got 1e-09 .float., expected 0.1 to 1"),
+        (["--crop-pct", "nan"], "--crop-pct: .*got nan"),
+        (["--crop-pct", "0.9", "1.2"], "--crop-pct: .*got 1.2"),
+        (["--split", "20"], "--split: .*got 20.0 .float., expected .* such as 0.2"),
+        (["--split", "nan"], "--split: .*got nan"),
+        (["--split", "0"], "--split: .*got 0"),
+        (["--budget", "nan"], "--budget: .*got nan"),
+        (["--budget", "inf"], "--budget: .*got inf"),
+        (["--budget", "0"], "--budget: .*got 0"),
+        (["--budget", "-5"], "--budget: .*got -5"),
+        (["--name", "../../way/out"], "--name: .*got '../../way/out'"),
+        (["--name", ""], "--name: .*got '' .str., expected"),
+        (["--name", "n" * 300], "--name: .*expected at most 64 letters"),
+        (["--weights", "/no/such.pth"], "--weights: no such file .*got /no/such.pth"),
+        (["--weights", "/"], "--weights: no such file"),
+        (["--weights", "none"], "--weights: none, without --train"),
+        (["--path", "/no/such"], "--path: no such folder .*got /no/such"),
+        (["--classes", "imagenet", "--train"], "--classes: given with --train"),
+        (["--images", ""], "--images: no such folder .got '', .* Is the variable set"),
+        (["--images", "/no/such"], "--images: no such folder .got '/no/such', expected one with"),
+        (["--images", "$UNSET/x"], "--images: no such folder .* Is the variable set"),
+        (["--images", __file__], "--images: a file"),
+        (["--classes", "/no/such"], "--classes: no such file .got '/no/such'"),
+        (["--network", "resnet50"], "--network: .*got 'resnet50'"),
+        (["--network", "python:only.a.module"], "--network: .*got 'python:only"),
+        (["--network", ""], "--network: .*got '' .str., expected timm"),
+    ],
+)
+def test_values_that_cannot_be_meant(more, message):
+    with pytest.raises(JobError, match=message):
+        words.check(parsed(*more))
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    with pytest.raises(JobError) as error:
+        words.check(parsed("--k-test", "0", "--split", "20", "--budget", "nan"))
+    assert len(str(error.value).splitlines()) == 3
+
+
+def test_values_that_can_be_meant():
+    words.check(parsed("--k-test", "64", "96", "--crop-pct", "0.1", "1", "--name", "a.b-c_1"))
+    words.check(parsed("--split", "0.2", "--budget", "0.5"))
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ("last_norm=[b.1", r"--given last_norm=\[b.1: not valid YAML"),
+        ("last_norm=!!python/object/apply:os.getcwd []", "not valid YAML"),
+        ("classifier", "expected KEY=VALUE"),
+        ("klassifier=fc", "found 'klassifier'; nearest: classifier"),
+        ("mean=[123.7, 116.3, 103.5]", r"--given mean.0: found 123.7 .* 0 to 1: .*Divide"),
+        ("mean=0.5", "--given mean: found 0.5"),
+        ("std=[0, 0.2, 0.2]", "--given std.0: found 0"),
+        ("std=[.nan, 0.2, 0.2]", "--given std.0: found nan"),
+        ("native=0", "--given native: found 0"),
+        ("native=large", "--given native: found 'large'"),
+        ("stride=", "--given stride: found None"),
+        ("stride=0", "--given stride: found 0"),
+        ("outputs=0", "--given outputs: found 0"),
+        ("crop_pct=87.5", "--given crop_pct: found 87.5"),
+        ("any_size=perhaps", "--given any_size: found 'perhaps'"),
+        ("options=3", "--given options: found 3"),
+        ("last_norm=[1]", "--given last_norm.0: found 1"),
+    ],
+)
+def test_what_is_said_of_a_network_is_checked_by_itself(pair, message):
+    with pytest.raises(JobError, match=message):
+        words.read_given([pair], KEYS)
+
+
+def test_what_can_be_said_of_a_network():
+    said = ["last_norm=b.1", "classifier=4", "mean=[0.5, 0.5, 0.5]", "native=64", "options={a: 1}"]
+    assert words.read_given(said, KEYS) == {
+        "last_norm": ["b.1"],
+        "classifier": "4",  # a layer of an nn.Sequential
+        "mean": [0.5, 0.5, 0.5],
+        "native": 64,
+        "options": {"a": 1},
+    }
+    with pytest.raises(JobError, match="native is given twice"):
+        words.read_given(["native=64", "native=96"], KEYS)
+
+
+@pytest.mark.parametrize("word", ["photos\nhardware: {}", "photos\x1b[31m", "photos\udce9"])
+def test_no_word_breaks_out_of_its_line_in_the_file(word):
+    """The question is a comment in the file that the command writes."""
+    with pytest.raises(JobError, match="control character, or not UTF-8"):
+        main([*QUESTION, "--images", word])
+
+
+def test_crops_that_no_memory_holds_are_refused_before_the_kernel_ends_the_process():
+    words.check_room("--k-test", 32, 224, "cpu")
+    with pytest.raises(JobError, match=r"--k-test: 32 image.* of 100000 px do not fit"):
+        words.check_room("--k-test", 32, 100_000, "cpu")
+
+
+@settings(max_examples=40)
+@given(
+    st.text(max_size=90),
+    st.text(st.characters(codec="utf-8", exclude_characters="/\0"), max_size=300),
+)
+def test_names_that_the_command_makes_up_are_names(network, images):
+    name = name_of(f"timm:{network}", f"/{images or 'x'}")
+    assert not [*words.problems(parsed("--name", name))]
+
+
+def test_the_command_says_it_in_one_message(tmp_path):
+    (tmp_path / "Snakefile").touch()
+    (tmp_path / "config.yaml").touch()
+    command = [sys.executable, "-m", "fixres", "recommend", *QUESTION, "--k-test", "0"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("\nerror in recommend: --k-test: cannot be meant")
+    assert "Traceback" not in done.stderr
+    assert sorted(file.name for file in Path(tmp_path).iterdir()) == ["Snakefile", "config.yaml"]

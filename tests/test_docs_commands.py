@@ -205,11 +205,14 @@ def suite(tmp_path) -> Path:
         copy(ROOT / name, folder / name)
     (folder / "src").symlink_to(ROOT / "src")
     (folder / "results").mkdir()
-    for part, label in itertools.product(("train", "val"), ("n01440764", "n01443537")):
-        for home in (folder / "home/photos", folder / "imagenet"):
-            (home / part / label).mkdir(parents=True)
-            for i in range(2):
-                textured(40, 50, seed=i).save(home / part / label / f"{label}_{i}.JPEG")
+    seeds = itertools.count()
+    # `fixres recommend` needs some validation images, and none among the training images.
+    for part, images in {"train": 2, "val": 40}.items():
+        for label, i in itertools.product(("n01440764", "n01443537"), range(images)):
+            for home in (folder / "home/photos", folder / "imagenet"):
+                (home / part / label).mkdir(parents=True, exist_ok=True)
+                image = textured(40, 50, seed=next(seeds))
+                image.save(home / part / label / f"{label}_{i}.JPEG")
     twins.write("fashion-mnist", folder / "fashion-mnist", SMALL)
     save_file({"classifier.bias": np.zeros(10, np.float32)}, folder / "lite0.safetensors")
     [only] = re.findall(

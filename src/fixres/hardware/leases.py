@@ -212,13 +212,17 @@ def _hold(locks: dict[Path, int]) -> None:
 
 
 def _keep_all() -> None:
+    lost = set()
     while _held_locks:
         time.sleep(KEEP_SECONDS)
         for file in list(_held_locks):
             try:
                 _keep(file)
+                lost.discard(file)
             except (OSError, JobError) as error:
-                log(f"devices: {error}; another job may now take the same device")
+                if file not in lost:  # it is said once, and tried again
+                    lost.add(file)
+                    log(f"devices: {error}; another job may now take the same device")
 
 
 def _keep(file: Path) -> None:

@@ -14,15 +14,19 @@ PATHS = np.array([b"a.png", b"b.png"])
 @pytest.mark.parametrize("name", ["hits", "samples"])
 def test_metrics_name_the_values_of_each_image(tmp_path, name):
     found = per_image.PerImage(PATHS, {"top1 32": np.array([True, False])})
-    file = tmp_path / "metrics.json"
+    (tmp_path / "x").mkdir()
+    file = tmp_path / "x/metrics.json"
     metrics.write(file, {"run": "x"}, **{name: found})
     read = metrics.read(file)
     assert read == {"run": "x", name: found.digest}
-    again = metrics.read_each_image(tmp_path / f"{name}.npz", read)
+    again = metrics.read_each_image(file.with_name(f"{name}.npz"), read)
     assert np.array_equal(again.values["top1 32"], [True, False])
     metrics.write(file, {"run": "x"})  # a time has no such file
     with pytest.raises(ValueError, match="does not belong"):
-        metrics.read_each_image(tmp_path / f"{name}.npz", metrics.read(file))
+        metrics.read_each_image(file.with_name(f"{name}.npz"), metrics.read(file))
+    metrics.write(file, {"run": "y"})
+    with pytest.raises(ValueError, match="it belongs to the job y"):
+        metrics.read(file)
 
 
 def test_a_log_is_read_as_it_was_written(tmp_path):

@@ -20,6 +20,7 @@ from fixres import config, jobs
 from fixres.config import ConfigError
 from fixres.graph import declare
 from fixres.graph.graph import JobGraph
+from fixres.graph.jobs import Job
 from fixres.jobs import JobError
 from fixres.nearest import closest, did_you_mean
 
@@ -92,9 +93,10 @@ def check_file(file: str | Path) -> None:
 
 
 def check_folders(suite: str | Path) -> None:
-    """Raise PlanningError where Snakemake would trip over the suite's folder, or over results/."""
+    """Raise PlanningError where Snakemake would trip over the suite's folder, or over its own."""
     try:
         jobs.check_suite(Path(suite))
+        jobs.check_folder(Path(".snakemake"), "Snakemake's records")
         jobs.check_folder(Path("results"))
     except JobError as error:
         raise PlanningError(str(error)) from None
@@ -186,8 +188,21 @@ def check(files: Iterable[str], graph: JobGraph, rules: list[str]) -> None:
     asked = dict.fromkeys(job for file in files if file in made for job in made[file].ancestors)
     try:
         declare.require(graph, asked)
-    except ConfigError as error:
+        for folder in _folders_of(asked):
+            jobs.check_folder(Path(folder))
+    except (ConfigError, JobError) as error:
         raise PlanningError(str(error)) from None
+
+
+def _folders_of(asked: Iterable[Job]) -> set[str]:
+    """The folders of jobs, and the folders that these are in."""
+    folders = {""}
+    for job in asked:
+        folder = f"results/{job.id}"
+        while folder not in folders:
+            folders.add(folder)
+            folder = os.path.dirname(folder)
+    return folders - {""}
 
 
 def _unknown(file: str, graph: JobGraph, known: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import resource
 import shlex
 import subprocess
@@ -98,11 +99,14 @@ def test_places_that_snakemake_trips_over(tmp_path):
         assert braces in done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
     workflow = Workflow(tmp_path)
-    workflow.write({})
-    (tmp_path / "results").symlink_to("nowhere")
-    said = workflow.run("-n", check=False).stdout
-    assert "results: results belong there (got a link to nowhere" in said
-    assert "Traceback" not in said
+    workflow.write({}, (ROOT / "config.yaml").read_text())
+    for place in (".snakemake", "results", "results/runs"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).symlink_to("nowhere")
+        said = workflow.run("-n", "results/table5.md", check=False).stdout
+        assert re.search(rf"^{place}: .* belong there \(got a link to nowhere", said, re.MULTILINE)
+        assert "Traceback" not in said
+        (tmp_path / place).unlink()
 
 
 # --- limits --------------------------------------------------------------------------------------

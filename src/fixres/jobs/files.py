@@ -95,16 +95,16 @@ def check_suite(folder: Path) -> None:
         )
 
 
-def check_folder(path: Path) -> None:
-    """Raise JobError where `path` can be no folder: it is a file, or a link that leads nowhere."""
+def check_folder(path: Path, content: str = "results") -> None:
+    """Raise JobError where `path` can be no folder: it is a file, or a link to nowhere."""
     if path.is_dir() or not os.path.lexists(path):
         return
     found = "a file"
     if path.is_symlink():
         found = f"a link to {os.readlink(path)}, which is no folder"
     raise JobError(
-        f"{path}: results belong there (got {found}; expected a folder, or nothing). Move it away, "
-        "or make the folder that it leads to"
+        f"{path}: {content} belong there (got {found}; expected a folder, or nothing). "
+        "Move it away, or make the folder that it leads to"
     )
 
 

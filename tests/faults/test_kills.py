@@ -48,6 +48,7 @@ ORDER = (  # of the kills in one run
 # before they are killed.
 ROUNDS = 8
 LATEST = 0.7  # share of a job's life in which it is killed; later, most would have ended
+SOONER = 0.7  # by how much lives are taken to be shorter after a process that ended too early
 PAGE_SECONDS = 0.6  # life of a page's job on a fast machine; it leaves no benchmark
 
 
@@ -123,7 +124,7 @@ class Worker:
         undisturbed: Workflow,
     ):
         self.folder, self.random = folder, random.Random(seed)
-        self.wanted, self.seconds, self.undisturbed = Counter(wanted), seconds, undisturbed
+        self.wanted, self.seconds, self.undisturbed = Counter(wanted), dict(seconds), undisturbed
         self.kills, self.resumable, self.rounds = Counter(), 0, 0
 
     def work(self) -> None:
@@ -159,6 +160,9 @@ class Worker:
             wait_until(lambda: not processes_in(process.pid), ended)
             if victim == "snakemake":
                 workflow.run("--unlock")
+        else:  # too late: the machine is faster now than when lives were measured
+            for stage in self.seconds:
+                self.seconds[stage] *= SOONER
         return failed
 
     def strike(self, workflow: Workflow, victim: str, process: subprocess.Popen) -> bool:

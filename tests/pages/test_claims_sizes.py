@@ -91,3 +91,20 @@ def test_the_numbers_of_section_3():
             "images": 67,
         }
     )
+
+
+@pytest.mark.parametrize(("at_160", "said"), [(160, True), (112, False)])
+def test_a_scale_that_has_other_pixels_for_160_says_nothing_about_160(at_160, said):
+    """In log_ratio, objects look a quarter larger at train time than at test time."""
+
+    def cell(key: Key) -> Value:
+        k_train, k_test = map(int, key.row.split())
+        k_train = at_160 if k_train == 160 else k_train
+        ours = float(np.log(k_train / k_test * 1.25))
+        return Value(ours, np.full(4000, ours), None)
+
+    found = compared("sizes-alike", cell)
+    usual = np.log(1.25)
+    gain = pytest.approx(usual - abs(np.log(160 / 224 * 1.25)))
+    assert found["k_train 160"] == (gain if said else None)
+    assert found["k_test 288"] == pytest.approx(usual - abs(np.log(224 / 288 * 1.25)))

@@ -101,7 +101,7 @@ class Config(Section):
     """the sets of images by name"""
     protocol: Annotated[str, Field(pattern=r"^[A-Za-z0-9]*$", max_length=64)] = ""
     """name of these training settings; it stands in the names of the runs, so that runs of several
-    protocols stand beside each other"""
+    protocols can be compared side by side"""
     network: Name = "resnet10q"
     """the ResNet-50 of this scale: a name of models/catalogue/zoo.py"""
     twins: bool = True

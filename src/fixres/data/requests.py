@@ -57,7 +57,7 @@ class CropReader:
 
         For each batch the crops at each resolution, (n, 3, k, k) float32, normalised. A batch is
         an iterator: the crops of one resolution go to the device when they are asked for. `ratios`
-        is the crop_pct at each of the resolutions, which may then stand there several times; None:
+        is the crop_pct at each of the resolutions, which may then be there several times; None:
         that of `test_da`.
         """
         ratios = ratios or [test_da.crop_pct] * len(resolutions)

@@ -35,7 +35,7 @@ class Listing(NamedTuple):
     complete: bool = True  # officially, the lists name every image in `folders`
     partial: bool = False  # every copy of the dataset lacks some listed images (Birdsnap)
     md5: dict[str, str] | None = None  # path -> checksum of the image, where the lists give one
-    # Of class folders: what lies there and is no image that is read -> how many.
+    # Of class folders: what is skipped (an ending, hidden files, …) -> how many.
     skipped: Mapping[str, int] = MappingProxyType({})
 
     @property

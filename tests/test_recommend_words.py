@@ -22,10 +22,7 @@ def parsed(*more: str, question: list[str] = QUESTION):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (
-            ["--k-test", "0"],
-            r"--k-test: cannot be meant \(got 0 .int., expected 1 to 65,535 pixels",
-        ),
+        (["--k-test", "0"], r"--k-test: out of range \(got 0 .int., expected 1 to 65,535 pixels"),
         (["--k-test", "65536"], r"--k-test: .*got 65536"),
         (["--k-test", "64", "-3"], r"--k-test: .*got -3"),
         (["--train", "--k-train", "0"], r"--k-train: .*got 0"),
@@ -142,6 +139,6 @@ def test_the_command_says_it_in_one_message(tmp_path):
     command = [sys.executable, "-m", "fixres", "recommend", *QUESTION, "--k-test", "0"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("\nerror in recommend: --k-test: cannot be meant")
+    assert done.stderr.startswith("\nerror in recommend: --k-test: out of range")
     assert "Traceback" not in done.stderr
     assert sorted(file.name for file in Path(tmp_path).iterdir()) == ["Snakefile", "config.yaml"]

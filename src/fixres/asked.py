@@ -212,6 +212,11 @@ def _unknown(file: str, graph: JobGraph, known: list[str]) -> str:
             return f"{file}: cannot be made; {why}"
     page, below = f"results/{Path(file).stem}.md", os.path.relpath(file)
     near = next((name for name in (below, page) if name in known), None)
+    if not near and os.sep not in file:  # a rule, or a page without its folder and ending
+        stems = {Path(name).stem: f"results/{Path(name).stem}.md" for name in known}
+        pages = {name: page for name, page in stems.items() if page in known}
+        short = pages | {name: name for name in known if os.sep not in name}
+        near = next((short[name] for name in closest(file, short)), None)
     near = near or next(iter(closest(file, known)), None)
     hint = f"did you mean {near}?" if near else "results/plan.md lists what there is"
     return f"{file}: no such target in this configuration; {hint}"

@@ -107,6 +107,7 @@ PHOTOS = {
         ("results/tabel5.md", "tabel5.md: no such target .*did you mean results/table5.md"),
         ("table5", "table5: no such target .*did you mean results/table5.md"),
         (f"{os.getcwd()}/{TABLE}", "did you mean results/table5.md"),
+        ("tabel5", "tabel5: no such target .*did you mean results/table5.md"),
         ("tabels", "did you mean tables"),
         ("xyz", "results/plan.md lists what there is"),
         ("results/runs/set/resnet10q-k64/log.csv", "did you mean results/runs/set/resnet10q-k"),

@@ -69,7 +69,7 @@ def problems(args: argparse.Namespace) -> Iterator[str]:
         for value in given if isinstance(given, list) else [given]:
             if value is not None and not _is(kind, value):
                 got = f"got {shown(value)}, expected {expected}"
-                yield f"{option}: cannot be meant ({got}). Correct it"
+                yield f"{option}: out of range ({got}). Correct it"
     if not args.images or not (root := Path(expanded(args.images))).is_dir():
         wrong = "no such folder" if not args.images or not root.exists() else "a file"
         unset = ". Is the variable set?" if "$" in args.images or not args.images else ""

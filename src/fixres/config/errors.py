@@ -31,7 +31,7 @@ def explain(error: dict, where: str = "", section: type[Section] | None = None) 
         names = list(inside.model_fields) if inside else []
         hint = did_you_mean(str(path[-1]), names) or f"valid here: {', '.join(names)}"
         return f"{key}: unknown key; {hint}"
-    expected = error["msg"]
+    expected = "".join(map(_visible, error["msg"]))  # some quote a value
     for words, plainer in PLAINER.items():
         expected = expected.replace(words, plainer)
     found, kind = error.get("input"), error["type"]

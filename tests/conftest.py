@@ -10,8 +10,8 @@ from fixres.data import building
 from fixres.data.rendered import twins
 from shared import SETTINGS, textured
 
-# A test is never timed: the machine may be busy.
-hypothesis.settings.register_profile("fixres", deadline=None)
+# A test is never timed, because the machine may be busy, and tries the same examples every time.
+hypothesis.settings.register_profile("fixres", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("fixres")
 # For the networks of the tests themselves: more threads than cores wait for each other.
 torch.set_num_threads(1)

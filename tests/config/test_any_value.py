@@ -91,7 +91,7 @@ def test_the_bases_are_planned(base):
 
 @pytest.mark.parametrize("base", [PAPER, CUSTOM], ids=["paper", "custom"])
 @given(key=st.sampled_from(KEYS), value=VALUES)
-@settings(max_examples=1000, deadline=None, derandomize=True)
+@settings(max_examples=1000, deadline=None)
 def test_any_value_of_any_key_is_planned_or_told(base, key, value):
     content = inside = copy.deepcopy(base)
     for part in key[:-1]:

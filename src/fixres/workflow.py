@@ -121,20 +121,21 @@ def make_again(graph: JobGraph) -> None:
 def _force(dag: DAG, graph: JobGraph) -> None:
     """Add the jobs that Snakemake would not make again by itself; say why."""
     files = {str(file).removeprefix("results/"): file for job in dag.jobs for file in job.output}
-    asked = dict.fromkeys(graph.made_by[file] for file in files if file in graph.made_by)
+    rule_jobs = {file: job for job in dag.jobs for file in job.output}
+    makers = {graph.made_by[f]: rule_jobs[o] for f, o in files.items() if f in graph.made_by}
     records = dag.workflow.persistence
 
     def recorded(file: str) -> list[str]:
         return records.params(files[file]) or []
 
-    def seen(job: Job) -> bool:
+    def seen(job: RuleJob) -> bool:
         """Whether Snakemake sees a difference, too. Its display says which."""
-        known = map(recorded, job.outputs.values())
-        changed = any(params and repr(job.ancestry_digest) not in params for params in known)
-        return changed and RerunTrigger.PARAMS in dag.workflow.rerun_triggers
+        looks = RerunTrigger.PARAMS in dag.workflow.rerun_triggers
+        known = records.has_metadata(job) and not records.has_outdated_metadata(job)
+        return bool(looks and known and records.params_changed(job))
 
-    found = current.compare(graph, asked, Path("results"), recorded, write=not dag.workflow.dryrun)
-    unseen = {job: why for job, why in found.differing.items() if not seen(job)}
+    found = current.compare(graph, makers, Path("results"), recorded, write=not dag.workflow.dryrun)
+    unseen = {job: why for job, why in found.differing.items() if not seen(makers[job])}
     dag.forcefiles.update(f"results/{file}" for job in unseen for file in job.outputs.values())
     for job, why in list(unseen.items())[:SHOWN]:
         logger.info(f"results/{job.id}: {why}; it is made again")

@@ -66,7 +66,7 @@ def listed(graph: JobGraph) -> manifest.Manifest | None:
 def check_listed_images(graph: JobGraph) -> None:
     """Raise ConfigError where the images are too few for what is planned.
 
-    They are those of the manifest; where there is none yet, those of the folder.
+    The images are counted in the manifest, or in the folder before a manifest is made.
     """
     if not graph.config.custom:
         return

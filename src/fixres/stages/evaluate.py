@@ -6,10 +6,10 @@ The predictions for every image are kept in predictions/k<k_test>.npz beside the
 ten crops an image are in k<k_test>_10crops.npz. With the released test transform, both lie in
 predictions_released/. Those at a ratio of the key crop_pct (crop over resized image) are in
 k<k_test>@<crop_pct>.npz; their metrics are called top1@<crop_pct>, and there is no plain top1.
-Those of the key `masked` count no logit of a class without images: k<k_test>@<crop_pct>_masked.npz
-and top1@<crop_pct>_masked, for a custom network that knows more classes than there are. A file
-that belongs to exactly these weights and images is not computed again. So a table that gets one
-more resolution costs only that one.
+With the key `masked`, predictions ignore the logits of classes without images
+(k<k_test>@<crop_pct>_masked.npz, top1@<crop_pct>_masked), for a custom network that knows more
+classes than there are. A file that belongs to exactly these weights and images is not computed
+again. So a table that gets one more resolution costs only that resolution.
 
 What is missing is computed by stages/predict.py. A fine-tuning leaves predictions, too. Where
 nothing is missing, no network is built and torch is not imported: its import takes longer than all

@@ -82,6 +82,19 @@ def machine_options(**changed: object) -> argparse.Namespace:
     return argparse.Namespace(**options | {"device": "cpu"} | changed)
 
 
+# What a configuration says of a custom network.
+NETWORK = {
+    "source": "timm:resnet18",
+    "stride": 32,
+    "classifier": "fc",
+    "last_norm": ["layer4.1.bn2"],
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "native": 224,
+    "crop_pct": 0.875,
+}
+
+
 class Harmful:
     """An object that runs code when it is unpickled."""
 

@@ -22,6 +22,7 @@ from fixres.graph.costs import Costs
 from fixres.graph.pages import Cost
 from fixres.jobs import canonical
 from fixres.paper import plan_of
+from shared import NETWORK
 
 PAPER = {
     "scale": "test",
@@ -31,16 +32,6 @@ PAPER = {
     "transfer": {"datasets": {"cars": "pinhole"}},
     "weak_supervision": {"dataset": "pinhole"},
     "pages": {"only": ["table3", "table5"]},
-}
-NETWORK = {
-    "source": "timm:resnet18",
-    "stride": 32,
-    "classifier": "fc",
-    "last_norm": ["layer4.1.bn2"],
-    "mean": [0.5, 0.5, 0.5],
-    "std": [0.5, 0.5, 0.5],
-    "native": 224,
-    "crop_pct": 0.875,
 }
 CUSTOM = {
     "datasets": {"pinhole": {"rendered": {}}},

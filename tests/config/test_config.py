@@ -15,6 +15,7 @@ import yaml
 from fixres import config
 from fixres.config import ConfigError, load, parse
 from fixres.paper import plan_of
+from shared import NETWORK
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -395,18 +396,6 @@ def test_values_of_the_command_line_get_the_types_of_the_schema(given, read):
 def test_a_value_of_the_command_line_that_is_no_yaml_is_told():
     with pytest.raises(ConfigError, match=r"--config base_training: found \{epochs: 2, .* YAML"):
         config.typed({"base_training": "{epochs: 2"})
-
-
-NETWORK = {
-    "source": "timm:resnet18",
-    "stride": 32,
-    "classifier": "fc",
-    "last_norm": ["layer4.1.bn2"],
-    "mean": [0.5, 0.5, 0.5],
-    "std": [0.5, 0.5, 0.5],
-    "native": 224,
-    "crop_pct": 0.875,
-}
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,13 @@ NETWORK = {
     "native": 224,
     "crop_pct": 0.875,
 }
+TEST_RESNET = NETWORK | {
+    "source": "timm:test_resnet",
+    "weights": "none",
+    "last_norm": ["layer4.0.bn2"],
+    "native": 64,
+    "crop_pct": 0.95,
+}
 
 
 class Harmful:

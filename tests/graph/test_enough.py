@@ -11,19 +11,7 @@ from fixres import paper
 from fixres.config import ConfigError, load
 from fixres.graph.enough import check_listed_images, part_of
 from fixres.workflow import open_graph
-from shared import ROOT
-
-NETWORK = {
-    "source": "timm:test_resnet",
-    "weights": "none",
-    "stride": 32,
-    "classifier": "fc",
-    "last_norm": ["layer4.0.bn2"],
-    "mean": [0.5, 0.5, 0.5],
-    "std": [0.5, 0.5, 0.5],
-    "native": 64,
-    "crop_pct": 0.95,
-}
+from shared import ROOT, TEST_RESNET
 
 
 def folder(root: Path, train: int, val: int) -> Path:
@@ -37,7 +25,7 @@ def folder(root: Path, train: int, val: int) -> Path:
 
 
 def settings(root: Path, **over) -> dict:
-    custom = {"name": "mine", "network": NETWORK, "train": True, "k_test": [64]} | over
+    custom = {"name": "mine", "network": TEST_RESNET, "train": True, "k_test": [64]} | over
     return {
         "dataset": "photos",
         "datasets": {"photos": {"root": str(root)}},

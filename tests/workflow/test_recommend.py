@@ -17,21 +17,11 @@ from safetensors.torch import save_file
 
 from fixres import config
 from fixres.artifacts import choice, weights
-from shared import ENVIRONMENT, ROOT, Workflow, textured
+from shared import ENVIRONMENT, ROOT, TEST_RESNET, Workflow, textured
 
 ANSWER = "results/recommend/mine.md"
 COLOURS = {"blue": (40, 60, 200), "green": (60, 180, 60), "red": (200, 60, 40)}
-NETWORK = {
-    "source": "timm:test_resnet",
-    "weights": "none",
-    "stride": 32,
-    "classifier": "fc",
-    "last_norm": ["layer4.0.bn2"],
-    "mean": [0.5, 0.5, 0.5],
-    "std": [0.5, 0.5, 0.5],
-    "native": 160,
-    "crop_pct": 0.95,
-}
+NETWORK = TEST_RESNET | {"native": 160}
 MINE = {
     "scale": "custom",
     "resolution_divisor": 1,

@@ -16,6 +16,7 @@ from fixres.jobs import JobError, atomic
 
 SPLITS = ("train", "val")
 COLUMNS = ("path", "label", "split", "height", "width", "checksum", "object_size")
+BOX = "box"  # a column that only datasets with boxes have
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Manifest:
     checksum: np.ndarray  # (n,) uint64, BLAKE2b of the file
     object_size: np.ndarray  # (n,) float32, r in pixels; NaN where unknown
     notes: tuple[str, ...] = ()  # sentences that every page about this dataset must print
+    # (n, 4) float32, x0, y0, x1, y1 of the object's edges in pixels, NaN where unknown; None: the
+    # dataset has no boxes.
+    box: np.ndarray | None = None
 
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of one split."""
@@ -63,6 +67,7 @@ class Manifest:
         texts = {"folder": str(self.folder), "classes": self.classes, "notes": self.notes}
         texts = {name: np.array(text, np.str_) for name, text in texts.items()}
         columns = {name: getattr(self, name) for name in COLUMNS}
+        columns |= {BOX: self.box} if self.box is not None else {}
         with atomic(path) as temporary, open(temporary, "wb") as f:
             np.savez(f, **texts, **columns)
 
@@ -82,6 +87,7 @@ def read(path: Path) -> Manifest:
         with np.load(path, allow_pickle=False) as archive:
             columns = {name: archive[name] for name in COLUMNS}
             texts = {name: tuple(archive[name].tolist()) for name in ("classes", "notes")}
+            columns |= {BOX: archive[BOX]} if BOX in archive.files else {}
             return Manifest(Path(str(archive["folder"])), **texts, **columns)
     except FileNotFoundError:
         ask = f"ask Snakemake for it: snakemake {path}"

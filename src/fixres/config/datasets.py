@@ -41,8 +41,9 @@ class Dataset(Section):
     """A set of images: folder, layout, and how to treat bad files (docs/datasets.md)."""
 
     source: Literal[
-        "imagefolder", "imagenet", "cars", "cub", "flowers", "pets", "birdsnap", "fashion-mnist"
-    ] = "imagefolder"
+        "imagefolder", "imagenet", "tiny-imagenet", "cars", "cub", "flowers", "pets", "birdsnap",
+        "fashion-mnist",
+    ] = "imagefolder"  # fmt: skip
     """layout of the files. imagefolder: train/CLASS/* and val/CLASS/*; the others: the official
     release of that dataset"""
     root: str = ""

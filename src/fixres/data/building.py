@@ -79,7 +79,10 @@ def _manifest(
     kept = seen.kept
     paths = [path for (path, _, _), keep in zip(listing.images, kept, strict=True) if keep]
     longest = max(len(os.fsencode(path)) for path in paths)
-    object_size = (sizes.get(path, np.nan) for path in paths)
+    box = _boxes(listing, seen, paths) if listing.boxes else None
+    object_size = np.fromiter((sizes.get(path, np.nan) for path in paths), np.float32, len(paths))
+    if box is not None and not sizes:  # r is the side of a square as large as the box
+        object_size = np.sqrt((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]))
     return Manifest(
         folder=folder,
         classes=listing.classes,
@@ -89,9 +92,18 @@ def _manifest(
         height=seen.height[kept],
         width=seen.width[kept],
         checksum=seen.checksum[kept],
-        object_size=np.fromiter(object_size, np.float32, len(paths)),
+        object_size=object_size,
         notes=tuple(notes),
+        box=box,
     )
+
+
+def _boxes(listing: sources.Listing, seen: validate.Seen, paths: list[str]) -> np.ndarray:
+    """(n, 4) float32, boxes of the images that are kept, in pixels; NaN where there is none."""
+    unknown = (np.nan,) * 4
+    shares = np.array([listing.boxes.get(path, unknown) for path in paths], np.float32)
+    size = np.stack([seen.width[seen.kept], seen.height[seen.kept]], axis=1)
+    return shares * np.tile(size, 2).astype(np.float32)
 
 
 def _object_sizes(root: Path) -> dict[str, float] | None:

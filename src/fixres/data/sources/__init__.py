@@ -17,7 +17,8 @@ from fixres.data.sources.picked import picked
 from fixres.data.walk import expect_utf8
 from fixres.jobs import JobError
 
-SOURCES = ("imagefolder", "imagenet", "cars", "cub", "flowers", "pets", "birdsnap", "fashion-mnist")
+SOURCES = ("imagefolder", "imagenet", "tiny-imagenet", "cars", "cub", "flowers", "pets", "birdsnap")
+SOURCES += ("fashion-mnist",)
 
 
 def load(name: str) -> Source:

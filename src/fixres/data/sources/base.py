@@ -10,6 +10,10 @@ import numpy as np
 Packing = Literal["tar", "tars", "zip", "idx"]
 
 
+# x0, y0, x1, y1 of an object's edges, as shares of the image's width and height.
+Box = tuple[float, float, float, float]
+
+
 class Part(NamedTuple):
     """A file or folder that the parser reads."""
 
@@ -35,6 +39,8 @@ class Listing(NamedTuple):
     complete: bool = True  # officially, the lists name every image in `folders`
     partial: bool = False  # every copy of the dataset lacks some listed images (Birdsnap)
     md5: dict[str, str] | None = None  # path -> checksum of the image, where the lists give one
+    # path -> the box around the object of the image, where the dataset has one.
+    boxes: Mapping[str, Box] = MappingProxyType({})
     # Of class folders: what is skipped (an ending, hidden files, …) -> how many.
     skipped: Mapping[str, int] = MappingProxyType({})
 

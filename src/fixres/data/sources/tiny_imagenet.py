@@ -1,4 +1,4 @@
-"""Tiny-ImageNet (Stanford CS231n, 2015): 110,000 photographs of ImageNet, 200 classes, 64 px a side.
+"""Tiny-ImageNet (Stanford CS231n, 2015): photographs of ImageNet, 200 classes, 64 px a side.
 
 Classes are WordNet ids, and labels follow their sorted order, as in ImageNet. Each class has a
 folder of training images. A list gives the class of each validation image; the test images have no

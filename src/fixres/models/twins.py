@@ -5,6 +5,10 @@ blocks, with three changes: fewer channels, one block a stage where the full net
 total stride of 8 instead of 32 (as in quarter.py: the final map of a crop a quarter as wide has
 about the paper's size).
 
+By their parameters they are in the order of the full networks (docs/networks.md): 0.31 million
+stand for ResNet-50's 25.6, 1.4 million for the 829 of ResNeXt-101 32x48d. Most of them are in the
+last stages, whose small maps make them cheap.
+
 The marks of the class stay: grouped convolutions; squeeze-and-excitation; depthwise convolutions
 and swish; cells of five sums that read the two cells before; scaled residuals of concatenated
 branches. So do the names of the layers, the last batch-norm, and the dropout before the classifier.
@@ -22,19 +26,20 @@ from timm.models.resnet import Bottleneck, ResNet
 from timm.models.senet import SEBottleneck, SENet
 from torch import nn
 
-# Channels of the 3×3 convolutions of each stage, before groups. A block has four times as many out.
-CHANNELS = (8, 16, 32, 64)
-
-
 # --- ResNet-D, ResNeXt, SENet -------------------------------------------------------------------
 
 
-def resnet(classes: int, **options: object) -> ResNet:
+def resnet(classes: int, channels: tuple[int, int, int, int], **options: object) -> ResNet:
     """timm's ResNet, with its options, of one bottleneck a stage and total stride 8.
 
     It has no max-pool, and its last stage keeps the resolution.
+
+    Parameters
+    ----------
+    channels : of the 3×3 convolutions of each stage, before groups. A block puts out four times as
+        many.
     """
-    options |= {"output_stride": 16, "channels": CHANNELS, "stem_width": 8}
+    options |= {"output_stride": 16, "channels": channels, "stem_width": 8}
     network = ResNet(Bottleneck, (1, 1, 1, 1), classes, **options)
     network.maxpool = nn.Identity()
     # timm makes up for the stride of the last stage with dilation, which is not wanted here.
@@ -45,7 +50,7 @@ def resnet(classes: int, **options: object) -> ResNet:
 
 
 class QuarterSENet(SENet):
-    """SENet-154's blocks, a sixteenth as wide.
+    """SENet-154's blocks, about a tenth as wide.
 
     The stem has three 3×3 convolutions, the shortcuts are 3×3, and there are 8 groups.
     """
@@ -63,7 +68,8 @@ class QuarterSENet(SENet):
     def _make_layer(self, block: type, planes: int, *args: object, **options: object) -> nn.Module:
         """As timm's, but narrower. The last stage (512 planes) keeps the resolution."""
         options |= {"stride": 1} if planes == 512 else {}
-        return super()._make_layer(block, planes // 16, *args, **options)
+        narrow = {64: 8, 128: 16, 256: 32, 512: 48}[planes]
+        return super()._make_layer(block, narrow, *args, **options)
 
 
 # --- EfficientNet -------------------------------------------------------------------------------
@@ -71,12 +77,12 @@ class QuarterSENet(SENet):
 
 def efficientnetq(classes: int) -> EfficientNet:
     """EfficientNet's mobile inverted bottlenecks, in five stages of one block."""
-    stages = ["ds_r1_k3_s1_e1_c8_se0.25", "ir_r1_k3_s2_e4_c16_se0.25", "ir_r1_k3_s2_e4_c24_se0.25"]
-    stages += ["ir_r1_k3_s1_e4_c32_se0.25", "ir_r1_k3_s1_e4_c48_se0.25"]
+    stages = ["ds_r1_k3_s1_e1_c8_se0.25", "ir_r1_k3_s2_e4_c16_se0.25", "ir_r1_k3_s2_e4_c32_se0.25"]
+    stages += ["ir_r1_k3_s1_e4_c112_se0.25", "ir_r1_k3_s1_e4_c224_se0.25"]
     blocks = decode_arch_def([[stage] for stage in stages])
     norm = partial(nn.BatchNorm2d, eps=1e-3)
     options = {"act_layer": nn.SiLU, "pad_type": "same", "norm_layer": norm}
-    return EfficientNet(blocks, classes, num_features=192, stem_size=16, **options)
+    return EfficientNet(blocks, classes, num_features=512, stem_size=16, **options)
 
 
 # --- PNASNet ------------------------------------------------------------------------------------
@@ -90,19 +96,19 @@ class QuarterPNASNet(nn.Module):
     times as long.
     """
 
-    def __init__(self, classes: int, channels: int = 8):
+    def __init__(self, classes: int):
         super().__init__()
-        c = channels
+        c = 8
         cell = partial(Cell, pad_type="same")
         stem = {"stride": 2, "padding": 0, "apply_act": False, "norm_kwargs": {"eps": 1e-3}}
         self.conv_0 = ConvNormAct(3, c, 3, **stem)
         # A cell puts out five times its width.
         self.cell_stem_0 = CellStem0(c, c, c, c, pad_type="same")
-        self.cell_9 = cell(c, 2 * c, 5 * c, 2 * c, match_prev_layer_dims=True, is_reduction=True)
-        self.cell_10 = cell(5 * c, 2 * c, 10 * c, 2 * c, match_prev_layer_dims=True)
-        self.cell_11 = cell(10 * c, 2 * c, 10 * c, 2 * c)
+        self.cell_9 = cell(c, 32, 5 * c, 32, match_prev_layer_dims=True, is_reduction=True)
+        self.cell_10 = cell(5 * c, 80, 5 * 32, 80, match_prev_layer_dims=True)
+        self.cell_11 = cell(5 * 32, 112, 5 * 80, 112)
         self.act = nn.ReLU()
-        end = create_classifier(10 * c, classes, drop_rate=0.5)
+        end = create_classifier(5 * 112, classes, drop_rate=0.5)
         self.global_pool, self.head_drop, self.last_linear = end
         for separable in [m for m in self.modules() if isinstance(m, SeparableConv2d)]:
             wide = separable.depthwise_conv2d
@@ -124,9 +130,10 @@ DIVISOR = 8  # of the full network's channels
 
 
 class QuarterInceptionResNet(nn.Module):
-    """Inception-ResNet-v2's blocks, an eighth as wide, one of each kind that repeats.
+    """Inception-ResNet-v2's blocks, an eighth as wide.
 
-    Of the two max-pools in its stem only the first is here.
+    Of each kind that repeats there is one, but four of the last, where blocks are cheap. Of the two
+    max-pools in its stem only the first is here.
     """
 
     def __init__(self, classes: int):
@@ -146,9 +153,10 @@ class QuarterInceptionResNet(nn.Module):
         for layer in self.mixed_7a.modules():
             if isinstance(layer, (nn.Conv2d, nn.MaxPool2d)) and layer.stride in (2, (2, 2)):
                 layer.stride, layer.padding = 1, 1
+        self.repeat_2 = nn.Sequential(*(residual(Block8, scale=0.20) for _ in range(3)))
         self.block8 = residual(Block8, no_relu=True)
-        self.conv2d_7b = conv(2080, 1536, kernel_size=1)
-        end = create_classifier(1536 // DIVISOR, classes, drop_rate=0.0)
+        self.conv2d_7b = conv(2080, 2048, kernel_size=1)
+        end = create_classifier(2048 // DIVISOR, classes, drop_rate=0.0)
         self.global_pool, self.head_drop, self.classif = end
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
@@ -157,7 +165,7 @@ class QuarterInceptionResNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.mixed_5b(self.conv2d_4a(self.maxpool_3a(self.conv2d_2b(self.conv2d_1a(x)))))
         x = self.repeat_1(self.mixed_6a(self.repeat(x)))
-        x = self.conv2d_7b(self.block8(self.mixed_7a(x)))
+        x = self.conv2d_7b(self.block8(self.repeat_2(self.mixed_7a(x))))
         return self.classif(self.head_drop(self.global_pool(x)))
 
 

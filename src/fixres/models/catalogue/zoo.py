@@ -23,18 +23,21 @@ QUARTER_BOTTLENECK = QUARTER._replace(
     last_batch_norm=("layer4.0.bn3",),
     cells=("layer2.0", "layer3.0", "layer4.0"),
     constructor="fixres:twins:resnet",
+    revision=1,
 )
 TWINS = {
     "resnet10q": QUARTER,
     # A stem of three 3×3 convolutions, and average pooling in the shortcuts: ResNet-D of He et al.
     # (2019), "Bag of tricks".
     "resnet14dq": QUARTER_BOTTLENECK._replace(
-        title="quarter-scale ResNet-14-D", options={"stem_type": "deep", "avg_down": True}
+        title="quarter-scale ResNet-14-D",
+        options={"channels": (8, 16, 88, 64), "stem_type": "deep", "avg_down": True},
     ),
     # 4 groups of the full network's width.
     **{
         f"resnext14q_4x{w}d": QUARTER_BOTTLENECK._replace(
-            title=f"quarter-scale ResNeXt-14 4x{w}d", options={"cardinality": 4, "base_width": w}
+            title=f"quarter-scale ResNeXt-14 4x{w}d",
+            options={"channels": (8, 16, 96, 144), "cardinality": 4, "base_width": w},
         )
         for w in (8, 16, 32, 48)
     },
@@ -46,6 +49,7 @@ TWINS = {
         constructor="fixres:twins:QuarterPNASNet",
         **HALVES,
         native=80,
+        revision=1,
     ),
     "efficientnetq": QUARTER._replace(
         title="quarter-scale EfficientNet",
@@ -54,6 +58,7 @@ TWINS = {
         cells=("blocks.2.0", "blocks.3.0", "blocks.4.0"),
         constructor="fixres:twins:efficientnetq",
         native=152,
+        revision=1,
     ),
     "senet14q": QUARTER_BOTTLENECK._replace(
         title="quarter-scale SENet-14",
@@ -64,10 +69,11 @@ TWINS = {
         title="quarter-scale Inception-ResNet",
         classifier="classif",
         last_batch_norm=("conv2d_7b.bn",),
-        cells=("repeat.0", "repeat_1.0", "block8"),
+        cells=("repeat_2.1", "repeat_2.2", "block8"),
         constructor="fixres:twins:QuarterInceptionResNet",
         **HALVES,
         native=72,
+        revision=1,
     ),
 }
 

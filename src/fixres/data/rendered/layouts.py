@@ -9,8 +9,10 @@ A layout also repeats the oddities of the real files, which the parser must hand
 """
 
 import hashlib
+import math
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,8 @@ from PIL import Image
 
 from fixres.artifacts.manifest import SPLITS
 from fixres.data import idx
-from fixres.data.rendered.archives import pack, savemat, structs
+from fixres.data.rendered.archives import pack, pack_zip, savemat, structs
+from fixres.data.sources.base import Box
 
 
 @dataclass
@@ -34,6 +37,9 @@ class Item:
     path: str = ""  # in the unpacked layout; empty again where a layout removes the image
     form: str = "RGB"  # see `pinhole.Drawing`
     side: int = 0
+    # What is drawn: the object's apparent size in pixels, and the box around it.
+    r: float = 0.0
+    box: Box = (0.0, 0.0, 1.0, 1.0)
 
 
 Finish = Callable[[Path, Path], list[str]]  # (layout, out) -> the distributed files
@@ -60,13 +66,18 @@ def imagefolder(items: list[Item], names: list[str]) -> Finish:
 # --- ImageNet -----------------------------------------------------------------------------------
 
 
+def _wordnet_ids(names: list[str]) -> list[str]:
+    """The WordNet id of each class, sorted."""
+    return [f"n{20_000_000 + 37 * label:08d}" for label in range(len(names))]
+
+
 def imagenet(items: list[Item], names: list[str]) -> Finish:
     """With three oddities of the real set.
 
     The numbers of the classes (ILSVRC2012_ID) do not follow the order of the WordNet ids. Some
     images are grey or CMYK. One file is a PNG, although its name ends in .JPEG.
     """
-    wnids = [f"n{20_000_000 + 37 * label:08d}" for label in range(len(names))]
+    wnids = _wordnet_ids(names)
     for item in items:
         if item.split == "train":
             wnid = wnids[item.label]
@@ -108,6 +119,50 @@ def _write_devkit(folder: Path, items: list[Item], names: list[str], wnids: list
         folder / "ILSVRC2012_validation_ground_truth.txt",
         ([n - item.label] for item in items if item.split == "val"),
     )
+
+
+# --- Tiny-ImageNet ------------------------------------------------------------------------------
+
+
+def tiny_imagenet(items: list[Item], names: list[str]) -> Finish:
+    """Squares of 64 px, numbered from 0: in training by class. The list of classes is unsorted."""
+    wnids, numbered = _wordnet_ids(names), Counter[str]()
+    for item in items:
+        wnid = wnids[item.label]
+        if item.split == "train":
+            item.path = f"train/{wnid}/images/{wnid}_{numbered[wnid]}.JPEG"
+            numbered[wnid] += 1
+        else:
+            item.path = f"val/images/val_{item.index}.JPEG"
+        item.form, item.side = _grey_first(item), 64
+
+    def finish(layout: Path, out: Path) -> list[str]:
+        lists: dict[str, list[tuple]] = {"wnids.txt": [(w,) for w in wnids[1::2] + wnids[::2]]}
+        lists["words.txt"] = [("n00001740", "entity"), *zip(wnids, names, strict=True)]
+        for item in items:
+            wnid, box = wnids[item.label], _inclusive(item.box, item.side)
+            if item.split == "train":
+                file, row = f"train/{wnid}/{wnid}_boxes.txt", box
+            else:
+                file, row = "val/val_annotations.txt", (wnid, *box)
+            lists.setdefault(file, []).append((os.path.basename(item.path), *row))
+        for name, rows in lists.items():
+            _write_rows(layout / name, rows, "\t")
+        (layout / "test/images").mkdir(parents=True)
+        shutil.copyfile(layout / items[-1].path, layout / "test/images/test_0.JPEG")
+        pack_zip(layout, out / "tiny-imagenet-200.zip", "tiny-imagenet-200/")
+        return ["tiny-imagenet-200.zip"]
+
+    return finish
+
+
+def _inclusive(box: Box, side: int) -> tuple[int, ...]:
+    """The first and the last pixel of a box in a square, from 0; an object outside has one."""
+    first = [min(math.floor(edge * side), side - 1) for edge in box[:2]]
+    last = [
+        max(math.ceil(edge * side) - 1, start) for edge, start in zip(box[2:], first, strict=True)
+    ]
+    return *first, *last
 
 
 # --- Stanford Cars, CUB, Flowers ----------------------------------------------------------------
@@ -296,4 +351,4 @@ def fashion_mnist(items: list[Item], names: list[str]) -> Finish:
 
 
 LAYOUTS = {f.__name__: f for f in (imagefolder, imagenet, cars, cub, flowers, pets, birdsnap)}
-LAYOUTS["fashion-mnist"] = fashion_mnist
+LAYOUTS |= {"fashion-mnist": fashion_mnist, "tiny-imagenet": tiny_imagenet}

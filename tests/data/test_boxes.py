@@ -1,4 +1,4 @@
-"""Boxes around objects: Tiny-ImageNet's lists, against other readers and against what is drawn."""
+"""Boxes around objects: Tiny-ImageNet's lists and ImageNet's XML files, against what is drawn."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ from test_lists_at_odds import edit
 
 from fixres.data import building
 from fixres.data.rendered import pinhole, twins
+from fixres.data.sources import boxes
 from fixres.jobs import JobError
 
 TRAIN = "train/n20000037/n20000037_boxes.txt"  # of the second class
@@ -125,3 +126,99 @@ def test_a_zip_that_is_cut_short(made, tmp_path, no_md5s):
     (root / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(JobError, match=rf"{name}: cut short or damaged .*; get it again"):
         building.build(root, "tiny-imagenet", tmp_path / "work")
+
+
+# --- ImageNet -----------------------------------------------------------------------------------
+
+
+def test_imagenets_boxes_are_those_of_the_largest_object(made):
+    """Within half a pixel of the 500×375 that the files speak of. Half of the images have none."""
+    twin = made("imagenet")
+    data = twin.manifest
+    rows = {path: row for row, path in enumerate(data.path.tolist())}
+    for listed, item in zip(twin.truth, twins.items(LOOK), strict=True):
+        row = rows[listed["path"].encode()]
+        if item.split == "train" and item.index % 2:
+            assert np.isnan(data.box[row]).all()
+            continue
+        shares = data.box[row] / np.array([data.width[row], data.height[row]] * 2)
+        drawn = pinhole.render(item.shows, item.split, item.index, LOOK).box
+        assert (np.abs(shares - drawn) * [500, 375, 500, 375]).max() <= 0.501
+
+
+def test_imagenet_without_boxes_has_none(made, tmp_path):
+    """They are optional; and boxes that were taken away are not read any more."""
+    twin, root = made("imagenet"), tmp_path / "root"
+    shutil.copytree(twin.root, root)
+    (root / "objects.csv").unlink()
+
+    def build():
+        return building.build(root, "imagenet", tmp_path / "work", checksums="listed")
+
+    data = build()
+    known = np.isfinite(data.box).all(axis=1)
+    assert known.sum() == 24 + 24
+    assert np.isfinite(data.object_size[known]).all()
+    assert np.isnan(data.object_size[~known]).all()
+    for file in root.glob("*bbox*"):
+        file.unlink()
+    without = build()
+    assert without.box is None
+    assert without.digest() == data.digest()
+
+
+def test_what_is_missing_is_apart_from_what_is_optional(tmp_path):
+    with pytest.raises(JobError) as caught:
+        building.build(tmp_path, "imagenet")
+    assert "  missing: ILSVRC2012_img_val.tar" in str(caught.value)
+    optional = "  optional: ILSVRC2012_bbox_val_v3.tgz or, unpacked, boxes/val"
+    assert optional in str(caught.value)
+
+
+def xml(size: str = "500 375", box: str = "10 20 110 220") -> str:
+    width, height = size.split()
+    edges = zip(("xmin", "ymin", "xmax", "ymax"), box.split(), strict=True)
+    box = "".join(f"<{name}>{edge}</{name}>" for name, edge in edges)
+    size = f"<size><width>{width}</width><height>{height}</height></size>"
+    return f"<annotation>{size}<object><bndbox>{box}</bndbox></object></annotation>"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (xml(), (0.02, 20 / 375, 0.22, 220 / 375)),
+        (xml(box="110 220 10 20"), (0.02, 20 / 375, 0.22, 220 / 375)),
+        (xml(box="-5 0 700 375"), (0, 0, 1, 1)),
+        (xml(box="10 20 10 220"), None),
+        (xml(box="600 20 700 220"), None),
+        ("<annotation><size><width>5</width><height>3</height></size></annotation>", None),
+    ],
+)
+def test_a_box_in_xml(tmp_path, text, expected):
+    (tmp_path / "a.xml").write_text(text)
+    assert boxes.largest(tmp_path / "a.xml") == (expected and pytest.approx(expected))
+
+
+ENTITIES = "<!DOCTYPE a [<!ENTITY b 'bb'><!ENTITY c '&b;&b;'>]>"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (xml()[:-20].encode(), "ParseError"),
+        (b"", "ParseError"),
+        (xml(box="a 2 3 4").encode(), "ValueError"),
+        (xml(size="0 375").encode(), "found the size 0"),
+        (b"<annotation></annotation>", "ValueError"),
+        ((ENTITIES + xml(box="&c; 2 3 4")).encode(), "found a document type, expected none"),
+        ((ENTITIES + xml()).encode("utf-16"), "found a document type, expected none"),
+        (xml().encode() + b" " * 1_000_000, "expected 1000000 at most"),
+    ],
+)
+def test_xml_that_makes_no_sense_or_is_unsafe(tmp_path, content, expected):
+    file = tmp_path / "a.xml"
+    file.write_bytes(content)
+    with pytest.raises(JobError) as caught:
+        boxes.largest(file)
+    assert str(caught.value).startswith(f"{file}: cannot be read (")
+    assert expected in str(caught.value)

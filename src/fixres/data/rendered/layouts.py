@@ -72,10 +72,11 @@ def _wordnet_ids(names: list[str]) -> list[str]:
 
 
 def imagenet(items: list[Item], names: list[str]) -> Finish:
-    """With three oddities of the real set.
+    """With four oddities of the real set.
 
     The numbers of the classes (ILSVRC2012_ID) do not follow the order of the WordNet ids. Some
-    images are grey or CMYK. One file is a PNG, although its name ends in .JPEG.
+    images are grey or CMYK. One file is a PNG, although its name ends in .JPEG. Every second
+    training image has no box, and boxes count the pixels of a size that is not the image's.
     """
     wnids = _wordnet_ids(names)
     for item in items:
@@ -97,9 +98,37 @@ def imagenet(items: list[Item], names: list[str]) -> Finish:
         pack(layout / "val", sorted(os.listdir(layout / "val")), out / val)
         _write_devkit(layout / devkit / "data", items, names, wnids)
         pack(layout, [devkit], out / f"{devkit}.tar.gz")
-        return [train, val, f"{devkit}.tar.gz"]
+        boxes = {"train": "ILSVRC2012_bbox_train_v2.tar.gz", "val": "ILSVRC2012_bbox_val_v3.tgz"}
+        _write_boxes(layout / "boxes", items)
+        pack(layout / "boxes/train", inner, out / boxes["train"])
+        pack(layout / "boxes", ["val"], out / boxes["val"])
+        return [train, val, f"{devkit}.tar.gz", *boxes.values()]
 
     return finish
+
+
+def _write_boxes(folder: Path, items: list[Item]) -> None:
+    """An XML file for each validation image and for every second training image.
+
+    The file names a second object, which is smaller, and its ends are in the wrong order.
+    """
+    width, height = 500, 375
+    for item in items:
+        file = folder / Path(item.path).with_suffix(".xml")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if item.split == "train" and item.index % 2:
+            continue
+        sides = np.array([width, height] * 2)
+        x0, y0, x1, y1 = np.rint(item.box * sides).astype(int).tolist()
+        boxes = [(x0, y0, x1, y1), (x1, y1, (x0 + x1) // 2, (y0 + y1) // 2)]
+        objects = (
+            "<object><bndbox>"
+            f"<xmin>{a}</xmin><ymin>{b}</ymin><xmax>{c}</xmax><ymax>{d}</ymax>"
+            "</bndbox></object>"
+            for a, b, c, d in boxes
+        )
+        size = f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"
+        file.write_text(f"<annotation>{size}{''.join(objects)}</annotation>\n")
 
 
 def _write_devkit(folder: Path, items: list[Item], names: list[str], wnids: list[str]) -> None:

@@ -26,6 +26,7 @@ class Part(NamedTuple):
     packing: Packing = "tar"  # tars: a tar with a tar for each class. idx: MNIST's format
     also: tuple[str, ...] = ()  # other paths under which the part is commonly found
     unless: str = ""  # the part is not needed where this folder holds a folder for each class
+    optional: bool = False  # the parser can do without, as without boxes
 
 
 class Listing(NamedTuple):

@@ -40,7 +40,8 @@ def test_a_page_takes_as_many_seeds_as_it_is_given():
     }
     assert (seeds["table4"], seeds["table6"], seeds["table5"]) == ({1}, {2}, {3})
     of_table4 = {run.run for cell in plan.tables["table4"].cells() for run in cell.runs}
-    assert of_table4 and all("-s3" in run for run in of_table4)
+    assert of_table4
+    assert all("-s3" in run for run in of_table4)
     page = ClaimsPage.of(plan.resolved("pages/claims"))
     found = {claim.name: decided.seeds_of(claim, page) for claim in paper.CLAIMS}
     assert (found["recover"], found["parametric"], found["bn-better"]) == (3, 2, 1)

@@ -67,3 +67,6 @@ class Source(NamedTuple):
     # train images, val images (official test), classes
     published: tuple[int, int, int] | None = None
     homes: tuple[str, ...] = ()  # folders that the archives, or torchvision, unpack to
+    boxes: bool = (
+        False  # whether there are boxes around the objects (in the optional parts, if any)
+    )

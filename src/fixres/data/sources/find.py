@@ -65,6 +65,15 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
     return work
 
 
+def has_boxes(source: Source, root: Path) -> bool:
+    """Whether a user's folder holds boxes around the objects, as far as its files tell."""
+    parts = [part for part in source.parts if part.optional]
+    names = {name for part in parts for name in (part.path, *part.also, part.archive)}
+    homes = [root, *(root / home for home in source.homes)]
+    given = not parts or any((home / name).exists() for home in homes for name in names if name)
+    return source.boxes and given
+
+
 def _find(group: list[Part], homes: list[Path]) -> dict[Part, Path | None]:
     """Where the parts of one archive are: unpacked in one folder, else packed; None: nowhere."""
     for home in homes:

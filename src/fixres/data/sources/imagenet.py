@@ -76,4 +76,5 @@ SOURCE = Source(
         Part("train", *TRAIN, inside=None, packing="tars"),
     ),
     read=read,
+    boxes=True,
 )

@@ -80,4 +80,5 @@ SOURCE = Source(
     homes=("tiny-imagenet-200",),
     parts=tuple(Part(path, *ARCHIVE, packing="zip") for path in (CLASSES, "train", VAL)),
     read=read,
+    boxes=True,
 )

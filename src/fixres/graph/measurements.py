@@ -28,7 +28,9 @@ from fixres.graph.networks import base_training
 
 IMAGES = 50_000  # training images that apparent sizes are measured on, drawn at random
 EPOCHS = 10  # of whose RoCs; a shorter training has fewer
-SEARCHED = 500  # training images among which the one of Figure 1 is found
+# Training images among which the one of Figure 1 is found: without boxes, and with boxes, since few
+# objects leave room for typical RoCs.
+SEARCHED, SEARCHED_WITH_BOXES = 500, 5000
 TEST_DA = {"name": "test DA"}
 
 
@@ -136,12 +138,17 @@ def measure_sizes(graph: JobGraph, k_train: int, k_test: int) -> Job:
 def measure_objects(graph: JobGraph, k_train: int, k_test: int) -> Job:
     """The same job, of images with boxes around their objects. Raises Missing without boxes."""
     job = measure_sizes(graph, k_train, k_test)
-    dataset = graph.config.datasets[job.dataset]
-    source, root = sources.load(dataset.source), Path(images_of(graph, job.dataset))
-    if not (source.boxes if dataset.rendered else sources.has_boxes(source, root)):
+    if not _has_boxes(graph, job.dataset):
         where = "docs/datasets.md, which names the sets with boxes"
         raise Missing(f"boxes around the objects of {job.dataset}: there are none; see {where}")
     return job
+
+
+def _has_boxes(graph: JobGraph, name: str) -> bool:
+    """Whether a dataset has boxes around its objects, as far as its files tell."""
+    dataset = graph.config.datasets[name]
+    source, root = sources.load(dataset.source), Path(images_of(graph, name))
+    return source.boxes if dataset.rendered else sources.has_boxes(source, root)
 
 
 def measure_transfer_sizes(graph: JobGraph, dataset: str) -> Job:
@@ -173,7 +180,7 @@ def cut_crops(graph: JobGraph, k_train: int, lower: int, higher: int) -> Job:
         "k_train": k_train,
         "k_trains": sorted({k_train, lower}),
         "k_tests": sorted({k_train, higher}),
-        "images": SEARCHED,
+        "images": SEARCHED_WITH_BOXES if _has_boxes(graph, dataset) else SEARCHED,
         **_drawing(graph, recipe),
     }
     name = f"sizes/{dataset}/crops-k{k_train}{_end_of_sizes(graph)}"

@@ -185,8 +185,9 @@ def list_images(graph: JobGraph, name: str) -> Job:
 
             unset = "; is the variable set?" if "$" in root else ""
             found = f"datasets.{name}.root is no folder: {root}{unset}"
-            where = sources.load(dataset.source).fetched_into() or "docs/datasets.md"
-            graph.absent[name] = f"the images of {name}: {found} ({where})"
+            command = sources.load(dataset.source).fetched_into()
+            way = f"to fetch them: {command}" if command else "docs/datasets.md"
+            graph.absent[name] = f"the images of {name}: {found} ({way})"
             raise Missing(graph.absent[name])
     checksums = "listed" if dataset.rendered else dataset.checksums
     content = {"source": dataset.source, "on_bad": dataset.on_bad, "checksums": checksums}

@@ -1,4 +1,4 @@
-"""Put measured numbers into README.md and docs/: `make docs`, `make docs-fashion`.
+"""Put measured numbers into README.md and docs/: `make docs docs-tiny docs-fashion`.
 
 A document has a place for them between two lines, and all between these lines is replaced:
 
@@ -33,9 +33,13 @@ from fixres.pages.figures import accuracy, crop_sheet, style
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "docs" / "results"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-# Of the copies. Each scale has five seeds.
-CONFIGURATIONS = {"": ("config.yaml",), "fashion": ("config.yaml", "configs/fashion.yaml")}
-FIGURES = "figure1", "figure5", "fashion-figure5"
+# Scale -> its configuration, laid over config.yaml, and the dataset whose images it is given.
+SCALES = {
+    "": (),
+    "tiny": ("configs/tiny.yaml", "tiny-imagenet"),
+    "fashion": ("configs/fashion.yaml", "fashion-mnist"),
+}
+FIGURES = "figure1", *(f"{scale}-figure5".removeprefix("-") for scale in SCALES)
 PLACE = re.compile(
     r"(<!-- (?:(?P<scale>\w+)/)?(?P<what>table\S+|claims|papers)(?: (?P<how>\w+))? -->\n)"
     r".*?(?P<end><!-- end -->)",
@@ -75,9 +79,9 @@ def kept(scale: str, name: str) -> Path:
 
 def planned(scale: str, page: str) -> Figure:
     """A figure as its job reads it, at a scale and with five seeds."""
-    files = (*CONFIGURATIONS[scale], "configs/seeds.yaml")
+    files = ("config.yaml", *SCALES[scale][:1], "configs/seeds.yaml")
     # The images are not looked at; they need not be there.
-    here = {"datasets": {"fashion-mnist": {"root": "."}}} if scale == "fashion" else {}
+    here = {"datasets": {dataset: {"root": "."} for dataset in SCALES[scale][1:]}}
     plan = paper.plan_of(load(*(ROOT / f for f in files), extra=here))
     return Figure.of(plan.resolved(f"pages/{page}"))
 
@@ -102,7 +106,7 @@ def draw(folder: Path) -> None:
     means = pd.read_csv(KEPT / "figure1.csv")["mean_ratio"].tolist()
     crops = crop_sheet.read(KEPT / "crops.npz")
     drawn = [crop_sheet.sheet(crops, means, planned("", "figure1"))]
-    for scale in CONFIGURATIONS:
+    for scale in SCALES:
         numbers = pd.read_csv(kept(scale, "table5.csv"))
         drawn.append(accuracy.accuracy_over_resolution(numbers, planned(scale, "figure5")))
     for name, figure in zip(FIGURES, drawn, strict=True):

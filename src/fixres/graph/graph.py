@@ -111,11 +111,11 @@ class JobGraph:
             raise ConfigError(f"pages.only: {figure} draws the cells of {name}; name {name}, too")
         return self.tables[name]
 
-    def at_every_seed(self, ask: Callable[[], Asked]) -> list[Asked]:
-        """What `ask` returns at each seed of the configuration, in their order."""
-        answers = []
+    def at_every_seed(self, ask: Callable[[], Asked], page: str = "") -> list[Asked]:
+        """What `ask` returns at each seed that a page takes, in their order."""
+        answers, several = [], self.config.pages.seeds.get(page)
         try:
-            for seed in self.config.seeds:
+            for seed in self.config.seeds[:several]:
                 self.seed = seed
                 answers.append(ask())
         finally:

@@ -118,7 +118,7 @@ def _cell(plan: JobGraph, page: str, row: Line, column: Line, cell: Callable) ->
         paper_std=printed.get((*place, "ms_std")) if is_time else None,
     )
     try:
-        at_seeds = plan.at_every_seed(lambda: cell(row.value, column.value))
+        at_seeds = plan.at_every_seed(lambda: cell(row.value, column.value), page)
         asked = at_seeds[0]
         if asked is None:
             return None

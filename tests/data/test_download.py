@@ -189,7 +189,7 @@ def test_a_folder_that_cannot_be_written(offer, said, tmp_path, monkeypatch):
     assert "the files of Oxford Flowers 102 belong there (got a file" in said(
         tmp_path / "file", fails=True
     )
-    assert "(Not a directory). Name another" in said(tmp_path / "file" / "x", fails=True)
+    assert "(Not a directory). Name another folder" in said(tmp_path / "file" / "x", fails=True)
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert f"{tmp_path}: cannot hold" in said(tmp_path, fails=True)
 

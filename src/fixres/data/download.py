@@ -27,20 +27,21 @@ def main(arguments: list[str]) -> None:
     args = _parser().parse_args(arguments)
     source, folder = sources.load(args.dataset), args.folder.expanduser().absolute()
     if not source.addresses:
-        why = f"there is no address to fetch {source.title} from. Get it: {source.where}"
-        raise JobError(f"{source.name}: {why}\nTerms: {source.terms}")
+        problem = f"{source.name}: cannot be fetched by a command ({source.title})"
+        raise JobError(f"{problem}. Where to get it: {source.where}\nTerms: {source.terms}")
     print(f"{source.title}: {source.where}\nTerms: {source.terms}", flush=True)
-    _make(folder, source.title)
     md5s = {part.distributed: part.md5s for part in source.parts}
     move = "Move it away, then give the same command again"
-    lacking = [name for name in md5s if not (folder / name).exists()]
-    for name in md5s:  # first those that are there: an error comes before the long work
-        if name not in lacking:
-            _check(folder / name, md5s[name], folder / name, move)
-            print(f"{name}: there already", flush=True)
-    for name in lacking:
-        _fetch(source.addresses[name], folder / name, md5s[name])
-        print(f"{name}: fetched", flush=True)
+    lacking = [file for file in source.addresses if not (folder / file).exists()]
+    for file in source.addresses:  # first those that are there: an error comes before the long work
+        if file not in lacking:
+            _check(folder / file, md5s[file], folder / file, move)
+            print(f"{file}: there already", flush=True)
+    if lacking:
+        _make(folder, source.title)
+    for file in lacking:
+        _fetch(source.addresses[file], folder / file, md5s[file])
+        print(f"{file}: fetched", flush=True)
     print(_next_steps(source.name, folder))
 
 
@@ -66,7 +67,9 @@ def _make(folder: Path, title: str) -> None:
     except OSError as error:
         reason = os.strerror(error.errno)
     if reason:
-        raise JobError(f"{folder}: cannot hold the files of {title} ({reason}). Name another")
+        raise JobError(
+            f"{folder}: cannot hold the files of {title} ({reason}). Name another folder"
+        )
 
 
 def _fetch(address: str, file: Path, md5s: tuple[str, ...]) -> None:

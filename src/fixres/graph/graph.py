@@ -193,6 +193,7 @@ def list_images(graph: JobGraph, name: str) -> Job:
     content = {"source": dataset.source, "on_bad": dataset.on_bad, "checksums": checksums}
     content |= {"split": dataset.split} if dataset.split else {}
     content |= {"limit": dict(dataset.limit)} if dataset.limit else {}
+    content |= {"mislabelled": dataset.mislabelled} if dataset.mislabelled else {}
     content |= classes_of(dataset, f"datasets.{name}.classes")
     return graph.add("manifest", f"{folder}/manifest", content, dataset=name, others=rendered)
 

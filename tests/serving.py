@@ -7,13 +7,21 @@ from contextlib import contextmanager
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves files, with ranges or without; may break off after some bytes of a file."""
+    """Serves files, with ranges or without; may break off after some bytes of a file.
+
+    Chunked: it does not say how large a file is.
+    """
 
     def __init__(
-        self, files: dict[str, bytes], ranges: bool = True, breaks_after: int | None = None
+        self,
+        files: dict[str, bytes],
+        ranges: bool = True,
+        breaks_after: int | None = None,
+        chunked: bool = False,
     ):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files, self.ranges, self.breaks_after = files, ranges, breaks_after
+        self.chunked = chunked
         self.asked: list[tuple[str, str | None]] = []  # name, range
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -42,7 +50,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(416)
             return
         self.send_response(206 if first else 200)
-        self.send_header("Content-Length", str(len(content) - first))
+        if server.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+            content = b"%x\r\n%s\r\n0\r\n\r\n" % (len(content), content)
+        else:
+            self.send_header("Content-Length", str(len(content) - first))
         self.end_headers()
         self.wfile.write(content[first : server.breaks_after])
 

@@ -121,6 +121,16 @@ def test_a_download_that_breaks_off_is_carried_on(offer, said, tmp_path, ranges)
     assert server.asked[:2] == [(FIRST, None), (FIRST, "bytes=40-")]
 
 
+def test_a_server_that_does_not_say_how_large_a_file_is(offer, said, tmp_path):
+    server = offer(SOURCE, ranges=False, breaks_after=40, chunked=True)
+    assert f"{server.url(FIRST)}: could not be fetched (IncompleteRead" in said(
+        tmp_path, fails=True
+    )
+    server.breaks_after = None
+    said(tmp_path)
+    assert names(tmp_path) == sorted(server.files)
+
+
 def test_a_file_that_changes_on_the_server_gives_no_mixture(offer, said, tmp_path):
     server = offer(SOURCE, breaks_after=40)
     said(tmp_path, fails=True)

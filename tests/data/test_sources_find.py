@@ -38,6 +38,8 @@ LISTS = [
     ("pets", "annotations/test.txt"),
     ("birdsnap", "species.txt"),
     ("imagenet", "ILSVRC2012_devkit_t12/data/meta.mat"),
+    ("tiny-imagenet", "wnids.txt"),
+    ("tiny-imagenet", "val/val_annotations.txt"),
 ]
 
 

@@ -326,14 +326,13 @@ def test_unpacking_resumes_after_kill_9(made, tmp_path, monkeypatch):
     def work():
         return building.build(twin.root, "imagenet", tmp_path / "unpacked", checksums="listed")
 
-    # First come the devkit (2 lists, 2 folders) and 24 validation images, then the training images
-    # in classes of eight. The job is killed in the third class.
-    assert killed(work, 3 + 24 + 20)
+    # First come the devkit (2 lists, 2 folders), the boxes (24 and 24, 6 folders and one) and 24
+    # validation images, then the training images in classes of eight. The job is killed in the
+    # third class.
+    assert killed(work, 3 + 30 + 25 + 24 + 20)
     archives = tmp_path / "unpacked" / "archives"
-    done = {
-        p: p.stat().st_ino
-        for p in (*archives.glob("*.partial/n*"), *archives.glob("*.tar"), *archives.glob("*.gz"))
-    }
+    finished = ("ILSVRC2012_img_train.tar.partial/n*", "*.tar", "*.gz", "*.tgz")
+    done = {p: p.stat().st_ino for name in finished for p in archives.glob(name)}
     assert sum(".partial" in str(p) for p in done) >= 1
     assert (archives / "ILSVRC2012_img_val.tar").is_dir()
     extracted, plain = [], extract.write

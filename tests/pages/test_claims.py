@@ -15,6 +15,7 @@ from scipy import stats
 import made_up
 from fixres import jobs, paper
 from fixres.config import load, merge, parse
+from fixres.graph.api import Missing
 from fixres.graph.claims import Claim, ClaimsPage, code_of, planned
 from fixres.graph.declare import measurements
 from fixres.graph.pages import Cell, Measurement
@@ -45,9 +46,20 @@ def normal(ours: float | None, noise: float = 0.1, paper: float | None = None) -
     return Value(ours, replicas, paper)
 
 
+def where_planned(config: ClaimsPage, number):
+    """The same function of keys, where a cell was planned, as `decided.measured` gives it."""
+
+    def planned_number(key: Key) -> Value:
+        if str(key) not in config.cells:
+            raise Missing(str(key))
+        return number(key)
+
+    return planned_number
+
+
 def decide(monkeypatch, config: ClaimsPage, number) -> dict[str, Decided]:
     """Name -> what is shown on a page whose cells have the values that `number` gives."""
-    monkeypatch.setattr(decided, "measured", lambda *_: number)
+    monkeypatch.setattr(decided, "measured", lambda *_: where_planned(config, number))
     declared = [one for one in (*paper.CLAIMS, *paper.QUOTED) if one.name in config.notes]
     decisions = decided.decide(config, declared, ROOT)
     return {one.declared.name: one for one in decisions.shown}
@@ -448,7 +460,7 @@ def rendered(
     }
     config, file = config.model_copy(update={"cells": cells}), tmp_path / "config.json"
     file.write_text(json.dumps({"stage": stage} | config.content()))
-    monkeypatch.setattr(decided, "measured", lambda *_: number)
+    monkeypatch.setattr(decided, "measured", lambda *_: where_planned(config, number))
     monkeypatch.setattr(decided, "notes", lambda *_: ["cars: left out as bad: 3 unreadable."])
     words = ["--config", file, "--results", tmp_path, "--out", tmp_path / "page.md"]
     {"claims": claims, "text": text}[stage].main([*map(str, words)])

@@ -16,11 +16,13 @@ Networks whose steps are measured have random weights.
 """
 
 from bisect import insort
+from pathlib import Path
 
 from fixres.config import BaseTraining, FineTuning, laid_over
+from fixres.data import sources
 from fixres.graph.adaptation import LAYERS, fine_tuning
 from fixres.graph.classes import absent_classes
-from fixres.graph.graph import JobGraph
+from fixres.graph.graph import JobGraph, Missing, images_of
 from fixres.graph.jobs import Job, evaluation_of
 from fixres.graph.networks import base_training
 
@@ -129,6 +131,17 @@ def measure_sizes(graph: JobGraph, k_train: int, k_test: int) -> Job:
     """Measure apparent sizes under train DA at `k_train` and test DA at `k_test` pixels."""
     recipe, _ = base_training(graph)
     return _measure_sizes(graph, graph.config.dataset, k_train, k_test, recipe)
+
+
+def measure_objects(graph: JobGraph, k_train: int, k_test: int) -> Job:
+    """The same job, of images with boxes around their objects. Raises Missing without boxes."""
+    job = measure_sizes(graph, k_train, k_test)
+    dataset = graph.config.datasets[job.dataset]
+    source, root = sources.load(dataset.source), Path(images_of(graph, job.dataset))
+    if not (source.boxes if dataset.rendered else sources.has_boxes(source, root)):
+        where = "docs/datasets.md, which names the sets with boxes"
+        raise Missing(f"boxes around the objects of {job.dataset}: there are none; see {where}")
+    return job
 
 
 def measure_transfer_sizes(graph: JobGraph, dataset: str) -> Job:

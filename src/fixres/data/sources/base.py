@@ -27,6 +27,7 @@ class Part(NamedTuple):
     packing: Packing = "tar"  # tars: a tar with a tar for each class. idx: MNIST's format
     also: tuple[str, ...] = ()  # other paths under which the part is commonly found
     unless: str = ""  # the part is not needed where this folder holds a folder for each class
+    optional: bool = False  # the parser can do without, as without boxes
 
     @property
     def distributed(self) -> str:
@@ -78,6 +79,7 @@ class Source(NamedTuple):
     # train images, val images (official test), classes
     published: tuple[int, int, int] | None = None
     homes: tuple[str, ...] = ()  # folders that the archives, or torchvision, unpack to
+    boxes: bool = False  # whether objects have boxes (in the optional parts, if there are any)
     # distributed file -> its address, where anybody may fetch every file of the dataset.
     addresses: Mapping[str, str] = MappingProxyType({})
 

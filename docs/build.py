@@ -6,7 +6,8 @@ A document has a place for them between two lines, and all between these lines i
     <!-- end -->
 
 `<!-- fashion/table5 -->` is the place of another scale than the embedded one. One call fills the
-places of one scale: `python docs/build.py fashion`.
+places of one scale: `python docs/build.py fashion`. `python docs/build.py compare tiny` changes
+nothing: it compares results/table5.csv with the copy.
 
 The numbers come from results/. Their CSVs are copied to docs/results/, and the figures are drawn
 from these copies. tests/test_docs.py compares every document and figure with them, so that nothing
@@ -29,6 +30,7 @@ from fixres.graph.pages import Figure
 from fixres.graph.values import Cells, Value
 from fixres.pages import claims, decided
 from fixres.pages.figures import accuracy, crop_sheet, style
+from fixres.pages.numbers import OF_CELL
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "docs" / "results"
@@ -66,6 +68,25 @@ def main(scale: str = "") -> None:
             lambda place: filled(place) if scale_of(place) == scale else place[0], read(document)
         )
         document.write_text(text, encoding="utf-8")
+
+
+def compare(scale: str, results: Path = ROOT / "results") -> None:
+    """Say whether results/table5.csv is the copy of docs/results/, or within its intervals.
+
+    The same machine gives the same bytes. Another rounds sums differently, so its networks differ.
+    Exits with 1 where a number is outside of its interval.
+    """
+    ours, theirs = results / "table5.csv", kept(scale, "table5.csv")
+    if ours.read_bytes() == theirs.read_bytes():
+        print(f"{ours}: the bytes of {theirs}")
+        return
+    here, there = (pd.read_csv(file) for file in (ours, theirs))
+    both = here.merge(there, "outer", on=OF_CELL, suffixes=("", "_there"))
+    inside = both["ours"].between(both["low_there"], both["high_there"])
+    print(f"{ours}: {inside.sum()} of {len(both)} numbers in the 95% intervals of {theirs}")
+    if not inside.all():
+        print(both[~inside][[*OF_CELL, "ours", "low_there", "high_there"]].to_string(index=False))
+        raise SystemExit(1)
 
 
 def scale_of(place: re.Match) -> str:
@@ -107,8 +128,8 @@ def draw(folder: Path) -> None:
     crops = crop_sheet.read(KEPT / "crops.npz")
     drawn = [crop_sheet.sheet(crops, means, planned("", "figure1"))]
     for scale in SCALES:
-        numbers = pd.read_csv(kept(scale, "table5.csv"))
-        drawn.append(accuracy.accuracy_over_resolution(numbers, planned(scale, "figure5")))
+        measured = pd.read_csv(kept(scale, "table5.csv"))
+        drawn.append(accuracy.accuracy_over_resolution(measured, planned(scale, "figure5")))
     for name, figure in zip(FIGURES, drawn, strict=True):
         figure.savefig(folder / f"{name}.svg", metadata=style.METADATA[".svg"], dpi=style.DPI)
 
@@ -171,4 +192,7 @@ def papers_claims() -> str:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1:2] == ["compare"]:
+        compare(*sys.argv[2:])
+    else:
+        main(*sys.argv[1:])

@@ -181,14 +181,19 @@ def list_images(graph: JobGraph, name: str) -> Job:
     else:
         root = expanded(dataset.root)
         if not os.path.isdir(root):
+            from fixres.data import sources  # takes 0.3 s, so only where images are missing
+
             unset = "; is the variable set?" if "$" in root else ""
             found = f"datasets.{name}.root is no folder: {root}{unset}"
-            graph.absent[name] = f"the images of {name}: {found} (docs/datasets.md)"
+            command = sources.load(dataset.source).fetched_into()
+            way = f"to fetch them: {command}" if command else "docs/datasets.md"
+            graph.absent[name] = f"the images of {name}: {found} ({way})"
             raise Missing(graph.absent[name])
     checksums = "listed" if dataset.rendered else dataset.checksums
     content = {"source": dataset.source, "on_bad": dataset.on_bad, "checksums": checksums}
     content |= {"split": dataset.split} if dataset.split else {}
     content |= {"limit": dict(dataset.limit)} if dataset.limit else {}
+    content |= {"mislabelled": dataset.mislabelled} if dataset.mislabelled else {}
     content |= classes_of(dataset, f"datasets.{name}.classes")
     return graph.add("manifest", f"{folder}/manifest", content, dataset=name, others=rendered)
 

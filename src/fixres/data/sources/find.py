@@ -4,6 +4,7 @@ The user's folder is only read, never written to.
 """
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -93,18 +94,18 @@ def _by_archive(parts: Iterable[Part]) -> dict[str, list[Part]]:
     """Parts, grouped by the distributed file that they come in."""
     grouped: dict[str, list[Part]] = {}
     for part in parts:
-        grouped.setdefault(part.archive or part.path, []).append(part)
+        grouped.setdefault(part.distributed, []).append(part)
     return grouped
 
 
-def _expected(part: Part, file: Path, sums: dict[str, str] | None) -> str | None:
-    """The MD5 that a distributed file should have; None where none is known."""
+def _expected(part: Part, file: Path, sums: dict[str, str] | None) -> tuple[str, ...]:
+    """The MD5s that a distributed file may have; none where none is known."""
     if sums is None:
-        return part.md5
+        return part.md5s
     if file.name not in sums:
         looks = "where checksums: listed looks for every distributed file"
         raise JobError(f"{file}: not in {unpack.SUMS}, {looks}; add its line")
-    return sums[file.name]
+    return (sums[file.name],)
 
 
 def _unpack(found: dict[Part, Path], work: Path, sums: dict[str, str] | None) -> None:
@@ -157,5 +158,6 @@ def _missing(
     )
     lines.append(f"  found:   {', '.join(present) or 'nothing that belongs to it'}")
     lines.append(f"  looked in {', '.join(map(str, homes))}")
-    lines += [f"  get it:  {source.where}", f"  terms:   {source.terms}"]
+    ways = filter(None, (source.fetched_into(shlex.quote(str(root))), source.where))
+    lines += [f"  get it:  {', or '.join(ways)}", f"  terms:   {source.terms}"]
     return "\n".join(lines)

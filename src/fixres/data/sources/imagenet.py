@@ -64,6 +64,7 @@ def _wordnet_ids(file: Path) -> dict[int, str]:
 
 
 SOURCE = Source(
+    name="imagenet",
     title="ImageNet 2012",
     where="https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (after registration)",
     terms="non-commercial research and education, agreed to on registration",

@@ -18,6 +18,7 @@ from fixres.jobs import JobError
 
 ARCHIVE = "tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de", "tiny-imagenet-200"
 CLASSES, VAL, ANNOTATIONS = "wnids.txt", "val", "val/val_annotations.txt"
+ADDRESS = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 BOXES = "{}_boxes.txt"  # in the folder of a class
 SIDE = 64  # pixels of every image
 
@@ -72,13 +73,15 @@ def _box(file: Path, name: str, edges: list[str]) -> Box:
 
 
 SOURCE = Source(
+    name="tiny-imagenet",
     title="Tiny-ImageNet",
-    where="http://cs231n.stanford.edu/tiny-imagenet-200.zip (248 MB)",
+    where=f"{ADDRESS} (248 MB)",
     terms="as ImageNet's: non-commercial research and education; the photographs belong to their "
     "owners",
     published=(100_000, 10_000, 200),
     homes=("tiny-imagenet-200",),
     parts=tuple(Part(path, *ARCHIVE, packing="zip") for path in (CLASSES, "train", VAL)),
     read=read,
+    addresses={ARCHIVE[0]: ADDRESS},
     boxes=True,
 )

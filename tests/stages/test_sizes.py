@@ -11,7 +11,7 @@ from bench import TRAIN, Bench
 from fixres.artifacts import per_image
 from fixres.data import regions
 from fixres.hardware.ranks import ALONE
-from fixres.stages import crops, sgd, sizes, train
+from fixres.stages import crops, objects, sgd, sizes, train
 from shared import fixres
 
 DRAWING = {
@@ -199,7 +199,7 @@ def test_a_ratio_of_means_varies_as_its_linear_form():
     b = rng.uniform(1, 3, 400) * (rng.random(400) < 0.5)
     a = b * rng.uniform(0.5, 1.5, 400)
     drawn = rng.integers(400, size=(2000, 400))
-    ratios, numbers = a[drawn].sum(axis=1) / b[drawn].sum(axis=1), sizes.ratio_of_means(a, b)
+    ratios, numbers = a[drawn].sum(axis=1) / b[drawn].sum(axis=1), objects.ratio_of_means(a, b)
     assert numbers.mean() == pytest.approx(a.sum() / b.sum())
     assert numbers[drawn].mean(axis=1).std() == pytest.approx(ratios.std(), rel=0.05)
 

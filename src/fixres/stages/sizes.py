@@ -6,7 +6,7 @@ magnifies (eq. 1). The ratio r_test/r_train of eq. (4) follows for every image, 
 own size cancels. Where the manifest knows that size, the job also gives r_train and r_test.
 
 Where the manifest knows the box around the object, the job measures what this model leaves out: an
-object is cut off at the edges of a RoC, and the network sees the visible part (`of_objects`).
+object is cut off at the edges of a RoC, and the network sees the visible part (objects.py).
 
 samples.npz beside the result has the numbers of each image, means over its draws.
 """
@@ -15,9 +15,9 @@ import numpy as np
 
 from fixres import jobs
 from fixres.artifacts import manifest, metrics, per_image
-from fixres.artifacts.per_image import OBJECTS, among
 from fixres.data import regions, sampling
 from fixres.data.regions import area_shares, scales
+from fixres.stages.objects import ratio_of_means, shown_of_objects
 
 BINS = 100  # of the histograms of RoC area over image area, from 0 to 1
 Pair = tuple[np.ndarray, np.ndarray]  # of train DA (draws, n), and of test DA (n,)
@@ -45,8 +45,9 @@ def main(arguments: list[str]) -> None:
 
     counts: dict[str, int | None] = {}
     if data.box is not None:
-        view = [rocs.box for rocs in train], test.box
-        of_boxes, counts = of_objects(data.box[rows], found["image_size"], view, (s_train, s_test))
+        seen_at = np.stack([rocs.box for rocs in train]), test.box
+        s, sizes = (s_train, s_test), found["image_size"]
+        of_boxes, counts = shown_of_objects(data.box[rows], sizes, seen_at, s)
         found |= of_boxes
 
     # Means over the images, and what is said of all images together.
@@ -105,86 +106,6 @@ def of_each_image(object_size: np.ndarray, areas: Pair, s: Pair) -> dict[str, np
             apparent = {name: ratio_of_means(np.where(known, v, 0), known) for name, v in means}
         found |= apparent
     return found
-
-
-def of_objects(
-    box: np.ndarray, image_size: np.ndarray, rocs: tuple[list[np.ndarray], np.ndarray], s: Pair
-) -> tuple[dict[str, np.ndarray], dict[str, int | None]]:
-    """What RoCs show of objects whose boxes are known, for each group of `OBJECTS`.
-
-    §3.1 takes objects that are far smaller than the image. A larger one is cut off by the RoC, so
-    its visible part cannot be larger than the crop.
-
-    Parameters
-    ----------
-    box : (n, 4) x0, y0, x1, y1 in pixels of the input image; NaN where unknown.
-    image_size : (n,) sqrt(HW), pixels.
-    rocs : those of train DA, an (n, 4) for each draw, and of test DA.
-    s : as in `of_each_image`.
-
-    Returns
-    -------
-    Metric -> (n,) numbers, whose mean over all n images is the metric:
-
-    size_ratio : eq. (4), per cent.
-    visible_train, visible_test : sqrt(visible area) · s, pixels of the crop.
-    visible_ratio : the mean of the second over the mean of the first, per cent; in_crop_ratio: the
-        same, of crops that show something of the object; …_log: their logarithms.
-    shown_train, shown_test : the visible share of the object's area, per cent.
-
-    And metric -> number: objects, how many there are. Where there are none, the metrics are None.
-    """
-    (s_train, s_test), known = s, np.isfinite(box).all(axis=1)
-    box = np.where(known[:, None], box, [0, 0, 1, 1]).astype(float)
-    area = regions.areas(box)
-    share = np.sqrt(area) / image_size
-    train = np.stack([regions.overlaps(roc, box) for roc in rocs[0]])
-    test = regions.overlaps(rocs[1], box)
-    means = {
-        "size_ratio": 100 * (s_test / s_train).mean(axis=0),
-        "visible_train": (np.sqrt(train) * s_train).mean(axis=0),
-        "visible_test": np.sqrt(test) * s_test,
-        "shown_train": 100 * (train / area).mean(axis=0),
-        "shown_test": 100 * test / area,
-    }
-    in_crop = {"visible_train": (train > 0).mean(axis=0), "visible_test": test > 0}
-    found: dict[str, np.ndarray] = {}
-    counts: dict[str, int | None] = {}
-    for name, (low, high) in OBJECTS.items():
-        chosen = known & (low <= share) & (share < high)
-        counts[among("objects", name)] = int(chosen.sum())
-        if not all((shown & chosen).any() for shown in ((train > 0).any(axis=0), test > 0)):
-            ratios = (
-                f"{kind}_ratio{log}" for kind in ("visible", "in_crop") for log in ("", "_log")
-            )
-            counts |= {among(metric, name): None for metric in (*means, *ratios)}
-            continue
-        of_some = {metric: ratio_of_means(v * chosen, chosen) for metric, v in means.items()}
-        sizes = [of_some["visible_test"], of_some["visible_train"]]
-        of_some |= _with_log("visible_ratio", *sizes)
-        sizes = [
-            ratio_of_means(means[at] * chosen, shown * chosen) for at, shown in in_crop.items()
-        ]
-        of_some |= _with_log("in_crop_ratio", *reversed(sizes))
-        found |= {among(metric, name): v.astype(np.float32) for metric, v in of_some.items()}
-    return found, counts
-
-
-def _with_log(name: str, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
-    """The ratio of two means, per cent, and its logarithm; as `ratio_of_means`."""
-    ratio = ratio_of_means(a, b)
-    log = np.log(ratio.mean()) + ratio / ratio.mean() - 1
-    return {name: 100 * ratio, f"{name}_log": log}
-
-
-def ratio_of_means(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(n,) numbers whose mean is mean(a) / mean(b), and which vary from image to image as it does.
-
-    So their bootstrap over images is the bootstrap of the ratio (to first order: the delta method).
-    With b = 1 for some images and 0 for the others, it is the mean of a over the former.
-    """
-    ratio = a.mean() / b.mean()
-    return ratio + (a - ratio * b) / b.mean()
 
 
 def histogram(shares: np.ndarray) -> list[float]:

@@ -10,7 +10,7 @@ import pytest
 from layouts_shared import LOOK, rows_of
 from test_lists_at_odds import edit
 
-from fixres.data import building
+from fixres.data import building, inventory, sources
 from fixres.data.rendered import pinhole, twins
 from fixres.data.sources import boxes
 from fixres.jobs import JobError
@@ -165,6 +165,14 @@ def test_imagenet_without_boxes_has_none(made, tmp_path):
     without = build()
     assert without.box is None
     assert without.digest() == data.digest()
+
+
+def test_boxes_that_come_or_go_are_seen_by_relist(made):
+    source = sources.load("imagenet")
+    archives = {os.fsdecode(path) for path in inventory.take(made("imagenet").root, source).path}
+    assert {"ILSVRC2012_bbox_train_v2.tar.gz", "ILSVRC2012_bbox_val_v3.tgz"} <= archives
+    unpacked = inventory.take(made("imagenet").manifest.folder, source).path
+    assert sum(path.endswith(b".xml") for path in unpacked) == 24 + 24
 
 
 def test_what_is_missing_is_apart_from_what_is_optional(tmp_path):

@@ -179,7 +179,7 @@ def measured_claims(scale: str) -> str:
 def papers_claims() -> str:
     """What the numbers that the paper prints say of its claims, as a table."""
     config = ClaimsPage.of(paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/claims"))
-    cells = Cells(config.names, lambda key: Value(paper=config.cells[str(key)].paper))
+    cells = Cells(config.names, lambda key: Value(paper=decided.cell_of(config, key).paper))
     heads = ["claim", "where", "comparisons", "smallest", "the paper's tables"]
     rows = []
     for claim in paper.CLAIMS:

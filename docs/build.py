@@ -25,10 +25,9 @@ from tabulate import tabulate
 
 from fixres import paper
 from fixres.config import load
-from fixres.graph.api import Missing
 from fixres.graph.claims import ClaimsPage
 from fixres.graph.pages import Figure
-from fixres.graph.values import Cells, Key, Value
+from fixres.graph.values import Cells, Value
 from fixres.pages import claims, decided
 from fixres.pages.figures import accuracy, crop_sheet, style
 from fixres.pages.numbers import OF_CELL
@@ -180,13 +179,7 @@ def measured_claims(scale: str) -> str:
 def papers_claims() -> str:
     """What the numbers that the paper prints say of its claims, as a table."""
     config = ClaimsPage.of(paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/claims"))
-
-    def printed_in(key: Key) -> Value:
-        if str(key) not in config.cells:
-            raise Missing(f"{key}: nothing was given for it")
-        return Value(paper=config.cells[str(key)].paper)
-
-    cells = Cells(config.names, printed_in)
+    cells = Cells(config.names, lambda key: Value(paper=decided.cell_of(config, key).paper))
     heads = ["claim", "where", "comparisons", "smallest", "the paper's tables"]
     rows = []
     for claim in paper.CLAIMS:

@@ -100,14 +100,14 @@ def seeds_of(one: Claim | Quoted, page: ClaimsPage) -> int:
     used = []
 
     def number(key: Key) -> Value:
-        used.append(_cell(page, key).seeds)
+        used.append(cell_of(page, key).seeds)
         return Value()
 
     one.number(Cells(page.names, number))
     return min((seeds for seeds in used if seeds is not None), default=1)
 
 
-def _cell(page: ClaimsPage, key: Key) -> Cell:
+def cell_of(page: ClaimsPage, key: Key) -> Cell:
     """The cell of a key. Raises Missing where nothing was given for it: a claim may do without."""
     if str(key) not in page.cells:
         raise Missing(f"{key}: nothing was given for it")
@@ -129,7 +129,7 @@ def measured(claims: ClaimsPage, seeds: int, results: Path) -> Callable[[Key], V
     view = View(page, results, intervals.students)
 
     def number(key: Key) -> Value:
-        at = _cell(claims, key).place
+        at = cell_of(claims, key).place
         found, varied = view.numbers[at], view.replicas.get(at)
         if varied is None and found.ours is not None and key.metric in EXACT:
             varied = np.float64(found.ours)  # like a number that is written in a formula

@@ -26,7 +26,7 @@ from fixres.graph.graph import JobGraph, Missing, images_of
 from fixres.graph.jobs import Job, evaluation_of
 from fixres.graph.networks import base_training
 
-IMAGES = 50_000  # training images that apparent sizes are measured on, drawn at random
+IMAGES = 100_000  # training images that apparent sizes are measured on, drawn at random
 EPOCHS = 10  # of whose RoCs; a shorter training has fewer
 # Training images among which the one of Figure 1 is found: without boxes, and with boxes, since few
 # objects leave room for typical RoCs.

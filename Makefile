@@ -1,6 +1,7 @@
 # make table5   set up, then the paper's central table (results/table5.md) and figure (results/figure5.svg)
 # make tables   set up, then every table of the paper (results/summary.md)
 # make docs     set up, then Table 5 with five seeds; its numbers and two figures into README.md, docs/
+# make tiny     set up, then the same on ImageNet's photographs at 64 px, five seeds (docs/tiny-imagenet.md)
 # make fashion  set up, then Table 5, Figure 5 and the claims on Fashion-MNIST, five seeds
 # make test     set up, then every check but the slow ones:
 # make test-faults   kills, full disks, damaged files, hostile input (docs/reliability.md)
@@ -13,7 +14,7 @@ LOCK := envs/requirements.lock
 # Where Debian's package dataset-fashion-mnist puts the images.
 export FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: table5 tables docs fashion docs-fashion test test-faults test-slurm bench lint lock setup
+.PHONY: table5 tables docs tiny docs-tiny fashion docs-fashion test test-faults test-slurm bench lint lock setup
 
 table5: setup
 	$(BIN)/snakemake results/table5.md results/figure5.svg --cores all
@@ -24,6 +25,14 @@ tables: setup
 docs: setup
 	$(BIN)/snakemake results/table5.md results/figure1.svg --cores all --configfile configs/seeds.yaml
 	$(BIN)/python docs/build.py
+
+tiny: setup
+	$(BIN)/snakemake results/table5.md results/figure5.svg --cores all --configfile configs/tiny.yaml configs/seeds.yaml
+	$(BIN)/python docs/build.py compare tiny
+
+docs-tiny: setup
+	$(BIN)/snakemake all --cores all --configfile configs/tiny.yaml configs/seeds.yaml
+	$(BIN)/python docs/build.py tiny
 
 fashion: setup
 	$(BIN)/snakemake results/table5.md results/figure5.svg results/claims.md --cores all \

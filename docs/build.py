@@ -1,4 +1,4 @@
-"""Put measured numbers into README.md and docs/: `make docs`, `make docs-fashion`.
+"""Put measured numbers into README.md and docs/: `make docs docs-tiny docs-fashion`.
 
 A document has a place for them between two lines, and all between these lines is replaced:
 
@@ -6,7 +6,8 @@ A document has a place for them between two lines, and all between these lines i
     <!-- end -->
 
 `<!-- fashion/table5 -->` is the place of another scale than the embedded one. One call fills the
-places of one scale: `python docs/build.py fashion`.
+places of one scale: `python docs/build.py fashion`. `python docs/build.py compare tiny` changes
+nothing: it compares results/table5.csv with the copy.
 
 The numbers come from results/. Their CSVs are copied to docs/results/, and the figures are drawn
 from these copies. tests/test_docs.py compares every document and figure with them, so that nothing
@@ -29,13 +30,18 @@ from fixres.graph.pages import Figure
 from fixres.graph.values import Cells, Value
 from fixres.pages import claims, decided
 from fixres.pages.figures import accuracy, crop_sheet, style
+from fixres.pages.numbers import OF_CELL
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "docs" / "results"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-# Of the copies. Each scale has five seeds.
-CONFIGURATIONS = {"": ("config.yaml",), "fashion": ("config.yaml", "configs/fashion.yaml")}
-FIGURES = "figure1", "figure5", "fashion-figure5"
+# Scale -> its configuration, laid over config.yaml, and the dataset whose images it is given.
+SCALES = {
+    "": (),
+    "tiny": ("configs/tiny.yaml", "tiny-imagenet"),
+    "fashion": ("configs/fashion.yaml", "fashion-mnist"),
+}
+FIGURES = "figure1", *(f"{scale}-figure5".removeprefix("-") for scale in SCALES)
 PLACE = re.compile(
     r"(<!-- (?:(?P<scale>\w+)/)?(?P<what>table\S+|claims|papers)(?: (?P<how>\w+))? -->\n)"
     r".*?(?P<end><!-- end -->)",
@@ -64,6 +70,25 @@ def main(scale: str = "") -> None:
         document.write_text(text, encoding="utf-8")
 
 
+def compare(scale: str, results: Path = ROOT / "results") -> None:
+    """Say whether results/table5.csv is the copy of docs/results/, or within its intervals.
+
+    The same machine gives the same bytes. Another rounds sums differently, so its networks differ.
+    Exits with 1 where a number is outside of its interval.
+    """
+    ours, theirs = results / "table5.csv", kept(scale, "table5.csv")
+    if ours.read_bytes() == theirs.read_bytes():
+        print(f"{ours}: the bytes of {theirs}")
+        return
+    here, there = (pd.read_csv(file) for file in (ours, theirs))
+    both = here.merge(there, "outer", on=OF_CELL, suffixes=("", "_there"))
+    inside = both["ours"].between(both["low_there"], both["high_there"])
+    print(f"{ours}: {inside.sum()} of {len(both)} numbers in the 95% intervals of {theirs}")
+    if not inside.all():
+        print(both[~inside][[*OF_CELL, "ours", "low_there", "high_there"]].to_string(index=False))
+        raise SystemExit(1)
+
+
 def scale_of(place: re.Match) -> str:
     return place["scale"] or ""
 
@@ -75,9 +100,9 @@ def kept(scale: str, name: str) -> Path:
 
 def planned(scale: str, page: str) -> Figure:
     """A figure as its job reads it, at a scale and with five seeds."""
-    files = (*CONFIGURATIONS[scale], "configs/seeds.yaml")
+    files = ("config.yaml", *SCALES[scale][:1], "configs/seeds.yaml")
     # The images are not looked at; they need not be there.
-    here = {"datasets": {"fashion-mnist": {"root": "."}}} if scale == "fashion" else {}
+    here = {"datasets": {dataset: {"root": "."} for dataset in SCALES[scale][1:]}}
     plan = paper.plan_of(load(*(ROOT / f for f in files), extra=here))
     return Figure.of(plan.resolved(f"pages/{page}"))
 
@@ -102,9 +127,9 @@ def draw(folder: Path) -> None:
     means = pd.read_csv(KEPT / "figure1.csv")["mean_ratio"].tolist()
     crops = crop_sheet.read(KEPT / "crops.npz")
     drawn = [crop_sheet.sheet(crops, means, planned("", "figure1"))]
-    for scale in CONFIGURATIONS:
-        numbers = pd.read_csv(kept(scale, "table5.csv"))
-        drawn.append(accuracy.accuracy_over_resolution(numbers, planned(scale, "figure5")))
+    for scale in SCALES:
+        measured = pd.read_csv(kept(scale, "table5.csv"))
+        drawn.append(accuracy.accuracy_over_resolution(measured, planned(scale, "figure5")))
     for name, figure in zip(FIGURES, drawn, strict=True):
         figure.savefig(folder / f"{name}.svg", metadata=style.METADATA[".svg"], dpi=style.DPI)
 
@@ -154,7 +179,7 @@ def measured_claims(scale: str) -> str:
 def papers_claims() -> str:
     """What the numbers that the paper prints say of its claims, as a table."""
     config = ClaimsPage.of(paper.plan_of(load(ROOT / "config.yaml")).resolved("pages/claims"))
-    cells = Cells(config.names, lambda key: Value(paper=config.cells[str(key)].paper))
+    cells = Cells(config.names, lambda key: Value(paper=decided.cell_of(config, key).paper))
     heads = ["claim", "where", "comparisons", "smallest", "the paper's tables"]
     rows = []
     for claim in paper.CLAIMS:
@@ -167,4 +192,7 @@ def papers_claims() -> str:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1:2] == ["compare"]:
+        compare(*sys.argv[2:])
+    else:
+        main(*sys.argv[1:])

@@ -23,7 +23,7 @@ def make(plan: JobGraph, results: Path) -> None:
     """Write the results of every run of a plan, the time of every job, and all pages."""
     for job in plan.jobs.values():
         if job.stage.name == "evaluate":
-            _measure(results, job)
+            measure(results, job)
         elif job.stage.name == "time":
             _time(results, job)
         if job.stage.benchmark:
@@ -46,7 +46,7 @@ def render(plan: JobGraph, results: Path, stage, name: str, suffix: str = ".md")
     stage.main([*map(str, words), "--ancestry-digest", plan.jobs[job].ancestry_digest])
 
 
-def _measure(results: Path, job: Job) -> None:
+def measure(results: Path, job: Job) -> None:
     """Hits of a run that grow with k_test, and its metrics."""
     content, run = job.config, job.measurement.run
     rng = np.random.default_rng(int(jobs.digest(run), 16) % 2**32)

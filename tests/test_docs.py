@@ -93,3 +93,23 @@ def test_the_documents_show_table_5():
     """In the README and on the page of its scale: the tables and how trends came out."""
     shown = {(document.name, place["how"]) for document, place in (p.values for p in PLACES)}
     assert shown >= {("README.md", None), ("embedded-scale.md", "trends"), ("claims.md", "claims")}
+
+
+def test_numbers_are_compared_with_the_copies(tmp_path, capsys):
+    """The same bytes; another machine's, within the intervals; a number outside of its interval."""
+    copy = build.kept("", "table5.csv")
+    (tmp_path / "table5.csv").write_bytes(copy.read_bytes())
+    build.compare("", tmp_path)
+    assert f"the bytes of {copy}" in capsys.readouterr().out
+    rows = pd.read_csv(copy)
+    rows["ours"] += 0.9 * (rows["high"] - rows["ours"])
+    rows.to_csv(tmp_path / "table5.csv", index=False)
+    build.compare("", tmp_path)
+    assert f"{len(rows)} of {len(rows)} numbers in the 95% intervals" in capsys.readouterr().out
+    rows.loc[3, "ours"] = rows.loc[3, "high"] + 0.1
+    rows[:-1].to_csv(tmp_path / "table5.csv", index=False)  # and a number is missing
+    with pytest.raises(SystemExit):
+        build.compare("", tmp_path)
+    said = capsys.readouterr().out
+    assert f"{len(rows) - 2} of {len(rows)} numbers" in said
+    assert len(said.splitlines()) == 4

@@ -213,7 +213,8 @@ def suite(tmp_path) -> Path:
                 (home / part / label).mkdir(parents=True, exist_ok=True)
                 image = textured(40, 50, seed=next(seeds))
                 image.save(home / part / label / f"{label}_{i}.JPEG")
-    twins.write("fashion-mnist", folder / "fashion-mnist", SMALL)
+    for source in ("fashion-mnist", "tiny-imagenet"):
+        twins.write(source, folder / source, SMALL)
     save_file({"classifier.bias": np.zeros(10, np.float32)}, folder / "lite0.safetensors")
     [only] = re.findall(
         r"six\.yaml\s+asks for five seeds and `(pages: [^`]*)`",
@@ -238,6 +239,7 @@ def made(command: Command, suite: Path) -> list[list[str]]:
 
 def test_commands_run_and_are_planned_completely(suite):
     given = {"IMAGENET": "imagenet", "FASHION_MNIST": "fashion-mnist", "HOME": "home"}
+    given["TINY_IMAGENET"] = "tiny-imagenet"
     env = ENVIRONMENT | {name: str(suite / folder) for name, folder in given.items()}
     failed = []
     for command in of_kind("export"):

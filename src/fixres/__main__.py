@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # What a person gives by hand, besides the stages of the DAG (graph/stages.py).
 COMMANDS = {
     "recommend": ("recommend", "where to test your own network, what fixing gains and costs"),
+    "download": ("data.download", "fetch a freely available dataset: download DATASET FOLDER"),
     "twin": ("stages.render:by_hand", "render a twin of a dataset: twin DATASET OUT"),
     "relist": ("relist", "look again at your images, and list them anew if they changed"),
     "resolve": ("resolve", "print the resolved configuration of a job"),

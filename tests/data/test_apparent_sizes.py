@@ -50,6 +50,18 @@ def test_the_released_transform_magnifies_a_narrow_portrait_by_its_height():
     assert scales(crops, 224) == pytest.approx(256 / 800, rel=0.01)
 
 
+SPANS = st.tuples(*[st.integers(0, 9)] * 2).map(sorted)
+
+
+@given(x=SPANS, y=SPANS, u=SPANS, v=SPANS)
+def test_rectangles_overlap_where_both_cover_a_pixel(x, y, u, v):
+    grids = np.zeros((2, 9, 9), bool)
+    grids[0, y[0] : y[1], x[0] : x[1]] = True
+    grids[1, v[0] : v[1], u[0] : u[1]] = True
+    boxes = (np.array([[a[0], b[0], a[1], b[1]]], float) for a, b in ((x, y), (u, v)))
+    assert regions.overlaps(*boxes) == pytest.approx(grids.all(axis=0).sum())
+
+
 @given(
     low=st.floats(0.01, 0.9),
     share=st.floats(0.01, 1),

@@ -43,7 +43,10 @@ def relabel(root: Path, source: str, label: int) -> None:
         edit(root / "images.txt", "bar_green/7.jpg\t2\t", f"bar_green/7.jpg\t{label}\t")
 
 
-@pytest.mark.parametrize("source", [name for name in OFFICIAL if name != "fashion-mnist"])
+NUMBERED = [name for name in OFFICIAL if name not in ("fashion-mnist", "tiny-imagenet")]
+
+
+@pytest.mark.parametrize("source", NUMBERED)
 @pytest.mark.parametrize("label", [0, CLASSES + 2])
 def test_a_label_out_of_range_is_named_with_its_list(made, tmp_path, no_md5s, source, label):
     root = made(source).unpacked(tmp_path)
@@ -165,6 +168,7 @@ def test_an_image_that_no_list_names(made, tmp_path, no_md5s, source):
     """
     root = made(source).unpacked(tmp_path / "set")
     folders = {"imagenet": "val", "fashion-mnist": "val", "cars": "cars_test", "flowers": "jpg"}
+    folders["tiny-imagenet"] = "val/images"
     folder = folders.get(source, "images")
     textured(30, 30, 77).save(root / folder / "stränger.jpg")
     if source in ("pets", "birdsnap"):

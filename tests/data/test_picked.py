@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +51,20 @@ def test_a_split_follows_from_the_paths_alone(tmp_path):
 def test_a_split_of_a_folder_that_has_one_is_an_error(tmp_path):
     with pytest.raises(jobs.JobError, match=r"found train and val, and datasets\..*split 0\.2"):
         built(folders(tmp_path, "train", "val"), split=0.2)
+
+
+def test_a_share_of_the_training_images_has_a_wrong_class(tmp_path):
+    """Another class than its own, each about as often, and the rest is as it was."""
+    root = folders(tmp_path, "train", "val", images=60)
+    right, wrong = built(root), built(root, mislabelled=0.25)
+    assert np.array_equal(right.path, wrong.path)
+    differ = right.label != wrong.label
+    assert not differ[wrong.rows("val")].any()
+    assert 0.15 < differ[wrong.rows("train")].mean() < 0.35
+    moved = (wrong.label - right.label)[differ] % len(CLASSES)
+    assert set(moved.tolist()) == {1, 2}
+    few = built(root, mislabelled=0.1).label != right.label
+    assert differ[few].all()  # a larger share adds to them
 
 
 def test_labels_are_the_networks(tmp_path):

@@ -43,7 +43,7 @@ def test_images_are_those_that_they_have_always_been():
     settings, h = SETTINGS | LOOK | {"seed": 0}, hashlib.sha256()
     for split in ("train", "val"):
         for index in range(24):
-            pixels, r = pinhole.render(index, split, index, settings)
+            pixels, r, _ = pinhole.render(index, split, index, settings)
             h.update(pixels.tobytes() + np.float64(r).tobytes())
     assert h.hexdigest() == "777de4b502477d526e1a347a699f8f003bebb938bb0955c94ffe160033c3cc4c"
 
@@ -71,7 +71,7 @@ def test_apparent_sizes_follow_the_imaging_model():
     settings = SETTINGS | {"r1_largest": 10.0, "r1_median": 0.3, "r1_sigma": 0.2}
     logs, covered = [], []
     for index in range(400):
-        pixels, r = pinhole.render(index % 24, "train", index, settings)
+        pixels, r, _ = pinhole.render(index % 24, "train", index, settings)
         logs.append(math.log(r / math.sqrt(pixels.shape[0] * pixels.shape[1])))
     assert kstest((np.array(logs) - math.log(0.3)) / 0.2, "norm").pvalue > 0.001
     for silhouette in pinhole.SILHOUETTES:

@@ -80,7 +80,7 @@ def test_imagenet_agrees_with_torchvisions_own_reader(made, tmp_path, monkeypatc
     sums = unpack.listed(twin.root)
     meta = {k: (name, sums[name]) for k, (name, _) in imagenet.ARCHIVE_META.items()}
     monkeypatch.setattr(imagenet, "ARCHIVE_META", meta)
-    for name in sums:
+    for name, _ in meta.values():
         shutil.copy(twin.root / name, tmp_path)
     theirs = {}
     for split in ("train", "val"):

@@ -60,7 +60,7 @@ def test_an_archive_that_would_leave_its_folder_is_refused(tmp_path, how, packin
         archive = tar_of(tmp_path / "in" / "outer.tar", inner)
     work = tmp_path / "work" / "deep"
     with pytest.raises(JobError, match=rf"{archive.name}: refused"):
-        unpack.unpack(archive, None, work, packing)
+        unpack.unpack(archive, (), work, packing)
     assert not (work / archive.name).exists()
     assert not list(tmp_path.rglob("escaped"))
 
@@ -83,7 +83,7 @@ def test_a_path_too_long_for_the_system_hides_no_link(tmp_path):
     out.name = "out"
     archive = tar_of(tmp_path / "x.tar", [(member, b"") for member in members])
     with pytest.raises(JobError, match=r"x\.tar: refused: 'a' is a link or a device"):
-        unpack.unpack(archive, None, tmp_path / "work")
+        unpack.unpack(archive, (), tmp_path / "work")
     assert not list(tmp_path.rglob("escaped"))
 
 
@@ -148,7 +148,7 @@ def test_an_odd_archive_is_one_clear_error(tmp_path, how):
     content, message = ODD[how]
     (tmp_path / "x.tar").write_bytes(content)
     with pytest.raises(JobError, match=rf"^{tmp_path}/x\.tar: ({message})") as error:
-        unpack.unpack(tmp_path / "x.tar", None, tmp_path / "work")
+        unpack.unpack(tmp_path / "x.tar", (), tmp_path / "work")
     assert len(str(error.value)) < 500
     assert {p.name for p in tmp_path.iterdir()} <= {"x.tar", "work"}
 
@@ -172,7 +172,7 @@ def test_no_more_comes_out_than_an_archive_of_its_size_may_hold(tmp_path, packin
     if packing == "idx":
         most = "found 10 x 100 x 1000 values, expected 1 to"
     with pytest.raises(JobError, match=most):
-        unpack.unpack(archive, None, tmp_path / "work", packing)
+        unpack.unpack(archive, (), tmp_path / "work", packing)
 
 
 def zip_of(file: Path, content: dict[str, bytes], mode: int = 0) -> Path:
@@ -187,7 +187,7 @@ def zip_of(file: Path, content: dict[str, bytes], mode: int = 0) -> Path:
 def test_a_zip_is_unpacked_or_refused(tmp_path):
     def tried(name: str, mode: int = 0) -> Path:
         archive = zip_of(tmp_path / "a.zip", {"a/b": b"1", name: b"2"}, mode)
-        return unpack.unpack(archive, None, tmp_path / "work", "zip")
+        return unpack.unpack(archive, (), tmp_path / "work", "zip")
 
     folder = tried("a/ü.txt", stat.S_IFREG | 0o4777)
     assert {p.name: p.read_bytes() for p in (folder / "a").iterdir()} == {"b": b"1", "ü.txt": b"2"}
@@ -199,7 +199,7 @@ def test_a_zip_is_unpacked_or_refused(tmp_path):
     for damaged in (whole[:-30], whole.replace(whole[30:36], b"a\0\0\0\0\0"), b""):
         (tmp_path / "a.zip").write_bytes(damaged)
         with pytest.raises(JobError, match=r"a\.zip: cut short or damaged"):
-            unpack.unpack(tmp_path / "a.zip", None, tmp_path / "work", "zip")
+            unpack.unpack(tmp_path / "a.zip", (), tmp_path / "work", "zip")
 
 
 def test_nothing_is_written_through_a_link_that_is_already_there(tmp_path):
@@ -219,7 +219,7 @@ def test_an_outer_tar_holds_tars_of_different_names(tmp_path):
     for names in (("n1.tar", "b/n1.tar"), ("...tar",), (".tar",), ("n1/",)):
         (tmp_path / "outer.tar").write_bytes(many(*names, content=inner))
         with pytest.raises(JobError, match=r"refused: .* is no tar of a new name"):
-            unpack.unpack(tmp_path / "outer.tar", None, tmp_path / "work", "tars")
+            unpack.unpack(tmp_path / "outer.tar", (), tmp_path / "work", "tars")
 
 
 def test_an_outer_tar_cannot_leave_its_folder_either(tmp_path):
@@ -227,7 +227,7 @@ def test_an_outer_tar_cannot_leave_its_folder_either(tmp_path):
 
     def unpack_outer(name: str, content: bytes) -> None:
         outer = tar_of(tmp_path / "outer.tar", [(tarfile.TarInfo(name), content)])
-        unpack.unpack(outer, None, tmp_path / "work", packing="tars")
+        unpack.unpack(outer, (), tmp_path / "work", packing="tars")
 
     for name in ("../n1.tar", "/n1.tar"):
         with pytest.raises(JobError, match="refused"):
@@ -259,7 +259,7 @@ def test_an_archive_cut_anywhere_is_an_error_or_whole(tmp_path, share, suffix, p
     archive.write_bytes(data[: int(share * len(data))])
     folder, said = tmp_path / "work" / archive.name, ""
     try:
-        assert unpack.unpack(archive, None, tmp_path / "work", packing) == folder
+        assert unpack.unpack(archive, (), tmp_path / "work", packing) == folder
     except JobError as error:
         said = str(error)
     if said:
@@ -278,10 +278,10 @@ def test_a_tar_cut_between_two_files_is_noticed(tmp_path, blocks, whole):
     with tarfile.open(archive) as tar:
         assert len(tar.getnames()) == min(blocks // 2, 2)
     if whole:
-        assert len(list(unpack.unpack(archive, None, tmp_path / "work").iterdir())) == 2
+        assert len(list(unpack.unpack(archive, (), tmp_path / "work").iterdir())) == 2
     else:
         with pytest.raises(JobError, match="cut short"):
-            unpack.unpack(archive, None, tmp_path / "work")
+            unpack.unpack(archive, (), tmp_path / "work")
 
 
 def test_a_changed_byte_in_a_compressed_archive_is_noticed(tmp_path):
@@ -296,7 +296,7 @@ def test_a_changed_byte_in_a_compressed_archive_is_noticed(tmp_path):
         tar.addfile(member, io.BytesIO(b"right"))
     archive.write_bytes(archive.read_bytes().replace(b"right", b"wrong"))
     with pytest.raises(JobError, match=r"a\.tgz: cut short or damaged \(CRC"):
-        unpack.unpack(archive, None, tmp_path / "work")
+        unpack.unpack(archive, (), tmp_path / "work")
 
 
 def killed(work, at: int) -> bool:
@@ -326,14 +326,13 @@ def test_unpacking_resumes_after_kill_9(made, tmp_path, monkeypatch):
     def work():
         return building.build(twin.root, "imagenet", tmp_path / "unpacked", checksums="listed")
 
-    # First come the devkit (2 lists, 2 folders) and 24 validation images, then the training images
-    # in classes of eight. The job is killed in the third class.
-    assert killed(work, 3 + 24 + 20)
+    # First come the devkit (2 lists, 2 folders), the boxes (24 and 24, 6 folders and one) and 24
+    # validation images, then the training images in classes of eight. The job is killed in the
+    # third class.
+    assert killed(work, 3 + 30 + 25 + 24 + 20)
     archives = tmp_path / "unpacked" / "archives"
-    done = {
-        p: p.stat().st_ino
-        for p in (*archives.glob("*.partial/n*"), *archives.glob("*.tar"), *archives.glob("*.gz"))
-    }
+    finished = ("ILSVRC2012_img_train.tar.partial/n*", "*.tar", "*.gz", "*.tgz")
+    done = {p: p.stat().st_ino for name in finished for p in archives.glob(name)}
     assert sum(".partial" in str(p) for p in done) >= 1
     assert (archives / "ILSVRC2012_img_val.tar").is_dir()
     extracted, plain = [], extract.write
@@ -360,7 +359,7 @@ def test_another_archive_of_the_same_name_is_unpacked_anew(tmp_path):
     archive.parent.mkdir()
     for text in (b"one", b"another"):
         tar_of(archive, [(tarfile.TarInfo("f"), text)])
-        assert (unpack.unpack(archive, None, tmp_path / "work") / "f").read_bytes() == text
+        assert (unpack.unpack(archive, (), tmp_path / "work") / "f").read_bytes() == text
 
 
 def test_an_archive_without_what_it_should_hold(tmp_path):

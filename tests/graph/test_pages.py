@@ -4,9 +4,11 @@ import pytest
 
 from fixres import paper
 from fixres.config import ConfigError, load, merge, parse
+from fixres.graph.claims import ClaimsPage
 from fixres.graph.graph import JobGraph
 from fixres.graph.pages import failed
 from fixres.jobs import failures
+from fixres.pages import decided
 from shared import ROOT, needed
 
 
@@ -26,6 +28,25 @@ def test_a_plan_of_some_pages_has_no_other_jobs():
     notes = some.resolved("pages/claims")["notes"]
     assert not notes["recover"]
     assert notes["transfer-all"] == "the page table3, which this plan does not have"
+
+
+def test_a_page_takes_as_many_seeds_as_it_is_given():
+    """The others take all, and a claim takes those that all its cells have."""
+    over = {"seeds": [3, 4, 5], "pages": {"seeds": {"table4": 1, "table6": 2}}}
+    plan = paper.plan_of(parse(merge(load(ROOT / "config.yaml").model_dump(), over)))
+    seeds = {
+        name: {len(cell.runs) for cell in page.cells() if cell.source == "measured"}
+        for name, page in plan.tables.items()
+    }
+    assert (seeds["table4"], seeds["table6"], seeds["table5"]) == ({1}, {2}, {3})
+    of_table4 = {run.run for cell in plan.tables["table4"].cells() for run in cell.runs}
+    assert of_table4
+    assert all("-s3" in run for run in of_table4)
+    page = ClaimsPage.of(plan.resolved("pages/claims"))
+    found = {claim.name: decided.seeds_of(claim, page) for claim in paper.CLAIMS}
+    assert (found["recover"], found["parametric"], found["bn-better"]) == (3, 2, 1)
+    with pytest.raises(ConfigError, match=r"pages\.seeds\.tabel5: no such page; known: table1"):
+        paper.plan_of(parse(merge(over, {"pages": {"seeds": {"tabel5": 1}}})))
 
 
 def test_pages_that_cannot_be_alone_are_refused():

@@ -1,8 +1,7 @@
 """Published weights from a URL: checked, carried on after a break, never mixed with others."""
 
 import hashlib
-import http.server
-import threading
+import re
 
 import pytest
 import torch
@@ -11,55 +10,16 @@ from bench import same
 from fetching import NETWORK, fetch
 from fixres.jobs import JobError
 from fixres.models import published
+from serving import serving
 
-
-class Server(http.server.ThreadingHTTPServer):
-    """Serves one file, with ranges or without; may break off after some bytes."""
-
-    def __init__(self, content: bytes, ranges: bool = True, breaks_after: int | None = None):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.content, self.ranges, self.breaks_after, self.asked = content, ranges, breaks_after, []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server_port}/net-weights.pth"
-
-    def handle_error(self, *_: object) -> None:
-        pass
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        server, wanted = self.server, self.headers.get("Range")
-        server.asked.append(wanted)
-        if "net-weights" not in self.path:
-            self.send_error(404)
-            return
-        first = 0
-        if wanted and server.ranges:
-            first = int(wanted.removeprefix("bytes=").removesuffix("-"))
-        if first >= len(server.content):
-            self.send_error(416)
-            return
-        self.send_response(206 if first else 200)
-        self.send_header("Content-Length", str(len(server.content) - first))
-        self.end_headers()
-        self.wfile.write(server.content[first : server.breaks_after])
-
-    def log_message(self, *_: object) -> None:
-        pass
+FILE = "net-weights.pth"
 
 
 @pytest.fixture
 def serve():
-    servers = []
-
-    def start(*arguments: object, **options: object) -> Server:
-        servers.append(Server(*arguments, **options))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    """Starts a server of one file."""
+    with serving() as start:
+        yield lambda content, **options: start({FILE: content}, **options)
 
 
 @pytest.fixture
@@ -73,35 +33,35 @@ def test_a_download_is_checked_and_leaves_nothing_behind(
     tmp_path, state, serve, content, digits, capsys
 ):
     server, sha256 = serve(content), hashlib.sha256(content).hexdigest()
-    tensors, meta = fetch(tmp_path, {"url": server.url, "sha256": sha256[:digits]})
+    tensors, meta = fetch(tmp_path, {"url": server.url(FILE), "sha256": sha256[:digits]})
     assert same(tensors, state)
     assert meta["sha256"] == sha256
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["weights.safetensors"]
-    assert f"{len(content)}/{len(content)} bytes" in capsys.readouterr().err
+    assert re.search(r"download of net-weights\.pth: (\d+)/\1 MB", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_download_that_breaks_off_is_carried_on(tmp_path, state, serve, content, ranges):
     half = len(content) // 2
     server = serve(content, ranges=ranges, breaks_after=half)
-    source = {"url": server.url, "sha256": hashlib.sha256(content).hexdigest()}
-    message = f"broke off after {half} of {len(content)} bytes.*give the command again"
+    source = {"url": server.url(FILE), "sha256": hashlib.sha256(content).hexdigest()}
+    message = f"broke off after {half} of {len(content)} bytes.*Give the same command again"
     with pytest.raises(JobError, match=message) as error:
         fetch(tmp_path, source)
-    assert server.url in str(error.value)
+    assert server.url(FILE) in str(error.value)
     server.breaks_after = None
     assert same(fetch(tmp_path, source)[0], state)
-    assert server.asked == [None, f"bytes={half}-"]
+    assert [r for _, r in server.asked] == [None, f"bytes={half}-"]
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["weights.safetensors"]
 
 
 def test_a_part_that_is_whole_already_is_not_fetched_again(tmp_path, state, serve, content):
     """Killed between the last byte and the check."""
     server, sha256 = serve(content), hashlib.sha256(content).hexdigest()
-    file = published.download(server.url, sha256, tmp_path / "out" / "downloads", "")
+    file = published.download(server.url(FILE), sha256, tmp_path / "out" / "downloads", "")
     assert file.read_bytes() == content
-    assert same(fetch(tmp_path, {"url": server.url, "sha256": sha256})[0], state)
-    assert server.asked == [None, f"bytes={len(content)}-"]
+    assert same(fetch(tmp_path, {"url": server.url(FILE), "sha256": sha256})[0], state)
+    assert [r for _, r in server.asked] == [None, f"bytes={len(content)}-"]
 
 
 def test_a_wrong_checksum_names_the_url_and_the_next_attempt_starts_afresh(
@@ -109,20 +69,20 @@ def test_a_wrong_checksum_names_the_url_and_the_next_attempt_starts_afresh(
 ):
     server, source = serve(b"x" + content[1:]), {"sha256": hashlib.sha256(content).hexdigest()}
     with pytest.raises(JobError, match="wrong checksum") as error:
-        fetch(tmp_path, {"url": server.url} | source)
-    assert server.url in str(error.value)
-    server.content = content
-    fetch(tmp_path, {"url": server.url} | source)
-    assert server.asked == [None, None]
+        fetch(tmp_path, {"url": server.url(FILE)} | source)
+    assert server.url(FILE) in str(error.value)
+    server.files[FILE] = content
+    fetch(tmp_path, {"url": server.url(FILE)} | source)
+    assert [r for _, r in server.asked] == [None, None]
 
 
 def test_a_part_of_another_file_is_not_carried_on(tmp_path, state, serve, content):
     old = serve(b"y" * 5000, breaks_after=3000)
     with pytest.raises(JobError, match="broke off"):
-        fetch(tmp_path, {"url": old.url, "sha256": "1" * 64})
+        fetch(tmp_path, {"url": old.url(FILE), "sha256": "1" * 64})
     server, sha256 = serve(content), hashlib.sha256(content).hexdigest()
-    assert same(fetch(tmp_path, {"url": server.url, "sha256": sha256})[0], state)
-    assert server.asked == [None]
+    assert same(fetch(tmp_path, {"url": server.url(FILE), "sha256": sha256})[0], state)
+    assert [r for _, r in server.asked] == [None]
 
 
 @pytest.mark.parametrize(
@@ -131,12 +91,11 @@ def test_a_part_of_another_file_is_not_carried_on(tmp_path, state, serve, conten
 )
 def test_a_url_that_cannot_be_had(tmp_path, serve, content, kind, expected):
     server = serve(content)
-    url, sha256 = server.url, "12345678"
+    url, sha256 = server.url(FILE), "12345678"
     if kind == "404":
         url = url.replace("net-weights", "other")
     elif kind == "refused":
-        server.shutdown()
-        server.server_close()
+        server.close()
     elif kind == "no checksum":
         sha256 = ""
     else:

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+import made_up
 from fixres import jobs, paper
 from fixres.config import load, merge, parse
+from fixres.graph.api import Missing
 from fixres.graph.claims import Claim, ClaimsPage, code_of, planned
 from fixres.graph.declare import measurements
 from fixres.graph.pages import Cell, Measurement
@@ -44,9 +46,20 @@ def normal(ours: float | None, noise: float = 0.1, paper: float | None = None) -
     return Value(ours, replicas, paper)
 
 
-def decide(monkeypatch, config: ClaimsPage, number, seeds: int = 1) -> dict[str, Decided]:
+def where_planned(config: ClaimsPage, number):
+    """The same function of keys, where a cell was planned, as `decided.measured` gives it."""
+
+    def planned_number(key: Key) -> Value:
+        if str(key) not in config.cells:
+            raise Missing(str(key))
+        return number(key)
+
+    return planned_number
+
+
+def decide(monkeypatch, config: ClaimsPage, number) -> dict[str, Decided]:
     """Name -> what is shown on a page whose cells have the values that `number` gives."""
-    monkeypatch.setattr(decided, "measured", lambda *_: (number, seeds))
+    monkeypatch.setattr(decided, "measured", lambda *_: where_planned(config, number))
     declared = [one for one in (*paper.CLAIMS, *paper.QUOTED) if one.name in config.notes]
     decisions = decided.decide(config, declared, ROOT)
     return {one.declared.name: one for one in decisions.shown}
@@ -210,7 +223,7 @@ def test_an_exact_number_decides_by_its_sign_and_a_time_decides_nothing(tmp_path
         key = Key("page", name, "x", next(iter(metrics)))
         run = Measurement(name, f"{name}/metrics.json")
         cells[str(key)] = Cell(name, "x", name, "x", key.metric, runs=[run])
-    number, _ = decided.measured(CLAIMS.model_copy(update={"cells": cells}), tmp_path)
+    number = decided.measured(CLAIMS.model_copy(update={"cells": cells}), 1, tmp_path)
 
     def values(kind: str, metric: str) -> list[Value]:
         return [number(Key("page", f"{kind}/set/{x}", "x", metric)) for x in "ab"]
@@ -225,6 +238,33 @@ def test_an_exact_number_decides_by_its_sign_and_a_time_decides_nothing(tmp_path
     [found] = decided.compared(a - b)
     assert (found.value.ours, found.low, found.high) == (2.0, 2.0, 2.0)
     assert decided.verdict(decided.compared({"1": a - b, "2": b - a})) == decided.FAILS
+
+
+def test_a_claim_takes_the_seeds_that_all_its_pages_have(tmp_path):
+    """As if the others were not there: its numbers are those of a configuration without them."""
+
+    def decisions(seeds: list[int], fewer: dict) -> decided.Decisions:
+        over = {"seeds": seeds, "pages": {"only": ["table4", "table5"], "seeds": fewer}}
+        plan = paper.plan_of(load(ROOT / "config.yaml", ROOT / "configs/smoke.yaml", extra=over))
+        for job in plan.jobs.values():
+            if job.stage.name == "evaluate":
+                made_up.measure(tmp_path, job)
+        page = ClaimsPage.of(plan.resolved("pages/claims"))
+        return decided.decide(page, paper.CLAIMS, tmp_path)
+
+    mixed, alone = decisions([0, 1], {"table4": 1}), decisions([0], {})
+    known, single = ({d.declared.name: d for d in of.shown} for of in (mixed, alone))
+    assert (mixed.seeds, known["bn-better"].seeds, known["adapt-always"].seeds) == (2, 1, 2)
+    assert mixed.fewer(known["bn-better"]) == "; 1 seed"
+    assert mixed.fewer(known["adapt-always"]) == alone.fewer(single["bn-better"]) == ""
+
+    def shown(of: Decided) -> list[tuple]:
+        return [(one.value.ours, one.low, one.high) for one in of.found]
+
+    assert shown(known["bn-better"]) == shown(single["bn-better"])
+    assert shown(known["adapt-always"]) != shown(single["adapt-always"])
+    found = "\n".join(claims.page(mixed)[0])
+    assert "Fewer seeds are named beside the number" in found
 
 
 # --- the paper's own claims and numbers -----------------------------------------------------------
@@ -374,7 +414,7 @@ def test_a_resolution_that_is_not_there_is_named():
 def test_an_edited_function_is_another_page(tmp_path, monkeypatch):
     """The page is planned anew, with the same cells. It is not made from what was not planned."""
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(decided, "measured", lambda *_: (lambda _: normal(1.0), 1))
+    monkeypatch.setattr(decided, "measured", lambda *_: lambda _: normal(1.0))
     file = tmp_path / "made_up_claims.py"
     ours, others = (f'cells("table5", 224, "{k_train}")' for k_train in (128, 224))
 
@@ -413,10 +453,14 @@ def test_a_page_rests_on_the_code_of_its_own_functions():
 def rendered(
     config: ClaimsPage, stage: str, tmp_path, monkeypatch, number, seeds: int
 ) -> dict[str, str]:
-    """suffix -> text of a page whose cells have the values that `number` gives."""
-    file = tmp_path / "config.json"
+    """suffix -> text of a page whose cells have the values that `number` gives, at some seeds."""
+    cells = {
+        key: cell.model_copy(update={"runs": cell.runs * seeds if cell.seeds else cell.runs})
+        for key, cell in config.cells.items()
+    }
+    config, file = config.model_copy(update={"cells": cells}), tmp_path / "config.json"
     file.write_text(json.dumps({"stage": stage} | config.content()))
-    monkeypatch.setattr(decided, "measured", lambda *_: (number, seeds))
+    monkeypatch.setattr(decided, "measured", lambda *_: where_planned(config, number))
     monkeypatch.setattr(decided, "notes", lambda *_: ["cars: left out as bad: 3 unreadable."])
     words = ["--config", file, "--results", tmp_path, "--out", tmp_path / "page.md"]
     {"claims": claims, "text": text}[stage].main([*map(str, words)])

@@ -184,10 +184,20 @@ def test_figure_1_says_how_large_the_object_is_in_each_crop(cut, known, tmp_path
     assert numbers["ratio"].tolist() == pytest.approx([0.9, 1.26, 1.15])
     assert numbers["object_test"].notna().all() == known
     assert numbers["mean_ratio"].tolist() == [0.83] * 3
+    image, sheet = figure.axes
+    assert "the object's box" not in [text.get_text() for text in image.get_legend().get_texts()]
     # One scale for all: a crop is drawn as wide as it has pixels.
-    _, sheet = figure.axes
     widths = sorted(abs(x1 - x0) for x0, x1, _, _ in (i.get_extent() for i in sheet.images))
     assert widths == [40, 56, 56, 56, 56, 72]
+
+
+def test_figure_1_frames_an_object_with_a_box(cut, tmp_path):
+    with np.load(tmp_path / cut.files["crops"]) as archive:
+        found = dict(archive) | {"object_box": np.array([20, 30, 60, 70], np.float32)}
+    image, _ = crop_sheet.sheet(found, [0.8] * 3, cut).axes
+    boxes = {patch.get_label(): patch.get_bbox().extents.tolist() for patch in image.patches}
+    assert boxes["the object's box"] == [20, 30, 60, 70]
+    assert "the object's box" in [text.get_text() for text in image.get_legend().get_texts()]
 
 
 def test_figure_1_names_a_damaged_file(cut, tmp_path):

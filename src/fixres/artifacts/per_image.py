@@ -5,6 +5,7 @@ this file beside its metrics.json, and the pages compute their intervals from it
 hits.npz, other jobs leave samples.npz.
 """
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,14 @@ import numpy as np
 from fixres import jobs
 
 KINDS = {"top1": 1, "top5": 5}  # metric -> predicted classes that one must be right of
+# Objects by their size, sqrt(area of the box / HW): from the first number on, below the second.
+OBJECTS = {
+    "all": (0.0, math.inf),
+    "below 0.25": (0.0, 0.25),
+    "0.25 to 0.5": (0.25, 0.5),
+    "0.5 to 0.75": (0.5, 0.75),
+    "0.75 and above": (0.75, math.inf),
+}
 
 
 class PerImage(NamedTuple):
@@ -46,6 +55,11 @@ def metric(name: str, crop_pct: float | None = None, masked: bool = False) -> st
     """
     at_ratio = name if crop_pct is None else f"{name}@{crop_pct:g}"
     return f"{at_ratio}_masked" if masked else at_ratio
+
+
+def among(metric: str, objects: str) -> str:
+    """The name of a metric that is a mean over some of the `OBJECTS` alone."""
+    return f"{metric}, {objects}"
 
 
 def of_predictions(

@@ -58,6 +58,9 @@ class Dataset(Section):
     ones follows from their paths (SHA-256)"""
     limit: dict[Literal["train", "val"], Count] = Field({})
     """at most so many images, evenly over the classes; which ones follows from their paths"""
+    mislabelled: Fraction = 0.0
+    """share of the training images that get a wrong class, as noisy tags do; which ones follows
+    from their paths"""
     on_bad: Literal["stop", "exclude"] = "stop"
     """a file that cannot be decoded: stops with an error, or is left out and reported on the
     pages"""

@@ -75,6 +75,9 @@ class Pages(Section):
     only: Several[Name] | None = None
     """the tables and figures that there are, such as [table5, figure5]. Claims and numbers of the
     text that need others are missing. null: all"""
+    seeds: dict[Name, Count] = Field({})
+    """page -> how many of `seeds` it takes, the first of them, where all would cost too much; the
+    other pages take all. A claim takes the seeds that all its pages have"""
     allow_missing: bool = False
     """true: a cell whose weights or images were not given is shown as missing, with the reason;
     false: it is an error"""

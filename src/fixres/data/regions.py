@@ -274,7 +274,7 @@ def rocs(
 
 def area_shares(rocs: Rocs, heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
     """(n,) area of each RoC over the area of its image; `heights` and `widths` in pixels."""
-    return _areas(rocs.box) / (np.asarray(heights, float) * widths)
+    return areas(rocs.box) / (np.asarray(heights, float) * widths)
 
 
 def scales(rocs: Rocs, k: int) -> np.ndarray:
@@ -284,14 +284,20 @@ def scales(rocs: Rocs, k: int) -> np.ndarray:
     stretched to one; then s is the geometric mean of the two factors. Where the RoC fills only a
     part of the crop (`Rocs.into`), this part counts.
     """
-    filled = k * k if rocs.into is None else _areas(rocs.into)
-    return np.sqrt(filled / _areas(rocs.box))
+    filled = k * k if rocs.into is None else areas(rocs.into)
+    return np.sqrt(filled / areas(rocs.box))
 
 
-def _areas(boxes: np.ndarray) -> np.ndarray:
+def areas(boxes: np.ndarray) -> np.ndarray:
     """(n,) areas of (n, 4) rectangles x0, y0, x1, y1."""
     x0, y0, x1, y1 = boxes.T
     return (x1 - x0) * (y1 - y0)
+
+
+def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(n,) areas that (n, 4) rectangles have in common; NaN where an edge is."""
+    first, last = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
+    return np.maximum(last - first, 0).prod(axis=1)
 
 
 def expected_size_ratio(

@@ -63,13 +63,13 @@ def listed(root: Path) -> dict[str, str]:
     return sums
 
 
-def check(file: Path, expected: str | None) -> None:
-    """Raise JobError where the MD5 of `file` is not `expected`; the log says if none is known."""
-    if expected is None:
+def check(file: Path, expected: tuple[str, ...]) -> None:
+    """Raise JobError where the MD5 of `file` is not expected; the log says if none is known."""
+    if not expected:
         log(f"{file.name}: no checksum is published, so none is checked")
-    elif (found := md5(file)) != expected:
+    elif (found := md5(file)) not in expected:
         raise JobError(
-            f"{file}: MD5 {found}, expected {expected}: "
+            f"{file}: MD5 {found}, expected {' or '.join(expected)}: "
             "the file is cut short, damaged or not the official one; get it again. "
             f"(For a copy of your own: checksums: listed, and an {SUMS} beside it)"
         )
@@ -78,12 +78,12 @@ def check(file: Path, expected: str | None) -> None:
 # --- unpacking ----------------------------------------------------------------------------------
 
 
-def unpack(archive: Path, expected: str | None, work: Path, packing: str = "tar") -> Path:
+def unpack(archive: Path, expected: tuple[str, ...], work: Path, packing: str = "tar") -> Path:
     """Check `archive` and unpack it below `work`. What an interrupted call finished is kept.
 
     Parameters
     ----------
-    expected : MD5 of the archive; None: not checked.
+    expected : the MD5s that the archive may have; none: not checked.
     packing : "tar" or "zip"; "tars": a tar of tars, of which each becomes a folder (ImageNet's
         training set); "idx": images in MNIST's format, gzipped, which become PNGs.
 
@@ -95,7 +95,7 @@ def unpack(archive: Path, expected: str | None, work: Path, packing: str = "tar"
     partial = target.with_name(f"{target.name}.partial")
     note = target.with_name(f"{target.name}.checked")
     stat = archive.stat()
-    fingerprint = f"{expected} {stat.st_size} {stat.st_mtime_ns}"
+    fingerprint = f"{' '.join(expected) or None} {stat.st_size} {stat.st_mtime_ns}"
     work.mkdir(parents=True, exist_ok=True)
     if not note.is_file() or note.read_text() != fingerprint:
         check(archive, expected)  # first: a damaged archive replaces nothing

@@ -7,6 +7,7 @@ from fixres.graph.measurements import (
     evaluate_at,
     measure_activations,
     measure_memory,
+    measure_objects,
     measure_sizes,
     measure_transfer_sizes,
     sweep,

@@ -60,10 +60,11 @@ def declare(
     config = graph.config
     graph.tables |= {page.name: page for page in (ask(graph) for ask in tables)}
     graph.figures |= {figure.name: figure for figure in (ask(graph) for ask in figures)}
-    for name in config.pages.captions:
-        if name not in graph.pages:
-            known = ", ".join(graph.pages)
-            raise ConfigError(f"pages.captions.{name}: no such page; known: {known}")
+    for key in ("captions", "seeds"):
+        for name in getattr(config.pages, key):
+            if name not in graph.pages:
+                known = ", ".join(graph.pages)
+                raise ConfigError(f"pages.{key}.{name}: no such page; known: {known}")
     pages = {name: _add_page(graph, page) for name, page in graph.pages.items()}
     answer = {job.id: job for job in ([_answer(graph)] if config.custom else [])}
     shown = pages | {

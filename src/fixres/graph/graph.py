@@ -111,11 +111,11 @@ class JobGraph:
             raise ConfigError(f"pages.only: {figure} draws the cells of {name}; name {name}, too")
         return self.tables[name]
 
-    def at_every_seed(self, ask: Callable[[], Asked]) -> list[Asked]:
-        """What `ask` returns at each seed of the configuration, in their order."""
-        answers = []
+    def at_every_seed(self, ask: Callable[[], Asked], page: str = "") -> list[Asked]:
+        """What `ask` returns at each seed that a page takes, in their order."""
+        answers, several = [], self.config.pages.seeds.get(page)
         try:
-            for seed in self.config.seeds:
+            for seed in self.config.seeds[:several]:
                 self.seed = seed
                 answers.append(ask())
         finally:
@@ -181,14 +181,19 @@ def list_images(graph: JobGraph, name: str) -> Job:
     else:
         root = expanded(dataset.root)
         if not os.path.isdir(root):
+            from fixres.data import sources  # takes 0.3 s, so only where images are missing
+
             unset = "; is the variable set?" if "$" in root else ""
             found = f"datasets.{name}.root is no folder: {root}{unset}"
-            graph.absent[name] = f"the images of {name}: {found} (docs/datasets.md)"
+            command = sources.load(dataset.source).fetched_into()
+            way = f"to fetch them: {command}" if command else "docs/datasets.md"
+            graph.absent[name] = f"the images of {name}: {found} ({way})"
             raise Missing(graph.absent[name])
     checksums = "listed" if dataset.rendered else dataset.checksums
     content = {"source": dataset.source, "on_bad": dataset.on_bad, "checksums": checksums}
     content |= {"split": dataset.split} if dataset.split else {}
     content |= {"limit": dict(dataset.limit)} if dataset.limit else {}
+    content |= {"mislabelled": dataset.mislabelled} if dataset.mislabelled else {}
     content |= classes_of(dataset, f"datasets.{name}.classes")
     return graph.add("manifest", f"{folder}/manifest", content, dataset=name, others=rendered)
 

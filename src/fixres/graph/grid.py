@@ -16,6 +16,7 @@ Example, with one row and two columns:
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from fixres.artifacts.per_image import among
 from fixres.graph.graph import JobGraph, Missing
 from fixres.graph.jobs import Job
 from fixres.graph.measurements import evaluate
@@ -51,6 +52,7 @@ class Sample(NamedTuple):
 
     run: Job
     k_test: int | None = None
+    objects: str = ""  # of which objects alone (`per_image.OBJECTS`)
 
 
 class Reported(NamedTuple):
@@ -118,7 +120,7 @@ def _cell(plan: JobGraph, page: str, row: Line, column: Line, cell: Callable) ->
         paper_std=printed.get((*place, "ms_std")) if is_time else None,
     )
     try:
-        at_seeds = plan.at_every_seed(lambda: cell(row.value, column.value))
+        at_seeds = plan.at_every_seed(lambda: cell(row.value, column.value), page)
         asked = at_seeds[0]
         if asked is None:
             return None
@@ -132,6 +134,8 @@ def _cell(plan: JobGraph, page: str, row: Line, column: Line, cell: Callable) ->
             ten_crops = metric.endswith("_10crops")
             jobs = [evaluate(plan, run, asked.k_test, ten_crops) for run in jobs]
         runs = tuple(job.measurement for job in jobs)
+        if isinstance(asked, Sample) and asked.objects:
+            empty = empty.model_copy(update={"metric": among(metric, asked.objects)})
         return empty.model_copy(update={"runs": runs, "k_test": asked.k_test})
     except Missing as missing:
         return empty.model_copy(update={"source": "missing", "note": str(missing)})

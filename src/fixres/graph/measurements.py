@@ -16,17 +16,21 @@ Networks whose steps are measured have random weights.
 """
 
 from bisect import insort
+from pathlib import Path
 
 from fixres.config import BaseTraining, FineTuning, laid_over
+from fixres.data import sources
 from fixres.graph.adaptation import LAYERS, fine_tuning
 from fixres.graph.classes import absent_classes
-from fixres.graph.graph import JobGraph
+from fixres.graph.graph import JobGraph, Missing, images_of
 from fixres.graph.jobs import Job, evaluation_of
 from fixres.graph.networks import base_training
 
-IMAGES = 50_000  # training images that apparent sizes are measured on, drawn at random
+IMAGES = 100_000  # training images that apparent sizes are measured on, drawn at random
 EPOCHS = 10  # of whose RoCs; a shorter training has fewer
-SEARCHED = 500  # training images among which the one of Figure 1 is found
+# Training images among which the one of Figure 1 is found: without boxes, and with boxes, since few
+# objects leave room for typical RoCs.
+SEARCHED, SEARCHED_WITH_BOXES = 500, 5000
 TEST_DA = {"name": "test DA"}
 
 
@@ -131,6 +135,22 @@ def measure_sizes(graph: JobGraph, k_train: int, k_test: int) -> Job:
     return _measure_sizes(graph, graph.config.dataset, k_train, k_test, recipe)
 
 
+def measure_objects(graph: JobGraph, k_train: int, k_test: int) -> Job:
+    """The same job, of images with boxes around their objects. Raises Missing without boxes."""
+    job = measure_sizes(graph, k_train, k_test)
+    if not _has_boxes(graph, job.dataset):
+        where = "docs/datasets.md, which names the sets with boxes"
+        raise Missing(f"boxes around the objects of {job.dataset}: there are none; see {where}")
+    return job
+
+
+def _has_boxes(graph: JobGraph, name: str) -> bool:
+    """Whether a dataset has boxes around its objects, as far as its files tell."""
+    dataset = graph.config.datasets[name]
+    source, root = sources.load(dataset.source), Path(images_of(graph, name))
+    return source.boxes if dataset.rendered else sources.has_boxes(source, root)
+
+
 def measure_transfer_sizes(graph: JobGraph, dataset: str) -> Job:
     """The same for a dataset of Table 3, as its transfer draws the RoCs (§5.3)."""
     transfer = graph.config.transfer
@@ -160,7 +180,7 @@ def cut_crops(graph: JobGraph, k_train: int, lower: int, higher: int) -> Job:
         "k_train": k_train,
         "k_trains": sorted({k_train, lower}),
         "k_tests": sorted({k_train, higher}),
-        "images": SEARCHED,
+        "images": SEARCHED_WITH_BOXES if _has_boxes(graph, dataset) else SEARCHED,
         **_drawing(graph, recipe),
     }
     name = f"sizes/{dataset}/crops-k{k_train}{_end_of_sizes(graph)}"

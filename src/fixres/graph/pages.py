@@ -86,6 +86,12 @@ class Cell(Record):
     paper_std: float | None = None
 
     @property
+    def seeds(self) -> int | None:
+        """How many seeds it is a mean over; None: it follows from no seed, as a time."""
+        timed = self.metric == "hours" or self.metric.endswith("_ms")
+        return None if timed or not self.runs else len(self.runs)
+
+    @property
     def place(self) -> Place:
         """Where it stands. Two resolutions of the paper may be one of ours: both are needed."""
         return self.row, self.column, self.paper_row, self.paper_column

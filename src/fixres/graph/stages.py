@@ -238,8 +238,8 @@ _ALL = (
     ),
     # --- pages, those over all others first
     _page_stage("report", "put all pages into one file to send to a colleague", "html"),
-    _page_stage("claims", "decide the claims of the paper", "md csv comparisons.csv html", 3),
-    _page_stage("text", "compute the numbers of the paper's text", "md csv html", 2),
+    _page_stage("claims", "decide the claims of the paper", "md csv comparisons.csv html", 4),
+    _page_stage("text", "compute the numbers of the paper's text", "md csv html", 3),
     _page_stage("summary", "compare all tables with the paper's", "md html", 2),
     _page_stage("cost", "estimate what each page would cost", "md"),
     _page_stage("table", "render a table from the measured numbers", "md csv trends.csv html", 4),

@@ -4,15 +4,12 @@ Files are read without running code that they may hold (torch's weights_only, or
 torch hub runs foreign code: the hubconf.py of a repository.
 """
 
-import errno
 import hashlib
 import json
 import pickle
 import re
 import shlex
-import urllib.error
 import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,16 +19,12 @@ from safetensors.torch import load_file
 from torch import nn
 
 from fixres.artifacts import weights
-from fixres.jobs import JobError, file_digest, log, progress, record_inputs
+from fixres.jobs import JobError, downloads, file_digest, log, record_inputs
 from fixres.jobs.quoting import visible
 from fixres.models import construct
 
 SHOWN = 120  # letters of an error of torch's
-CHUNK = 2**20  # bytes of a download that are read at a time
-TIMEOUT = 30.0  # seconds to wait for an answer
 MIN_DIGITS = 8  # of the SHA-256 of a download
-# Errors of the disk, not of the source. __main__ reports them.
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 # Keys under which a checkpoint keeps the network, beside the optimiser and the rest. Where it has
 # none of these, its largest state dict is taken.
 WRAPPERS = ("model", "state_dict")
@@ -346,50 +339,9 @@ def download(url: str, sha256: str, folder: Path, way_out: str) -> Path:
     if len(sha256 or "") < MIN_DIGITS:
         expected = f"expected the file's SHA-256 or at least its first {MIN_DIGITS} digits"
         raise JobError(f"{url}: found checksum {sha256!r}, {expected}")
-    folder.mkdir(parents=True, exist_ok=True)
     # The name tells files apart: a part of another file is never carried on.
     tag = hashlib.sha256(f"{url} {sha256}".encode()).hexdigest()[:8]
     suffix = Path(urllib.parse.urlparse(url).path).suffix
     part = folder / f"download-{tag}{suffix}"
-    try:
-        _receive(url, part)
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise
-        answered = isinstance(error, urllib.error.HTTPError)
-        reason = error if answered else getattr(error, "reason", error)
-        raise JobError(
-            f"{url}: the weights could not be fetched ({reason}); "
-            f"give the command again to carry on, or {way_out}"
-        ) from None
-    try:
-        verified(part, sha256, url)
-    except JobError:
-        part.unlink()
-        raise
+    downloads.fetch(url, part, lambda file: verified(file, sha256, url), way_out)
     return part
-
-
-def _receive(url: str, part: Path) -> None:
-    """Append to `part` the bytes of `url` that it lacks. OSError: the connection broke off."""
-    done = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
-    try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and done:  # nothing is missing
-            return
-        raise
-    if done and answer.status != 206:
-        log(f"{url}: the server cannot carry on a download; from the beginning")
-        done = 0
-    total, name = done + int(answer.headers.get("Content-Length") or 0), url.rsplit("/", 1)[-1]
-    carried_on = f", carried on at {done / 1e6:.0f} MB" if done else ""
-    bar = progress(f"download of {name}{carried_on}", total, "bytes", done)
-    with answer, open(part, "ab" if done else "wb") as f, bar:
-        while data := answer.read(CHUNK):
-            f.write(data)
-            done += len(data)
-            bar.update(len(data))
-    if done < total:
-        raise OSError(f"the connection broke off after {done} of {total} bytes")

@@ -17,7 +17,7 @@ from fixres.pages.lists import Table
 from fixres.pages.numbers import csv
 
 COLUMNS = ["claim", "where", "sentence", "unit", "paper", "paper_verdict", "ours", "low", "high"]
-COLUMNS += ["verdict", *(f"comparisons_{verdict}" for verdict in VERDICTS), "note"]
+COLUMNS += ["verdict", *(f"comparisons_{verdict}" for verdict in VERDICTS), "seeds", "note"]
 EACH = ["claim", "compared", "unit", "paper", "ours", "low", "high", "verdict"]
 HEADS = ["claim", "where", "the paper's tables", "ours", "verdict"]
 HEADS_OF_EACH = ["claim", "compared", "the paper", "ours", "95% interval", "verdict"]
@@ -39,8 +39,9 @@ def main(arguments: list[str]) -> None:
 def frames(decisions: Decisions) -> tuple[pd.DataFrame, pd.DataFrame]:
     """One line a claim (`COLUMNS`), and one line a comparison (`EACH`)."""
     whole, each = [], []
-    for claim, note, found in decisions.shown:
-        line = claim._asdict() | {"claim": claim.name, "note": note, **_numbers(alone(found))}
+    for claim, note, found, seeds in decisions.shown:
+        line = claim._asdict() | {"claim": claim.name, "note": note, "seeds": seeds or None}
+        line |= _numbers(alone(found))
         line |= {"verdict": decided.verdict(found), "paper_verdict": decided.papers_verdict(found)}
         counts = Counter(one.verdict for one in found)
         whole.append(line | {f"comparisons_{verdict}": counts[verdict] for verdict in VERDICTS})
@@ -67,7 +68,7 @@ def page(decisions: Decisions) -> tuple[list[str], list[Table]]:
     decimals, claims, compared = decisions.page.decimals, [], []
     for one in decisions.shown:
         claim, found = one.declared, one.found
-        numbers = [paper_says(found), ours(one, decimals)]
+        numbers = [paper_says(found), ours(one, decimals) + decisions.fewer(one)]
         claims.append([claim.sentence, claim.where, *numbers, decided.verdict(found)])
         compared += [[claim.name, *comparison(each, decimals)] for each in found if each.label]
     tables = [("Claims", HEADS, claims)]
@@ -86,6 +87,8 @@ def above(decisions: Decisions) -> list[str]:
     """What stands above the tables: how a claim is decided, and how many are."""
     covers = f"over the validation images and {decisions.seeds} seeds"
     caution = ""
+    if any(map(decisions.fewer, decisions.shown)):
+        caution = decided.FEWER
     if decisions.seeds == 1:
         covers = "over the validation images alone"
         caution = " These networks have one seed: with one seed, another may decide otherwise."

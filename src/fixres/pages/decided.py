@@ -10,7 +10,7 @@ from fixres import jobs
 from fixres.artifacts import metrics
 from fixres.graph.claims import Claim, ClaimsPage, Quoted, code_of
 from fixres.graph.graph import Missing
-from fixres.graph.pages import Block, Page, failed
+from fixres.graph.pages import Block, Cell, Page, failed
 from fixres.graph.values import Cells, Key, Value
 from fixres.pages import intervals
 from fixres.pages.view import View
@@ -20,6 +20,7 @@ from fixres.pages.view import View
 EXACT = ("megabytes", "parameters")
 HOLDS, FAILS, UNDECIDED, MISSING = VERDICTS = ("holds", "fails", "undecided", "missing")
 OF_MEASURED = "holds, of those measured"  # a claim of which some comparisons are missing
+FEWER = " Fewer seeds are named beside the number; one seed says nothing about others."
 OUTCOMES = (HOLDS, OF_MEASURED, FAILS, UNDECIDED, MISSING)  # of claims
 
 
@@ -48,14 +49,25 @@ class Decided(NamedTuple):
     declared: Claim | Quoted
     note: str  # what is missing for it
     found: list[Compared]  # nothing where something is missing
+    seeds: int = 0  # that its numbers are means over
 
 
 class Decisions(NamedTuple):
     """What a page of claims, or of numbers in the text, shows."""
 
     page: ClaimsPage
-    seeds: int
     shown: list[Decided]
+
+    @property
+    def seeds(self) -> int:
+        """That most numbers are means over."""
+        return max((one.seeds for one in self.shown), default=0)
+
+    def fewer(self, one: Decided) -> str:
+        """Over how many seeds a number is a mean, where others have more; else nothing."""
+        if one.note or one.seeds == self.seeds:
+            return ""
+        return f"; {one.seeds} seed{'s' * (one.seeds > 1)}"
 
 
 def decide(page: ClaimsPage, declared: Sequence[Claim | Quoted], results: Path) -> Decisions:
@@ -71,30 +83,59 @@ def decide(page: ClaimsPage, declared: Sequence[Claim | Quoted], results: Path) 
         raise jobs.JobError(
             "fixres.paper: not the code that this page was planned with; let Snakemake plan again"
         )
-    number, seeds = measured(page, results)
-    cells, shown = Cells(page.names, number), []
+    at_seeds: dict[int, Cells] = {}
+    shown = []
     for one in declared:
         note = page.notes[one.name]
-        shown.append(Decided(one, note, [] if note else compared(one.number(cells))))
-    return Decisions(page, seeds, shown)
+        seeds = 0 if note else seeds_of(one, page)
+        if seeds not in at_seeds:
+            at_seeds[seeds] = Cells(page.names, measured(page, seeds, results))
+        found = [] if note else compared(one.number(at_seeds[seeds]))
+        shown.append(Decided(one, note, found, seeds))
+    return Decisions(page, shown)
 
 
-def measured(claims: ClaimsPage, results: Path) -> tuple[Callable[[Key], Value], int]:
-    """A function: key of a cell -> its value. And the number of seeds. Raises as `decide`."""
-    block = Block("", (), (), (), (tuple(claims.cells.values()),))
+def seeds_of(one: Claim | Quoted, page: ClaimsPage) -> int:
+    """How many seeds all cells have that a claim or a number uses."""
+    used = []
+
+    def number(key: Key) -> Value:
+        used.append(cell_of(page, key).seeds)
+        return Value()
+
+    one.number(Cells(page.names, number))
+    return min((seeds for seeds in used if seeds is not None), default=1)
+
+
+def cell_of(page: ClaimsPage, key: Key) -> Cell:
+    """The cell of a key. Raises Missing where nothing was given for it: a claim may do without."""
+    if str(key) not in page.cells:
+        raise Missing(f"{key}: nothing was given for it")
+    return page.cells[str(key)]
+
+
+def measured(claims: ClaimsPage, seeds: int, results: Path) -> Callable[[Key], Value]:
+    """A function: key of a cell -> its value, over the first of the seeds. Raises as `decide`.
+
+    It knows the cells that have so many seeds, and those that follow from none.
+    """
+    cells = tuple(
+        cell.model_copy(update={"runs": cell.runs[:seeds]})
+        for cell in claims.cells.values()
+        if cell.seeds is None or cell.seeds >= seeds
+    )
+    block = Block("", (), (), (), (cells,))
     page = Page("cells", "cells", "", ("", ""), (block,), may_have_failed=claims.may_have_failed)
     view = View(page, results, intervals.students)
 
     def number(key: Key) -> Value:
-        if str(key) not in claims.cells:
-            raise Missing(f"{key}: nothing was given for it")  # and the claim can do without
-        at = claims.cells[str(key)].place
+        at = cell_of(claims, key).place
         found, varied = view.numbers[at], view.replicas.get(at)
         if varied is None and found.ours is not None and key.metric in EXACT:
             varied = np.float64(found.ours)  # like a number that is written in a formula
         return Value(found.ours, varied, found.paper)
 
-    return number, max((number.seeds for number in view.numbers.values()), default=0)
+    return number
 
 
 def notes(claims: ClaimsPage, results: Path) -> list[str]:

@@ -4,6 +4,7 @@ import itertools
 from typing import NamedTuple
 
 from fixres.graph.pages import Cell, Label
+from fixres.pages.numbers import is_accuracy
 from fixres.pages.view import View
 
 READING = "Each cell: ours, then the paper's in parentheses"
@@ -29,6 +30,8 @@ def shown(view: View, cell: Cell) -> Shown:
         paper = amount(number.paper, metric, 1, number.paper_std)
     if cell.source == "reported":
         return Shown("reported", paper, "", "")
+    if number.ours is None and not cell.note:
+        return Shown("missing", "–", paper, "there are no such images")
     if number.ours is None:
         footnote = view.reasons.index(cell.note) + 1
         return Shown("missing", f"missing [{footnote}]", paper, cell.note)
@@ -47,6 +50,8 @@ def amount(value: float, metric: str, decimals: int, std: float | None = None) -
         return f"{value:.{decimals}f}" if value >= 0.1 else f"{3600 * value:.{decimals}f} s"
     if metric.endswith("_ms"):
         return f"{value:.1f} ± {std:.1f}"
+    if metric.startswith("objects"):
+        return f"{value:,.0f}"
     if metric == "megabytes":
         return f"{value:,.{0 if value >= 100 else 1}f}"
     if metric == "parameters":
@@ -74,7 +79,8 @@ def headline(view: View, reading: str = READING) -> str:
     seeds = max((n.seeds for n in view.numbers.values() if n.low is not None), default=0)
     if seeds:
         covers = "images (one seed: images only)" if seeds == 1 else f"images and {seeds} seeds"
-        parts.append(f"±: half of the 95% interval over the validation {covers}.")
+        which = "validation" if any(is_accuracy(c.metric) for c in page.cells()) else "training"
+        parts.append(f"±: half of the 95% interval over the {which} {covers}.")
     if view.turned:
         parts.append(
             f"{TURNED}: of its differences within row and column that are decided, most go "

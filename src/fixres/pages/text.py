@@ -3,13 +3,13 @@
 import pandas as pd
 
 from fixres import paper
-from fixres.graph.claims import ClaimsPage, Quoted
+from fixres.graph.claims import ClaimsPage
 from fixres.pages import command, decided, lists
-from fixres.pages.decided import Compared, Decided, Decisions
+from fixres.pages.decided import Decided, Decisions
 from fixres.pages.numbers import csv
 
 COLUMNS = ["number", "where", "what", "unit", "says", "tables", "ours", "low", "high", "note"]
-COLUMNS += ["cells"]
+COLUMNS += ["seeds", "cells"]
 HEADS = ["where", "what", "the text", "its tables", "ours", "95% interval"]
 
 
@@ -25,7 +25,7 @@ def line(number: Decided) -> dict:
     """A line of the CSV."""
     declared = number.declared
     about = declared._asdict() | {"number": declared.name, "what": declared.sentence}
-    about["note"] = number.note
+    about |= {"note": number.note, "seeds": number.seeds or None}
     for one in number.found:
         about |= {"tables": one.value.paper, "ours": one.value.ours}
         about |= {"low": one.low, "high": one.high, "cells": "; ".join(map(str, one.value.cells))}
@@ -41,16 +41,21 @@ def page(decisions: Decisions) -> tuple[list[str], list[lists.Table]]:
         "the text says stands what the paper's own tables come to, then ours with its 95% interval "
         f"over validation {covers}. Resolutions are the paper's."
     )
-    return [about], [("Numbers", HEADS, [_row(*one) for one in decisions.shown])]
+    about += decided.FEWER if any(map(decisions.fewer, decisions.shown)) else ""
+    rows = [_row(one, decisions.fewer(one)) for one in decisions.shown]
+    return [about], [("Numbers", HEADS, rows)]
 
 
-def _row(number: Quoted, note: str, found: list[Compared]) -> list[str]:
+def _row(one: Decided, seeds: str) -> list[str]:
+    number = one.declared
+
     def shown(value: float | None, unit: str = "") -> str:
         return "–" if pd.isna(value) else f"{value:.{number.decimals}f}{unit}"
 
     says = [number.where, number.sentence, number.says]
-    if note:
-        return [*says, "–", f"missing: {note}", "–"]
-    [one] = found
-    between = "–" if pd.isna(one.low) else f"{shown(one.low)} to {shown(one.high)}"
-    return [*says, shown(one.value.paper), shown(one.value.ours, f" {number.unit}"), between]
+    if one.note:
+        return [*says, "–", f"missing: {one.note}", "–"]
+    [found] = one.found
+    between = "–" if pd.isna(found.low) else f"{shown(found.low)} to {shown(found.high)}"
+    ours = shown(found.value.ours, f" {number.unit}") + seeds
+    return [*says, shown(found.value.paper), ours, between]

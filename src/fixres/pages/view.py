@@ -83,7 +83,8 @@ class View:
             left = self.measured.per_image
             of_runs = [left[found.run] for found in cell.runs if found.run in left]
             name = per_image.name(cell.metric, cell.k_test)
-            if of_runs and (is_accuracy(cell.metric) or name in of_runs[0].values):
+            varies = all(name in found.values for found in of_runs)
+            if of_runs and (is_accuracy(cell.metric) or varies):
                 with self._named(cell):
                     values = np.stack([found.values[name] for found in of_runs])
                 by_images.setdefault(of_runs[0].image_set, {})[cell.place] = values

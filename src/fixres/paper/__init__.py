@@ -32,6 +32,7 @@ from fixres.paper.printed import printed
 from fixres.paper.quoted import QUOTED
 from fixres.paper.released import released
 from fixres.paper.section1 import section1
+from fixres.paper.section3_1 import section3_1
 from fixres.paper.section3_3 import section3_3
 from fixres.paper.section4_1 import section4_1
 from fixres.paper.section5 import section5
@@ -47,7 +48,8 @@ from fixres.paper.table8 import table8
 from fixres.paper.table9 import table9
 
 TABLES = (table1, table2, table3, table4, table5, table6, table7, table8, table9)
-PAGES = (*TABLES, section1, section3_3, section4_1, section5, memory, appendix_a1, released, modern)
+PAGES = (*TABLES, section1, section3_1, section3_3, section4_1, section5, memory, appendix_a1)
+PAGES += (released, modern)
 FULL_SIZE = (modern,)  # of networks that have no embedded twin: without `twins` only
 FIGURES = (figure1, figure2, figure3, figure4, figure5, figure6, figure7, figure8, curves)
 
@@ -86,7 +88,8 @@ def plan_of(
 
 def name_of(declare: Callable[[JobGraph], Page | Figure]) -> str:
     """The name of the page that a function declares."""
-    names = {section3_3: "section3.3", section4_1: "section4.1", appendix_a1: "appendixA.1"}
+    names = {section3_1: "section3.1", section3_3: "section3.3", section4_1: "section4.1"}
+    names[appendix_a1] = "appendixA.1"
     return names.get(declare, declare.__name__)
 
 

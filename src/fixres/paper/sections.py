@@ -17,7 +17,7 @@ SECTIONS = (
     Section(
         "3.1 Scale and apparent object size",
         "How large a part of the image a crop shows, in training and in testing.",
-        ("figure2",),
+        ("figure2", "section3.1"),
     ),
     Section(
         "3.2 Scale and activation statistics",

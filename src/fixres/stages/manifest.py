@@ -60,7 +60,10 @@ def build(config: dict, root: Path, out: Path, threads: int) -> manifest.Manifes
     rendered = (root / building.OBJECTS).is_file()
     when = "rendered" if rendered else f"listed on {time.strftime('%Y-%m-%d')}"
     name = out.parent.name
-    notes = (manifest.counts(data, name, when), *manifest.leak(data, name), *data.notes)
+    wrong = config.get("mislabelled", 0.0)
+    said = [f"{name}: {wrong:.0%} of the training images have a wrong label, on purpose."]
+    notes = (manifest.counts(data, name, when), *said[: bool(wrong)], *manifest.leak(data, name))
+    notes += data.notes
     data = replace(data, notes=notes)
     for line in (*manifest.summary(data), *data.notes):
         jobs.log(line)

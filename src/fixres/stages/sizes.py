@@ -5,6 +5,9 @@ first epochs; test DA is applied to the same training images. For each RoC the j
 magnifies (eq. 1). The ratio r_test/r_train of eq. (4) follows for every image, since the object's
 own size cancels. Where the manifest knows that size, the job also gives r_train and r_test.
 
+Where the manifest knows the box around the object, the job measures what this model leaves out: an
+object is cut off at the edges of a RoC, and the network sees the visible part (objects.py).
+
 samples.npz beside the result has the numbers of each image, means over its draws.
 """
 
@@ -14,6 +17,7 @@ from fixres import jobs
 from fixres.artifacts import manifest, metrics, per_image
 from fixres.data import regions, sampling
 from fixres.data.regions import area_shares, scales
+from fixres.stages.objects import ratio_of_means, shown_of_objects
 
 BINS = 100  # of the histograms of RoC area over image area, from 0 to 1
 Pair = tuple[np.ndarray, np.ndarray]  # of train DA (draws, n), and of test DA (n,)
@@ -39,8 +43,15 @@ def main(arguments: list[str]) -> None:
     found = of_each_image(data.object_size[rows], areas, (s_train, s_test))
     found["image_size"] = np.sqrt(h.astype(float) * w)  # sqrt(HW), pixels
 
+    counts: dict[str, int | None] = {}
+    if data.box is not None:
+        seen_at = np.stack([rocs.box for rocs in train]), test.box
+        s, sizes = (s_train, s_test), found["image_size"]
+        of_boxes, counts = shown_of_objects(data.box[rows], sizes, seen_at, s)
+        found |= of_boxes
+
     # Means over the images, and what is said of all images together.
-    measured = {name: float(values.mean()) for name, values in found.items()}
+    measured = counts | {name: float(v.mean(dtype=float)) for name, v in found.items()}
     measured |= {
         "train_areas": histogram(areas[0]),
         "test_areas": histogram(areas[1]),
@@ -74,8 +85,8 @@ def of_each_image(object_size: np.ndarray, areas: Pair, s: Pair) -> dict[str, np
 
     Parameters
     ----------
-    object_size : (n,) r in pixels of the input image; NaN where unknown. With one unknown size,
-        the apparent sizes are left out.
+    object_size : (n,) r in pixels of the input image; NaN where unknown. The apparent sizes are
+        means over the known ones (`ratio_of_means`).
     areas : of the RoC, over that of the image.
     s : pixels of the crop for each pixel of the image (eq. 1).
     """
@@ -87,9 +98,13 @@ def of_each_image(object_size: np.ndarray, areas: Pair, s: Pair) -> dict[str, np
         "train_area": train_areas.mean(axis=0),
         "test_area": test_areas,
     }
-    if np.isfinite(object_size).all():
+    if (known := np.isfinite(object_size)).any():
         r = object_size.astype(float)
-        found |= {"r_train": r * s_train.mean(axis=0), "r_test": r * s_test}  # eqs. (2) and (3)
+        apparent = {"r_train": r * s_train.mean(axis=0), "r_test": r * s_test}  # eqs. (2) and (3)
+        if not known.all():
+            means = apparent.items()
+            apparent = {name: ratio_of_means(np.where(known, v, 0), known) for name, v in means}
+        found |= apparent
     return found
 
 

@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import tarfile
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -34,6 +35,15 @@ def _add(tar: tarfile.TarFile, file: Path, name: str) -> None:
         member.size = file.stat().st_size
         with open(file, "rb") as f:
             tar.addfile(member, f)
+
+
+def pack_zip(folder: Path, archive: Path, prefix: str = "") -> None:
+    """Put the content of a folder into a zip, without dates. `prefix` comes before every name."""
+    with zipfile.ZipFile(archive, "w") as packed:
+        for file in sorted(folder.rglob("*")):
+            name = f"{prefix}{file.relative_to(folder)}{'/' * file.is_dir()}"
+            content = b"" if file.is_dir() else file.read_bytes()
+            packed.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED, compresslevel=1)
 
 
 def savemat(file: Path, **variables: object) -> None:

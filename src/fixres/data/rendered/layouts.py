@@ -9,8 +9,10 @@ A layout also repeats the oddities of the real files, which the parser must hand
 """
 
 import hashlib
+import math
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,8 @@ from PIL import Image
 
 from fixres.artifacts.manifest import SPLITS
 from fixres.data import idx
-from fixres.data.rendered.archives import pack, savemat, structs
+from fixres.data.rendered.archives import pack, pack_zip, savemat, structs
+from fixres.data.sources.base import Box
 
 
 @dataclass
@@ -34,6 +37,9 @@ class Item:
     path: str = ""  # in the unpacked layout; empty again where a layout removes the image
     form: str = "RGB"  # see `pinhole.Drawing`
     side: int = 0
+    # What is drawn: the object's apparent size in pixels, and the box around it.
+    r: float = 0.0
+    box: Box = (0.0, 0.0, 1.0, 1.0)
 
 
 Finish = Callable[[Path, Path], list[str]]  # (layout, out) -> the distributed files
@@ -60,13 +66,19 @@ def imagefolder(items: list[Item], names: list[str]) -> Finish:
 # --- ImageNet -----------------------------------------------------------------------------------
 
 
+def _wordnet_ids(names: list[str]) -> list[str]:
+    """The WordNet id of each class, sorted."""
+    return [f"n{20_000_000 + 37 * label:08d}" for label in range(len(names))]
+
+
 def imagenet(items: list[Item], names: list[str]) -> Finish:
-    """With three oddities of the real set.
+    """With four oddities of the real set.
 
     The numbers of the classes (ILSVRC2012_ID) do not follow the order of the WordNet ids. Some
-    images are grey or CMYK. One file is a PNG, although its name ends in .JPEG.
+    images are grey or CMYK. One file is a PNG, although its name ends in .JPEG. Every second
+    training image has no box, and boxes count the pixels of a size that is not the image's.
     """
-    wnids = [f"n{20_000_000 + 37 * label:08d}" for label in range(len(names))]
+    wnids = _wordnet_ids(names)
     for item in items:
         if item.split == "train":
             wnid = wnids[item.label]
@@ -86,9 +98,37 @@ def imagenet(items: list[Item], names: list[str]) -> Finish:
         pack(layout / "val", sorted(os.listdir(layout / "val")), out / val)
         _write_devkit(layout / devkit / "data", items, names, wnids)
         pack(layout, [devkit], out / f"{devkit}.tar.gz")
-        return [train, val, f"{devkit}.tar.gz"]
+        boxes = {"train": "ILSVRC2012_bbox_train_v2.tar.gz", "val": "ILSVRC2012_bbox_val_v3.tgz"}
+        _write_boxes(layout / "boxes", items)
+        pack(layout / "boxes/train", inner, out / boxes["train"])
+        pack(layout / "boxes", ["val"], out / boxes["val"])
+        return [train, val, f"{devkit}.tar.gz", *boxes.values()]
 
     return finish
+
+
+def _write_boxes(folder: Path, items: list[Item]) -> None:
+    """An XML file for each validation image and for every second training image.
+
+    The file names a second object, which is smaller, and its ends are in the wrong order.
+    """
+    width, height = 500, 375
+    for item in items:
+        file = folder / Path(item.path).with_suffix(".xml")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if item.split == "train" and item.index % 2:
+            continue
+        sides = np.array([width, height] * 2)
+        x0, y0, x1, y1 = np.rint(item.box * sides).astype(int).tolist()
+        boxes = [(x0, y0, x1, y1), (x1, y1, (x0 + x1) // 2, (y0 + y1) // 2)]
+        objects = (
+            "<object><bndbox>"
+            f"<xmin>{a}</xmin><ymin>{b}</ymin><xmax>{c}</xmax><ymax>{d}</ymax>"
+            "</bndbox></object>"
+            for a, b, c, d in boxes
+        )
+        size = f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"
+        file.write_text(f"<annotation>{size}{''.join(objects)}</annotation>\n")
 
 
 def _write_devkit(folder: Path, items: list[Item], names: list[str], wnids: list[str]) -> None:
@@ -108,6 +148,50 @@ def _write_devkit(folder: Path, items: list[Item], names: list[str], wnids: list
         folder / "ILSVRC2012_validation_ground_truth.txt",
         ([n - item.label] for item in items if item.split == "val"),
     )
+
+
+# --- Tiny-ImageNet ------------------------------------------------------------------------------
+
+
+def tiny_imagenet(items: list[Item], names: list[str]) -> Finish:
+    """Squares of 64 px, numbered from 0: in training by class. The list of classes is unsorted."""
+    wnids, numbered = _wordnet_ids(names), Counter[str]()
+    for item in items:
+        wnid = wnids[item.label]
+        if item.split == "train":
+            item.path = f"train/{wnid}/images/{wnid}_{numbered[wnid]}.JPEG"
+            numbered[wnid] += 1
+        else:
+            item.path = f"val/images/val_{item.index}.JPEG"
+        item.form, item.side = _grey_first(item), 64
+
+    def finish(layout: Path, out: Path) -> list[str]:
+        lists: dict[str, list[tuple]] = {"wnids.txt": [(w,) for w in wnids[1::2] + wnids[::2]]}
+        lists["words.txt"] = [("n00001740", "entity"), *zip(wnids, names, strict=True)]
+        for item in items:
+            wnid, box = wnids[item.label], _inclusive(item.box, item.side)
+            if item.split == "train":
+                file, row = f"train/{wnid}/{wnid}_boxes.txt", box
+            else:
+                file, row = "val/val_annotations.txt", (wnid, *box)
+            lists.setdefault(file, []).append((os.path.basename(item.path), *row))
+        for name, rows in lists.items():
+            _write_rows(layout / name, rows, "\t")
+        (layout / "test/images").mkdir(parents=True)
+        shutil.copyfile(layout / items[-1].path, layout / "test/images/test_0.JPEG")
+        pack_zip(layout, out / "tiny-imagenet-200.zip", "tiny-imagenet-200/")
+        return ["tiny-imagenet-200.zip"]
+
+    return finish
+
+
+def _inclusive(box: Box, side: int) -> tuple[int, ...]:
+    """The first and the last pixel of a box in a square, from 0; an object outside has one."""
+    first = [min(math.floor(edge * side), side - 1) for edge in box[:2]]
+    last = [
+        max(math.ceil(edge * side) - 1, start) for edge, start in zip(box[2:], first, strict=True)
+    ]
+    return *first, *last
 
 
 # --- Stanford Cars, CUB, Flowers ----------------------------------------------------------------
@@ -296,4 +380,4 @@ def fashion_mnist(items: list[Item], names: list[str]) -> Finish:
 
 
 LAYOUTS = {f.__name__: f for f in (imagefolder, imagenet, cars, cub, flowers, pets, birdsnap)}
-LAYOUTS["fashion-mnist"] = fashion_mnist
+LAYOUTS |= {"fashion-mnist": fashion_mnist, "tiny-imagenet": tiny_imagenet}

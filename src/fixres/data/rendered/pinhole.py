@@ -25,6 +25,7 @@ from PIL import Image, ImageDraw
 
 from fixres.artifacts.manifest import SPLITS
 from fixres.config.datasets import Silhouette
+from fixres.data.sources.base import Box
 from fixres.hardware.pool import spread
 from fixres.jobs import naming_in_errors, progress
 
@@ -160,8 +161,16 @@ def _surface(rng: np.random.Generator, hue: str, size: float) -> Surface:
     return part
 
 
-def render(label: int, split: str, index: int, settings: dict) -> tuple[np.ndarray, float]:
-    """One image, H×W×3 uint8, and r, the true apparent size of its object in pixels.
+class Rendered(NamedTuple):
+    """One image, and the truth about its object."""
+
+    pixels: np.ndarray  # H×W×3 uint8
+    r: float  # its apparent size, pixels
+    box: Box  # around what of it is in the image
+
+
+def render(label: int, split: str, index: int, settings: dict) -> Rendered:
+    """One image.
 
     Source: §3.1.1, r = k·sqrt(HW)·r1 with k = 1. `label` is an index into `class_names(settings)`;
     the settings are the pinhole section of the configuration (`fixres.config.Pinhole`), as a dict.
@@ -186,10 +195,19 @@ def render(label: int, split: str, index: int, settings: dict) -> tuple[np.ndarr
     slope = rng.normal(0, 0.25, 2)  # light: a gradient across the image, and an exposure
     y, x = np.ogrid[-0.5 : 0.5 : height * 1j, -0.5 : 0.5 : width * 1j]
     canvas *= ((1 + slope[0] * x + slope[1] * y) * rng.uniform(0.75, 1.2))[..., None]
-    return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8), r
+    box = np.clip([points.min(axis=0), points.max(axis=0)] / np.array([width, height]), 0, 1)
+    pixels = (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return Rendered(pixels, r, tuple(box.ravel().tolist()))
 
 
 # --- files --------------------------------------------------------------------------------------
+
+
+class Truth(NamedTuple):
+    """What is known of the object in a file."""
+
+    r: float  # its apparent size in the file, pixels
+    box: Box
 
 
 class Drawing(NamedTuple):
@@ -205,26 +223,26 @@ class Drawing(NamedTuple):
 
 def draw(
     folder: Path, drawings: Sequence[Drawing], settings: dict, processes: int = 1
-) -> list[float]:
-    """Render files below `folder`. Returns the true apparent size of each object, in pixels."""
+) -> list[Truth]:
+    """Render files below `folder`."""
     for parent in sorted({os.path.dirname(drawing.path) for drawing in drawings}):
         (folder / parent).mkdir(parents=True, exist_ok=True)
     starts = range(0, len(drawings), CHUNK)
     work = [(str(folder), drawings[i : i + CHUNK], settings) for i in starts]
-    sizes: list[float] = []
+    truths: list[Truth] = []
     with progress("rendering", len(drawings), "images") as bar:
         for part in spread(_write, work, processes):
-            sizes += part
+            truths += part
             bar.update(len(part))
-    return sizes
+    return truths
 
 
-def _write(work: tuple[str, Sequence[Drawing], dict]) -> list[float]:
-    """Render and write some files below a folder; the apparent sizes of their objects."""
+def _write(work: tuple[str, Sequence[Drawing], dict]) -> list[Truth]:
+    """Render and write some files below a folder."""
     folder, drawings, settings = work
-    sizes = []
+    truths = []
     for drawing in drawings:
-        pixels, r = render(drawing.label, drawing.split, drawing.index, settings)
+        pixels, r, box = render(drawing.label, drawing.split, drawing.index, settings)
         image, encoded = Image.fromarray(pixels), io.BytesIO()
         if drawing.side:
             r *= drawing.side / math.sqrt(image.width * image.height)
@@ -239,5 +257,5 @@ def _write(work: tuple[str, Sequence[Drawing], dict]) -> list[float]:
         file = Path(folder, drawing.path)
         with naming_in_errors(file):
             file.write_bytes(encoded.getbuffer())
-        sizes.append(r)
-    return sizes
+        truths.append(Truth(r, box))
+    return truths

@@ -60,9 +60,11 @@ def write(source: str, folder: Path, settings: dict, processes: int = 1) -> None
     images = items(settings)
     finish = LAYOUTS[source](images, names)
     drawings = [Drawing(i.path, i.shows, i.split, i.index, i.form, i.side) for i in images]
-    sizes = pinhole.draw(layout, drawings, settings, processes)
+    truths = pinhole.draw(layout, drawings, settings, processes)
+    for item, truth in zip(images, truths, strict=True):
+        item.r, item.box = truth
     distributed = finish(layout, folder)
-    _write_objects(folder / OBJECTS, images, sizes, names)
+    _write_objects(folder / OBJECTS, images, names)
     if distributed:
         sums = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in distributed}
         lines = [f"{md5}  {name}\n" for name, md5 in sums.items()]
@@ -87,11 +89,12 @@ def _check(settings: dict, names: list[str]) -> None:
             raise JobError(f"pinhole.{split}_images: found {n}, {expected}")
 
 
-def _write_objects(file: Path, images: list[Item], sizes: list[float], names: list[str]) -> None:
+def _write_objects(file: Path, images: list[Item], names: list[str]) -> None:
     """The truth about every image that the layout has not removed."""
     with open(file, "w", newline="", encoding="utf-8") as f:
         writer = csv.writer(f)
         writer.writerow(["path", "r", "split", "label", "shows"])
-        for item, r in zip(images, sizes, strict=True):
+        for item in images:
             if item.path:
-                writer.writerow([item.path, f"{r:.3f}", item.split, item.label, names[item.shows]])
+                row = [item.path, f"{item.r:.3f}", item.split, item.label, names[item.shows]]
+                writer.writerow(row)

@@ -19,13 +19,25 @@ class Part(NamedTuple):
 
     path: str  # in the official unpacked layout
     archive: str | None = None  # the distributed file that holds it; None: not packed at all
-    md5: str | None = None  # the published checksum of the distributed file
+    # The published checksum of the distributed file, and those of copies that others compressed.
+    md5: str | tuple[str, ...] = ()
     # The folder in the archive that `path` is relative to. None: the whole content of the archive
     # is this part.
     inside: str | None = ""
     packing: Packing = "tar"  # tars: a tar with a tar for each class. idx: MNIST's format
     also: tuple[str, ...] = ()  # other paths under which the part is commonly found
     unless: str = ""  # the part is not needed where this folder holds a folder for each class
+    optional: bool = False  # the parser can do without, as without boxes
+
+    @property
+    def distributed(self) -> str:
+        """Name of the distributed file: the archive, or the part itself."""
+        return self.archive or self.path
+
+    @property
+    def md5s(self) -> tuple[str, ...]:
+        """The checksums that the distributed file may have; none where none is known."""
+        return (self.md5,) if isinstance(self.md5, str) else self.md5
 
 
 class Listing(NamedTuple):
@@ -58,6 +70,7 @@ class Listing(NamedTuple):
 class Source(NamedTuple):
     """A dataset as its authors distribute it."""
 
+    name: str  # as in SOURCES
     title: str
     where: str  # the page to get it from, and what to do there
     terms: str
@@ -66,3 +79,10 @@ class Source(NamedTuple):
     # train images, val images (official test), classes
     published: tuple[int, int, int] | None = None
     homes: tuple[str, ...] = ()  # folders that the archives, or torchvision, unpack to
+    boxes: bool = False  # whether objects have boxes (in the optional parts, if there are any)
+    # distributed file -> its address, where anybody may fetch every file of the dataset.
+    addresses: Mapping[str, str] = MappingProxyType({})
+
+    def fetched_into(self, folder: str = "FOLDER") -> str:
+        """The command that fetches the dataset; "" where there is none."""
+        return f"fixres download {self.name} {folder}" if self.addresses else ""

@@ -13,7 +13,7 @@ from fixres.data.sources.lists import parsing
 from fixres.jobs import JobError
 
 SPECIES, IMAGES, TEST = "species.txt", "images.txt", "test_images.txt"
-ARCHIVE = "birdsnap.tgz", None, "birdsnap"
+ARCHIVE = "birdsnap.tgz", (), "birdsnap"
 
 
 def read(folder: Path) -> Listing:
@@ -45,6 +45,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
 
 
 SOURCE = Source(
+    name="birdsnap",
     title="Birdsnap",
     where="https://thomasberg.org (release 1.1): birdsnap.tgz; its script get_birdsnap.py then "
     "downloads the images to download/images",

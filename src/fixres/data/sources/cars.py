@@ -23,6 +23,7 @@ def read(folder: Path) -> Listing:
 
 
 SOURCE = Source(
+    name="cars",
     title="Stanford Cars",
     where="https://ai.stanford.edu/~jkrause/cars/car_dataset.html (its download links no longer "
     "work: use a copy of the four files; their checksums are checked)",

@@ -10,6 +10,7 @@ from fixres.data.sources.lists import parsing, read_columns
 from fixres.jobs import JobError
 
 ARCHIVE = "CUB_200_2011.tgz", "97eceeb196236b17998738112f37df78", "CUB_200_2011"
+ADDRESS = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
 NAMES, LABELS = "images.txt", "image_class_labels.txt"
 SPLITS, CLASSES = "train_test_split.txt", "classes.txt"
 
@@ -39,6 +40,7 @@ def read(folder: Path) -> Listing:
 
 
 SOURCE = Source(
+    name="cub",
     title="CUB-200-2011",
     where="https://www.vision.caltech.edu/datasets/cub_200_2011/",
     terms="non-commercial research and education; the photographs belong to their owners",
@@ -46,4 +48,5 @@ SOURCE = Source(
     homes=("CUB_200_2011",),
     parts=tuple(Part(path, *ARCHIVE) for path in (NAMES, LABELS, SPLITS, CLASSES, "images")),
     read=read,
+    addresses={ARCHIVE[0]: ADDRESS},
 )

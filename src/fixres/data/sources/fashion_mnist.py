@@ -9,12 +9,18 @@ from fixres.data import idx
 from fixres.data.sources.base import Listing, Part, Source
 from fixres.data.sources.lists import parsing
 
+SERVER = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 LABELS = "train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
+IMAGES = "train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz"
 FOLDERS = "train", "val"
-IMAGES = (
-    ("train-images-idx3-ubyte.gz", "cf8536b0aa1a6ac5fa3f23001093305c"),
-    ("t10k-images-idx3-ubyte.gz", "f78720b4224f21cce2f2ccf2d7a94c9a"),
-)
+# The checksum that the README of the dataset gives, and the one of Debian's copy: the same
+# compressed bytes behind a header without the file's name.
+MD5S = {
+    LABELS[0]: ("25c81989df183df01b3e8a0aad5dffbe", "10bea18fdb374794d4bb42e356e600c9"),
+    LABELS[1]: ("bb300cfdad3c16e7a12a480ee83cd310", "0d30e22e447f3c33dab9ed536400ac01"),
+    IMAGES[0]: ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "cf8536b0aa1a6ac5fa3f23001093305c"),
+    IMAGES[1]: ("bef4ecab320f06d8554ea6380940ec79", "f78720b4224f21cce2f2ccf2d7a94c9a"),
+}
 # From the README of the dataset; no file of it has them.
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat")
 CLASSES += ("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -31,6 +37,7 @@ def read(folder: Path) -> Listing:
 
 
 SOURCE = Source(
+    name="fashion-mnist",
     title="Fashion-MNIST",
     where="https://github.com/zalandoresearch/fashion-mnist (four files, 31 MB); or Debian's "
     "package dataset-fashion-mnist, which has them in /usr/share/datasets/fashion-mnist",
@@ -38,10 +45,10 @@ SOURCE = Source(
     published=(60_000, 10_000, 10),
     homes=("FashionMNIST/raw", "fashion-mnist"),
     parts=(
-        Part(LABELS[0], md5="10bea18fdb374794d4bb42e356e600c9"),
-        Part(LABELS[1], md5="0d30e22e447f3c33dab9ed536400ac01"),
-        Part(FOLDERS[0], *IMAGES[0], inside=None, packing="idx"),
-        Part(FOLDERS[1], *IMAGES[1], inside=None, packing="idx"),
+        *(Part(file, md5=MD5S[file]) for file in LABELS),
+        Part(FOLDERS[0], IMAGES[0], MD5S[IMAGES[0]], inside=None, packing="idx"),
+        Part(FOLDERS[1], IMAGES[1], MD5S[IMAGES[1]], inside=None, packing="idx"),
     ),
     read=read,
+    addresses={file: SERVER + file for file in MD5S},
 )

@@ -4,6 +4,7 @@ The user's folder is only read, never written to.
 """
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,8 +43,10 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
     found: dict[Part, Path | None] = {}
     for group in _by_archive(needed).values():
         found |= _find(group, homes)
-    if None in found.values():
+    absent = [part for part, file in found.items() if file is None]
+    if not all(part.optional for part in absent):
         raise JobError(_missing(source, found, root, homes, key))
+    found = {part: file for part, file in found.items() if file is not None}
 
     compared = any(
         file.is_file() and part.archive in (None, file.name) for part, file in found.items()
@@ -57,8 +60,19 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
             return home
     if work is None:
         raise ValueError("work: a folder to unpack to is needed")
+    for part in absent:  # that may have been there when `work` was made
+        (work / part.path).unlink(missing_ok=True)
     _unpack(found, work, sums)
     return work
+
+
+def has_boxes(source: Source, root: Path) -> bool:
+    """Whether a user's folder holds boxes around the objects, as far as its files tell."""
+    parts = [part for part in source.parts if part.optional]
+    names = {name for part in parts for name in (part.path, *part.also, part.archive)}
+    homes = [root, *(root / home for home in source.homes)]
+    given = not parts or any((home / name).exists() for home in homes for name in names if name)
+    return source.boxes and given
 
 
 def _find(group: list[Part], homes: list[Path]) -> dict[Part, Path | None]:
@@ -80,18 +94,18 @@ def _by_archive(parts: Iterable[Part]) -> dict[str, list[Part]]:
     """Parts, grouped by the distributed file that they come in."""
     grouped: dict[str, list[Part]] = {}
     for part in parts:
-        grouped.setdefault(part.archive or part.path, []).append(part)
+        grouped.setdefault(part.distributed, []).append(part)
     return grouped
 
 
-def _expected(part: Part, file: Path, sums: dict[str, str] | None) -> str | None:
-    """The MD5 that a distributed file should have; None where none is known."""
+def _expected(part: Part, file: Path, sums: dict[str, str] | None) -> tuple[str, ...]:
+    """The MD5s that a distributed file may have; none where none is known."""
     if sums is None:
-        return part.md5
+        return part.md5s
     if file.name not in sums:
         looks = "where checksums: listed looks for every distributed file"
         raise JobError(f"{file}: not in {unpack.SUMS}, {looks}; add its line")
-    return sums[file.name]
+    return (sums[file.name],)
 
 
 def _unpack(found: dict[Part, Path], work: Path, sums: dict[str, str] | None) -> None:
@@ -134,7 +148,9 @@ def _missing(
     lines = [f"{root}: {problem} ({source.title}; the folder is set by {key})"]
     for name, parts in _by_archive(missing).items():
         paths = ", ".join(part.path for part in parts if not places[part] or len(parts) == 1)
-        lines.append(f"  missing: {name}" + (f" or, unpacked, {paths}" if parts[0].archive else ""))
+        kind = "optional" if parts[0].optional else "missing"
+        unpacked = f" or, unpacked, {paths}" if parts[0].archive else ""
+        lines.append(f"  {kind}: {name}{unpacked}")
     present = dict.fromkeys(
         str(file.relative_to(root))
         for part, file in found.items()
@@ -142,5 +158,6 @@ def _missing(
     )
     lines.append(f"  found:   {', '.join(present) or 'nothing that belongs to it'}")
     lines.append(f"  looked in {', '.join(map(str, homes))}")
-    lines += [f"  get it:  {source.where}", f"  terms:   {source.terms}"]
+    ways = filter(None, (source.fetched_into(shlex.quote(str(root))), source.where))
+    lines += [f"  get it:  {', or '.join(ways)}", f"  terms:   {source.terms}"]
     return "\n".join(lines)

@@ -11,7 +11,8 @@ from fixres.data.sources.base import Listing, Part, Source
 from fixres.data.sources.lists import parsing, read_mat
 from fixres.jobs import JobError
 
-LABELS, SPLITS = "imagelabels.mat", "setid.mat"
+PAGE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
+IMAGES, LABELS, SPLITS = "102flowers.tgz", "imagelabels.mat", "setid.mat"
 
 
 def read(folder: Path) -> Listing:
@@ -38,15 +39,17 @@ def read(folder: Path) -> Listing:
 
 
 SOURCE = Source(
+    name="flowers",
     title="Oxford Flowers 102",
-    where="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
+    where=PAGE,
     terms="published for research; the photographs belong to their owners",
     published=(2040, 6149, 102),
     homes=("flowers-102",),
     parts=(
         Part(LABELS, md5="e0620be6f572b9609742df49c70aed4d"),
         Part(SPLITS, md5="a5357ecc9cb78c4bef273ce3793fc85c"),
-        Part("jpg", "102flowers.tgz", "52808999861908f626f3c1f4e79d11fa"),
+        Part("jpg", IMAGES, "52808999861908f626f3c1f4e79d11fa"),
     ),
     read=read,
+    addresses={file: PAGE + file for file in (LABELS, SPLITS, IMAGES)},
 )

@@ -18,6 +18,7 @@ def read(folder: Path) -> Listing:
 
 
 SOURCE = Source(
+    name="imagefolder",
     title="image folder",
     where="your own images, as train/CLASS/* and val/CLASS/*",
     terms="your own",

@@ -3,6 +3,9 @@
 The folders are `train/` and `val/`, each with a folder for each class. Classes are WordNet ids,
 and labels follow their sorted order.
 
+The boxes around the objects are read where they are given: the two official archives of XML files,
+or folders of such files (`boxes.py`). About half of the training images have boxes.
+
 The devkit is read here; its two lists give the class of each validation image. torchvision's
 ImageNet class would not do: it writes into the data folder, starts again after an interruption,
 and accepts only the published checksums.
@@ -10,7 +13,7 @@ and accepts only the published checksums.
 
 from pathlib import Path
 
-from fixres.data.sources import imagefolder
+from fixres.data.sources import boxes, imagefolder
 from fixres.data.sources.base import Listing, Part, Source
 from fixres.data.sources.lists import abbreviated, class_folders, parsing, read_columns, read_mat
 from fixres.data.walk import folders_in
@@ -20,9 +23,18 @@ DEVKIT = "ILSVRC2012_devkit_t12.tar.gz", "fa75699e90414af021442c21a62c3abf"
 TRAIN = "ILSVRC2012_img_train.tar", "1d675b47d978889d74fa0da5fadfb00e"
 META = "ILSVRC2012_devkit_t12/data/meta.mat"
 TRUTH = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"
+BOXES = {  # where the boxes are -> their archive
+    "boxes/train": ("ILSVRC2012_bbox_train_v2.tar.gz", "9271167e2176350e65cfe4e546f14b17"),
+    "boxes/val": ("ILSVRC2012_bbox_val_v3.tgz", "f4cd18b5ea29fe6bbea62ec9c20d80f0"),
+}
 
 
 def read(folder: Path) -> Listing:
+    listing = _labels(folder)
+    return listing._replace(boxes=boxes.of_images(listing.images, [folder / at for at in BOXES]))
+
+
+def _labels(folder: Path) -> Listing:
     if not (folder / META).exists() or folders_in(folder / "val"):
         return imagefolder.read(folder)
     train = class_folders(folder, "train", 0)
@@ -52,6 +64,7 @@ def _wordnet_ids(file: Path) -> dict[int, str]:
 
 
 SOURCE = Source(
+    name="imagenet",
     title="ImageNet 2012",
     where="https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (after registration)",
     terms="non-commercial research and education, agreed to on registration",
@@ -59,8 +72,10 @@ SOURCE = Source(
     parts=(
         Part(META, *DEVKIT, unless="val"),
         Part(TRUTH, *DEVKIT, unless="val"),
+        *(Part(path, *BOXES[path], inside=None, optional=True) for path in BOXES),
         Part("val", "ILSVRC2012_img_val.tar", "29b22e2961454d5413ddabcf34fc5622", inside=None),
         Part("train", *TRAIN, inside=None, packing="tars"),
     ),
     read=read,
+    boxes=True,
 )

@@ -10,6 +10,8 @@ from pathlib import Path
 from fixres.data.sources.base import Listing, Part, Source
 from fixres.data.sources.lists import parsing, read_columns
 
+PAGE = "https://www.robots.ox.ac.uk/~vgg/data/pets/"
+IMAGES = "images.tar.gz", "5c4f3ee8e5d25df40f4fd59a7f44e54c"
 ANNOTATIONS = "annotations.tar.gz", "95a8c909bbe2e81eed6a22bccdf3f68f"
 LISTS = "annotations/trainval.txt", "annotations/test.txt"
 
@@ -28,14 +30,13 @@ def read(folder: Path) -> Listing:
 
 
 SOURCE = Source(
+    name="pets",
     title="Oxford-IIIT Pets",
-    where="https://www.robots.ox.ac.uk/~vgg/data/pets/",
+    where=PAGE,
     terms="CC BY-SA 4.0; the photographs belong to their owners",
     published=(3680, 3669, 37),
     homes=("oxford-iiit-pet",),
-    parts=(
-        *(Part(path, *ANNOTATIONS) for path in LISTS),
-        Part("images", "images.tar.gz", "5c4f3ee8e5d25df40f4fd59a7f44e54c"),
-    ),
+    parts=(*(Part(path, *ANNOTATIONS) for path in LISTS), Part("images", *IMAGES)),
     read=read,
+    addresses={file: f"{PAGE}data/{file}" for file, _ in (ANNOTATIONS, IMAGES)},
 )

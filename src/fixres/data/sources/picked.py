@@ -1,7 +1,7 @@
 """A dataset as the user wants it: classes in a given order, split by a rule, and not too large.
 
-These are the keys classes, split and limit of an entry of `datasets` (docs/recommend.md). Each
-changes the listing of a source before any image is looked at.
+These are the keys classes, split, limit and mislabelled of an entry of `datasets`
+(docs/datasets.md). Each changes the listing of a source before any image is looked at.
 """
 
 import hashlib
@@ -18,7 +18,8 @@ def picked(source: Source, wanted: dict) -> Source:
     """A source that reads what is wanted of another.
 
     `wanted`, from the resolved configuration of a manifest, has split, a share; classes, a list of
-    names in the network's order, or "imagenet"; limit, {"train": n, "val": n}; or not all of them.
+    names in the network's order, or "imagenet"; limit, {"train": n, "val": n}; mislabelled, a
+    share; or not all of them.
     """
     changed = source
     if "split" in wanted:
@@ -31,7 +32,10 @@ def picked(source: Source, wanted: dict) -> Source:
         listing = split_by(wanted["split"], folder) if by_share else source.read(folder)
         if "classes" in wanted:
             listing = in_order(listing, names(wanted["classes"]))
-        return limited(listing, wanted["limit"]) if "limit" in wanted else listing
+        if "limit" in wanted:
+            listing = limited(listing, wanted["limit"])
+        share = wanted.get("mislabelled", 0.0)
+        return listing._replace(images=[mislabelled(row, share, listing) for row in listing.images])
 
     return changed._replace(read=read)
 
@@ -102,3 +106,15 @@ def limited(listing: Listing, limit: dict[str, int]) -> Listing:
         kept.update(path for *_, path in turns[: limit.get(split)])
     images = [row for row in listing.images if row[0] in kept]
     return listing._replace(images=images, folders=())  # that others lie there is meant
+
+
+def mislabelled(row: tuple[str, int, int], share: float, listing: Listing) -> tuple[str, int, int]:
+    """An image of a listing; if it is a training image, in about `share` of cases of a wrong class.
+
+    Which ones, and the class, follow from the images' paths.
+    """
+    path, label, split = row
+    if split != SPLITS.index("train") or fraction(path, "mislabelled") >= share:
+        return row
+    n = len(listing.classes)
+    return path, (label + 1 + int(fraction(path, "wrong class") * (n - 1))) % n, split

@@ -3,42 +3,63 @@
 Classes are WordNet ids, and labels follow their sorted order, as in ImageNet. Each class has a
 folder of training images. A list gives the class of each validation image; the test images have no
 labels and are not used. Every training and validation image comes with the box around its object.
+
+Where the validation images were moved into a folder for each class, the folders give the classes.
 """
 
 from collections import Counter
 from pathlib import Path
 
+from fixres.data.sources import imagefolder
 from fixres.data.sources.base import Box, Listing, Part, Source
 from fixres.data.sources.lists import abbreviated, class_folders, parsing, read_columns
+from fixres.data.walk import folders_in
 from fixres.jobs import JobError
 
 ARCHIVE = "tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de", "tiny-imagenet-200"
 CLASSES, VAL, ANNOTATIONS = "wnids.txt", "val", "val/val_annotations.txt"
+ADDRESS = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+BOXES = "{}_boxes.txt"  # in the folder of a class
 SIDE = 64  # pixels of every image
 
 
 def read(folder: Path) -> Listing:
-    train = class_folders(folder, "train", 0)
     wnids = sorted(wnid for (wnid,) in read_columns(folder / CLASSES, 1))
-    if differ := sorted(set(wnids) ^ set(train.classes)):
+    moved = set(folders_in(folder / VAL)) - {"images"}  # into a folder for each class, by the user
+    listing = imagefolder.read(folder) if moved else class_folders(folder, "train", 0)
+    if differ := sorted(set(wnids) ^ set(listing.classes)):
         what = f"other classes than {folder / CLASSES}; only one of them has {abbreviated(differ)}"
         raise JobError(f"{folder / 'train'}: {what}")
-    label = {wnid: number for number, wnid in enumerate(wnids)}
-    boxes, val = {}, []
-    for wnid in wnids:
-        file = folder / "train" / wnid / f"{wnid}_boxes.txt"
+    boxes = {}
+    lists = [
+        file for wnid in wnids if (file := folder / "train" / wnid / BOXES.format(wnid)).is_file()
+    ]
+    for file in lists:  # some copies lack them; labels do not need them
         for name, *edges in read_columns(file, 5):
-            boxes[f"train/{wnid}/images/{name}"] = _box(file, name, edges)
-    for name, wnid, *edges in read_columns(folder / ANNOTATIONS, 6):
+            boxes[f"train/{file.parent.name}/images/{name}"] = _box(file, name, edges)
+    skipped = Counter(listing.skipped) - Counter({".txt": len(lists)})
+    listing = listing._replace(boxes=boxes, skipped=skipped)
+    return listing if moved else _with_val(listing, folder)
+
+
+def _with_val(train: Listing, folder: Path) -> Listing:
+    """The training images, and the validation images of the official list."""
+    file, images, boxes = folder / ANNOTATIONS, [], {}
+    if not file.is_file():
+        expected = f"expected the classes of the images in {VAL}/images, or a folder for each class"
+        raise JobError(f"{file}: no such file ({expected} in {VAL}); unpack {ARCHIVE[0]} again")
+    label = {wnid: number for number, wnid in enumerate(train.classes)}
+    for name, wnid, *edges in read_columns(file, 6):
         if wnid not in label:
             what = f"found the class {wnid} of {name}, expected one of {CLASSES}"
-            raise JobError(f"{folder / ANNOTATIONS}: {what}")
+            raise JobError(f"{file}: {what}")
         path = f"{VAL}/images/{name}"
-        val.append((path, label[wnid], 1))
-        boxes[path] = _box(folder / ANNOTATIONS, name, edges)
+        images.append((path, label[wnid], 1))
+        boxes[path] = _box(file, name, edges)
     lists = ("train", ANNOTATIONS)
-    skipped = Counter(train.skipped) - Counter({".txt": len(wnids)})  # the lists of boxes
-    return Listing(train.classes, train.images + val, lists, (VAL,), boxes=boxes, skipped=skipped)
+    return train._replace(
+        images=train.images + images, lists=lists, folders=(VAL,), boxes=train.boxes | boxes
+    )
 
 
 def _box(file: Path, name: str, edges: list[str]) -> Box:
@@ -52,12 +73,15 @@ def _box(file: Path, name: str, edges: list[str]) -> Box:
 
 
 SOURCE = Source(
+    name="tiny-imagenet",
     title="Tiny-ImageNet",
-    where="http://cs231n.stanford.edu/tiny-imagenet-200.zip (248 MB)",
+    where=f"{ADDRESS} (248 MB)",
     terms="as ImageNet's: non-commercial research and education; the photographs belong to their "
     "owners",
     published=(100_000, 10_000, 200),
     homes=("tiny-imagenet-200",),
     parts=tuple(Part(path, *ARCHIVE, packing="zip") for path in (CLASSES, "train", VAL)),
     read=read,
+    addresses={ARCHIVE[0]: ADDRESS},
+    boxes=True,
 )

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from fixres.graph.pages import Figure
 from fixres.jobs import REMAKE, JobError, record_inputs
@@ -115,6 +116,12 @@ def _draw_image(axis: plt.Axes, found: dict[str, np.ndarray]) -> None:
     for when, name in DA.items():
         x0, y0, x1, y1 = found[f"{when}_box"]
         _frame(axis, when, (x0, y0, x1 - x0, y1 - y0), name)
+    if "object_box" in found:
+        x0, y0, x1, y1 = found["object_box"]
+        box = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, lw=1.2, edgecolor="white")
+        edge = withStroke(linewidth=2.4, foreground="black")  # seen on light and on dark
+        box.set(label="the object's box", path_effects=[edge])
+        axis.add_patch(box)
     axis.set_axis_off()
     r = float(found["object_size"])
     known = f", object: {r:.0f} px" if math.isfinite(r) else ""

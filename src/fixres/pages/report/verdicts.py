@@ -24,13 +24,14 @@ def _claims(contents: Contents) -> Part:
 
 def _claim(contents: Contents, shown: Decided) -> dict[str, object]:
     """A claim: verdict, sentence, numbers; then, behind a click, what it rests on."""
-    page, found = contents.lists["claims"].page, shown.found
+    decisions, found = contents.lists["claims"], shown.found
+    page = decisions.page
     pages, runs = {}, set()
     for key in dict.fromkeys(key for one in found for key in one.value.cells):
         cells = pages.setdefault((key.page, contents.title(key.page)), [])
         cells.append(f"row {key.row}, column {key.column}")
         runs |= set(page.cells[str(key)].measurements())
-    ours = claims.ours(shown, page.decimals)
+    ours = claims.ours(shown, page.decimals) + decisions.fewer(shown)
     return {
         "claim": shown.declared,
         "verdict": decided.verdict(found),

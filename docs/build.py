@@ -41,9 +41,11 @@ SCALES = {
     "tiny": ("configs/tiny.yaml", "tiny-imagenet"),
     "fashion": ("configs/fashion.yaml", "fashion-mnist"),
 }
+SEEDS = {"": 5, "tiny": 5, "fashion": 5}  # of the copies
 FIGURES = "figure1", *(f"{scale}-figure5".removeprefix("-") for scale in SCALES)
 PLACE = re.compile(
-    r"(<!-- (?:(?P<scale>\w+)/)?(?P<what>table\S+|claims|papers)(?: (?P<how>\w+))? -->\n)"
+    r"(<!-- (?:(?P<scale>\w+)/)?(?P<what>table\S+|section\S+|claims|papers)"
+    r"(?: (?P<how>\w+))? -->\n)"
     r".*?(?P<end><!-- end -->)",
     re.S,
 )
@@ -91,6 +93,12 @@ def compare(scale: str, results: Path = ROOT / "results") -> None:
 
 def scale_of(place: re.Match) -> str:
     return place["scale"] or ""
+
+
+def seeds_of(scale: str, page: str) -> int:
+    """How many seeds a page of the documents has."""
+    config = load(ROOT / "config.yaml", *(ROOT / file for file in SCALES[scale][:1]))
+    return config.pages.seeds.get(page, SEEDS[scale])
 
 
 def kept(scale: str, name: str) -> Path:

@@ -42,7 +42,7 @@ EXPECTED = {
     "summary": (2, (MEASUREMENTS,), "", False, False, True),
     "cost": (1, (MEASUREMENTS,), "", False, False, True),
     "table": (4, (MEASUREMENTS,), "", False, False, True),
-    "figure": (5, (MEASUREMENTS,), "", False, False, True),
+    "figure": (6, (MEASUREMENTS,), "", False, False, True),
 }
 # stage -> outputs, log and benchmark of the job a/b
 FILES = {

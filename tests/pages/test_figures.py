@@ -45,13 +45,16 @@ def measured(page: Figure, images: int = 200, first: int = 60) -> Measured:
 
 @pytest.mark.parametrize(("name", "lines"), [("figure5", [5, 4]), ("figure8", [4])])
 def test_every_cell_of_its_table_is_drawn(name, lines):
+    """Ours in the panels above, and the paper's numbers below them."""
     page = planned(name)
     figure, numbers = accuracy.draw(view_of(page, measured(page)))
-    solid = [[line for line in axis.lines if line.get_linestyle() == "-"] for axis in figure.axes]
-    assert [len(found) for found in solid] == lines
-    drawn = {float(y) for found in solid for line in found for y in line.get_ydata()}
-    assert drawn == set(numbers["ours"])
+    curves = [[x for x in axis.lines if x.get_label()[0] != "_"] for axis in figure.axes]
+    assert [len(found) for found in curves] == 2 * lines
+    for whose, panels in (("ours", curves[: len(lines)]), ("paper", curves[len(lines) :])):
+        drawn = {float(y) for found in panels for line in found for y in line.get_ydata()}
+        assert drawn == set(numbers[whose].dropna())
     assert len(numbers) == len(list(PLAN.figures[name].cells()))
+    assert len(texts_apart(figure)) > 20
 
 
 def test_colours_keep_the_order_in_grey():

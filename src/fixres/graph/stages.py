@@ -243,6 +243,6 @@ _ALL = (
     _page_stage("summary", "compare all tables with the paper's", "md html", 2),
     _page_stage("cost", "estimate what each page would cost", "md"),
     _page_stage("table", "render a table from the measured numbers", "md csv trends.csv html", 4),
-    _page_stage("figure", "draw a figure from a table's numbers", "svg png csv", 5),
+    _page_stage("figure", "draw a figure from a table's numbers", "svg png csv", 6),
 )
 STAGES: dict[str, Stage] = {stage.name: stage for stage in _ALL}

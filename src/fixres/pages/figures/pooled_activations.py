@@ -105,7 +105,7 @@ def draw_papers(axis: plt.Axes, view: View, colours: dict) -> None:
     if bound is not None:
         axis.axvline(bound, color=style.GREY, ls=":", lw=1)
         words = f"{bound:.2g}, for the paper's 2 " if bound != 2 else "2 "
-        axis.text(bound, 3, words, color=style.GREY, ha="right", fontsize=7)
+        axis.text(bound, 60, words, color=style.GREY, ha="right", fontsize=7)  # above the legend
 
 
 def bounds(view: View) -> list[float]:

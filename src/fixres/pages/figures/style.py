@@ -54,6 +54,18 @@ def panels(
     return figure, list(axes[0])
 
 
+def rows(
+    count: int, columns: int, height: float = 3.0, width: float = 4.9
+) -> tuple[plt.Figure, list[list[plt.Axes]]]:
+    """A figure with rows of panels, each of that height and width in inches.
+
+    The panels of a row share their vertical axis.
+    """
+    options = {"figsize": (width * columns, height * count), "layout": "constrained"}
+    figure, axes = plt.subplots(count, columns, sharey="row", squeeze=False, **options)
+    return figure, [list(row) for row in axes]
+
+
 def papers_axis(axis: plt.Axes, stands_for: dict[int, int]) -> None:
     """An upper axis with the resolutions of the paper, where ours stand for others of them."""
     if all(ours == paper for ours, paper in stands_for.items()):

@@ -50,9 +50,12 @@ def test_wordnet_ids_are_imagenets_classes(tmp_path):
 @pytest.mark.parametrize(
     ("parts", "over", "message"),
     [
-        (("train",), {}, "found train/ alone; expected train/ and val/"),
-        ((".",), {}, "found cat, dog; expected train/ and val/ .* is split by --split 0.2"),
-        (("train", "val"), {"split": 0.2}, "--split 0.2: .* has train/ and val/ already"),
+        (("train",), {}, r"got train/ alone, expected val/.* --images .*/train --split 0\.2"),
+        ((), {}, r"no folders \(expected train/CLASS/\* and val/CLASS/\*, or CLASS/\* alone"),
+        (("val",), {"split": 0.2}, "got .* with val/, .* Give --images .*/val, or leave --split"),
+        (("val",), {"train": True}, "--train: no training images .*expected train/ and val/"),
+        ((".",), {"train": True}, r"--train: no training images .*or CLASS/\* and --split"),
+        (("train", "val"), {"split": 0.2}, "--split 0.2: .* with train/ and val/, .* Leave it"),
         (("train", "val"), {}, "network has 1000 classes, the folder 2 .*cat, dog.* --train"),
         (("train", "val"), {"source": "cars"}, "--source cars: give --train, too"),
         (("train", "val"), {"classes": "/no/such"}, "--classes: no such file .*'/no/such'"),
@@ -63,6 +66,15 @@ def test_a_folder_that_does_not_fit(tmp_path, parts, over, message):
     root = folder(tmp_path, *parts)
     with pytest.raises((JobError, ConfigError), match=message):
         look_at_images(arguments(root, **over), outputs=1000)
+
+
+@pytest.mark.parametrize(("part", "key"), [(".", {"split": 1.0}), ("val", {"only": "val"})])
+def test_class_folders_alone_are_validation_images(tmp_path, part, key, capsys):
+    root = folder(tmp_path, part)
+    dataset, sizes = look_at_images(arguments(root), outputs=2)
+    assert dataset == {"source": "imagefolder", "root": str(root), **key}
+    assert sizes == (0, 2)
+    assert "2 validation images, no training images, 2 classes" in capsys.readouterr().out
 
 
 def test_a_split_counts_what_it_gives(tmp_path):

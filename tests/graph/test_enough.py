@@ -9,7 +9,11 @@ from snakemake.exceptions import WorkflowError
 
 from fixres import paper
 from fixres.config import ConfigError, load
+from fixres.graph.costs import Costs
 from fixres.graph.enough import check_listed_images, part_of
+from fixres.graph.graph import Missing
+from fixres.graph.networks import train_network
+from fixres.graph.pages import Cost
 from fixres.workflow import open_graph
 from shared import ROOT, TEST_RESNET
 
@@ -64,6 +68,33 @@ def test_parts_are_those_of_the_choice(tmp_path):
     else:
         with pytest.raises(ConfigError, match=f"got {chosen_on} to choose on"):
             plan(root)
+
+
+@pytest.mark.parametrize(("root", "key"), [("val", {"split": 1}), (".", {"only": "val"})])
+def test_validation_images_alone_are_measured_and_nothing_trains(tmp_path, root, key):
+    folder(tmp_path, 0, 80)
+    (tmp_path / "w.safetensors").touch()
+    network = TEST_RESNET | {"weights": f"{tmp_path}/w.safetensors", "outputs": 2}
+    extra = settings(tmp_path / root, train=False, network=network)
+    extra["datasets"]["photos"] |= key
+    planned = paper.plan_of(load(ROOT / "config.yaml", extra=extra))
+    check_listed_images(planned)
+    [answer] = planned.of_stage("answer")
+    stages = sorted(job.stage.name for job in answer.ancestors)
+    assert stages == ["answer", "choose", "evaluate", "export", "manifest", "pretrained", "speed"]
+    assert Costs(Cost.of(planned.resolved("pages/plan")), tmp_path).sizes["photos"] == (0, 80)
+    with pytest.raises(Missing, match=r"training images of photos: none \(datasets\.photos\."):
+        train_network(planned, "resnet10q", 64, "photos", planned.config.base_training, "x")
+    extra["custom"]["train"] = True
+    with pytest.raises(ConfigError, match=r"custom\.train: .* no training images \(datasets\.pho"):
+        load(ROOT / "config.yaml", extra=extra)
+
+
+def test_a_dataset_has_one_way_to_have_no_training_images(tmp_path):
+    extra = settings(tmp_path)
+    extra["datasets"]["photos"] |= {"only": "val", "split": 0.5}
+    with pytest.raises(ConfigError, match=r"datasets\.photos\.only: found with split; take"):
+        load(ROOT / "config.yaml", extra=extra)
 
 
 @pytest.mark.parametrize("recipe", ["fine_tuning", "base_training"])

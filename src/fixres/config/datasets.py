@@ -53,9 +53,11 @@ class Dataset(Section):
     classes: str = ""
     """the classes in the order of a network that knows them: imagenet (the 1000 WordNet ids), or a
     file with one a line; empty: the folders' names, sorted"""
-    split: Annotated[float, Field(gt=0, lt=1)] | None = None
+    split: Annotated[float, Field(gt=0, le=1)] | None = None
     """share of the images that are for validation, of an image folder with CLASS/* alone; which
-    ones follows from their paths (SHA-256)"""
+    ones follows from their paths (SHA-256). 1: all of them, so that nothing can train"""
+    only: Literal["val"] | None = None
+    """val: the validation images alone, as where there are no others; so nothing can train"""
     limit: dict[Literal["train", "val"], Count] = Field({})
     """at most so many images, evenly over the classes; which ones follows from their paths"""
     mislabelled: Fraction = 0.0
@@ -67,3 +69,8 @@ class Dataset(Section):
     checksums: Literal["published", "listed"] = "published"
     """checksums of the archives. published: the official md5s; listed: those of the md5sums.txt
     beside the archives"""
+
+    @property
+    def has_training_images(self) -> bool:
+        """Whether anything can train on them."""
+        return self.only is None and self.split != 1

@@ -174,8 +174,8 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, notes: It
         f"| {HEAD} |",
         "|---|---|---|---|---|---|---|",
     ]
-    for number, name in enumerate(SPLITS):
-        row = (name, *_counts(source, listing, seen, number))
+    for number in listing.splits:
+        row = (SPLITS[number], *_counts(source, listing, seen, number))
         lines.append(f"| {' | '.join(map(str, row))} |")
     lines += ["", *(f"- {plain(note)}" for note in notes)] if notes else []
     by_kind: dict[str, list[Remark]] = {kind: [] for kind in KINDS}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fixres import jobs
 from fixres.jobs import failures
@@ -174,6 +174,7 @@ class Images(Record):
     folder: str | None  # of the user's images
     split: float | None
     limit: dict[str, int]
+    only: str | None = Field(None, exclude_if=lambda only: only is None)  # "val"
 
 
 class Needed(Record):

@@ -38,6 +38,8 @@ def recommend(graph: JobGraph) -> Job:
     custom, c = graph.config.custom, graph.config
     # Without running statistics there are none to estimate.
     methods = [m for m in METHODS if m != STATISTICS or custom.network.has_statistics]
+    if not c.datasets[c.dataset].has_training_images:
+        methods = [AS_IS]
     evaluations = {  # method -> k_test -> an evaluation for each seed
         method: {
             k: graph.at_every_seed(lambda k=k, m=method: evaluate(graph, _run(graph, m, k), k))

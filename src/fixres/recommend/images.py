@@ -23,6 +23,8 @@ from fixres.graph.graph import JobGraph
 from fixres.graph.recommendation import LEAKED
 from fixres.jobs import JobError
 
+NO_TRAINING = "expected train/ and val/, or CLASS/* and --split"
+TO_TRAIN = "Give them, or leave --train out"
 LOOKED_AT = 100_000  # images; to look at more of them for copies takes minutes
 
 
@@ -37,8 +39,9 @@ def look_at_images(args: argparse.Namespace, outputs: int) -> tuple[dict, tuple[
     dataset: dict[str, Any] = {"source": args.source, "root": str(root.absolute())}
     published = sources.load(args.source).published
     if args.source == "imagefolder":
-        check_layout(args, root)
-        dataset |= {"split": args.split} if args.split else {}
+        dataset |= layout(args, root)
+        if args.train and not Dataset(**dataset).has_training_images:
+            raise JobError(f"--train: no training images (got {root}, {NO_TRAINING}). {TO_TRAIN}")
         listing = sources.read(sources.picked(sources.load("imagefolder"), dataset), root)
         if listing.skipped:
             print(f"{root}: skipped: {sources.counted(listing.skipped)}")
@@ -54,25 +57,39 @@ def look_at_images(args: argparse.Namespace, outputs: int) -> tuple[dict, tuple[
         absent_classes(Dataset(**dataset), "--classes", outputs)
     doing = "trains on them first" if args.train else "knows them"
     images = f"{sizes[0]:,} training and {sizes[1]:,} validation images"
+    images = images if sizes[0] else f"{sizes[1]:,} validation images, no training images"
     print(f"{root}: {images}, {len(classes)} classes; the network {doing}")
     return dataset, sizes
 
 
-def check_layout(args: argparse.Namespace, root: Path) -> None:
-    """Raise JobError for a folder that is not laid out as the options say."""
+def layout(args: argparse.Namespace, root: Path) -> dict[str, Any]:
+    """How an image folder is laid out, as the keys `split` and `only` of a dataset.
+
+    Class folders alone, or val/ alone, are validation images.
+
+    Raises JobError for a folder that is not laid out as the options say.
+    """
     parts = [part for part in SPLITS if (root / part).is_dir()]
-    wanted = "expected train/ and val/"
-    if len(parts) == 1:
-        wanted += ", or neither of them and --split 0.2"
-        raise JobError(f"{root}: found {parts[0]}/ alone; {wanted}")
-    if not parts and args.split is None:
-        found = abbreviated(folders_in(root)) or "no folders"
-        raise JobError(
-            f"{root}: found {found}; {wanted} with a folder for each class. A folder with one "
-            "folder for each class is split by --split 0.2"
-        )
+    there = " and ".join(f"{part}/" for part in parts)
     if parts and args.split:
-        raise JobError(f"--split {args.split:g}: {root} has train/ and val/ already; leave it out")
+        way = f"Give --images {root / parts[0]}, or leave --split out"
+        raise JobError(
+            f"--split {args.split:g}: not of such a folder (got {root} with {there}, expected "
+            f"CLASS/* alone). {way if len(parts) == 1 else 'Leave it out'}"
+        )
+    if parts == ["train"]:
+        raise JobError(
+            f"{root}: no validation images (got train/ alone, expected val/, too). To set a part "
+            f"of them aside: --images {root / 'train'} --split 0.2"
+        )
+    if parts == ["val"]:
+        return {"only": "val"}
+    if not parts and not folders_in(root):
+        raise JobError(
+            f"{root}: no folders (expected train/CLASS/* and val/CLASS/*, or CLASS/* alone). "
+            "Put the images of each class into a folder of its name"
+        )
+    return {} if parts else {"split": args.split or 1.0}
 
 
 def expect_libraries(root: Path, images: list[str]) -> None:
@@ -108,15 +125,23 @@ def remarks(graph: JobGraph) -> Iterator[str]:
     custom, name = graph.config.custom, graph.config.dataset
     dataset, outputs = graph.config.datasets[name], custom.network.outputs
     absent = 0 if custom.train else absent_classes(dataset, f"datasets.{name}.classes", outputs)
+    if not dataset.has_training_images:
+        yield (
+            "no training images: the network is measured as it is, on images that it must not have "
+            "learned from. To measure what fixing adds, give training images, too: train/CLASS/* "
+            "beside val/CLASS/*, or --split 0.2, which takes a fifth of CLASS/* for validation"
+        )
     if absent:
+        unlearns = f"; a fine-tuning unlearns the {absent:,}" * dataset.has_training_images
         yield (
             f"{absent:,} of the network's {outputs:,} classes have no image. Accuracies and gains "
-            f"will count its logits of the other {outputs - absent:,} alone; a fine-tuning "
-            f"unlearns the {absent:,}"
+            f"will count its logits of the other {outputs - absent:,} alone{unlearns}"
         )
     if data := listed(graph):
         yield from dict.fromkeys([*data.notes, *manifest.leak(data, name)])
     elif counted := count_images(graph):
+        if not dataset.has_training_images:
+            return
         yield from one_sided(counted.listing)
         if len(counted.listing.images) > LOOKED_AT:
             yield "copies of training images in val/ are counted when the images are listed"

@@ -30,7 +30,7 @@ KINDS = {
     "--k-test": (Pixels, "1 to 65,535 pixels"),
     "--k-train": (Pixels, "1 to 65,535 pixels"),
     "--crop-pct": (Share, "0.1 to 1, such as 0.875"),
-    "--split": (Annotated[float, Field(gt=0, lt=1)], "between 0 and 1, such as 0.2 for a fifth"),
+    "--split": (Annotated[float, Field(gt=0, le=1)], "above 0, at most 1, such as 0.2"),
     "--budget": (Annotated[float, Field(gt=0, allow_inf_nan=False)], "more than 0 minutes"),
 }
 ACTIVATIONS = 8  # the memory of a forward pass, at the very least, over that of its crops
@@ -73,7 +73,7 @@ def problems(args: argparse.Namespace) -> Iterator[str]:
     if not args.images or not (root := Path(expanded(args.images))).is_dir():
         wrong = "no such folder" if not args.images or not root.exists() else "a file"
         unset = ". Is the variable set?" if "$" in args.images or not args.images else ""
-        yield f"--images: {wrong} (got '{args.images}', expected one with train/ and val/){unset}"
+        yield f"--images: {wrong} (got '{args.images}', expected one with images){unset}"
     if args.classes not in (None, "imagenet"):
         try:
             read_classes(args.classes, "--classes")

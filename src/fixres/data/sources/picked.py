@@ -1,6 +1,6 @@
 """A dataset as the user wants it: classes in a given order, split by a rule, and not too large.
 
-These are the keys classes, split, limit and mislabelled of an entry of `datasets`
+These are the keys classes, split, only, limit and mislabelled of an entry of `datasets`
 (docs/datasets.md). Each changes the listing of a source before any image is looked at.
 """
 
@@ -17,19 +17,24 @@ from fixres.jobs import JobError
 def picked(source: Source, wanted: dict) -> Source:
     """A source that reads what is wanted of another.
 
-    `wanted`, from the resolved configuration of a manifest, has split, a share; classes, a list of
-    names in the network's order, or "imagenet"; limit, {"train": n, "val": n}; mislabelled, a
-    share; or not all of them.
+    `wanted`, from the resolved configuration of a manifest, has split, a share; only, "val";
+    classes, a list of names in the network's order, or "imagenet"; limit, {"train": n, "val": n};
+    mislabelled, a share; or not all of them.
     """
     changed = source
     if "split" in wanted:
-        changed = source._replace(parts=(Part("."),), title="image folder, split by the suite")
+        by = ", split by the suite" if wanted["split"] < 1 else ""
+        changed = source._replace(parts=(Part("."),), title=f"image folder{by}")
+    if "only" in wanted and source.read_val:
+        parts = tuple(part for part in source.parts if not part.training)
+        changed = source._replace(parts=parts, read=source.read_val)
     if "limit" in wanted:
         changed = changed._replace(published=None)  # that it has fewer images is meant
 
     def read(folder: Path) -> Listing:
         by_share = "split" in wanted
-        listing = split_by(wanted["split"], folder) if by_share else source.read(folder)
+        listing = split_by(wanted["split"], folder) if by_share else changed.read(folder)
+        listing = validation(listing) if "only" in wanted else listing
         if "classes" in wanted:
             listing = in_order(listing, names(wanted["classes"]))
         if "limit" in wanted:
@@ -38,6 +43,13 @@ def picked(source: Source, wanted: dict) -> Source:
         return listing._replace(images=[mislabelled(row, share, listing) for row in listing.images])
 
     return changed._replace(read=read)
+
+
+def validation(listing: Listing) -> Listing:
+    """The validation images of a listing alone."""
+    number = SPLITS.index("val")
+    images = [row for row in listing.images if row[2] == number]
+    return listing._replace(images=images, splits=(number,))
 
 
 def names(classes: str | list[str]) -> list[str]:
@@ -67,7 +79,8 @@ def split_by(share: float, folder: Path) -> Listing:
         )
     whole = class_folders(folder, ".", 0)
     parts = [(path, label, int(fraction(path, "split") < share)) for path, label, _ in whole.images]
-    return whole._replace(images=parts)
+    whole = whole._replace(images=parts)
+    return validation(whole) if share == 1 else whole
 
 
 def in_order(listing: Listing, classes: list[str]) -> Listing:

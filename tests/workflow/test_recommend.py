@@ -169,13 +169,16 @@ def an_edit_runs_what_it_must(mine: Workflow, over: dict, expected: dict) -> Non
 
 
 def validation_images_alone_are_enough_to_measure(mine: Workflow) -> None:
-    """The trained network is given with val/CLASS/* alone: it is measured as it is."""
+    """The trained network is given with a list of labels: it is measured as it is."""
     start = next((mine.folder / "results/runs/photos").glob("mine-k64*/weights.safetensors"))
     network = NETWORK | {"weights": str(start), "native": 64, "outputs": len(COLOURS)}
     custom = {"name": "alone", "network": network, "train": False, "k_train": None}
     over = {"dataset": "val", "custom": custom | {"crop_pct": [0.95]}}
-    root = str(mine.folder / "photos/val")
-    mine.write(merged(**over, datasets={"val": {"root": root, "split": 1}}))
+    root, labels = mine.folder / "photos/val", mine.folder / "labels.csv"
+    lines = [f"{name}/{i}.png,{name}\n" for name in COLOURS for i in range(20)]
+    labels.write_text("".join(["file,label\n", *reversed(lines)]))
+    images = {"root": str(root), "labels": str(labels), "split": 1}
+    mine.write(merged(**over, datasets={"val": images}))
     mine.run("results/recommend/alone.md")
     timm_alone_gives_the_accuracy_of_the_page_to_the_last_image(mine, "alone")
     [point] = pd.read_csv(mine.folder / "results/recommend/alone.csv").itertuples()

@@ -59,6 +59,11 @@ def _datasets(config: Config) -> Iterator[str]:
                 f"datasets.{name}.split: found with source {dataset.source}, which has a split of "
                 "its own; remove it"
             )
+        if dataset.labels and not (dataset.source == "imagefolder" and dataset.split):
+            yield (
+                f"datasets.{name}.labels: found without source imagefolder and split; a list has "
+                "no split of its own: give split: 1 (all images are for validation), or a share"
+            )
         if dataset.split and dataset.only:
             yield (
                 f"datasets.{name}.only: found with split; take split: 1 for a folder with CLASS/* "

@@ -50,9 +50,13 @@ class Dataset(Section):
     """folder with the archives or files; ~ and $VARIABLES are expanded"""
     rendered: Pinhole | None = None
     """in place of root: the suite renders a pinhole set in that layout"""
-    classes: str = ""
+    labels: str = ""
+    """of an image folder without class folders: the list of its images, a file and its label a
+    line, separated by a comma, a semicolon, a tab or blanks; `split` goes with it"""
+    classes: str | Count = ""
     """the classes in the order of a network that knows them: imagenet (the 1000 WordNet ids), or a
-    file with one a line; empty: the folders' names, sorted"""
+    file with one a line; empty: the folders' names, sorted. A number: so many, with numbers from 0
+    as names"""
     split: Annotated[float, Field(gt=0, le=1)] | None = None
     """share of the images that are for validation, of an image folder with CLASS/* alone; which
     ones follows from their paths (SHA-256). 1: all of them, so that nothing can train"""

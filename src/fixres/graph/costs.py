@@ -281,6 +281,7 @@ def _given(dataset: Images) -> tuple[int, int] | None:
         return 0 if dataset.only else published[0], published[1]
     wanted = {"split": dataset.split} if dataset.split else {}
     wanted |= {"only": dataset.only} if dataset.only else {}
+    wanted |= {"labels": {"file": dataset.labels, "sha256": ""}} if dataset.labels else {}
     try:
         listing = sources.picked(sources.load("imagefolder"), wanted).read(Path(dataset.folder))
     except JobError:

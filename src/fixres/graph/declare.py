@@ -187,6 +187,7 @@ def _cost(graph: JobGraph, pages: dict[str, Job]) -> Cost:
             split=dataset.split,
             limit=dict(dataset.limit or {}),
             only=dataset.only,
+            labels=expanded(dataset.labels),
         )
     everything = {job.id: job for jobs in needed.values() for job in jobs}
     custom = {}

@@ -41,7 +41,7 @@ def count_images(graph: JobGraph) -> Counted | None:
     if dataset.source != "imagefolder" or dataset.rendered:
         return None
     # Which classes are the network's is known already (classes.py).
-    keys = ("split", "only", "limit")
+    keys = ("labels", "split", "only", "limit")
     wanted = {key: v for key, v in list_images(graph, name).config.items() if key in keys}
     try:
         listing = sources.read(sources.picked(sources.load(dataset.source), wanted), folder)

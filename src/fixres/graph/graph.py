@@ -14,6 +14,7 @@ from fixres.graph.checks import check, expanded
 from fixres.graph.classes import classes_of
 from fixres.graph.custom import custom_entry
 from fixres.graph.jobs import Job
+from fixres.graph.outside import sha256_of
 from fixres.graph.pages import Figure, Page
 from fixres.graph.stages import IMAGES, STAGES
 from fixres.models.catalogue.zoo import ZOO
@@ -198,6 +199,10 @@ def list_images(graph: JobGraph, name: str) -> Job:
     content |= {"only": dataset.only} if dataset.only else {}
     content |= {"limit": dict(dataset.limit)} if dataset.limit else {}
     content |= {"mislabelled": dataset.mislabelled} if dataset.mislabelled else {}
+    if dataset.labels:
+        labels = expanded(dataset.labels)
+        sha256 = sha256_of(labels, f"datasets.{name}.labels")
+        content |= {"labels": {"file": labels, "sha256": sha256}}
     content |= classes_of(dataset, f"datasets.{name}.classes")
     return graph.add("manifest", f"{folder}/manifest", content, dataset=name, others=rendered)
 

@@ -175,6 +175,7 @@ class Images(Record):
     split: float | None
     limit: dict[str, int]
     only: str | None = Field(None, exclude_if=lambda only: only is None)  # "val"
+    labels: str = Field("", exclude_if=lambda labels: not labels)  # the list of the images
 
 
 class Needed(Record):
@@ -264,6 +265,8 @@ class Answer(Recommendation):
     trained: bool  # whether the network was first trained on these images
     seeds: int
     decimals: int
+    # How to give training images; "": there are some.
+    to_fix: str = Field("", exclude_if=lambda to_fix: not to_fix)
 
 
 def failed(logs: Mapping[str, str], results: Path) -> Path | None:

@@ -4,6 +4,7 @@
     fixres recommend --network python:package.module:function --path ~/code \\
         --weights ~/weights.pth --classes ~/classes.txt --images ~/photos
     fixres recommend --network timm:resnet50.a1_in1k --images ~/val      # validation alone
+    fixres recommend --network timm:resnet50.a1_in1k --images ~/val --labels ~/labels.csv
     fixres recommend --network timm:resnet18.a1_in1k --images ~/flowers --train
 
 Give it in the suite's folder. It looks at the network and at the folder, tries how fast the
@@ -113,7 +114,9 @@ def _parser() -> argparse.ArgumentParser:
     option("--given", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=given)
     classes = "the network's classes in its order: imagenet, or a file with one a line "
     option("--classes", help=classes + "(default: those of the folder, sorted)")
-    split = "share of a folder with CLASS/* alone that is for validation (default: 1, all)"
+    labels = "list of files and labels, of images without class folders (docs/recommend.md)"
+    option("--labels", metavar="FILE", help=labels)
+    split = "share of CLASS/* alone, or of --labels, that is for validation (default: 1, all)"
     option("--split", type=float, help=split)
     train = "the network does not know these classes: first train all of it on them"
     option("--train", action="store_true", help=train)

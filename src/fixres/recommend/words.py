@@ -79,6 +79,11 @@ def problems(args: argparse.Namespace) -> Iterator[str]:
             read_classes(args.classes, "--classes")
         except ConfigError as error:
             yield str(error)
+    if args.labels is not None and not Path(expanded(args.labels)).is_file():
+        yield (
+            f"--labels: no such file (got '{args.labels}', expected a list of files and labels). "
+            "Correct the path"
+        )
     if args.classes is not None and args.train:
         yield "--classes: given with --train, which takes the folder's classes. Leave one of them"
     if args.weights not in ("pretrained", "none") and not Path(expanded(args.weights)).is_file():

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fixres.data.sources.base import Listing, Part, Source
-from fixres.data.sources.find import has_boxes, prepare
+from fixres.data.sources.find import has_boxes, lacks_training_images, prepare
 from fixres.data.sources.lists import abbreviated, counted, images_below
 from fixres.data.sources.picked import picked
 from fixres.data.walk import expect_utf8

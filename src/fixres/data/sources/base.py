@@ -84,6 +84,7 @@ class Source(NamedTuple):
     # train images, val images (official test), classes
     published: tuple[int, int, int] | None = None
     homes: tuple[str, ...] = ()  # folders that the archives, or torchvision, unpack to
+    wordnet: bool = False  # whether its classes are WordNet ids, as ImageNet's are
     boxes: bool = False  # whether objects have boxes (in the optional parts, if there are any)
     # distributed file -> its address, where anybody may fetch every file of the dataset.
     addresses: Mapping[str, str] = MappingProxyType({})

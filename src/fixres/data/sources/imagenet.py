@@ -99,5 +99,6 @@ SOURCE = Source(
     ),
     read=read,
     read_val=read_val,
+    wordnet=True,
     boxes=True,
 )

@@ -24,8 +24,7 @@ DONE = {  # what was done to the network, in a sentence
 UNFIXED = (
     "Nothing was done to the weights, because there are no training images. Fixing the network at "
     "another resolution may gain more. To have that measured, give training images of the same "
-    "classes, too: train/CLASS/* beside val/CLASS/*, or --split 0.2, which takes a fifth of a "
-    "folder with CLASS/* for validation and the others for fixing."
+    "classes, too: {}. Of images that the network has learned from, all numbers here are too good."
 )
 FOUND = {
     "source": "built by",
@@ -48,8 +47,8 @@ def main(arguments: list[str]) -> None:
     points = frame(chosen)
 
     title = f"{page.title}: at which resolution to test it"
-    above = [*answer(chosen), *cautions(chosen, fixable(page)), how(chosen, page)]
-    above += [] if fixable(page) else [UNFIXED]
+    above = [*answer(chosen), *cautions(chosen, page.to_fix), how(chosen, page)]
+    above += [UNFIXED.format(page.to_fix)] if page.to_fix else []
     below = usage(chosen, page)
     tables = [
         accuracy(chosen, points, page),
@@ -114,15 +113,10 @@ def answer(chosen: Choice) -> list[str]:
     return sentences
 
 
-def fixable(page: Answer) -> bool:
-    """Whether there were training images, so that something was done to the weights."""
-    return any(method != AS_IS for method in page.runs)
-
-
-def cautions(chosen: Choice, fixable: bool = True) -> list[str]:
+def cautions(chosen: Choice, to_fix: str = "") -> list[str]:
     """What the images and the times do not allow to conclude: a sentence each, or nothing."""
     images, said = chosen.images, []
-    if chosen.masked and not fixable:
+    if chosen.masked and to_fix:
         said.append(
             f"The network knows {images.classes:,} classes, of which {images.absent:,} have no "
             f"image here. All accuracies and gains count its logits of the other {present(chosen)} "
@@ -163,7 +157,7 @@ def how(chosen: Choice, page: Answer) -> str:
     """How the numbers came about."""
     over = "the images" if page.seeds == 1 else f"the images and {page.seeds} seeds"
     trained = f" The network was first trained on them at {page.native} px."
-    what = ", crop_pct and what is done to the weights" if fixable(page) else " and crop_pct"
+    what = " and crop_pct" if page.to_fix else ", crop_pct and what is done to the weights"
     return (
         f"k_test{what} were chosen on {chosen.chosen_on:,} "
         f"validation images of {page.dataset}; all accuracies here are of the other "
@@ -181,7 +175,7 @@ def usage(chosen: Choice, page: Answer) -> list[str]:
             f"{present(chosen)} classes that have images is taken"
         )
     holds = "the recommended network"
-    if not fixable(page):
+    if page.to_fix:
         holds = "the network with its weights as they are, to be tested as recommended"
     what = (
         f"{folder}/ holds {holds}; on all validation images it has "

@@ -10,10 +10,11 @@ from timm.utils.misc import natural_key
 
 from fixres import paper
 from fixres.config import ConfigError, load
+from fixres.config.datasets import Dataset
 from fixres.data import image_files
 from fixres.data.sources import Listing, imagefolder
-from fixres.data.sources.picked import split_by
-from fixres.graph.classes import natural, read_classes
+from fixres.data.sources.picked import split_by, whole_folder
+from fixres.graph.classes import absent_classes, natural, read_classes
 from fixres.graph.enough import Counted
 from fixres.jobs import JobError
 from fixres.recommend import name_of
@@ -23,7 +24,7 @@ from shared import ROOT
 
 def arguments(root: Path, **over) -> argparse.Namespace:
     words = {"images": str(root), "source": "imagefolder", "split": None, "classes": None}
-    return argparse.Namespace(**words | {"train": False} | over)
+    return argparse.Namespace(**words | {"train": False, "labels": None} | over)
 
 
 def folder(root: Path, *parts: str, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
@@ -50,9 +51,12 @@ def test_wordnet_ids_are_imagenets_classes(tmp_path):
 @pytest.mark.parametrize(
     ("parts", "over", "message"),
     [
-        (("train",), {}, "found train/ alone; expected train/ and val/"),
-        ((".",), {}, "found cat, dog; expected train/ and val/ .* is split by --split 0.2"),
-        (("train", "val"), {"split": 0.2}, "--split 0.2: .* has train/ and val/ already"),
+        (("train",), {}, r"got train/ alone, expected val/.* --images .*/train --split 0\.2"),
+        ((), {}, r"no folders \(expected train/CLASS/\* and val/CLASS/\*, or CLASS/\* alone"),
+        (("val",), {"split": 0.2}, "got .* with val/, .* Give --images .*/val, or leave --split"),
+        (("val",), {"train": True}, "--train: no training images .*expected train/ and val/"),
+        ((".",), {"train": True}, "--train: no training images .* --labels with --split"),
+        (("train", "val"), {"split": 0.2}, "--split 0.2: .* with train/ and val/, .* Leave it"),
         (("train", "val"), {}, "network has 1000 classes, the folder 2 .*cat, dog.* --train"),
         (("train", "val"), {"source": "cars"}, "--source cars: give --train, too"),
         (("train", "val"), {"classes": "/no/such"}, "--classes: no such file .*'/no/such'"),
@@ -65,11 +69,96 @@ def test_a_folder_that_does_not_fit(tmp_path, parts, over, message):
         look_at_images(arguments(root, **over), outputs=1000)
 
 
+@pytest.mark.parametrize(("part", "key"), [(".", {"split": 1.0}), ("val", {"only": "val"})])
+def test_class_folders_alone_are_validation_images(tmp_path, part, key, capsys):
+    root = folder(tmp_path, part)
+    dataset, sizes = look_at_images(arguments(root), outputs=2)
+    assert dataset == {"source": "imagefolder", "root": str(root), **key}
+    assert sizes == (0, 2)
+    assert "2 validation images, no training images, 2 classes" in capsys.readouterr().out
+
+
 def test_a_split_counts_what_it_gives(tmp_path):
     root = folder(tmp_path, ".", classes=tuple("abcdefghij"))
     dataset, sizes = look_at_images(arguments(root, split=0.2), outputs=10)
-    assert sizes == tuple(split_by(0.2, root).split.tolist().count(part) for part in (0, 1))
+    splits = split_by(0.2, whole_folder(root, 0.2)).split.tolist()
+    assert sizes == (splits.count(0), splits.count(1))
     assert dataset["split"] == 0.2
+
+
+# --- labels in a list ----------------------------------------------------------------------------
+
+
+def listed(root: Path, *labels: str) -> argparse.Namespace:
+    """Images in one folder, and the list of their labels."""
+    for i, _ in enumerate(labels):
+        (root / f"{i}.jpg").touch()
+    file = root.parent / "labels.csv"
+    file.write_text("".join(f"{i}.jpg,{label}\n" for i, label in enumerate(labels)))
+    return arguments(root, labels=str(file))
+
+
+@pytest.mark.parametrize(
+    ("labels", "outputs", "classes", "said"),
+    [
+        (("cat", "dog", "cat"), 2, None, "3 validation images, no training images, 2 classes"),
+        (("n01440764", "n01443537"), 1000, "imagenet", "2 validation images"),
+        (("7", "11"), 12, 12, "labels are numbers; the network's 12 classes count from 0"),
+    ],
+)
+def test_labels_in_a_list_are_the_networks_classes(
+    tmp_path, labels, outputs, classes, said, capsys
+):
+    (tmp_path / "photos").mkdir()
+    args = listed(tmp_path / "photos", *labels)
+    dataset, sizes = look_at_images(args, outputs)
+    assert dataset.get("classes") == classes
+    assert (dataset["labels"], dataset["split"], sizes) == (args.labels, 1, (0, len(labels)))
+    assert said in capsys.readouterr().out
+    absent = absent_classes(Dataset(**dataset), "datasets.photos.classes", outputs)
+    assert absent == outputs - len({*labels})
+
+
+@pytest.mark.parametrize(
+    ("labels", "outputs", "over", "message"),
+    [
+        (("cat", "dog"), 3, {}, "--classes: the network has 3 classes, the list 2 .cat, dog"),
+        (("a2", "a10"), 2, {}, r"order of classes .*got labels that are a10, a2 … when sorted"),
+        (("0", "12"), 12, {}, r"lacks 1 of the 2 labels of .*labels\.csv: 12 .*numbers from 0"),
+        (("cat", "dog"), 1000, {"classes": "imagenet"}, "lacks 2 of the 2 labels .*WordNet"),
+        (("cat", "dog"), 2, {"train": True}, "--train: no training images"),
+        (("cat", "dog"), 2, {"source": "imagenet"}, "--labels: given with --source imagenet"),
+    ],
+)
+def test_labels_that_do_not_fit(tmp_path, labels, outputs, over, message):
+    (tmp_path / "photos").mkdir()
+    args = argparse.Namespace(**vars(listed(tmp_path / "photos", *labels)) | over)
+    with pytest.raises((JobError, ConfigError), match=message):
+        look_at_images(args, outputs)
+
+
+# --- official ImageNet ---------------------------------------------------------------------------
+
+
+def test_imagenets_archives_without_those_for_training(tmp_path):
+    args = arguments(tmp_path, source="imagenet")
+    with pytest.raises(JobError, match=r"(?s)files are missing .*ILSVRC2012_devkit_t12\.tar\.gz"):
+        look_at_images(args, outputs=1000)
+    for name in ("ILSVRC2012_img_val.tar", "ILSVRC2012_devkit_t12.tar.gz"):
+        (tmp_path / name).touch()
+    dataset, sizes = look_at_images(args, outputs=1000)
+    assert (dataset["only"], dataset["classes"]) == ("val", "imagenet")
+    assert sizes == (0, 50_000)
+    with pytest.raises(
+        JobError, match=r"--source imagenet: .* not .*ImageNet's classes .*got 21,84"
+    ):
+        look_at_images(args, outputs=21_841)
+    with pytest.raises(JobError, match="--train: no training images"):
+        look_at_images(arguments(tmp_path, source="imagenet", train=True), outputs=1000)
+    (tmp_path / "ILSVRC2012_img_train.tar").touch()
+    dataset, sizes = look_at_images(args, outputs=1000)
+    assert "only" not in dataset
+    assert sizes == (1_281_167, 50_000)
 
 
 # --- the order of the network's classes ----------------------------------------------------------

@@ -105,6 +105,17 @@ def test_a_limit_is_kept_evenly_and_a_smaller_one_is_part_of_it(rows, n, fewer):
     assert all(taken[label] in (largest, largest - 1, there[label]) for label in there)
 
 
+@pytest.mark.parametrize(("root", "how"), [(".", {"only": "val"}), ("val", {"split": 1.0})])
+def test_validation_images_alone(tmp_path, root, how):
+    data = built(folders(tmp_path, "val") / root, **how)
+    assert (len(data.rows("train")), len(data.rows("val"))) == (0, 18)
+    assert data.notes == ()
+    assert manifest.counts(data, "photos", "listed") == (
+        "photos: 18 validation images, and no training images, listed."
+    )
+    assert [line[:4] for line in manifest.summary(data)] == ["val:"]
+
+
 def test_images_beyond_the_limit_are_no_bad_files(tmp_path):
     root = folders(tmp_path, "train", "val")
     data = built(root, limit={"train": 7, "val": 4})

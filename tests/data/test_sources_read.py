@@ -73,6 +73,26 @@ def test_a_folder_of_another_dataset_beside_it_is_not_taken_for_its_own(
     assert again.digest() == twin.manifest.digest()
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_imagenets_validation_images_need_no_training_images(made, packed, tmp_path, no_md5s):
+    """The archive and the devkit; or the images of the archive in one folder, and the devkit."""
+    twin, root = made("imagenet"), tmp_path / "imagenet"
+    if packed:
+        root.mkdir()
+        for name in ("ILSVRC2012_img_val.tar", "ILSVRC2012_devkit_t12.tar.gz", "md5sums.txt"):
+            shutil.copy(twin.root / name, root)
+    else:
+        shutil.rmtree(twin.unpacked(root) / "train")
+    wanted = sources.picked(sources.load("imagenet"), {"only": "val"})
+    data = building.build(root, wanted, tmp_path / "work", checksums="listed" if packed else "")
+    of_val = {path: row for path, row in rows_of(twin.manifest).items() if row[1] == "val"}
+    assert rows_of(data) == of_val
+    assert data.classes == twin.manifest.classes
+    [note] = data.notes
+    assert "24 test images (published: 50000)" in note
+    assert "training" not in note
+
+
 def test_imagenet_agrees_with_torchvisions_own_reader(made, tmp_path, monkeypatch):
     from torchvision.datasets import imagenet
 

@@ -1,5 +1,6 @@
 """What is known to be too little before anything is measured: images of a custom network."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,11 @@ from snakemake.exceptions import WorkflowError
 
 from fixres import paper
 from fixres.config import ConfigError, load
+from fixres.graph.costs import Costs
 from fixres.graph.enough import check_listed_images, part_of
+from fixres.graph.graph import Missing
+from fixres.graph.networks import train_network
+from fixres.graph.pages import Cost
 from fixres.workflow import open_graph
 from shared import ROOT, TEST_RESNET
 
@@ -64,6 +69,85 @@ def test_parts_are_those_of_the_choice(tmp_path):
     else:
         with pytest.raises(ConfigError, match=f"got {chosen_on} to choose on"):
             plan(root)
+
+
+@pytest.mark.parametrize(("root", "key"), [("val", {"split": 1}), (".", {"only": "val"})])
+def test_validation_images_alone_are_measured_and_nothing_trains(tmp_path, root, key):
+    folder(tmp_path, 0, 80)
+    (tmp_path / "w.safetensors").touch()
+    network = TEST_RESNET | {"weights": f"{tmp_path}/w.safetensors", "outputs": 2}
+    extra = settings(tmp_path / root, train=False, network=network)
+    extra["datasets"]["photos"] |= key
+    planned = paper.plan_of(load(ROOT / "config.yaml", extra=extra))
+    check_listed_images(planned)
+    [answer] = planned.of_stage("answer")
+    stages = sorted(job.stage.name for job in answer.ancestors)
+    assert stages == ["answer", "choose", "evaluate", "export", "manifest", "pretrained", "speed"]
+    assert Costs(Cost.of(planned.resolved("pages/plan")), tmp_path).sizes["photos"] == (0, 80)
+    with pytest.raises(Missing, match=r"training images of photos: none \(datasets\.photos\."):
+        train_network(planned, "resnet10q", 64, "photos", planned.config.base_training, "x")
+    extra["custom"]["train"] = True
+    with pytest.raises(ConfigError, match=r"custom\.train: .* no training images \(datasets\.pho"):
+        load(ROOT / "config.yaml", extra=extra)
+
+
+def labelled(root: Path, **over) -> dict:
+    """80 images in one folder, and a list of their labels."""
+    root.mkdir(exist_ok=True)
+    for i in range(80):
+        (root / f"{i}.jpg").touch()
+    file = root / "labels.csv"
+    file.write_text("".join(f"{i}.jpg,{'cat' if i % 2 else 'dog'}\n" for i in range(80)))
+    (root / "w.safetensors").touch()
+    network = TEST_RESNET | {"weights": f"{root}/w.safetensors", "outputs": 2}
+    extra = settings(root, train=False, network=network)
+    extra["datasets"]["photos"] |= {"labels": str(file), "split": 1} | over
+    return extra
+
+
+def test_a_list_of_labels_counts_by_its_content(tmp_path):
+    extra, file = labelled(tmp_path / "a"), tmp_path / "a/labels.csv"
+
+    def manifest() -> str:
+        graph = paper.plan_of(load(ROOT / "config.yaml", extra=extra))
+        check_listed_images(graph)
+        assert Costs(Cost.of(graph.resolved("pages/plan")), tmp_path).sizes["photos"] == (0, 80)
+        return graph.job("data/photos/manifest").ancestry_digest
+
+    planned = manifest()
+    os.utime(file, (1, 1))
+    assert manifest() == planned
+    file.write_text(file.read_text().replace("3.jpg,cat", "3.jpg,dog"))
+    assert manifest() != planned
+    file.unlink()
+    with pytest.raises(ConfigError, match=r"datasets\.photos\.labels: .*csv: cannot be read"):
+        manifest()
+
+
+def test_a_list_of_labels_and_classes_of_the_network(tmp_path):
+    """The network has 12 classes, and the list has numbers of two of them."""
+    extra = labelled(tmp_path, classes=12)
+    file = tmp_path / "labels.csv"
+    file.write_text(file.read_text().replace("cat", "11").replace("dog", "2"))
+    extra["custom"]["network"]["outputs"] = 12
+    graph = paper.plan_of(load(ROOT / "config.yaml", extra=extra))
+    [evaluation] = graph.of_stage("evaluate")
+    assert evaluation.config["masked"]  # ten classes have no image
+    content = graph.job("data/photos/manifest").config
+    assert content["classes"] == [str(i) for i in range(12)]
+
+
+@pytest.mark.parametrize("over", [{"split": None}, {"source": "imagenet"}])
+def test_a_list_of_labels_needs_to_know_what_is_validated(tmp_path, over):
+    with pytest.raises(ConfigError, match=r"datasets\.photos\.labels: .*give split: 1"):
+        load(ROOT / "config.yaml", extra=labelled(tmp_path, **over))
+
+
+def test_a_dataset_has_one_way_to_have_no_training_images(tmp_path):
+    extra = settings(tmp_path)
+    extra["datasets"]["photos"] |= {"only": "val", "split": 0.5}
+    with pytest.raises(ConfigError, match=r"datasets\.photos\.only: found with split; take"):
+        load(ROOT / "config.yaml", extra=extra)
 
 
 @pytest.mark.parametrize("recipe", ["fine_tuning", "base_training"])

@@ -88,6 +88,13 @@ def test_every_stage_has_every_property():
         assert stage.outputs
 
 
+def test_the_stages_that_need_training_images():
+    """Those that read the rows of the training part."""
+    for stage in STAGES.values():
+        source = inspect.getsource(importlib.import_module(f"fixres.{stage.entry.split(':')[0]}"))
+        assert stage.trains == ('rows("train")' in source), stage.name
+
+
 def test_every_stage_says_where_its_files_are():
     def file(template: str) -> str:
         return template.format(id="a/b", folder="a", name="b")

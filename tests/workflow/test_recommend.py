@@ -104,28 +104,30 @@ def test_the_answer_from_end_to_end(tmp_path):
     for over, expected in EDITS:
         an_edit_runs_what_it_must(mine, over, expected)
     assert "Nothing to be done" in mine.run("--dry-run").stdout  # without a target: the answer
+    validation_images_alone_are_enough_to_measure(mine)
     mine.run("results/plan.md")
     assert "recommend/mine" in (mine.folder / "results/plan.md").read_text()
 
 
-def chosen(workflow: Workflow) -> choice.Choice:
-    return choice.read(workflow.folder / "results/recommend/mine/choice/choice.json")
+def chosen(workflow: Workflow, name: str = "mine") -> choice.Choice:
+    return choice.read(workflow.folder / f"results/recommend/{name}/choice/choice.json")
 
 
-def timm_alone_gives_the_accuracy_of_the_page_to_the_last_image(mine: Workflow) -> None:
-    exported = chosen(mine).exported
-    arguments = [mine.folder / "results/recommend/mine/fixed", mine.folder / "photos/val"]
-    command = [sys.executable, "-c", TIMM, *map(str, arguments)]
+def timm_alone_gives_the_accuracy_of_the_page_to_the_last_image(
+    mine: Workflow, name: str = "mine"
+) -> None:
+    exported, answer = chosen(mine, name).exported, mine.folder / "results/recommend" / name
+    command = [sys.executable, "-c", TIMM, str(answer / "fixed"), str(mine.folder / "photos/val")]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     right, images = map(int, said.split())
     assert images == 60
     assert right == round(exported.top1 * images / 100)
     assert exported.top1 > 50  # it has learned: three classes
-    data = json.loads((mine.folder / "results/recommend/mine/fixed/config.json").read_text())
+    data = json.loads((answer / "fixed/config.json").read_text())
     k = exported.k_test
     assert data["pretrained_cfg"]["test_input_size"] == [3, k, k]
     assert data["pretrained_cfg"]["test_crop_pct"] == exported.crop_pct
-    assert f"{exported.top1:.2f}%" in (mine.folder / ANSWER).read_text()
+    assert f"{exported.top1:.2f}%" in answer.with_suffix(".md").read_text()
 
 
 def the_page_shows_all_that_was_measured(mine: Workflow) -> None:
@@ -164,6 +166,27 @@ def an_edit_runs_what_it_must(mine: Workflow, over: dict, expected: dict) -> Non
     rules = [rule for rule, _ in mine.planned(ANSWER)]
     mine.write(MINE)
     assert {rule: rules.count(rule) for rule in rules} == expected
+
+
+def validation_images_alone_are_enough_to_measure(mine: Workflow) -> None:
+    """The trained network is given with a list of labels: it is measured as it is."""
+    start = next((mine.folder / "results/runs/photos").glob("mine-k64*/weights.safetensors"))
+    network = NETWORK | {"weights": str(start), "native": 64, "outputs": len(COLOURS)}
+    custom = {"name": "alone", "network": network, "train": False, "k_train": None}
+    over = {"dataset": "val", "custom": custom | {"crop_pct": [0.95]}}
+    root, labels = mine.folder / "photos/val", mine.folder / "labels.csv"
+    lines = [f"{name}/{i}.png,{name}\n" for name in COLOURS for i in range(20)]
+    labels.write_text("".join(["file,label\n", *reversed(lines)]))
+    images = {"root": str(root), "labels": str(labels), "split": 1}
+    mine.write(merged(**over, datasets={"val": images}))
+    mine.run("results/recommend/alone.md")
+    timm_alone_gives_the_accuracy_of_the_page_to_the_last_image(mine, "alone")
+    [point] = pd.read_csv(mine.folder / "results/recommend/alone.csv").itertuples()
+    assert (point.method, point.k_test) == ("as it is", 64)
+    page = (mine.folder / "results/recommend/alone.md").read_text()
+    assert "there are no training images" in page
+    assert "60 validation images, and no training images" in page
+    mine.write(MINE)
 
 
 def test_a_training_starts_from_the_weights_that_are_given(tmp_path):

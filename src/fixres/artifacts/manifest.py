@@ -106,6 +106,8 @@ def counts(manifest: Manifest, name: str, when: str) -> str:
     `when` is what is known of the images' time, as "listed on 2019-06-14".
     """
     train, val = (len(manifest.rows(split)) for split in SPLITS)
+    if not train:
+        return f"{name}: {val:,} validation images, and no training images, {when}."
     return f"{name}: {train:,} training and {val:,} validation images, {when}."
 
 
@@ -122,6 +124,8 @@ def summary(manifest: Manifest) -> list[str]:
     lines = []
     for split in SPLITS:
         rows = manifest.rows(split)
+        if not len(rows):
+            continue
         counts = Counter(manifest.label[rows].tolist()).values()
         h, w = manifest.height[rows], manifest.width[rows]
         lines.append(

@@ -32,6 +32,13 @@ def contradictions(config: Config) -> Iterator[str]:
     yield from _table5(config)
     if config.custom:
         yield from _custom(config.custom)
+        dataset = config.datasets.get(config.dataset)
+        if config.custom.train and dataset and not dataset.has_training_images:
+            key = "only" if dataset.only else "split"
+            yield (
+                f"custom.train: found true, but {config.dataset} has no training images "
+                f"(datasets.{config.dataset}.{key}); give some, or take false"
+            )
 
 
 def _datasets(config: Config) -> Iterator[str]:
@@ -51,6 +58,16 @@ def _datasets(config: Config) -> Iterator[str]:
             yield (
                 f"datasets.{name}.split: found with source {dataset.source}, which has a split of "
                 "its own; remove it"
+            )
+        if dataset.labels and not (dataset.source == "imagefolder" and dataset.split):
+            yield (
+                f"datasets.{name}.labels: found without source imagefolder and split; a list has "
+                "no split of its own: give split: 1 (all images are for validation), or a share"
+            )
+        if dataset.split and dataset.only:
+            yield (
+                f"datasets.{name}.only: found with split; take split: 1 for a folder with CLASS/* "
+                "alone, and only: val for one with val/"
             )
         if dataset.rendered:
             yield from _rendered(f"datasets.{name}.rendered", dataset.rendered)

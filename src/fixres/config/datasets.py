@@ -50,12 +50,18 @@ class Dataset(Section):
     """folder with the archives or files; ~ and $VARIABLES are expanded"""
     rendered: Pinhole | None = None
     """in place of root: the suite renders a pinhole set in that layout"""
-    classes: str = ""
+    labels: str = ""
+    """of an image folder without class folders: the list of its images, a file and its label a
+    line, separated by a comma, a semicolon, a tab or blanks; `split` goes with it"""
+    classes: str | Count = ""
     """the classes in the order of a network that knows them: imagenet (the 1000 WordNet ids), or a
-    file with one a line; empty: the folders' names, sorted"""
-    split: Annotated[float, Field(gt=0, lt=1)] | None = None
+    file with one a line; empty: the folders' names, sorted. A number: so many, with numbers from 0
+    as names"""
+    split: Annotated[float, Field(gt=0, le=1)] | None = None
     """share of the images that are for validation, of an image folder with CLASS/* alone; which
-    ones follows from their paths (SHA-256)"""
+    ones follows from their paths (SHA-256). 1: all of them, so that nothing can train"""
+    only: Literal["val"] | None = None
+    """val: the validation images alone, as where there are no others; so nothing can train"""
     limit: dict[Literal["train", "val"], Count] = Field({})
     """at most so many images, evenly over the classes; which ones follows from their paths"""
     mislabelled: Fraction = 0.0
@@ -67,3 +73,8 @@ class Dataset(Section):
     checksums: Literal["published", "listed"] = "published"
     """checksums of the archives. published: the official md5s; listed: those of the md5sums.txt
     beside the archives"""
+
+    @property
+    def has_training_images(self) -> bool:
+        """Whether anything can train on them."""
+        return self.only is None and self.split != 1

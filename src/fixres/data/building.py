@@ -66,9 +66,10 @@ def build(
     if stop:
         raise JobError(_bad_files(folder, unsupported or bad, report))
     splits_left = set(listing.split[seen.kept].tolist())
-    for number, name in enumerate(SPLITS):
+    for number in listing.splits:
         if number not in splits_left:
-            raise JobError(f"{folder}: no usable image in {name}; see {report or 'the report'}")
+            where = f"see {report or 'the report'}"
+            raise JobError(f"{folder}: no usable image in {SPLITS[number]}; {where}")
     return _manifest(folder, listing, seen, sizes or {}, notes)
 
 
@@ -146,7 +147,7 @@ def _notes(
     """The notes on a dataset: rendered, left out, skipped, scaled, absent, empty, other numbers."""
     title, kept, notes = source.title, seen.kept, []
     label, split = listing.label, listing.split
-    listed = {name: split == number for number, name in enumerate(SPLITS)}
+    listed = {SPLITS[number]: split == number for number in listing.splits}
     if rendered and source.published:
         notes.append(
             f"Images rendered by this suite in the layout of {title}; "
@@ -176,12 +177,12 @@ def _notes(
                 f"{sources.abbreviated(empty)}."
             )
     if source.published and not rendered:
-        found = *(int((rows & kept).sum()) for rows in listed.values()), len(listing.classes)
+        ours = [int((split[kept] == number).sum()) for number in (0, 1)] + [len(listing.classes)]
         names = ("training images", "test images", "classes")
         differ = [
-            f"{ours} {name} (published: {theirs})"
-            for ours, theirs, name in zip(found, source.published, names, strict=True)
-            if ours != theirs
+            f"{ours[i]} {names[i]} (published: {source.published[i]})"
+            for i in (*listing.splits, 2)
+            if ours[i] != source.published[i]
         ]
         if differ:
             notes.append(f"{title}: {', '.join(differ)}.")

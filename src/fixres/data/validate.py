@@ -174,8 +174,8 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, notes: It
         f"| {HEAD} |",
         "|---|---|---|---|---|---|---|",
     ]
-    for number, name in enumerate(SPLITS):
-        row = (name, *_counts(source, listing, seen, number))
+    for number in listing.splits:
+        row = (SPLITS[number], *_counts(source, listing, seen, number))
         lines.append(f"| {' | '.join(map(str, row))} |")
     lines += ["", *(f"- {plain(note)}" for note in notes)] if notes else []
     by_kind: dict[str, list[Remark]] = {kind: [] for kind in KINDS}
@@ -189,7 +189,7 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, notes: It
             lines += ["", f"## {kind} ({len(remarks)})"]
             lines += ["", f"Each {KINDS[kind]}."] if KINDS[kind] else []
             # What is true of all images is how the set is, and no list of exceptions.
-            every = len(remarks) == len(seen.kept)
+            every = len(remarks) == len(seen.kept) and kind != "unlisted"
             texts = (f": {plain(remark.text)}" if remark.text else "" for remark in remarks)
             listed = (f"- {code(r.path)}{text}" for r, text in zip(remarks, texts, strict=True))
             lines += ["", "All images."] if every else ["", *listed]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from fixres.config import ConfigError
 from fixres.config.datasets import Dataset
-from fixres.data.sources import abbreviated
+from fixres.data import sources
+from fixres.data.sources import abbreviated, labelled
 from fixres.data.walk import folders_in
 from fixres.graph.checks import expanded
 from fixres.jobs import JobError
@@ -29,6 +30,8 @@ def classes_of(dataset: Dataset, key: str) -> dict:
     ------
     ConfigError : no such file of classes, or it is no such list. `key` is what names it.
     """
+    if isinstance(dataset.classes, int):
+        return {"classes": [str(number) for number in range(dataset.classes)]}
     if dataset.classes in ("imagenet", None, ""):
         return {"classes": "imagenet"} if dataset.classes else {}
     return {"classes": read_classes(dataset.classes, key)}
@@ -63,7 +66,9 @@ def read_classes(file: str, key: str) -> list[str]:
 
 
 def absent_classes(dataset: Dataset, key: str, outputs: int) -> int:
-    """How many of the `outputs` classes of a network have no folder in an image folder.
+    """How many of the `outputs` classes of a network have no image, as far as names tell.
+
+    These are the names of class folders, or the labels of a list.
 
     `key` is what names the classes, for messages.
 
@@ -78,41 +83,68 @@ def absent_classes(dataset: Dataset, key: str, outputs: int) -> int:
             f"{key}: not the classes of this network (got {n} names, expected {outputs}, as many "
             f"as the network has). List {WHAT_TO_GIVE}"
         )
-    folders = _folders(dataset)
-    if not folders:
-        return 0
-    if not listed:
-        _check_order(folders, key, outputs)
-        return 0
-    # The list itself takes timm, and timm torch.
-    known = set(listed) if listed != "imagenet" else {f for f in folders if WORDNET.fullmatch(f)}
-    if unknown := [folder for folder in folders if folder not in known]:
-        got = "WordNet ids such as n01440764" if listed == "imagenet" else abbreviated(listed)
-        raise ConfigError(
-            f"{key}: lacks {len(unknown)} of the {len(folders)} class folders: "
-            f"{abbreviated(unknown)} (got {got}). Name the folders as the network's classes, or "
-            "let it train on these (custom.train, --train)"
-        )
-    return outputs - len(folders)
-
-
-def _folders(dataset: Dataset) -> list[str]:
-    """The names of an image folder's class folders, sorted as text; of other sources none."""
-    if dataset.source != "imagefolder" or dataset.rendered:
-        return []
-    root = Path(expanded(dataset.root))
-    parts = [root] if dataset.split else [root / "train", root / "val"]
     try:
-        return sorted({name for part in parts for name in folders_in(part)})
+        names = _names(dataset)
+        if not names:
+            return _absent_of(dataset, outputs)
+        if not listed:
+            _check_order(names, key, outputs, "labels" if dataset.labels else "folders")
+            return 0
+        known = _known(names, listed, dataset)
     except JobError as error:
         raise ConfigError(str(error)) from None
+    if unknown := [name for name in names if name not in known]:
+        got = "WordNet ids such as n01440764" if listed == "imagenet" else abbreviated(listed)
+        what, way_out = "class folders", "Name the folders as the network's classes"
+        if dataset.labels:
+            what = f"labels of {dataset.labels}"
+            way_out = "Take the names of the network's classes, or their numbers from 0"
+        raise ConfigError(
+            f"{key}: lacks {len(unknown)} of the {len(names)} {what}: "
+            f"{abbreviated(unknown)} (got {got}). {way_out}, or let it train on these "
+            "(custom.train, --train)"
+        )
+    return outputs - len({known[name] for name in names})
 
 
-def _check_order(folders: list[str], key: str, outputs: int) -> None:
-    """Raise ConfigError unless the folders' names alone tell the network's order of classes."""
+def _absent_of(dataset: Dataset, outputs: int) -> int:
+    """The same of an official release whose classes are ImageNet's; of others none."""
+    source = sources.load(dataset.source)
+    known = source.wordnet and not dataset.rendered
+    return max(outputs - source.published[2], 0) if known else 0
+
+
+def _names(dataset: Dataset) -> list[str]:
+    """The names of class folders, sorted as text, or the labels of a list; of others none."""
+    if dataset.source != "imagefolder" or dataset.rendered:
+        return []
+    if dataset.labels:
+        return labelled.labels_of(Path(expanded(dataset.labels)))
+    root = Path(expanded(dataset.root))
+    parts = [root] if dataset.split else [root / "train", root / "val"]
+    return sorted({name for part in parts for name in folders_in(part)})
+
+
+def _known(names: list[str], listed: str | list[str], dataset: Dataset) -> dict[str, str | int]:
+    """Those of the names that are classes of the network -> which class that is."""
+    # The list itself takes timm, and timm torch.
+    wordnet = {name: name for name in names if WORDNET.fullmatch(name)}
+    if not dataset.labels:
+        return wordnet if listed == "imagenet" else {name: name for name in listed}
+    if listed == "imagenet":
+        return wordnet or labelled.numbered(names, [""] * IMAGENET, dataset.labels)
+    return labelled.numbered(names, listed, dataset.labels)
+
+
+def _check_order(folders: list[str], key: str, outputs: int, what: str) -> None:
+    """Raise ConfigError unless the folders' names alone tell the network's order of classes.
+
+    `what` they are: folders, or labels.
+    """
+    folders, where = sorted(folders), "list" if what == "labels" else "folder"
     if len(folders) != outputs:
         raise ConfigError(
-            f"{key}: the network has {outputs} classes, the folder {len(folders)} "
+            f"{key}: the network has {outputs} classes, the {where} {len(folders)} "
             f"({abbreviated(folders)}). Give a file with {WHAT_TO_GIVE}; or let the network train "
             "on these classes first (custom.train, --train)"
         )
@@ -125,7 +157,7 @@ def _check_order(folders: list[str], key: str, outputs: int) -> None:
         )
         before = "… " if start else ""
         raise ConfigError(
-            f"{key}: the network's order of classes is not known (got folders that are {before}"
+            f"{key}: the network's order of classes is not known (got {what} that are {before}"
             f"{as_text} … when sorted as text, as torchvision does, and {before}{in_order} … by "
             "their numbers, as timm does; expected that both agree, or a list). Give a file with "
             f"{WHAT_TO_GIVE}: ls FOLDER | LC_ALL=C sort, or ls FOLDER | sort -V, prints one"

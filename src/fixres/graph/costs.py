@@ -278,11 +278,13 @@ def _given(dataset: Images) -> tuple[int, int] | None:
     """Training and validation images that a user gives; None: none can be counted."""
     if dataset.source != "imagefolder":
         published = sources.load(dataset.source).published or sources.load("imagenet").published
-        return published[0], published[1]
+        return 0 if dataset.only else published[0], published[1]
     wanted = {"split": dataset.split} if dataset.split else {}
+    wanted |= {"only": dataset.only} if dataset.only else {}
+    wanted |= {"labels": {"file": dataset.labels, "sha256": ""}} if dataset.labels else {}
     try:
         listing = sources.picked(sources.load("imagefolder"), wanted).read(Path(dataset.folder))
     except JobError:
         return None  # the job that lists the images says why
     train, val = (int((listing.split == number).sum()) for number in (0, 1))
-    return (train, val) if train and val else None
+    return (train, val) if all((train, val)[number] for number in listing.splits) else None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from fixres.config import ConfigError
+from fixres.config.datasets import Dataset
 from fixres.graph.checks import expanded
 from fixres.graph.claims import Claim, Quoted, planned
 from fixres.graph.graph import JobGraph, Missing
@@ -179,13 +180,14 @@ def _cost(graph: JobGraph, pages: dict[str, Job]) -> Cost:
     needed = {n: [job for job in page.ancestors if job is not page] for n, page in pages.items()}
     images = {}
     for name, dataset in config.datasets.items():
-        rendered = dataset.rendered
         images[name] = Images(
             source=dataset.source,
-            rendered=(rendered.train_images, rendered.val_images) if rendered else None,
-            folder=None if rendered else expanded(dataset.root),
+            rendered=_rendered(dataset),
+            folder=None if dataset.rendered else expanded(dataset.root),
             split=dataset.split,
             limit=dict(dataset.limit or {}),
+            only=dataset.only,
+            labels=expanded(dataset.labels),
         )
     everything = {job.id: job for jobs in needed.values() for job in jobs}
     custom = {}
@@ -207,6 +209,12 @@ def _cost(graph: JobGraph, pages: dict[str, Job]) -> Cost:
         multiply_adds_per_second=hardware.multiply_adds_per_second,
         custom=custom,
     )
+
+
+def _rendered(dataset: Dataset) -> tuple[int, int] | None:
+    """Training and validation images of a set that is rendered."""
+    of = dataset.rendered
+    return of and (0 if dataset.only else of.train_images, of.val_images)
 
 
 # --- what the rules ask --------------------------------------------------------------------------

@@ -41,7 +41,8 @@ def count_images(graph: JobGraph) -> Counted | None:
     if dataset.source != "imagefolder" or dataset.rendered:
         return None
     # Which classes are the network's is known already (classes.py).
-    wanted = {k: v for k, v in list_images(graph, name).config.items() if k in ("split", "limit")}
+    keys = ("labels", "split", "only", "limit")
+    wanted = {key: v for key, v in list_images(graph, name).config.items() if key in keys}
     try:
         listing = sources.read(sources.picked(sources.load(dataset.source), wanted), folder)
     except jobs.JobError as error:
@@ -91,6 +92,8 @@ def check_images(graph: JobGraph, train: int, val: np.ndarray) -> None:
     """
     c = graph.config
     check_parts(part_of(val, c.custom.choice), c.custom.choice, c.dataset)
+    if not c.datasets[c.dataset].has_training_images:
+        return
     tuned = c.fine_tuning
     sizes = {"fine_tuning": (tuned.batch_size, min(tuned.images or train, train))}
     if c.custom.train:

@@ -14,6 +14,7 @@ from fixres.graph.checks import check, expanded
 from fixres.graph.classes import classes_of
 from fixres.graph.custom import custom_entry
 from fixres.graph.jobs import Job
+from fixres.graph.outside import sha256_of
 from fixres.graph.pages import Figure, Page
 from fixres.graph.stages import IMAGES, STAGES
 from fixres.models.catalogue.zoo import ZOO
@@ -73,7 +74,7 @@ class JobGraph:
 
         Raises
         ------
-        Missing : its images are not there.
+        Missing : its images are not there, or are for validation alone and it needs others.
         ConfigError : another job has that id.
         """
         custom = self.config.custom
@@ -84,6 +85,9 @@ class JobGraph:
         known = self.jobs.get(name)
         if known is None:
             dataset = dataset or (run.dataset if run else "")
+            if STAGES[stage].trains and not self.config.datasets[dataset].has_training_images:
+                key = "only" if self.config.datasets[dataset].only else "split"
+                raise Missing(f"training images of {dataset}: none (datasets.{dataset}.{key})")
             images = list_images(self, dataset) if IMAGES in STAGES[stage].parents else None
             known = Job(name, config, dataset, images, run, start, others, released)
             self.jobs[name] = known
@@ -192,8 +196,13 @@ def list_images(graph: JobGraph, name: str) -> Job:
     checksums = "listed" if dataset.rendered else dataset.checksums
     content = {"source": dataset.source, "on_bad": dataset.on_bad, "checksums": checksums}
     content |= {"split": dataset.split} if dataset.split else {}
+    content |= {"only": dataset.only} if dataset.only else {}
     content |= {"limit": dict(dataset.limit)} if dataset.limit else {}
     content |= {"mislabelled": dataset.mislabelled} if dataset.mislabelled else {}
+    if dataset.labels:
+        labels = expanded(dataset.labels)
+        sha256 = sha256_of(labels, f"datasets.{name}.labels")
+        content |= {"labels": {"file": labels, "sha256": sha256}}
     content |= classes_of(dataset, f"datasets.{name}.classes")
     return graph.add("manifest", f"{folder}/manifest", content, dataset=name, others=rendered)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fixres import jobs
 from fixres.jobs import failures
@@ -174,6 +174,8 @@ class Images(Record):
     folder: str | None  # of the user's images
     split: float | None
     limit: dict[str, int]
+    only: str | None = Field(None, exclude_if=lambda only: only is None)  # "val"
+    labels: str = Field("", exclude_if=lambda labels: not labels)  # the list of the images
 
 
 class Needed(Record):
@@ -263,6 +265,8 @@ class Answer(Recommendation):
     trained: bool  # whether the network was first trained on these images
     seeds: int
     decimals: int
+    # How to give training images; "": there are some.
+    to_fix: str = Field("", exclude_if=lambda to_fix: not to_fix)
 
 
 def failed(logs: Mapping[str, str], results: Path) -> Path | None:

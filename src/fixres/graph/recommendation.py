@@ -16,6 +16,7 @@ each of its jobs, as `entry` (custom.py).
 """
 
 from fixres.config import laid_over
+from fixres.config.datasets import Dataset
 from fixres.graph.adaptation import estimate_statistics, finetune
 from fixres.graph.custom import custom_weights
 from fixres.graph.graph import JobGraph, list_images
@@ -38,6 +39,8 @@ def recommend(graph: JobGraph) -> Job:
     custom, c = graph.config.custom, graph.config
     # Without running statistics there are none to estimate.
     methods = [m for m in METHODS if m != STATISTICS or custom.network.has_statistics]
+    if not c.datasets[c.dataset].has_training_images:
+        methods = [AS_IS]
     evaluations = {  # method -> k_test -> an evaluation for each seed
         method: {
             k: graph.at_every_seed(lambda k=k, m=method: evaluate(graph, _run(graph, m, k), k))
@@ -79,8 +82,23 @@ def recommend(graph: JobGraph) -> Job:
         trained=custom.train,
         seeds=len(c.seeds),
         decimals=c.pages.decimals,
+        to_fix=to_fix(c.datasets[c.dataset]),
     )
     return graph.add("answer", name, answer.content(), others=(choice, export))
+
+
+def to_fix(dataset: Dataset) -> str:
+    """How to give training images, where there are none, so that fixing is measured; "": there are.
+
+    The page says it, and the plan.
+    """
+    if dataset.has_training_images:
+        return ""
+    if dataset.source != "imagefolder":
+        return "the release's training images beside these"
+    if dataset.only:
+        return "train/CLASS/* beside val/CLASS/*"
+    return "--split 0.2, which takes a fifth of these for validation and the others for fixing"
 
 
 def _run(graph: JobGraph, method: str, k_test: int) -> Job:

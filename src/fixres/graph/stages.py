@@ -33,6 +33,7 @@ class Stage:
     # measures; START: the run whose weights a training starts from; MEASUREMENTS: what it shows
     limits: str = ""  # key of hardware.hours and hardware.memory_gb; "": it runs beside Snakemake
     uses_device: bool = False  # whether it runs a network, and so has the options about devices
+    trains: bool = False  # whether it needs training images
     keeps: tuple[str, ...] = ()  # of a training: keys of `hardware`, the memory for what it keeps
     fails_alone: bool = False  # whether its job leaves a mark when it fails (pages.allow_failed)
     cost: str = ""  # function of graph/costs.py that counts its multiply-adds; "": it has none
@@ -131,6 +132,7 @@ _ALL = (
         version=2,
         outputs=TRAINED,
         parents=(IMAGES, START),
+        trains=True,
         keeps=("decoded_gb",),
         cost="training",
         counted_as="trainings",
@@ -139,12 +141,14 @@ _ALL = (
         "match",
         "match a network's activations at one k_test",
         "matching distributions",
+        trains=True,
         cost="matching",
     ),
     _weights_stage(
         "statistics",
         "estimate a batch-norm's statistics at one k_test",
         "estimating statistics",
+        trains=True,
         limits="match",
         cost="statistics",
     ),
@@ -153,6 +157,7 @@ _ALL = (
         "adapt a network's last layers to one k_test",
         "fine-tuning",
         version=2,
+        trains=True,
         outputs=TRAINED,
         # Activations, or decoded images where crops change from epoch to epoch.
         keeps=("decoded_gb", "cache_gb"),
@@ -184,6 +189,7 @@ _ALL = (
         "timing",
         METRICS,
         entry="stages.timing",
+        trains=True,
     ),
     _network_stage(
         "memory", "measure the peak memory of a step", "measuring memory", METRICS, limits="time"
@@ -201,6 +207,7 @@ _ALL = (
         "measure how large objects look under train and test DA",
         "measuring apparent sizes",
         SAMPLES,
+        trains=True,
         **RUNS_NO_NETWORK,
     ),
     _network_stage(
@@ -208,6 +215,7 @@ _ALL = (
         "cut the crops of one image that Figure 1 shows",
         "cutting crops",
         {"crops": "{id}/crops.npz"},
+        trains=True,
         **RUNS_NO_NETWORK,
     ),
     # --- a custom network

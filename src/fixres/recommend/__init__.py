@@ -3,6 +3,8 @@
     fixres recommend --network timm:resnet50.a1_in1k --images ~/photos
     fixres recommend --network python:package.module:function --path ~/code \\
         --weights ~/weights.pth --classes ~/classes.txt --images ~/photos
+    fixres recommend --network timm:resnet50.a1_in1k --images ~/val      # validation alone
+    fixres recommend --network timm:resnet50.a1_in1k --images ~/val --labels ~/labels.csv
     fixres recommend --network timm:resnet18.a1_in1k --images ~/flowers --train
 
 Give it in the suite's folder. It looks at the network and at the folder, tries how fast the
@@ -23,6 +25,7 @@ from pathlib import Path
 import yaml
 
 from fixres import config, jobs, paper
+from fixres.config.datasets import Dataset
 from fixres.data.sources import SOURCES
 from fixres.graph.checks import expanded
 from fixres.graph.enough import check_listed_images
@@ -101,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     option = p.add_argument
     network = "timm:NAME[.TAG], torchvision:NAME[.WEIGHTS] or python:package.module:function"
     option("--network", required=True, help=network)
-    option("--images", required=True, help="folder with train/CLASS/* and val/CLASS/*")
+    option("--images", required=True, help="folder with train/CLASS/* and val/CLASS/*, or CLASS/*")
     source = "the official release of a dataset in place of such a folder (docs/datasets.md)"
     option("--source", default="imagefolder", choices=SOURCES, help=source)
     option("--name", help="of the answer (default: the network's and the folder's)")
@@ -111,7 +114,9 @@ def _parser() -> argparse.ArgumentParser:
     option("--given", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=given)
     classes = "the network's classes in its order: imagenet, or a file with one a line "
     option("--classes", help=classes + "(default: those of the folder, sorted)")
-    split = "share of the images that are for validation, of a folder with CLASS/* alone"
+    labels = "list of files and labels, of images without class folders (docs/recommend.md)"
+    option("--labels", metavar="FILE", help=labels)
+    split = "share of CLASS/* alone, or of --labels, that is for validation (default: 1, all)"
     option("--split", type=float, help=split)
     train = "the network does not know these classes: first train all of it on them"
     option("--train", action="store_true", help=train)
@@ -220,7 +225,7 @@ def keys(name: str, args: argparse.Namespace, network: dict, dataset: dict) -> d
             "crop_pct": args.crop_pct or [0.875, 0.95, 1.0],
             "batch": BATCH,
         },
-        "fine_tuning": dict(FINE_TUNING),
+        **({"fine_tuning": dict(FINE_TUNING)} if Dataset(**dataset).has_training_images else {}),
         **({"base_training": dict(TRAINING)} if args.train else {}),
         # Other programs compute in float32 and cut crops as Pillow does: so they get the same
         # accuracy to the last image.

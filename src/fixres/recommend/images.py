@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,14 @@ from fixres.data.sources import abbreviated
 from fixres.data.validate import checksum_of
 from fixres.data.walk import folders_in
 from fixres.graph.checks import expanded
-from fixres.graph.classes import IMAGENET, WORDNET, absent_classes
+from fixres.graph.classes import IMAGENET, WHAT_TO_GIVE, WORDNET, absent_classes
 from fixres.graph.enough import Counted, count_images, listed
 from fixres.graph.graph import JobGraph
-from fixres.graph.recommendation import LEAKED
+from fixres.graph.recommendation import LEAKED, to_fix
 from fixres.jobs import JobError
 
+NO_TRAINING = "expected train/ and val/, or CLASS/* or --labels with --split"
+TO_TRAIN = "Give them, or leave --train out"
 LOOKED_AT = 100_000  # images; to look at more of them for copies takes minutes
 
 
@@ -35,44 +37,84 @@ def look_at_images(args: argparse.Namespace, outputs: int) -> tuple[dict, tuple[
     """
     root = Path(expanded(args.images))
     dataset: dict[str, Any] = {"source": args.source, "root": str(root.absolute())}
-    published = sources.load(args.source).published
+    dataset |= layout(args, root) if args.source == "imagefolder" else official(args, root)
+    if args.train and not Dataset(**dataset).has_training_images:
+        raise JobError(f"--train: no training images (got {root}, {NO_TRAINING}). {TO_TRAIN}")
     if args.source == "imagefolder":
-        check_layout(args, root)
-        dataset |= {"split": args.split} if args.split else {}
-        listing = sources.read(sources.picked(sources.load("imagefolder"), dataset), root)
+        listing = sources.read(sources.picked(sources.load("imagefolder"), wanted(dataset)), root)
         if listing.skipped:
             print(f"{root}: skipped: {sources.counted(listing.skipped)}")
         expect_libraries(root, [path for path, _, _ in listing.images])
         sizes, classes = Counted(listing, root).sizes, listing.classes
-    elif published is None or not args.train:
-        reason = "a network that knows its classes is given as an image folder"
-        raise JobError(f"--source {args.source}: give --train, too: {reason}")
     else:
-        sizes, classes = published[:2], [f"class {n}" for n in range(published[2])]
+        train, val, n = sources.load(args.source).published
+        sizes = 0 if "only" in dataset else train, val
+        classes = [f"class {i}" for i in range(n)]
     if not args.train:
         dataset |= class_list(args, classes, outputs)
         absent_classes(Dataset(**dataset), "--classes", outputs)
     doing = "trains on them first" if args.train else "knows them"
     images = f"{sizes[0]:,} training and {sizes[1]:,} validation images"
+    images = images if sizes[0] else f"{sizes[1]:,} validation images, no training images"
     print(f"{root}: {images}, {len(classes)} classes; the network {doing}")
     return dataset, sizes
 
 
-def check_layout(args: argparse.Namespace, root: Path) -> None:
-    """Raise JobError for a folder that is not laid out as the options say."""
+def official(args: argparse.Namespace, root: Path) -> dict[str, Any]:
+    """Which parts of an official release there are, as the key `only` of a dataset.
+
+    Raises JobError where files are missing, or nobody knows the order of its classes in a network.
+    """
+    source = sources.load(args.source)
+    for option in ("split", "labels"):
+        if getattr(args, option):
+            raise JobError(
+                f"--{option}: given with --source {args.source}, which has a split and labels of "
+                "its own. Leave it out"
+            )
+    if not args.train and not source.wordnet:
+        reason = "a network that knows its classes is given as an image folder"
+        raise JobError(f"--source {args.source}: give --train, too: {reason}")
+    return {"only": "val"} if sources.lacks_training_images(source, root, "--images") else {}
+
+
+def wanted(dataset: dict[str, Any]) -> dict[str, Any]:
+    """What `sources.picked` is to pick of a dataset, its classes aside."""
+    content = {key: dataset[key] for key in ("split", "only") if key in dataset}
+    file = dataset.get("labels")
+    return content | ({"labels": {"file": file, "sha256": ""}} if file else {})
+
+
+def layout(args: argparse.Namespace, root: Path) -> dict[str, Any]:
+    """How an image folder is laid out, as the keys `labels`, `split` and `only` of a dataset.
+
+    Class folders alone, images of a list, or val/ alone, are validation images.
+
+    Raises JobError for a folder that is not laid out as the options say.
+    """
+    if args.labels:
+        return {"labels": str(Path(expanded(args.labels)).absolute()), "split": args.split or 1.0}
     parts = [part for part in SPLITS if (root / part).is_dir()]
-    wanted = "expected train/ and val/"
-    if len(parts) == 1:
-        wanted += ", or neither of them and --split 0.2"
-        raise JobError(f"{root}: found {parts[0]}/ alone; {wanted}")
-    if not parts and args.split is None:
-        found = abbreviated(folders_in(root)) or "no folders"
-        raise JobError(
-            f"{root}: found {found}; {wanted} with a folder for each class. A folder with one "
-            "folder for each class is split by --split 0.2"
-        )
+    there = " and ".join(f"{part}/" for part in parts)
     if parts and args.split:
-        raise JobError(f"--split {args.split:g}: {root} has train/ and val/ already; leave it out")
+        way = f"Give --images {root / parts[0]}, or leave --split out"
+        raise JobError(
+            f"--split {args.split:g}: not of such a folder (got {root} with {there}, expected "
+            f"CLASS/* alone). {way if len(parts) == 1 else 'Leave it out'}"
+        )
+    if parts == ["train"]:
+        raise JobError(
+            f"{root}: no validation images (got train/ alone, expected val/, too). To set a part "
+            f"of them aside: --images {root / 'train'} --split 0.2"
+        )
+    if parts == ["val"]:
+        return {"only": "val"}
+    if not parts and not folders_in(root):
+        raise JobError(
+            f"{root}: no folders (expected train/CLASS/* and val/CLASS/*, or CLASS/* alone). "
+            "Put the images of each class into a folder of its name, or list their labels: --labels"
+        )
+    return {} if parts else {"split": args.split or 1.0}
 
 
 def expect_libraries(root: Path, images: list[str]) -> None:
@@ -91,12 +133,21 @@ def expect_libraries(root: Path, images: list[str]) -> None:
                 continue
 
 
-def class_list(args: argparse.Namespace, folders: tuple[str, ...], outputs: int) -> dict[str, str]:
-    """The key `classes` of a dataset, where it is given or the folders' names tell it."""
+def class_list(args: argparse.Namespace, folders: Sequence[str], outputs: int) -> dict[str, Any]:
+    """The key `classes` of a dataset, where it is given or the classes' names tell it."""
     if args.classes:
         given = args.classes == "imagenet"
         return {"classes": "imagenet" if given else str(Path(expanded(args.classes)).absolute())}
+    if args.labels and all(name.isascii() and name.isdecimal() for name in folders):
+        print(f"{args.labels}: labels are numbers; the network's {outputs:,} classes count from 0")
+        return {"classes": outputs}
     wordnet = all(WORDNET.fullmatch(name) for name in folders)
+    wordnet = wordnet or sources.load(args.source).wordnet
+    if outputs != IMAGENET and args.source != "imagefolder":
+        raise JobError(
+            f"--source {args.source}: the network does not have ImageNet's classes (got {outputs:,}"
+            f" classes, expected {IMAGENET:,}). Give --classes FILE, {WHAT_TO_GIVE}; or --train"
+        )
     return {"classes": "imagenet"} if outputs == IMAGENET and wordnet else {}
 
 
@@ -108,15 +159,22 @@ def remarks(graph: JobGraph) -> Iterator[str]:
     custom, name = graph.config.custom, graph.config.dataset
     dataset, outputs = graph.config.datasets[name], custom.network.outputs
     absent = 0 if custom.train else absent_classes(dataset, f"datasets.{name}.classes", outputs)
+    if way := to_fix(dataset):
+        yield (
+            "no training images: the network is measured as it is, on images that it must not have "
+            f"learned from. To measure what fixing adds: {way}"
+        )
     if absent:
+        unlearns = f"; a fine-tuning unlearns the {absent:,}" * dataset.has_training_images
         yield (
             f"{absent:,} of the network's {outputs:,} classes have no image. Accuracies and gains "
-            f"will count its logits of the other {outputs - absent:,} alone; a fine-tuning "
-            f"unlearns the {absent:,}"
+            f"will count its logits of the other {outputs - absent:,} alone{unlearns}"
         )
     if data := listed(graph):
         yield from dict.fromkeys([*data.notes, *manifest.leak(data, name)])
     elif counted := count_images(graph):
+        if not dataset.has_training_images:
+            return
         yield from one_sided(counted.listing)
         if len(counted.listing.images) > LOOKED_AT:
             yield "copies of training images in val/ are counted when the images are listed"

@@ -30,7 +30,7 @@ KINDS = {
     "--k-test": (Pixels, "1 to 65,535 pixels"),
     "--k-train": (Pixels, "1 to 65,535 pixels"),
     "--crop-pct": (Share, "0.1 to 1, such as 0.875"),
-    "--split": (Annotated[float, Field(gt=0, lt=1)], "between 0 and 1, such as 0.2 for a fifth"),
+    "--split": (Annotated[float, Field(gt=0, le=1)], "above 0, at most 1, such as 0.2"),
     "--budget": (Annotated[float, Field(gt=0, allow_inf_nan=False)], "more than 0 minutes"),
 }
 ACTIVATIONS = 8  # the memory of a forward pass, at the very least, over that of its crops
@@ -73,12 +73,17 @@ def problems(args: argparse.Namespace) -> Iterator[str]:
     if not args.images or not (root := Path(expanded(args.images))).is_dir():
         wrong = "no such folder" if not args.images or not root.exists() else "a file"
         unset = ". Is the variable set?" if "$" in args.images or not args.images else ""
-        yield f"--images: {wrong} (got '{args.images}', expected one with train/ and val/){unset}"
+        yield f"--images: {wrong} (got '{args.images}', expected one with images){unset}"
     if args.classes not in (None, "imagenet"):
         try:
             read_classes(args.classes, "--classes")
         except ConfigError as error:
             yield str(error)
+    if args.labels is not None and not Path(expanded(args.labels)).is_file():
+        yield (
+            f"--labels: no such file (got '{args.labels}', expected a list of files and labels). "
+            "Correct the path"
+        )
     if args.classes is not None and args.train:
         yield "--classes: given with --train, which takes the folder's classes. Leave one of them"
     if args.weights not in ("pretrained", "none") and not Path(expanded(args.weights)).is_file():

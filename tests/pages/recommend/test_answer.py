@@ -99,6 +99,14 @@ def test_a_gain_is_over_the_network_among_the_classes_that_have_images():
     assert "unlearns the 1,197" in said
 
 
+def test_without_training_images_nothing_is_said_of_a_fine_tuning():
+    images = IMAGES.model_copy(update={"classes": 1200, "absent": 1197})
+    found = choice(gains(USUAL, 0, 0, 0), gains(USUAL, 0, 0, 0), masked=True, images=images)
+    [said] = answer.cautions(found, to_fix="--split 0.2")
+    assert "logits of the other 3 alone" in said
+    assert "unlearns" not in said
+
+
 @pytest.mark.parametrize(
     ("leaked", "may_fix", "share", "rule"),
     [

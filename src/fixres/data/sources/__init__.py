@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fixres.data.sources.base import Listing, Part, Source
-from fixres.data.sources.find import has_boxes, prepare
+from fixres.data.sources.find import has_boxes, lacks_training_images, prepare
 from fixres.data.sources.lists import abbreviated, counted, images_below
 from fixres.data.sources.picked import picked
 from fixres.data.walk import expect_utf8
@@ -47,9 +47,9 @@ def read(source: Source, folder: Path) -> Listing:
     if twice := _repeated(path for path, _, _ in listing.images):
         raise JobError(f"{first}: images that are listed twice: {abbreviated(twice)}")
     splits = {split for _, _, split in listing.images}
-    for number, file in enumerate(listing.lists):
+    for number in listing.splits:
         if number not in splits:
-            raise JobError(f"{folder / file}: lists no image")
+            raise JobError(f"{folder / listing.lists[number]}: lists no image")
     return listing
 
 

@@ -28,6 +28,7 @@ class Part(NamedTuple):
     also: tuple[str, ...] = ()  # other paths under which the part is commonly found
     unless: str = ""  # the part is not needed where this folder holds a folder for each class
     optional: bool = False  # the parser can do without, as without boxes
+    training: bool = False  # of training images alone
 
     @property
     def distributed(self) -> str:
@@ -55,6 +56,7 @@ class Listing(NamedTuple):
     boxes: Mapping[str, Box] = MappingProxyType({})
     # Of class folders: what is skipped (an ending, hidden files, …) -> how many.
     skipped: Mapping[str, int] = MappingProxyType({})
+    splits: tuple[int, ...] = (0, 1)  # those that must have images
 
     @property
     def label(self) -> np.ndarray:
@@ -76,9 +78,13 @@ class Source(NamedTuple):
     terms: str
     parts: tuple[Part, ...]
     read: Callable[[Path], Listing]  # reads a folder that holds every part at its path
+    # Reads the validation images alone, without the parts of training images; None: there are no
+    # such parts.
+    read_val: Callable[[Path], Listing] | None = None
     # train images, val images (official test), classes
     published: tuple[int, int, int] | None = None
     homes: tuple[str, ...] = ()  # folders that the archives, or torchvision, unpack to
+    wordnet: bool = False  # whether its classes are WordNet ids, as ImageNet's are
     boxes: bool = False  # whether objects have boxes (in the optional parts, if there are any)
     # distributed file -> its address, where anybody may fetch every file of the dataset.
     addresses: Mapping[str, str] = MappingProxyType({})

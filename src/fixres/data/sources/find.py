@@ -31,18 +31,7 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
     ------
     JobError : files are missing (`_missing`), damaged, or of other content than they should have.
     """
-    homes = [root, *(root / home for home in source.homes)]
-    needed = [
-        part
-        for part in source.parts
-        if not any(folders_in(home / part.unless) for home in homes if part.unless)
-    ]
-    # The folder with the most parts first: a folder of another dataset may lie beside it.
-    with reading(str(root)):
-        homes.sort(key=lambda home: -sum((home / part.path).exists() for part in needed))
-    found: dict[Part, Path | None] = {}
-    for group in _by_archive(needed).values():
-        found |= _find(group, homes)
+    homes, found = _look(source, root)
     absent = [part for part, file in found.items() if file is None]
     if not all(part.optional for part in absent):
         raise JobError(_missing(source, found, root, homes, key))
@@ -66,6 +55,18 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
     return work
 
 
+def lacks_training_images(source: Source, root: Path, key: str) -> bool:
+    """Whether a user's folder has all parts of a source but those of training images alone.
+
+    Raises JobError, as `prepare`, where others are missing.
+    """
+    homes, found = _look(source, root)
+    absent = [part for part, file in found.items() if file is None and not part.optional]
+    if not all(part.training for part in absent):
+        raise JobError(_missing(source, found, root, homes, key))
+    return bool(absent)
+
+
 def has_boxes(source: Source, root: Path) -> bool:
     """Whether a user's folder holds boxes around the objects, as far as its files tell."""
     parts = [part for part in source.parts if part.optional]
@@ -73,6 +74,23 @@ def has_boxes(source: Source, root: Path) -> bool:
     homes = [root, *(root / home for home in source.homes)]
     given = not parts or any((home / name).exists() for home in homes for name in names if name)
     return source.boxes and given
+
+
+def _look(source: Source, root: Path) -> tuple[list[Path], dict[Part, Path | None]]:
+    """The folders where parts may be, and where each part is that is needed (`_find`)."""
+    homes = [root, *(root / home for home in source.homes)]
+    needed = [
+        part
+        for part in source.parts
+        if not any(folders_in(home / part.unless) for home in homes if part.unless)
+    ]
+    # The folder with the most parts first: a folder of another dataset may lie beside it.
+    with reading(str(root)):
+        homes.sort(key=lambda home: -sum((home / part.path).exists() for part in needed))
+    found: dict[Part, Path | None] = {}
+    for group in _by_archive(needed).values():
+        found |= _find(group, homes)
+    return homes, found
 
 
 def _find(group: list[Part], homes: list[Path]) -> dict[Part, Path | None]:

@@ -17,11 +17,16 @@ def read(folder: Path) -> Listing:
     return Listing(train.classes, train.images + val.images, ("train", "val"), skipped=skipped)
 
 
+def read_val(folder: Path) -> Listing:
+    return class_folders(folder, "val", 1)
+
+
 SOURCE = Source(
     name="imagefolder",
     title="image folder",
     where="your own images, as train/CLASS/* and val/CLASS/*",
     terms="your own",
-    parts=(Part("train"), Part("val")),
+    parts=(Part("train", training=True), Part("val")),
     read=read,
+    read_val=read_val,
 )

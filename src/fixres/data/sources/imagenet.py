@@ -30,26 +30,44 @@ BOXES = {  # where the boxes are -> their archive
 
 
 def read(folder: Path) -> Listing:
-    listing = _labels(folder)
+    return _with_boxes(_labels(folder), folder)
+
+
+def read_val(folder: Path) -> Listing:
+    listing = _official_val(folder) if _is_official(folder) else imagefolder.read_val(folder)
+    return _with_boxes(listing, folder)
+
+
+def _with_boxes(listing: Listing, folder: Path) -> Listing:
     return listing._replace(boxes=boxes.of_images(listing.images, [folder / at for at in BOXES]))
 
 
+def _is_official(folder: Path) -> bool:
+    """Whether the devkit has the labels of the validation images, and not the folders."""
+    return (folder / META).exists() and not folders_in(folder / "val")
+
+
 def _labels(folder: Path) -> Listing:
-    if not (folder / META).exists() or folders_in(folder / "val"):
+    if not _is_official(folder):
         return imagefolder.read(folder)
-    train = class_folders(folder, "train", 0)
-    classes = train.classes
-    wnids = _wordnet_ids(folder / META)
-    if differ := sorted(set(wnids.values()) ^ set(classes)):
+    train, val = class_folders(folder, "train", 0), _official_val(folder)
+    if differ := sorted(set(val.classes) ^ set(train.classes)):
         what = f"other classes than {folder / META}; only one of them has {abbreviated(differ)}"
         raise JobError(f"{folder / 'train'}: {what}")
+    return val._replace(images=train.images + val.images, skipped=train.skipped)
+
+
+def _official_val(folder: Path) -> Listing:
+    """The validation images and their classes, as the devkit has them."""
+    wnids = _wordnet_ids(folder / META)
+    classes = tuple(sorted(wnids.values()))
     label, val = {wnid: i for i, wnid in enumerate(classes)}, []
     for number, (found,) in enumerate(read_columns(folder / TRUTH, 1), 1):
         if not found.isdecimal() or int(found) not in wnids:
             what = f"label {found}, expected 1 to {len(wnids)}"
             raise JobError(f"{folder / TRUTH}: line {number}: {what}")
         val.append((f"val/ILSVRC2012_val_{number:08d}.JPEG", label[wnids[int(found)]], 1))
-    return train._replace(images=train.images + val, lists=("train", TRUTH), folders=("val",))
+    return Listing(classes, val, ("train", TRUTH), folders=("val",))
 
 
 def _wordnet_ids(file: Path) -> dict[int, str]:
@@ -72,10 +90,15 @@ SOURCE = Source(
     parts=(
         Part(META, *DEVKIT, unless="val"),
         Part(TRUTH, *DEVKIT, unless="val"),
-        *(Part(path, *BOXES[path], inside=None, optional=True) for path in BOXES),
+        *(
+            Part(path, *BOXES[path], inside=None, optional=True, training="train" in path)
+            for path in BOXES
+        ),
         Part("val", "ILSVRC2012_img_val.tar", "29b22e2961454d5413ddabcf34fc5622", inside=None),
-        Part("train", *TRAIN, inside=None, packing="tars"),
+        Part("train", *TRAIN, inside=None, packing="tars", training=True),
     ),
     read=read,
+    read_val=read_val,
+    wordnet=True,
     boxes=True,
 )

@@ -1,6 +1,6 @@
 """A dataset as the user wants it: classes in a given order, split by a rule, and not too large.
 
-These are the keys classes, split, limit and mislabelled of an entry of `datasets`
+These are the keys labels, classes, split, only, limit and mislabelled of an entry of `datasets`
 (docs/datasets.md). Each changes the listing of a source before any image is looked at.
 """
 
@@ -8,6 +8,7 @@ import hashlib
 from pathlib import Path
 
 from fixres.artifacts.manifest import SPLITS
+from fixres.data.sources import labelled
 from fixres.data.sources.base import Listing, Part, Source
 from fixres.data.sources.lists import abbreviated, class_folders
 from fixres.data.walk import folders_in
@@ -17,27 +18,47 @@ from fixres.jobs import JobError
 def picked(source: Source, wanted: dict) -> Source:
     """A source that reads what is wanted of another.
 
-    `wanted`, from the resolved configuration of a manifest, has split, a share; classes, a list of
-    names in the network's order, or "imagenet"; limit, {"train": n, "val": n}; mislabelled, a
-    share; or not all of them.
+    `wanted`, from the resolved configuration of a manifest, has split, a share; only, "val";
+    labels, {"file": the list, "sha256": of its content}; classes, a list of names in the network's
+    order, or "imagenet"; limit, {"train": n, "val": n}; mislabelled, a share; or not all of them.
     """
     changed = source
     if "split" in wanted:
-        changed = source._replace(parts=(Part("."),), title="image folder, split by the suite")
+        by = ", split by the suite" if wanted["split"] < 1 else ""
+        changed = source._replace(parts=(Part("."),), title=f"image folder{by}")
+    if "only" in wanted and source.read_val:
+        parts = tuple(part for part in source.parts if not part.training)
+        changed = source._replace(parts=parts, read=source.read_val)
     if "limit" in wanted:
         changed = changed._replace(published=None)  # that it has fewer images is meant
 
+    by_share, labels = "split" in wanted, ()
+    if "labels" in wanted:
+        labels = wanted["labels"]["file"], wanted["labels"]["sha256"]
+
     def read(folder: Path) -> Listing:
-        by_share = "split" in wanted
-        listing = split_by(wanted["split"], folder) if by_share else source.read(folder)
+        if labels:
+            listing = split_by(wanted["split"], labelled.read(folder, Path(labels[0]), labels[1]))
+        elif by_share:
+            listing = split_by(wanted["split"], whole_folder(folder, wanted["split"]))
+        else:
+            listing = changed.read(folder)
+        listing = validation(listing) if "only" in wanted else listing
         if "classes" in wanted:
-            listing = in_order(listing, names(wanted["classes"]))
+            listing = in_order(listing, names(wanted["classes"]), labels[0] if labels else "")
         if "limit" in wanted:
             listing = limited(listing, wanted["limit"])
         share = wanted.get("mislabelled", 0.0)
         return listing._replace(images=[mislabelled(row, share, listing) for row in listing.images])
 
     return changed._replace(read=read)
+
+
+def validation(listing: Listing) -> Listing:
+    """The validation images of a listing alone."""
+    number = SPLITS.index("val")
+    images = [row for row in listing.images if row[2] == number]
+    return listing._replace(images=images, splits=(number,))
 
 
 def names(classes: str | list[str]) -> list[str]:
@@ -55,27 +76,36 @@ def fraction(path: str, purpose: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def split_by(share: float, folder: Path) -> Listing:
-    """Read a folder with a folder for each class; about `share` of its images are for validation.
-
-    An image's part follows from its path, so further images move no other.
-    """
+def whole_folder(folder: Path, share: float) -> Listing:
+    """Read a folder with a folder for each class. `share` is what it is to be split by."""
     if there := [split for split in SPLITS if split in folders_in(folder)]:
         raise JobError(
             f"{folder}: found {' and '.join(there)}, and datasets.….split {share:g}; expected "
             "a folder for each class; remove split, or name another folder"
         )
-    whole = class_folders(folder, ".", 0)
+    return class_folders(folder, ".", 0)
+
+
+def split_by(share: float, whole: Listing) -> Listing:
+    """About `share` of the images are for validation.
+
+    An image's part follows from its path, so further images move no other.
+    """
     parts = [(path, label, int(fraction(path, "split") < share)) for path, label, _ in whole.images]
-    return whole._replace(images=parts)
+    whole = whole._replace(images=parts)
+    return validation(whole) if share == 1 else whole
 
 
-def in_order(listing: Listing, classes: list[str]) -> Listing:
+def in_order(listing: Listing, classes: list[str], labels: str = "") -> Listing:
     """The listing with the network's classes, in its order; of some there may be no image.
+
+    `labels` is the list that gives the images' classes, and may give them as numbers.
 
     Raises JobError where an image has another class.
     """
     index = {name: i for i, name in enumerate(classes)}
+    if labels:
+        index = labelled.numbered(listing.classes, classes, labels)
     unknown = [name for name in listing.classes if name not in index]
     if unknown:
         raise JobError(

@@ -79,6 +79,7 @@ SOURCE = Source(
     terms="as ImageNet's: non-commercial research and education; the photographs belong to their "
     "owners",
     published=(100_000, 10_000, 200),
+    wordnet=True,
     homes=("tiny-imagenet-200",),
     parts=tuple(Part(path, *ARCHIVE, packing="zip") for path in (CLASSES, "train", VAL)),
     read=read,

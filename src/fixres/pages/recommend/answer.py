@@ -21,6 +21,11 @@ DONE = {  # what was done to the network, in a sentence
     "classifier": "with its classifier fine-tuned there",
     "classifier + norm": "with its classifier and last normalisation fine-tuned there",
 }
+UNFIXED = (
+    "Nothing was done to the weights, because there are no training images. Fixing the network at "
+    "another resolution may gain more. To have that measured, give training images of the same "
+    "classes, too: {}. Of images that the network has learned from, all numbers here are too good."
+)
 FOUND = {
     "source": "built by",
     "weights": "weights",
@@ -42,7 +47,8 @@ def main(arguments: list[str]) -> None:
     points = frame(chosen)
 
     title = f"{page.title}: at which resolution to test it"
-    above = [*answer(chosen), *cautions(chosen), how(chosen, page)]
+    above = [*answer(chosen), *cautions(chosen, page.to_fix), how(chosen, page)]
+    above += [UNFIXED.format(page.to_fix)] if page.to_fix else []
     below = usage(chosen, page)
     tables = [
         accuracy(chosen, points, page),
@@ -107,10 +113,17 @@ def answer(chosen: Choice) -> list[str]:
     return sentences
 
 
-def cautions(chosen: Choice) -> list[str]:
+def cautions(chosen: Choice, to_fix: str = "") -> list[str]:
     """What the images and the times do not allow to conclude: a sentence each, or nothing."""
     images, said = chosen.images, []
-    if chosen.masked:
+    if chosen.masked and to_fix:
+        said.append(
+            f"The network knows {images.classes:,} classes, of which {images.absent:,} have no "
+            f"image here. All accuracies and gains count its logits of the other {present(chosen)} "
+            "alone, as they would beside a fine-tuned network's; a table below has those among "
+            "all."
+        )
+    elif chosen.masked:
         said.append(
             f"The network knows {images.classes:,} classes, of which {images.absent:,} have no "
             "image here. So all accuracies and gains count its logits of the other "
@@ -144,8 +157,9 @@ def how(chosen: Choice, page: Answer) -> str:
     """How the numbers came about."""
     over = "the images" if page.seeds == 1 else f"the images and {page.seeds} seeds"
     trained = f" The network was first trained on them at {page.native} px."
+    what = " and crop_pct" if page.to_fix else ", crop_pct and what is done to the weights"
     return (
-        f"k_test, crop_pct and what is done to the weights were chosen on {chosen.chosen_on:,} "
+        f"k_test{what} were chosen on {chosen.chosen_on:,} "
         f"validation images of {page.dataset}; all accuracies here are of the other "
         f"{chosen.measured_on:,}.{trained if page.trained else ''} Intervals are 95%, over {over}."
     )
@@ -160,8 +174,11 @@ def usage(chosen: Choice, page: Answer) -> list[str]:
             f"{chosen.exported.masked:.{page.decimals + 1}f}% if the largest logit among the "
             f"{present(chosen)} classes that have images is taken"
         )
+    holds = "the recommended network"
+    if page.to_fix:
+        holds = "the network with its weights as they are, to be tested as recommended"
     what = (
-        f"{folder}/ holds the recommended network; on all validation images it has "
+        f"{folder}/ holds {holds}; on all validation images it has "
         f"{chosen.exported.top1:.{page.decimals + 1}f}% top-1{among}."
     )
     if page.entry["source"].startswith("timm:"):

@@ -1,6 +1,6 @@
 """Recipes to train and fine-tune a network of one's own on some thousand images.
 
-`fixres recommend` writes them into its configuration; `fixres.fix` (api.py) begins with them. What
+`fixres recommend` writes them into its configuration; `fixres.fix` (api/) begins with them. What
 they leave out has the default of `FineTuning` and `BaseTraining`.
 """
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import subprocess
 import sys
 
@@ -141,6 +142,7 @@ def test_a_difference_is_paired():
     same_twice = found[16] - found[16]
     assert (same_twice.points, same_twice.low, same_twice.high) == (0, 0, 0)
     assert str(same_twice) == "+0.0 (+0.0 to +0.0)"
+    assert re.fullmatch(r"Accuracy\([\d.]+ \([\d.]+ to [\d.]+\), 8 images\)", repr(found[16]))
     others = fixres.accuracy(Brightness(), Pairs(*PAIRS.pairs[:4]), 16, **PLAIN)
     with pytest.raises(ValueError, match="of 8 and of 4 images"):
         found[16] - others[16]
@@ -179,6 +181,21 @@ def test_adapt_leaves_the_last_layers_to_a_loop(module):
     network.eval()
     with torch.no_grad():
         assert torch.equal(adapted.head(*activations), network(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("test_vit", ["norm", "head"]), ("test_efficientnet", ["bn2", "classifier"])],
+)
+def test_networks_of_other_kinds(name, expected):
+    """A transformer with its LayerNorm, at another size than it was made for; mobile blocks."""
+    options = {"dynamic_img_size": True} if name == "test_vit" else {}
+    network = timm.create_model(name, num_classes=3, **options)
+    adapted, x = fixres.adapt(network, 64), torch.randn(2, 3, 64, 64)
+    assert adapted.layers == expected
+    network.eval()
+    with torch.no_grad():
+        assert torch.equal(adapted.head(*adapted.trunk(x)), network(x))
 
 
 def test_adapt_finds_what_it_is_told(module):

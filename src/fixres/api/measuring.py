@@ -1,7 +1,8 @@
 """Top-1 accuracy of a module at several test resolutions: `fixres.accuracy`."""
 
+import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class Difference:
 class Accuracy:
     """Top-1 accuracy of a network on n images, at one k_test.
 
-    `a - b` of the same images is their `Difference`.
+    `a - b` of the same images is their `Difference`. Intervals are computed when asked for.
 
     Attributes
     ----------
@@ -52,24 +53,29 @@ class Accuracy:
     low, high : the 95% interval over images, per cent (docs/statistics.md).
     """
 
-    hits: np.ndarray = field(repr=False)
-    labels: np.ndarray = field(repr=False)
-    top1: float = field(init=False)
-    low: float = field(init=False)
-    high: float = field(init=False)
+    hits: np.ndarray
+    labels: np.ndarray
 
-    def __post_init__(self):
-        low, high = intervals.interval(self._replicas())
-        for name, value in {
-            "top1": 100 * float(self.hits.mean()),
-            "low": low,
-            "high": high,
-        }.items():
-            object.__setattr__(self, name, value)
+    @property
+    def top1(self) -> float:
+        return 100 * float(self.hits.mean())
 
+    @property
+    def low(self) -> float:
+        return self._interval[0]
+
+    @property
+    def high(self) -> float:
+        return self._interval[1]
+
+    @functools.cached_property
+    def _interval(self) -> tuple[float, float]:
+        return intervals.interval(self._replicas)
+
+    @functools.cached_property
     def _replicas(self) -> np.ndarray:
         """The bootstrap replicas of top1. Those of the same images are drawn alike."""
-        [replicas] = intervals.resample({0: self.hits[None]}, self._image_set).values()
+        [replicas] = intervals.resample({"top1": self.hits[None]}, self._image_set).values()
         return replicas
 
     @property
@@ -80,11 +86,14 @@ class Accuracy:
         if self._image_set != other._image_set:
             found = f"of {len(self.hits)} and of {len(other.hits)} images"
             raise ValueError(f"accuracies {found} with other labels: expected the same dataset")
-        moved = self._replicas() - other._replicas()
+        moved = self._replicas - other._replicas
         return Difference(self.top1 - other.top1, *intervals.interval(moved))
 
     def __str__(self) -> str:
         return f"{self.top1:.1f} ({self.low:.1f} to {self.high:.1f})"
+
+    def __repr__(self) -> str:
+        return f"Accuracy({self}, {len(self.hits)} images)"
 
 
 @value_errors

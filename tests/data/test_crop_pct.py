@@ -35,7 +35,7 @@ def test_pillow_cuts_the_pixels_of_timm(width, height, k, ratio):
     test_da = regions.Augmentation("test DA", crop_pct=ratio)
     sizes = np.array([height]), np.array([width])
     rocs = regions.rocs(test_da, k, np.array([0]), *sizes)
-    ours = np.asarray(pillow_loader._crop(image, rocs, 0, k))
+    ours = np.asarray(pillow_loader.crop_of(image, rocs, 0, k))
     np.testing.assert_array_equal(ours, of_timm(image, k, ratio))
 
 

@@ -56,7 +56,7 @@ def logits(network: torch.nn.Module, entry: dict, files: list[Path], k: int, rat
         h, w = np.array([image.height]), np.array([image.width])
         test_da = regions.Augmentation("test DA", crop_pct=ratio)
         rocs = regions.rocs(test_da, k, np.array([0]), h, w)
-        pixels = torch.from_numpy(np.asarray(pillow_loader._crop(image, rocs, 0, k)).copy())
+        pixels = torch.from_numpy(np.asarray(pillow_loader.crop_of(image, rocs, 0, k)).copy())
         normal = (tuple(entry["mean"]), tuple(entry["std"]), torch.device("cpu"))
         crops.append(loader.to_device(pixels[None], rocs, *normal))
     with torch.no_grad():

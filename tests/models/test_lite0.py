@@ -42,7 +42,7 @@ def test_a_photograph_is_recognised(lite0, k):
     sizes = np.array([image.height]), np.array([image.width])
     test_da = regions.Augmentation("test DA", crop_pct=found["crop_pct"])
     rocs = regions.rocs(test_da, k, np.array([0]), *sizes)
-    crop = torch.from_numpy(np.array(pillow_loader._crop(image, rocs, 0, k)))[None]
+    crop = torch.from_numpy(np.array(pillow_loader.crop_of(image, rocs, 0, k)))[None]
     x = loader.to_device(crop, rocs, tuple(found["mean"]), tuple(found["std"]), loader.CPU)
     with torch.no_grad():
         best = network(x)[0].topk(5).indices.tolist()

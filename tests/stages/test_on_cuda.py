@@ -31,7 +31,17 @@ from fixres.models.adapt import adapt_last_layers
 from fixres.models.catalogue import zoo
 from fixres.models.catalogue.network import IMAGENET
 from fixres.models.float32 import compute_in_float32
-from fixres.stages import activation_cache, activations, finetune, match, memory, sgd, timing, train
+from fixres.stages import (
+    activation_cache,
+    activations,
+    finetune,
+    head,
+    match,
+    memory,
+    sgd,
+    timing,
+    train,
+)
 from fixres.stages.opened import Opened
 from fixres.stages.predict import as_it_is, predict
 from shared import machine_options
@@ -195,7 +205,8 @@ def test_a_fine_tuning_with_its_cache(name, built, tiny, monkeypatch):
     adaptation = adapt_last_layers(built, zoo.ZOO[name], LAYERS, K)
     config = FINETUNE | {"network": name, "k_test": K}
     options = machine_options(loader="pillow", workers=1)
-    run_trunk = finetune.trunk_on(Opened(options, config, tiny, CUDA, ALONE), adaptation)
+    crops = finetune.crops_of(Opened(options, config, tiny, CUDA, ALONE), adaptation)
+    run_trunk = head.trunk_on(adaptation, crops, CUDA)
     rows = tiny.rows("train")[:10]
     _, probe = next(run_trunk([(rows[:1], 0)]))
     cache = activation_cache.compute_once(run_trunk, probe, rows, 4, 1e9, CUDA.device, ALONE)

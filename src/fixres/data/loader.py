@@ -99,17 +99,18 @@ def room_for(manifest: Manifest, rows: np.ndarray, budget: float) -> bool:
 
 def to_device(
     crops: torch.Tensor,
-    rocs: Rocs,
+    rocs: Rocs | None,
     mean: tuple[float, ...],
     std: tuple[float, ...],
     device: torch.device,
 ) -> torch.Tensor:
     """What the network sees of (n, k, k, 3) uint8 crops: scaled to [0, 1], jittered, normalised.
 
-    The result is (n, 3, k, k) float32 in channels_last.
+    The result is (n, 3, k, k) float32 in channels_last. Of `rocs` only the jitter counts; None:
+    there is none.
     """
     x = send(crops, device).permute(0, 3, 1, 2).float().div_(255)
-    if rocs.jitter is not None:
+    if rocs is not None and rocs.jitter is not None:
         x = colour_jitter(x, torch.from_numpy(rocs.jitter), torch.from_numpy(rocs.jitter_order))
     return x.sub_(_channels(mean, device)).div_(_channels(std, device))
 

@@ -92,10 +92,10 @@ def _cut(
     """
     for (rocs, k), rows, batch in zip(request, crops, pixels, strict=True):
         for row in rows[rows >= 0].tolist():
-            batch[row] = np.asarray(_crop(image, rocs, row, k))
+            batch[row] = np.asarray(crop_of(image, rocs, row, k))
 
 
-def _crop(image: "PillowImage", rocs: Rocs, row: int, k: int) -> "PillowImage":
+def crop_of(image: "PillowImage", rocs: Rocs, row: int, k: int) -> "PillowImage":
     """One crop of k×k pixels."""
     from PIL import Image
 

@@ -8,6 +8,7 @@ for batch in reader.batches(slice(0, len(rows)), test_da, [96, 128]):
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -31,6 +32,26 @@ def images_at_once(crops: int, resolutions: list[int]) -> int:
     most = BATCH // crops
     fit = MOST // (3 * crops * sum(k * k for k in resolutions))
     return max((n for n in range(1, most + 1) if most % n == 0 and n <= fit), default=1)
+
+
+class Reader(Protocol):
+    """What a pass over images asks for its crops: `CropReader`, or `LiveReader` of a program's."""
+
+    rows: np.ndarray  # numbers of the images
+    device: Device
+    ranks: Ranks
+
+    def batches(
+        self,
+        part: slice,
+        test_da: regions.Augmentation,
+        resolutions: list[int],
+        ratios: list[float | None] | None = None,
+    ) -> Iterator[Iterable[torch.Tensor]]:
+        """See `CropReader.batches`."""
+
+    def named(self, image: int) -> str:
+        """What a message calls the image `rows[image]`."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +90,11 @@ class CropReader:
                 loader.to_device(uint8, rocs, self.mean, self.std, device)
                 for (rocs, _), uint8 in zip(crops, pixels, strict=True)
             )
+
+    def named(self, image: int) -> str:
+        """The file of the image `rows[image]`."""
+        [file] = self.data.files(self.rows[image, None])
+        return file
 
     def requests(
         self, part: slice, looks: list[tuple[regions.Augmentation, int]]

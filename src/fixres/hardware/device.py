@@ -5,7 +5,7 @@ None of these changes a result beyond rounding.
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -14,6 +14,9 @@ from fixres.hardware.memory import keep_freed_memory
 from fixres.hardware.ranks import ALONE, Ranks
 from fixres.jobs.errors import JobError
 from fixres.jobs.logs import log
+
+# What a GPU may compute in TF32, though its numbers are float32.
+ON_TENSOR_CORES = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
 
 
 class Device(NamedTuple):
@@ -175,9 +178,8 @@ def open_device(
         precision = "bf16" if has_fast_bf16(device) else "fp32"
     if device.type == "cuda":
         torch.cuda.set_device(device)
-        float_format = "ieee" if precision == "fp32" else "tf32"
-        torch.backends.cudnn.conv.fp32_precision = float_format
-        torch.backends.cuda.matmul.fp32_precision = float_format
+        for operations in ON_TENSOR_CORES:
+            operations.fp32_precision = "ieee" if precision == "fp32" else "tf32"
         hardware = torch.cuda.get_device_name(device)
     else:
         hardware = f"CPU, {threads} thread(s)"
@@ -185,3 +187,16 @@ def open_device(
     log(f"device: {several}{hardware}, {precision}{', compiled' if compile_networks else ''}")
     graphs = graphs and device.type == "cuda" and not compile_networks
     return Device(device, precision, compile_networks, graphs)
+
+
+@contextlib.contextmanager
+def exact_float32() -> Iterator[None]:
+    """A block without TF32, in a program that may allow it elsewhere."""
+    before = [operations.fp32_precision for operations in ON_TENSOR_CORES]
+    try:
+        for operations in ON_TENSOR_CORES:
+            operations.fp32_precision = "ieee"
+        yield
+    finally:
+        for operations, allowed in zip(ON_TENSOR_CORES, before, strict=True):
+            operations.fp32_precision = allowed

@@ -1,17 +1,33 @@
 """The log of a job, which is its standard error: lines with a time stamp, and progress."""
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 from fixres.jobs.quoting import LAYOUT, visible
 
 LOG_SECONDS = 10.0  # between two progress lines of a log
 
 _STARTED = time.perf_counter()
+_SILENT = ContextVar("silent", default=False)
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """A block without log and progress: for programs that use the suite as a library."""
+    before = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(before)
 
 
 def log(message: str) -> None:
     """Write one line to the job's log, with the time since its start."""
+    if _SILENT.get():
+        return
     seconds = time.perf_counter() - _STARTED
     print(f"[{seconds:7.1f} s] {visible(message, LAYOUT)}", file=sys.stderr, flush=True)
 
@@ -28,7 +44,7 @@ class progress:  # noqa: N801 (used like a function, as tqdm is)
         self.note, self.started = "", time.perf_counter()
         self.next_line = self.started + LOG_SECONDS
         self.bar = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not _SILENT.get():
             from tqdm import tqdm
 
             look = {"unit": f" {unit}", "dynamic_ncols": True, "smoothing": 0.05}

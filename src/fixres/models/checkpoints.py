@@ -69,3 +69,16 @@ class Checkpoints:
     def clear(self) -> None:
         """Remove all checkpoints: the job has written its result."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class NoCheckpoints(Checkpoints):
+    """Of a training that begins at its first step, and keeps nothing on disk."""
+
+    def __init__(self):
+        super().__init__(Path(), "")
+
+    def _files(self) -> list[Path]:
+        return []
+
+    def save(self, step: int, tensors: dict[str, torch.Tensor]) -> None:
+        pass

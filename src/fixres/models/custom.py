@@ -135,16 +135,7 @@ def _found(network: nn.Module, known: dict[str, Any], source: str) -> dict[str, 
     """What is known of a network, and what is found in it."""
     if nobody_states := [key for key in ("native", "mean", "std") if key not in known]:
         raise _NotFoundError(*nobody_states)
-    k, found = known["native"], dict(known)
-
-    # --- its layers, from one forward pass
-    calls = _calls(network, k, source)
-    found.setdefault("outputs", calls[-1].shape[-1])
-    found.setdefault("classifier", _classifier(calls, found["outputs"]))
-    before = calls[: _index(calls, found["classifier"], source)]
-    found.setdefault("last_norm", _last_norm(before))
-    for name in found["last_norm"]:
-        _index(calls, name, source)
+    k, found = known["native"], _layers(network, known, source)
     norms = [network.get_submodule(name) for name in found["last_norm"]]
     statistics = all(getattr(norm, "running_mean", None) is not None for norm in norms)
 
@@ -161,6 +152,40 @@ def _found(network: nn.Module, known: dict[str, Any], source: str) -> dict[str, 
         "multiply_adds": counter.get_total_flops() / 2,
         "parameters": sum(p.numel() for p in network.parameters()),
     }
+
+
+def _layers(network: nn.Module, known: dict[str, Any], source: str) -> dict[str, Any]:
+    """What is known of a network, and its outputs and last layers, from one forward pass."""
+    found = dict(known)
+    calls = _calls(network, known["native"], source)
+    found.setdefault("outputs", calls[-1].shape[-1])
+    if "classifier" not in found:
+        found["classifier"] = _classifier(calls, found["outputs"])
+    before = calls[: _index(calls, found["classifier"], source)]
+    if "last_norm" not in found:
+        found["last_norm"] = _last_norm(before)
+    for name in found["last_norm"]:
+        _index(calls, name, source)
+    return found
+
+
+def last_layers_of(network: nn.Module, k: int, given: dict[str, Any]) -> dict[str, Any]:
+    """The keys outputs, classifier and last_norm of a network that a program holds, in eval mode.
+
+    Parameters
+    ----------
+    k : side of the crops that it will see, pixels.
+    given : those of the keys that are not searched for.
+
+    Raises
+    ------
+    JobError : something cannot be found; it says what to give.
+    """
+    name = type(network).__name__
+    try:
+        return _layers(network, given | {"native": k}, name)
+    except _NotFoundError as missing:
+        raise JobError(_to_be_given(name, network, missing.args, option="")) from None
 
 
 def described(found: CustomNetwork) -> list[str]:
@@ -347,12 +372,14 @@ def _side(network: nn.Module, k: int, name: str) -> int | None:
         return seen[-1] if _takes(network, k) else None
 
 
-def _to_be_given(source: str, network: nn.Module, keys: tuple[str, ...]) -> str:
+def _to_be_given(
+    source: str, network: nn.Module, keys: tuple[str, ...], option: str = "--given "
+) -> str:
     """The message that asks for what cannot be found."""
     layers = [name for name, layer in network.named_modules() if name and not any(layer.children())]
     given = " ".join(f"{key}=…" for key in keys)
     lines = (f"  {key}: {CustomNetwork.model_fields[key].description}\n" for key in keys)
     return (
-        f"{source}: {', '.join(keys)} cannot be found; give --given {given}\n{''.join(lines)}"
+        f"{source}: {', '.join(keys)} cannot be found; give {option}{given}\n{''.join(lines)}"
         f"The last layers of {type(network).__name__}: {', '.join(layers[-3:])}"
     )

@@ -26,6 +26,7 @@ import yaml
 
 from fixres import config, jobs, paper
 from fixres.config.datasets import Dataset
+from fixres.config.recipes import FINE_TUNING, TRAINING, fitting
 from fixres.data.sources import SOURCES
 from fixres.graph.checks import expanded
 from fixres.graph.enough import check_listed_images
@@ -41,28 +42,6 @@ PRECISION = "fp32"
 LONGEST = 60  # letters of a name that the command makes up
 ASKED = "# fixres recommend "  # begins the line of a file that holds the question
 BATCH = 32  # of the trial, and of the throughput that is measured
-# Recipes for some thousand images: those of Table 3 at the paper's scale (§5.3), and no step
-# schedule, whose length would have to fit.
-FINE_TUNING = {
-    "layers": "cls+bn",
-    "augmentation": "test DA",
-    "images": None,
-    "epochs": 20,
-    "batch_size": 64,
-    "lr": 0.001,
-    "schedule": "cosine",
-}
-TRAINING = {
-    "epochs": 30,
-    "samples_per_epoch": None,
-    "batch_size": 64,
-    "lr_per_256": 0.04,
-    "schedule": "cosine",
-    "warmup": 0.1,
-    "weight_decay": 0.0001,
-    "repeated_augmentation": 1,
-    "augmentation": {"jitter": 0.3},
-}
 
 
 def main(arguments: list[str]) -> None:
@@ -195,9 +174,8 @@ def configuration(name: str, args: argparse.Namespace) -> dict:
     content = keys(name, args, network, dataset)
     for recipe in ("fine_tuning", "base_training"):
         if recipe in content:
-            # Half of the images may turn out to be bad, and an epoch fills a batch all the same.
-            half = max(sizes[0] // 2, 1)
-            content[recipe]["batch_size"] = min(content[recipe]["batch_size"], half)
+            size = content[recipe]["batch_size"]
+            content[recipe]["batch_size"] = fitting(size, sizes[0])
     check_listed_images(planned(content))  # whatever is wrong, before anything takes time
     content["hardware"]["multiply_adds_per_second"] = trial(content["custom"])
     fit(content, sizes, args.budget)

@@ -10,7 +10,7 @@ from fixres import jobs
 from fixres.artifacts.predictions import Cropping
 from fixres.data import requests
 from fixres.data.regions import Augmentation
-from fixres.data.requests import CropReader
+from fixres.data.requests import Reader
 from fixres.models.distributions import Moments
 
 # The images are cut into about this many segments, whatever the number of processes. Moments are
@@ -21,7 +21,7 @@ SEGMENTS = 64
 @contextmanager
 def one_pass(
     what: str,
-    reader: CropReader,
+    reader: Reader,
     test_da: Augmentation,
     croppings: list[Cropping],
     chunk: int | None = None,
@@ -65,7 +65,7 @@ class MergedMoments:
     moments. Memory does not grow with the images.
     """
 
-    def __init__(self, reader: CropReader, names: list):
+    def __init__(self, reader: Reader, names: list):
         self.ranks = reader.ranks
         # Images. As the pass's `chunk` it keeps a segment in one process.
         self.segment = requests.BATCH * -(-len(reader.rows) // (requests.BATCH * SEGMENTS))

@@ -44,7 +44,7 @@ def as_it_is(x: torch.Tensor) -> Activations:
 def predict(
     trunk: Callable[[torch.Tensor], Activations],
     heads: list[Callable[..., torch.Tensor]],
-    reader: requests.CropReader,
+    reader: requests.Reader,
     test_da: Augmentation,
     croppings: list[list[Cropping]],
     top: int,
@@ -106,13 +106,13 @@ def predict(
     return [{c: classes.cpu().numpy() for c, classes in of.items()} for of in predicted]
 
 
-def check_finite(classes: torch.Tensor, cropping: Cropping, reader: requests.CropReader) -> None:
+def check_finite(classes: torch.Tensor, cropping: Cropping, reader: requests.Reader) -> None:
     """Raise JobError where the logits of an image were not finite; it names the first image."""
     wrong = (classes[:, 0] == NOT_FINITE).nonzero()
     if len(wrong):
-        [file] = reader.data.files(reader.rows[int(wrong[0]), None])
+        image = reader.named(int(wrong[0]))
         raise JobError(
-            f"{file}: its logits are not finite at {cropping.k} px (got such logits for "
+            f"{image}: its logits are not finite at {cropping.k} px (got such logits for "
             f"{len(wrong)} of {len(classes)} images, expected none). Check the network's weights, "
             "its mean and std, and hardware.precision"
         )

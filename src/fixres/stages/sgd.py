@@ -41,6 +41,14 @@ CHECKED = 20  # steps between two looks at the loss
 Batches = Iterator[tuple[tuple[torch.Tensor, ...], torch.Tensor]]  # (inputs, targets)
 
 
+class DivergedError(JobError):
+    """A training that has diverged. `what` says at which step, and how it was seen."""
+
+    def __init__(self, what: str, way_out: str):
+        super().__init__(f"{what}: the training has diverged. {way_out}")
+        self.what = what
+
+
 # --- how to optimise ---------------------------------------------------------------------------
 
 
@@ -348,10 +356,8 @@ class State:
             self.unseen.clear()
         return self.loss.item()
 
-    def _diverged(self, what: str, step: int, rate: float) -> JobError:
+    def _diverged(self, what: str, step: int, rate: float) -> DivergedError:
         good = self.checkpoints.newest()
         kept = f"the last good checkpoint is {good}" if good else "no checkpoint was written before"
-        return JobError(
-            f"{what} at step {step} (lr {rate:.4g}): the training has diverged. Lower the learning "
-            f"rate or lengthen the warm-up in config.yaml; {kept}"
-        )
+        way_out = "Lower the learning rate or lengthen the warm-up in config.yaml"
+        return DivergedError(f"{what} at step {step} (lr {rate:.4g})", f"{way_out}; {kept}")

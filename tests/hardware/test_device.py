@@ -14,7 +14,7 @@ import torch
 
 from bench import FINETUNE, same
 from fixres.hardware import memory
-from fixres.hardware.device import Device
+from fixres.hardware.device import Device, exact_float32
 from fixres.stages import finetune
 
 CPU = Device(torch.device("cpu"), "fp32", compiled=True)
@@ -112,3 +112,16 @@ def test_an_older_glibc_keeps_32_mb(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=mallopt))
     memory.keep_freed_memory()
     assert taken == {memory.TRIM_THRESHOLD: 2**30, memory.MMAP_THRESHOLD: 2**25}
+
+
+def test_tf32_is_off_in_a_block_and_then_as_the_program_had_it():
+    conv, products = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+    before, allowed = torch.get_float32_matmul_precision(), conv.fp32_precision
+    try:
+        torch.set_float32_matmul_precision("high")
+        with exact_float32():
+            assert (conv.fp32_precision, products.fp32_precision) == ("ieee", "ieee")
+        assert (conv.fp32_precision, products.fp32_precision) == (allowed, "tf32")
+        assert products.allow_tf32  # torch's older name for it
+    finally:
+        torch.set_float32_matmul_precision(before)

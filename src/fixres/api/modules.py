@@ -49,7 +49,8 @@ def working(
         stack.enter_context(torch.random.fork_rng(devices=on_gpu))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        stack.enter_context(exact_float32())
+        if on_gpu:
+            stack.enter_context(exact_float32())
         yield network, Device(device, "fp32")
 
 

@@ -191,7 +191,7 @@ def open_device(
 
 @contextlib.contextmanager
 def exact_float32() -> Iterator[None]:
-    """A block without TF32, in a program that may allow it elsewhere."""
+    """A block without TF32 on GPUs, in a program that may allow it elsewhere."""
     before = [operations.fp32_precision for operations in ON_TENSOR_CORES]
     try:
         for operations in ON_TENSOR_CORES:

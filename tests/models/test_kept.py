@@ -66,7 +66,9 @@ def test_arguments_and_what_is_given_count(folder, tmp_path):
     other = tmp_path / "other.pth"
     torch.save(timm.create_model("test_resnet", num_classes=5).state_dict(), other)
     assert find(f"timm:local-dir:{folder}", str(other)).outputs == 5
-    assert find(f"timm:local-dir:{folder}", "none").weights == "none"
+    copy = shutil.copytree(folder, tmp_path / "without weights")
+    (copy / "model.safetensors").unlink()
+    assert find(f"timm:local-dir:{copy}", "none").weights == "none"
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,12 @@ def test_arguments_and_what_is_given_count(folder, tmp_path):
         ("config.json", None, r"no file .*config\.json \(expected a folder as timm's save_for_hf"),
         ("config.json", "{", r"config\.json: no configuration of timm's \(JSONDecodeError"),
         ("config.json", "[1]", r"config\.json: no configuration of timm's"),
+        (
+            "config.json",
+            '{"architecture": "test_resnet", "pretrained_cfg": {}, "model_args": {"no_such": 1}}',
+            r"test_resnet of .*: cannot be built as its config\.json says, with .'no_such': 1.",
+        ),
+        ("config.json", '{"architecture": "vgg11", "crop_pct": [1]}', "no configuration of timm's"),
         ("config.json", '{"a": 1}', r"config\.json: no configuration of timm's \(KeyError"),
         ("config.json", '{"architecture": "resnet5"}', "found 'resnet5'; nearest: resnet50"),
         ("model.safetensors", None, r"no weights in it \(expected model\.safetensors, or another"),

@@ -80,16 +80,21 @@ def find(
     for key in given or {}:
         if key not in KEYS:
             raise JobError(f"{source}: cannot be given {key}; {nearest(key, KEYS)}")
-    title, beside = "", kept.look(source)
+    title, beside = "", kept.look(source, weights)
     if beside:
-        source, title = beside.source, beside.title
-        weights = beside.weights if weights == "pretrained" else weights
+        source, weights, title = beside.source, beside.weights, beside.title
     known = _stated(source, weights)
     known |= {**beside.stated, "arguments": beside.arguments} if beside else {}
     _check_images(title or source, known)
     known = known | (given or {})
     fetched = _read(weights)
-    network, found = _looked_at(source, path, known)
+    try:
+        network, found = _looked_at(source, path, known)
+    except TypeError as error:  # of timm's constructors, which are given what the file says
+        if not beside:
+            raise
+        problem = f"cannot be built as its config.json says, with {beside.arguments} ({error})"
+        raise JobError(visible(f"{title}: {problem}. Correct model_args there")) from error
     if fetched:
         tensors = published.without_prefix(fetched.tensors, network, weights)
         fetched = fetched._replace(tensors=tensors)
@@ -255,10 +260,8 @@ def _check_images(source: str, known: dict[str, Any]) -> None:
         raise JobError(_of_channels(source, known["channels"]))
     if (mode := known.get("crop_mode", "center")) != "center":
         how = {"squash": "squashed to squares", "border": "framed"}.get(mode, mode)
-        print(
-            f"{source}: in its own evaluation images are {how} (timm's crop_mode {mode}); here "
-            "their centre is cropped, as everywhere in this suite"
-        )
+        said = f"{source}: in its own evaluation images are {how} (timm's crop_mode {mode}); here "
+        print(visible(said) + "their centre is cropped, as everywhere in this suite", flush=True)
 
 
 def _check_stem(tensors: Tensors, network: nn.Module, weights: str) -> None:

@@ -29,7 +29,7 @@ class Kept(NamedTuple):
     Attributes
     ----------
     source : timm:ARCHITECTURE.
-    weights : the file of weights, or hf-hub:USER/NAME@COMMIT.
+    weights : the file of weights, hf-hub:USER/NAME@COMMIT, or what was asked for in place of them.
     title : what the page calls the network.
     stated : of mean, std, native, crop_pct, crop_mode, outputs and channels.
     arguments : of the constructor.
@@ -42,8 +42,12 @@ class Kept(NamedTuple):
     arguments: dict[str, Any]
 
 
-def look(source: str) -> Kept | None:
-    """What is kept beside a network; None of another source. Raises JobError, which says why."""
+def look(source: str, weights: str) -> Kept | None:
+    """What is kept beside a network; None of another source.
+
+    `weights` are those that are asked for: "pretrained" are the ones that are kept there. Raises
+    JobError, which says what to give.
+    """
     if source.startswith(FOLDER):
         name = source.removeprefix(FOLDER)
         file = Path(name).expanduser().absolute() / "config.json"
@@ -52,12 +56,14 @@ def look(source: str) -> Kept | None:
                 f"{source}: no file {file} (expected a folder as timm's save_for_hf writes it). "
                 "Correct the path"
             )
-        return _said(source, name, file, str(_weights_in(file.parent)))
+        own = str(_weights_in(file.parent)) if weights == "pretrained" else weights
+        return _said(source, name, file, own)
     if source.startswith(ON_HUB):
         file = config_on_hub(source)
         name = source.removeprefix(ON_HUB).partition("@")[0]
         # …/snapshots/COMMIT/config.json: from here on no other commit is taken.
-        return _said(source, name, file, f"{HUB}{name}@{file.parent.name}")
+        own = f"{HUB}{name}@{file.parent.name}" if weights == "pretrained" else weights
+        return _said(source, name, file, own)
     return None
 
 
@@ -94,6 +100,10 @@ def _said(source: str, name: str, file: Path, weights: str) -> Kept:
         architecture_of(f"timm:{architecture}")
         data = resolve_data_config(pretrained_cfg=stated | {"architecture": architecture})
         channels, height, width = data["input_size"]
+        known = {"mean": list(data["mean"]), "std": list(data["std"]), "native": width}
+        known |= {"crop_pct": float(data["crop_pct"]), "crop_mode": str(data["crop_mode"])}
+        known |= {"outputs": int(stated.get("num_classes") or 1000), "channels": channels}
+        arguments = {key: value for key, value in (arguments or {}).items() if key not in NEVER}
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         problem = visible(f"{type(error).__name__}: {error}")
         raise JobError(
@@ -102,10 +112,6 @@ def _said(source: str, name: str, file: Path, weights: str) -> Kept:
         ) from None
     if height != width:
         raise JobError(f"{source}: takes {height}×{width} px, expected square crops")
-    known = {"mean": list(data["mean"]), "std": list(data["std"]), "native": width}
-    known |= {"crop_pct": float(data["crop_pct"]), "crop_mode": data["crop_mode"]}
-    known |= {"outputs": stated.get("num_classes") or 1000, "channels": channels}
-    arguments = {key: value for key, value in (arguments or {}).items() if key not in NEVER}
     return Kept(f"timm:{architecture}", weights, f"{architecture} of {name}", known, arguments)
 
 

@@ -151,13 +151,13 @@ def check_cuts(network: nn.Module, found: dict[str, Any], source: str, path: str
             parts = split(network, layers, found["native"])
             # A cut at the boundary of a module is right only if it gives the network's numbers.
             if isinstance(parts.trunk, boundary.Trunk) and _device(network).type == "meta":
-                network = _with_numbers(source, path, found)
+                network = with_numbers(source, path, found)
                 split(network, layers, found["native"])
     except ValueError as error:
         raise JobError(f"{source}: {error}") from None
 
 
-def _with_numbers(source: str, path: str, found: dict[str, Any]) -> nn.Module:
+def with_numbers(source: str, path: str, found: dict[str, Any]) -> nn.Module:
     """The network with random weights. No layer is all zeros: that would hide what enters it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

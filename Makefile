@@ -5,6 +5,7 @@
 # make fashion  set up, then Table 5, Figure 5 and the claims on Fashion-MNIST, five seeds
 # make test     set up, then every check but the slow ones:
 # make test-faults   kills, full disks, damaged files, hostile input (docs/reliability.md)
+# make test-breadth  timm's networks of many kinds: what is found in each, and that it can be cut
 # make test-slurm    profiles/slurm on a SLURM of its own, as root on Debian (docs/cluster.md)
 # After the first of them, use Snakemake directly: `. .venv/bin/activate`, then `snakemake results/table5.md --cores all`.
 
@@ -14,7 +15,7 @@ LOCK := envs/requirements.lock
 # Where Debian's package dataset-fashion-mnist puts the images.
 export FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
-.PHONY: table5 tables docs tiny docs-tiny fashion docs-fashion test test-faults test-slurm bench lint lock setup
+.PHONY: table5 tables docs tiny docs-tiny fashion docs-fashion test test-faults test-breadth test-slurm bench lint lock setup
 
 table5: setup
 	$(BIN)/snakemake results/table5.md results/figure5.svg --cores all
@@ -46,6 +47,9 @@ test: lint
 
 test-faults: setup
 	$(BIN)/python -m pytest tests/faults
+
+test-breadth: setup
+	$(BIN)/python -m pytest tests/breadth
 
 test-slurm: setup
 	$(BIN)/python -m pytest tests/slurm

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fixres.jobs import JobError
 from fixres.models.custom import KEYS
-from fixres.recommend import _parser, main, name_of, words
+from fixres.recommend import _parser, main, name_of, question_of, words
 
 QUESTION = ["--network", "timm:test_resnet", "--images", "."]
 
@@ -131,6 +131,30 @@ def test_crops_that_no_memory_holds_are_refused_before_the_kernel_ends_the_proce
 def test_names_that_the_command_makes_up_are_names(network, images):
     name = name_of(f"timm:{network}", f"/{images or 'x'}")
     assert not [*words.problems(parsed("--name", name))]
+
+
+@pytest.mark.parametrize(
+    ("network", "name"),
+    [
+        ("timm:resnet50.a1_in1k", "resnet50-photos"),
+        ("timm:local-dir:/a/b c/my net/", "my-net-photos"),
+        ("timm:hf-hub:timm/resnet18.a1_in1k@main", "resnet18-photos"),
+        ("python:a.b:made", "made-photos"),
+    ],
+)
+def test_a_network_is_named_by_its_own_part(network, name):
+    assert not [*words.problems(parsed(question=["--network", network, "--images", "."]))]
+    assert name_of(network, "/x/photos") == name
+
+
+def test_another_configuration_beside_a_network_is_another_question(tmp_path):
+    words, network = ["--network", "x", "--plan"], f"timm:local-dir:{tmp_path}"
+    assert question_of(words, "timm:test_resnet") == "--network x"
+    assert question_of(words, network) == "--network x"  # it is refused when it is looked at
+    file = tmp_path / "config.json"
+    found = [file.write_text(text) and question_of(words, network) for text in ("{}", "{ }")]
+    assert len({*found}) == 2
+    assert found[0].startswith("--network x # ")
 
 
 def test_the_command_says_it_in_one_message(tmp_path):

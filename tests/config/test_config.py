@@ -419,6 +419,17 @@ def test_a_custom_network_that_cannot_be(custom, network, message):
         parse({"custom": content})
 
 
+def test_sizes_off_the_stride_are_for_networks_that_take_them():
+    content = {"name": "mine", "k_test": [250], "network": NETWORK}
+    with pytest.raises(
+        ConfigError, match=r"take 224 or 256; or custom.network.off_stride: true, if"
+    ):
+        parse({"custom": content})
+    content["network"] = NETWORK | {"off_stride": True, "native": 240}
+    custom = parse({"custom": content}).custom
+    assert custom.k_tests == custom.off_stride == [240, 250]
+
+
 def test_a_native_resolution_need_not_be_a_multiple_of_the_stride():
     network = NETWORK | {"native": 299}
     custom = parse({"custom": {"name": "mine", "k_test": [320], "network": network}}).custom

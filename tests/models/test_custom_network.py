@@ -8,8 +8,11 @@ import pytest
 import timm
 import torch
 
+from fixres.graph.custom import custom_entry
+from fixres.graph.recommendation import possible
 from fixres.jobs import JobError
 from fixres.models import code, construct
+from fixres.models.adapt import adapt_last_layers
 from fixres.models.catalogue import zoo
 from fixres.models.code import file_of
 from fixres.models.custom import described, find
@@ -140,12 +143,99 @@ def test_what_cannot_be_is_named_with_what_there_is(source, how, message):
         ("python:no_such:made", {}, "no module no_such in .*; path is the folder"),
         ("python:mine_net:mad", {}, "found 'mad'; nearest: made"),
         ("python:mine_net:no_network", NORMAL, "found a int, expected a function that gives"),
-        ("python:mine_net:no_norm", NORMAL, "last_norm cannot be found; give --given last_norm="),
     ],
 )
 def test_ones_own_code_that_does_not_fit(mine, source, given, message):
     with pytest.raises(JobError, match=message):
         find(source, path=mine, given=given)
+
+
+# --- networks without a norm, with two heads, and with sizes off their stride ---------------------
+
+
+def test_of_a_network_without_a_normalisation_the_classifier_alone_is_fine_tuned(mine):
+    for source in ("timm:test_nfnet", "python:mine_net:no_norm"):
+        found = find(source, "none", mine, {} if source.startswith("timm") else NORMAL)
+        assert (found.last_norm, found.has_statistics) == ([], False)
+        assert described(found)[1].endswith("no normalisation: its classifier alone is fine-tuned")
+        assert possible(found) == ["as it is", "classifier"]
+    assert possible(find("timm:test_vit", "none")) == [
+        "as it is",
+        "classifier",
+        "classifier + norm",
+    ]
+    # What a file says counts: its statistics are not estimated without a norm.
+    assert possible(found.model_copy(update={"has_statistics": True})) == ["as it is", "classifier"]
+
+
+TWO_HEADS = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, num_classes=6, chained=False):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 6, 3, 2, 1), nn.BatchNorm2d(6), nn.ReLU())
+        self.width = nn.Linear(6, 6)  # of as many numbers as there are classes, and no classifier
+        self.head, self.head_dist = nn.Linear(6, num_classes), nn.Linear(6, num_classes)
+
+    def forward(self, x):
+        x = self.stem(x)
+        if x.mean() > -1e9:  # no tracer knows
+            x = self.width(x.mean((2, 3)))
+        return (self.head(x.relu()) + self.head_dist(x.tanh())) / 2
+"""
+
+
+def test_two_heads_side_by_side_are_both_found_and_both_train(tmp_path):
+    (tmp_path / "two_heads.py").write_text(TWO_HEADS)
+    found = find("python:two_heads:Net", path=str(tmp_path), given=NORMAL)
+    assert (found.classifier, found.other_heads) == ("head_dist", ["head"])
+    assert "classifier: head_dist and head; " in described(found)[1]
+    entry = custom_entry(found)
+    network = construct.build(zoo.entry_of({"network": "x", "entry": entry}), 6, 0)
+    adaptation = adapt_last_layers(
+        network, zoo.entry_of({"network": "x", "entry": entry}), ["classifier"], 32
+    )
+    assert adaptation.trained == [network.head_dist, network.head]
+    x = torch.randn(3, 3, 32, 32)
+    activations = adaptation.trunk(x)
+    assert [tuple(a.shape) for a in activations] == [(3, 6), (3, 6)]
+    assert torch.equal(adaptation.head(*activations), network.eval()(x))
+    adaptation.head(*activations).sum().backward()
+    assert all(module.weight.grad is not None for module in adaptation.trained)
+
+
+def test_a_distilled_transformer_of_timm_is_fixed_as_it_is():
+    found = find("timm:deit_tiny_distilled_patch16_224", "none")
+    assert (found.classifier, found.other_heads) == ("head_dist", ["head"])
+    assert (found.last_norm, found.options) == (["norm"], {"dynamic_img_size": True})
+
+
+def test_the_key_of_another_head_is_part_of_an_entry_only_where_there_is_one():
+    """The jobs of all other networks keep their resolved configuration."""
+    entry = custom_entry(find("timm:test_resnet", "none"))
+    assert not {"other_heads", "off_stride"} & set(entry)
+
+
+def test_heads_of_a_file_are_fresh_or_missing_together(tmp_path):
+    (tmp_path / "two_heads.py").write_text(TWO_HEADS)
+    whole = construct.call("python:two_heads:Net", 6, str(tmp_path), {}).state_dict()
+    file = tmp_path / "w.pth"
+    torch.save({n: t for n, t in whole.items() if not n.startswith("head")}, file)
+    where = ("python:two_heads:Net", str(file), str(tmp_path), NORMAL)
+    with pytest.raises(
+        JobError, match=r"no classifier in it \(missing head\.weight, head\.bias, head_"
+    ):
+        find(*where)
+    assert find(*where, headless=True).other_heads == ["head"]
+
+
+@pytest.mark.parametrize(
+    ("source", "takes"), [("timm:test_resnet", True), ("timm:test_vit", False)]
+)
+def test_whether_sizes_off_the_stride_are_taken_is_tried(source, takes):
+    assert find(source, "none").off_stride is takes
 
 
 # --- what must be known before minutes of work ---------------------------------------------------

@@ -3,11 +3,14 @@
 What can be read is read, and the log says how; the rest is refused by name, in one message.
 """
 
+import argparse
 import collections
 import json
+import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -44,6 +47,79 @@ def test_an_averaged_model_has_a_counter_beside_the_network(tmp_path, state):
     assert same(found, state)
 
 
+# --- as training scripts write them --------------------------------------------------------------
+
+
+def of_timm(state):
+    """timm/utils/checkpoint_saver.py, with --model-ema."""
+    args = argparse.Namespace(model="resnet18", output=pathlib.Path("out"), lr=0.1, amp=True)
+    kept = {"epoch": 3, "arch": "resnet18", "version": 2, "args": args, "metric": 76.0}
+    kept |= {"optimizer": {"state": {0: {"step": torch.ones(1)}}}, "amp_scaler": {"scale": 2.0}}
+    return kept | {"state_dict": state, "state_dict_ema": {n: 0 * t for n, t in state.items()}}
+
+
+def of_torchvision(state):
+    """references/classification/train.py, with --model-ema: the average is in a wrapper."""
+    args = argparse.Namespace(model="resnet18", output_dir=".", device=torch.device("cpu"))
+    ema = {"n_averaged": torch.tensor(7)} | {f"module.{n}": 0 * t for n, t in state.items()}
+    kept = {"optimizer": {}, "lr_scheduler": {"last_epoch": 3}, "epoch": 3, "args": args}
+    return {"model": state, "model_ema": ema, "scaler": {"scale": 2.0}} | kept
+
+
+def of_lightning(state, name="model"):
+    """A Trainer's: names of the LightningModule, with a loss and a second network beside it."""
+    module = {f"{name}.{n}": t for n, t in state.items()}
+    module |= {"criterion.weight": torch.ones(24), "train_acc.total": torch.zeros(())}
+    module |= {f"a_teacher.net.{n}": 0 * t for n, t in state.items()}
+    kept = {"epoch": 3, "global_step": 300, "pytorch-lightning_version": "2.5.0", "loops": {}}
+    hyper = {"args": argparse.Namespace(lr=0.1), "root": pathlib.PurePosixPath("/data")}
+    callbacks = {"ModelCheckpoint{'monitor': 'val_acc'}": {"best_model_score": np.float64(76.0)}}
+    return kept | {"state_dict": module, "hyper_parameters": hyper, "callbacks": callbacks}
+
+
+WRITTEN = {
+    "timm": of_timm,
+    "torchvision": of_torchvision,
+    "lightning, model": of_lightning,
+    "lightning, net": lambda state: of_lightning(state, "net"),
+    "lightning, compiled": lambda state: of_lightning(state, "model._orig_mod"),
+}
+
+
+@pytest.mark.parametrize("script", WRITTEN)
+@pytest.mark.parametrize("suffix", [".pth.tar", ".ckpt"])
+def test_checkpoints_of_training_scripts_are_read(tmp_path, state, capsys, script, suffix):
+    file = tmp_path / f"last{suffix}"
+    torch.save(WRITTEN[script](state), file)
+    assert same(fetch(tmp_path, {"file": str(file)})[0], state)
+    said = capsys.readouterr().err
+    if script in ("timm", "torchvision"):
+        assert "_ema', too. To take that one, save it alone: python -c" in said
+    else:
+        assert "of the network's names was stripped" in said
+        assert (
+            "of other names were left out (criterion.weight, …; among them a_teacher.net.," in said
+        )
+
+
+def test_two_whole_networks_are_refused_by_name(tmp_path, state):
+    two = {f"{name}.{n}": t for name in ("student", "teacher") for n, t in state.items()}
+    with pytest.raises(JobError, match=r"under several prefixes, student\., teacher\. \(expected"):
+        saved(tmp_path, two)
+
+
+def test_what_is_read_beside_the_weights_runs_nothing(tmp_path):
+    """A class of the list is replaced; what is no such class is refused."""
+    torch.save({"model": {"a": torch.ones(1)}, "path": pathlib.Path("x")}, tmp_path / "a.pth")
+    with torch.serialization.safe_globals([(published._Inert, name) for name in published.BESIDE]):
+        read = torch.load(tmp_path / "a.pth", weights_only=True)
+    assert type(read["path"]) is published._Inert
+    assert vars(read["path"]) == {}
+    torch.save({"model": {"a": torch.ones(1)}, "f": pathlib.Path("x").touch}, tmp_path / "b.pth")
+    with pytest.raises(JobError, match="refused, because it holds code beside tensors"):
+        published.read(tmp_path / "b.pth")
+
+
 def test_a_prefix_that_is_the_networks_own_stays():
     network = torch.nn.Sequential(collections.OrderedDict(model=torch.nn.Linear(2, 2)))
     found = {f"model.{name}": torch.ones(2) for name in ("weight", "bias")}
@@ -51,8 +127,9 @@ def test_a_prefix_that_is_the_networks_own_stays():
 
 
 def test_other_names_are_shown_beside_those_that_are_missing(tmp_path, state):
+    names = list(state)[1:]  # without the first, nothing here is the whole network
     with pytest.raises(JobError, match=r"missing conv1\.weight; unexpected other\.x; missing bn1"):
-        saved(tmp_path, {"other.x": torch.ones(1)} | {f"m.{name}": t for name, t in state.items()})
+        saved(tmp_path, {"other.x": torch.ones(1)} | {f"m.{n}": state[n] for n in names})
 
 
 def test_which_of_two_dictionaries_is_said_and_how_to_take_the_other(

@@ -19,6 +19,7 @@ from fixres.jobs import JobError, atomic, digest, record_inputs
 from fixres.jobs.quoting import visible
 
 SHOWN = 8  # problems listed in an error
+Layers = str | tuple[str, ...]  # the name of one, or of several
 
 
 class DamagedError(JobError):
@@ -77,11 +78,11 @@ def opened(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
         raise JobError(f"{error}; delete it and let Snakemake make it again") from None
 
 
-def load_into(network: nn.Module, path: Path, fresh: str | None = None) -> dict:
+def load_into(network: nn.Module, path: Path, fresh: Layers = ()) -> dict:
     """Load weights into a network, checked key by key. Returns the meta of the file.
 
-    The layer `fresh` keeps its own weights, whatever the file holds for it: the classifier where
-    the classes are other ones. Raises JobError, which names what does not fit.
+    The layers `fresh` keep their own weights, whatever the file holds for them: the classifier
+    where the classes are other ones. Raises JobError, which names what does not fit.
     """
     tensors, meta = opened(path)
     check(tensors, network, str(path), fresh)
@@ -89,17 +90,22 @@ def load_into(network: nn.Module, path: Path, fresh: str | None = None) -> dict:
     return meta
 
 
-def without(layer: str | None, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors but for those of one layer, if there is one."""
-    return {n: t for n, t in tensors.items() if not layer or not n.startswith(f"{layer}.")}
+def without(layers: Layers, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors but for those of some layers."""
+    return {name: t for name, t in tensors.items() if not name.startswith(beginnings(layers))}
+
+
+def beginnings(layers: Layers) -> tuple[str, ...]:
+    """What the names of the tensors of some layers begin with."""
+    return tuple(f"{name}." for name in ((layers,) if isinstance(layers, str) else layers))
 
 
 def check(
-    tensors: dict[str, torch.Tensor], network: nn.Module, where: str, fresh: str | None = None
+    tensors: dict[str, torch.Tensor], network: nn.Module, where: str, fresh: Layers = ()
 ) -> None:
     """Raise JobError unless `tensors` are exactly the network's, key by key and shape by shape.
 
-    And unless they hold finite numbers. The layer `fresh` is left out.
+    And unless they hold finite numbers. The layers `fresh` are left out.
     """
     own, tensors = without(fresh, network.state_dict()), without(fresh, tensors)
     missing = [f"missing {name}" for name in own if name not in tensors]

@@ -195,8 +195,9 @@ def _custom(custom: Custom) -> Iterator[str]:
                 f"{key}: found {k}, but the network takes {network.native} px alone "
                 f"(custom.network.any_size); expected {network.native}"
             )
-        else:
-            yield from off_stride(key, k, network.stride, "the network")
+        elif not network.off_stride:
+            for problem in off_stride(key, k, network.stride, "the network"):
+                yield f"{problem}; or custom.network.off_stride: true, if it takes such crops"
     for one, next_one in itertools.pairwise(custom.ratios):
         if f"{one:g}" == f"{next_one:g}":
             yield (

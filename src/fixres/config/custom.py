@@ -38,14 +38,18 @@ class CustomNetwork(Section):
     """where the network is built: timm:NAME[.TAG], torchvision:NAME[.WEIGHTS], or
     python:package.module:function, your constructor"""
     weights: str = "pretrained"
-    """pretrained (downloaded by timm or torchvision), none, or a file"""
+    """pretrained (downloaded by timm or torchvision), none, a file, or hf-hub:USER/NAME@COMMIT"""
     path: str = ""
     """folder in which python:package.module is found; ~ and $VARIABLES too"""
     title: str = Field("", description="its name on the pages; empty: the source is shown")
     stride: Count = Field(description="total stride; every k_test is a multiple of it (Appendix B)")
+    off_stride: bool = False
+    """whether it takes crops that are no multiple of its stride. They may be measured, too"""
     classifier: str = Field(description="name of the last layer")
+    other_heads: Distinct[str] = Field([])
+    """of a network that averages several classifiers: names of the others"""
     last_norm: Distinct[str]
-    """names of the last normalisation before the global pooling (§4.2)"""
+    """names of the last normalisation before the global pooling (§4.2); [] where there is none"""
     mean: Annotated[list[Mean], Three] = Field(description=OF_INPUT)
     std: Annotated[list[Std], Three] = Field(description=OF_INPUT)
     native: Pixels = Field(description="side of the crops that its weights are meant for")
@@ -61,6 +65,11 @@ class CustomNetwork(Section):
     multiply_adds: Positive = 4e9
     """of one image at `native`; only estimates of time use them"""
     parameters: Count = Field(25_000_000, description="only estimates of disk space use them")
+
+    @property
+    def has_file(self) -> bool:
+        """Whether its weights are a file of the user's."""
+        return self.weights not in ("pretrained", "none") and not self.weights.startswith("hf-hub:")
 
 
 class Custom(Section):
@@ -91,6 +100,11 @@ class Custom(Section):
     def k_tests(self) -> list[int]:
         """The test resolutions that are measured: those asked for, and `native`."""
         return sorted({*self.k_test, self.native})
+
+    @property
+    def off_stride(self) -> list[int]:
+        """Those of them that are no multiple of the network's stride."""
+        return [k for k in self.k_tests if k % self.network.stride]
 
     @property
     def ratios(self) -> list[float]:

@@ -69,7 +69,7 @@ def _files(config: Config) -> Iterator[str]:
     for name, network in config.networks.items():
         if network.weights and network.weights.file:
             files[f"networks.{name}.weights.file"] = network.weights.file
-    if config.custom and config.custom.network.weights not in ("pretrained", "none"):
+    if config.custom and config.custom.network.has_file:
         files["custom.network.weights"] = config.custom.network.weights
     for key, file in files.items():
         if not os.path.isfile(expanded(file)):

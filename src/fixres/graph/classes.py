@@ -4,6 +4,7 @@ A network that others have trained gives numbers, and only the order of its clas
 number is which class. So that order is checked against the folders before any job runs.
 """
 
+import json
 import os
 import re
 from collections import Counter
@@ -38,7 +39,10 @@ def classes_of(dataset: Dataset, key: str) -> dict:
 
 
 def read_classes(file: str, key: str) -> list[str]:
-    """The lines of a file of classes. Raises ConfigError, which names the `key` that gives it."""
+    """The lines of a file of classes; of a .json, its label_names.
+
+    Raises ConfigError, which names the `key` that gives the file.
+    """
     path = Path(expanded(file))
     if not os.path.isfile(path):  # False where a name is too long, too
         raise ConfigError(
@@ -54,7 +58,8 @@ def read_classes(file: str, key: str) -> list[str]:
             f"{path}, line {line}: not UTF-8 (got the byte {error.object[error.start]:#04x}, "
             f"expected text in UTF-8; {key} names it). Convert it: iconv -f latin1 -t utf-8"
         ) from None
-    names = [line.strip() for line in text.split("\n") if line.strip()]
+    lines = _in_json(text) if path.suffix == ".json" else text.split("\n")
+    names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise ConfigError(f"{path}: no class in it ({key} names it). List {WHAT_TO_GIVE}")
     if twice := [name for name, n in Counter(names).items() if n > 1]:
@@ -63,6 +68,26 @@ def read_classes(file: str, key: str) -> list[str]:
             "each class a name of its own, and its folder the same name"
         )
     return names
+
+
+def _in_json(text: str) -> list[str]:
+    """The classes in a configuration of timm's, as lie beside weights: its label_names."""
+    try:
+        content = json.loads(text)
+        names = content.get("label_names") or content["pretrained_cfg"]["label_names"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+    are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return names if are_names else []
+
+
+def names_are_among(dataset: Dataset, file: str) -> bool:
+    """Whether a file lists classes, and all class folders or labels of a dataset are among them."""
+    try:
+        names = _names(dataset)
+        return bool(names) and set(names) <= set(read_classes(file, ""))
+    except (ConfigError, JobError):
+        return False
 
 
 def absent_classes(dataset: Dataset, key: str, outputs: int) -> int:

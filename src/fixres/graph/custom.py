@@ -6,13 +6,17 @@ from fixres.graph.checks import expanded
 from fixres.graph.outside import code_digest
 from fixres.models import code
 
+# What shapes no result. `other_heads` does, where there are any.
+NOT_THEIRS = {"multiply_adds", "parameters", "has_statistics", "off_stride", "other_heads"}
+
 
 def custom_entry(network: CustomNetwork) -> dict:
     """The key `entry` of the resolved configurations of its jobs.
 
     Of a constructor of the user's, a digest of its code is part of it: an edit runs its jobs again.
     """
-    entry = network.model_dump(exclude={"multiply_adds", "parameters", "has_statistics"})
+    entry = network.model_dump(exclude=NOT_THEIRS)
+    entry |= {"other_heads": network.other_heads} if network.other_heads else {}
     # Its title stands on the page alone: another one runs nothing again.
     entry |= {
         "path": expanded(entry["path"]),
@@ -33,5 +37,6 @@ def custom_entry(network: CustomNetwork) -> dict:
 
 
 def custom_weights(weights: str) -> str:
-    """The weights of such a network: "pretrained", "none", or the path of their file."""
-    return weights if weights in ("pretrained", "none") else expanded(weights)
+    """The weights of such a network: "pretrained", "none", hf-hub:…, or the path of their file."""
+    is_name = weights in ("pretrained", "none") or weights.startswith("hf-hub:")
+    return weights if is_name else expanded(weights)

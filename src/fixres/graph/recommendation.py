@@ -15,7 +15,7 @@ A custom network is no entry of the zoo: what is known of it stands in the resol
 each of its jobs, as `entry` (custom.py).
 """
 
-from fixres.config import laid_over
+from fixres.config import CustomNetwork, laid_over
 from fixres.config.datasets import Dataset
 from fixres.graph.adaptation import estimate_statistics, finetune
 from fixres.graph.custom import custom_weights
@@ -37,10 +37,8 @@ LEAKED = 0.01
 def recommend(graph: JobGraph) -> Job:
     """Add all that results/recommend/<name>.md needs, and return the job that renders it."""
     custom, c = graph.config.custom, graph.config
-    # Without running statistics there are none to estimate.
-    methods = [m for m in METHODS if m != STATISTICS or custom.network.has_statistics]
-    if not c.datasets[c.dataset].has_training_images:
-        methods = [AS_IS]
+    has_training_images = c.datasets[c.dataset].has_training_images
+    methods = possible(custom.network) if has_training_images else [AS_IS]
     evaluations = {  # method -> k_test -> an evaluation for each seed
         method: {
             k: graph.at_every_seed(lambda k=k, m=method: evaluate(graph, _run(graph, m, k), k))
@@ -101,6 +99,16 @@ def to_fix(dataset: Dataset) -> str:
     return "--split 0.2, which takes a fifth of these for validation and the others for fixing"
 
 
+def possible(network: CustomNetwork) -> list[str]:
+    """What can be done to a network: without a normalisation, its classifier alone is fine-tuned.
+
+    And without running statistics there are none to estimate.
+    """
+    left_out = set() if network.has_statistics else {STATISTICS}
+    left_out |= set() if network.last_norm else {STATISTICS, FIXED}
+    return [method for method in METHODS if method not in left_out]
+
+
 def _run(graph: JobGraph, method: str, k_test: int) -> Job:
     """The run of a method at one k_test."""
     run = _network(graph)
@@ -121,7 +129,7 @@ def _network(graph: JobGraph) -> Job:
         list_images(graph, c.dataset)
         source = {"custom": custom_weights(custom.network.weights)}
         content = {"network": custom.name, "source": source, "classes": custom.network.outputs}
-        if source["custom"] != "pretrained":
+        if custom.network.has_file:
             source["sha256"] = sha256_of(source["custom"], "custom.network.weights")
             # Its own classifier plays no part where the network trains with a fresh one.
             content |= {"headless": True} if custom.train else {}

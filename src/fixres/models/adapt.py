@@ -109,7 +109,7 @@ def adapt_last_layers(
 def last_layers(entry: Network, layers: list[str]) -> list[str]:
     """The names of the modules that train: "the very last layers of the network"."""
     names = {
-        "classifier": [entry.classifier],
+        "classifier": entry.classifiers,
         "batch-norm": entry.last_batch_norm,  # "that precedes the global pooling"
         "cells": entry.cells,  # the last three, entirely (PNASNet, §5.1)
     }

@@ -8,6 +8,8 @@ runs the network, too. There, all modules that have ended before give zeros, at 
 module is called with the trunk's activations instead. So what follows runs as the author wrote it,
 with its control flow.
 
+Of several heads side by side, as a distilled transformer has, the input of each crosses the cut.
+
 That is right only if nothing else of the trunk reaches the logits. It is tried on two crops: a head
 whose logits are not the network's, bit by bit, is refused.
 """
@@ -28,44 +30,54 @@ class _Reached(Exception):  # noqa: N818 (it is no error)
 
 
 class Trunk(nn.Module):
-    """(n, 3, k, k) -> one tensor: the input of the first trainable module."""
+    """(n, 3, k, k) -> the input of the first trainable module; of several side by side, of each."""
 
-    def __init__(self, network: nn.Module, first: nn.Module):
+    def __init__(self, network: nn.Module, entries: list[nn.Module]):
         super().__init__()
         # In tuples, so that no layer belongs to two modules, with two names.
-        self._parts = (network, first)
+        self._parts = (network, *entries)
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
-        network, first = self._parts
-        seen: list[torch.Tensor] = []
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        network, *entries = self._parts
+        seen: dict[nn.Module, torch.Tensor] = {}
 
-        def reached(_: nn.Module, inputs: tuple) -> None:
-            seen.append(inputs[0])
-            raise _Reached
+        def reached(module: nn.Module, inputs: tuple) -> None:
+            seen.setdefault(module, inputs[0])
+            if len(seen) == len(entries):
+                raise _Reached
 
-        with first.register_forward_pre_hook(reached), contextlib.suppress(_Reached):
+        with contextlib.ExitStack() as hooks, contextlib.suppress(_Reached):
+            for entry in entries:
+                hooks.enter_context(entry.register_forward_pre_hook(reached))
             network(x)
-        return (seen[0],)
+        return tuple(seen[entry] for entry in entries)
 
 
 class Head(nn.Module):
-    """The input of the first trainable module -> logits (n, classes)."""
+    """What the trunk gives -> logits (n, classes)."""
 
     def __init__(
-        self, network: nn.Module, first: nn.Module, trained: list[nn.Module], skipped: dict, k: int
+        self,
+        network: nn.Module,
+        entries: list[nn.Module],
+        trained: list[nn.Module],
+        skipped: dict,
+        k: int,
     ):
         super().__init__()
         self.trained = nn.ModuleList(trained)
-        self._parts, self._skipped, self._k = (network, first), skipped, k
+        self._parts, self._skipped, self._k = (network, *entries), skipped, k
 
-    def forward(self, activations: torch.Tensor) -> torch.Tensor:
-        network, first = self._parts
-        n = len(activations)
+    def forward(self, *activations: torch.Tensor) -> torch.Tensor:
+        network, *entries = self._parts
+        n, device = len(activations[0]), activations[0].device
         try:
             for module, given in self._skipped.items():
-                module.forward = _zeros(given, n, activations.device)
-            x = torch.zeros(n, 3, self._k, self._k, device=activations.device)
-            with first.register_forward_pre_hook(lambda _, inputs: (activations, *inputs[1:])):
+                module.forward = _zeros(given, n, device)
+            x = torch.zeros(n, 3, self._k, self._k, device=device)
+            with contextlib.ExitStack() as hooks:
+                for entry, given in zip(entries, activations, strict=True):
+                    hooks.enter_context(entry.register_forward_pre_hook(_instead(given)))
                 return network(x)
         finally:
             for module in self._skipped:
@@ -98,10 +110,35 @@ def cut(network: nn.Module, trainable: list[str], k: int) -> tuple[Trunk, Head, 
     inner = [modules[name] for name in started[before:]]
     done = outermost([name for name, (_, then) in ended.items() if then <= before])
     skipped = {modules[name]: ended[name][0] for name in done}
-    trunk = Trunk(network, modules[first])
-    head = Head(network, modules[first], [modules[name] for name in trainable], skipped, k)
+    entries = [modules[name] for name in side_by_side(network, trainable, started, k)]
+    trunk = Trunk(network, entries)
+    head = Head(network, entries, [modules[name] for name in trainable], skipped, k)
     _try(network, trunk, head, first, k)
     return trunk, head, [module for module in inner if isinstance(module, nn.Dropout)]
+
+
+@torch.no_grad()
+def side_by_side(network: nn.Module, trainable: list[str], started: list[str], k: int) -> list[str]:
+    """The first trainable module, and those whose input depends on none of the others.
+
+    It is tried: the network runs with other outputs of these modules. On torch's meta device, where
+    there are no numbers, it is the first alone.
+    """
+    first, *later = sorted(trainable, key=started.index)
+    device, found = next(network.parameters()).device, [first]
+    if device.type == "meta":
+        return found
+    x = _crops(k, device)
+    for name in later:
+        modules = [network.get_submodule(entry) for entry in found]
+        with contextlib.ExitStack() as hooks:
+            usual = Trunk(network, [network.get_submodule(name)])(x)[0]
+            for module in modules:
+                hooks.enter_context(module.register_forward_hook(lambda _, __, y: y + 1))
+            other = Trunk(network, [network.get_submodule(name)])(x)[0]
+        if torch.equal(usual, other):
+            found.append(name)
+    return found
 
 
 def check_called(network: nn.Module, missing: list[str]) -> None:
@@ -146,6 +183,16 @@ def _watch(network: nn.Module, k: int) -> tuple[list[str], dict[str, tuple[Any, 
     return started, ended
 
 
+def _instead(activations: torch.Tensor) -> Callable:
+    """A hook that calls a module with these activations."""
+    return lambda _, inputs: (activations, *inputs[1:])
+
+
+def _crops(k: int, device: torch.device) -> torch.Tensor:
+    """Two crops of noise."""
+    return torch.randn(2, 3, k, k, generator=torch.Generator().manual_seed(0)).to(device)
+
+
 def _zeros(given: Any, n: int, device: torch.device) -> Callable:
     """A forward pass that gives zeros for n images, shaped as what was given for one."""
 
@@ -166,7 +213,7 @@ def difference(network: nn.Module, trunk: nn.Module, head: nn.Module, k: int) ->
     device = next(network.parameters()).device
     if device.type == "meta":
         return None
-    x = torch.randn(2, 3, k, k, generator=torch.Generator().manual_seed(0)).to(device)
+    x = _crops(k, device)
     try:
         return None if torch.equal(head(*trunk(x)), network(x)) else ""
     except Exception as error:  # whatever the author's code raises on zeros

@@ -23,6 +23,8 @@ from fixres.models.catalogue import zoo
 from fixres.models.catalogue.network import Network
 from fixres.nearest import nearest
 
+HUB = "hf-hub:"  # begins the name of weights on the Hugging Face Hub
+
 # --- a network of the zoo, or a custom network ----------------------------------------------------
 
 
@@ -42,6 +44,7 @@ def check_layers(entry: Network | str, network: nn.Module) -> None:
     entry = zoo.by_name(entry)
     layers = [layer for layer, _ in network.named_modules() if layer]
     named = [("classifier", entry.classifier)]
+    named += [("other_heads", name) for name in entry.other_heads]
     named += [("last_batch_norm", name) for name in entry.last_batch_norm]
     named += [("cells", name) for name in entry.cells]
     wrong = [f"  {key}: {nearest(name, layers)}\n" for key, name in named if name not in layers]
@@ -201,13 +204,15 @@ def weights_of(entry: dict, sha256: str | None = None) -> dict:
 
     Parameters
     ----------
-    entry : see graph/custom.py; its `weights` are "pretrained" or the path of a file.
+    entry : see graph/custom.py; its `weights` are "pretrained", hf-hub:…, or the path of a file.
     sha256 : of that file, when the job was planned.
 
     Raises
     ------
     JobError : the library has no such weights.
     """
+    if entry["weights"].startswith(HUB):
+        return {"hf-hub": entry["weights"].removeprefix(HUB)}
     if entry["weights"] != "pretrained":
         return {"file": entry["weights"], "sha256": sha256}
     kind, _, name = entry["source"].partition(":")

@@ -8,6 +8,10 @@ classes. The last normalisation is the last one that runs before it; a batch-nor
 pooling is passed over (§4.2). Input normalisation, native resolution and crop_pct are what timm or
 torchvision state of the weights; of the user's own code nobody states them, and they must be given.
 Stride and sizes are tried. No weight is needed, and nothing is downloaded.
+
+A network without a normalisation has none to fine-tune, so that only its classifier is. Of several
+classifiers side by side, as a distilled transformer has, all are found: their layers are those that
+become larger when the network is built for one class more.
 """
 
 import contextlib
@@ -25,7 +29,7 @@ from fixres.config import CustomNetwork
 from fixres.config.errors import explain
 from fixres.jobs import JobError
 from fixres.jobs.quoting import visible
-from fixres.models import construct, published
+from fixres.models import boundary, construct, kept, published
 from fixres.models.published import Fetched, Tensors
 from fixres.models.split import split
 from fixres.nearest import nearest
@@ -37,7 +41,7 @@ BESIDE = ("downsample", "shortcut", "skip", "residual")
 STRIDES = (1, 2, 4, 7, 8, 14, 16, 28, 32, 64)
 # What may be given, in place of what would be found.
 KEYS = ["classifier", "last_norm", "mean", "std", "native", "crop_pct", "stride", "any_size"]
-KEYS += ["options", "outputs"]
+KEYS += ["options", "outputs", "other_heads", "off_stride"]
 
 
 class Call(NamedTuple):
@@ -63,7 +67,8 @@ def find(
 
     Parameters
     ----------
-    source, weights, path : as the keys of custom.network (docs/recommend.md).
+    source, weights, path : as the keys of custom.network, or of a network of timm's with its
+        configuration beside it (docs/recommend.md).
     given : what the user says of it (`KEYS`), in place of what would be found.
     headless : whether the weights' own classifier plays no part, since a fresh one is trained.
 
@@ -75,20 +80,34 @@ def find(
     for key in given or {}:
         if key not in KEYS:
             raise JobError(f"{source}: cannot be given {key}; {nearest(key, KEYS)}")
-    known = _stated(source, weights) | (given or {})
+    title, beside = "", kept.look(source, weights)
+    if beside:
+        source, weights, title = beside.source, beside.weights, beside.title
+    known = _stated(source, weights)
+    known |= {**beside.stated, "arguments": beside.arguments} if beside else {}
+    _check_images(title or source, known)
+    known = known | (given or {})
     fetched = _read(weights)
-    network, found = _looked_at(source, path, known)
+    try:
+        network, found = _looked_at(source, path, known)
+    except TypeError as error:  # of timm's constructors, which are given what the file says
+        if not beside:
+            raise
+        problem = f"cannot be built as its config.json says, with {beside.arguments} ({error})"
+        raise JobError(visible(f"{title}: {problem}. Correct model_args there")) from error
     if fetched:
         tensors = published.without_prefix(fetched.tensors, network, weights)
         fetched = fetched._replace(tensors=tensors)
+        _check_stem(tensors, network, weights)
         classes = _classes(tensors, found["classifier"])
         if classes not in (None, found["outputs"]) and "outputs" not in (given or {}):
             print(visible(f"{weights}: its classifier is for {classes} classes"), flush=True)
             network, found = _looked_at(source, path, known | {"outputs": classes})
-        published.fitted(fetched, network, found["classifier"], headless)
-    check_cuts(network, found, source)
+        heads = (found["classifier"], *found["other_heads"])
+        published.fitted(fetched, network, heads, headless)
+    check_cuts(network, found, source, path)
     try:
-        return CustomNetwork(source=source, weights=weights, path=path, **found)
+        return CustomNetwork(source=source, weights=weights, path=path, title=title, **found)
     except ValidationError as error:
         problems = (explain(e, "custom.network", CustomNetwork) for e in error.errors())
         raise JobError("\n".join(problems)) from None
@@ -99,14 +118,16 @@ def _looked_at(source: str, path: str, known: dict[str, Any]) -> tuple[nn.Module
     network, options = _built(source, path, known)
     network.requires_grad_(False)  # torch's counter fails on parameters that are a layer's input
     try:
-        return network, _found(network, known | {"options": options}, source)
+        found = _found(network, known | {"options": options}, source)
+        found.setdefault("other_heads", _other_heads(network, found, source, path))
+        return network, found
     except _NotFoundError as missing:
         raise JobError(_to_be_given(source, network, missing.args)) from None
 
 
 def _read(weights: str) -> Fetched | None:
     """The tensors in a file of weights; None where no file is given."""
-    if weights in ("pretrained", "none"):
+    if weights in ("pretrained", "none") or weights.startswith(construct.HUB):
         return None
     if not Path(weights).is_file():
         expected = f"got '{weights}', expected pretrained, none, or the path of a file"
@@ -122,33 +143,53 @@ def _classes(tensors: Tensors, classifier: str) -> int | None:
     return len(weight)
 
 
-def check_cuts(network: nn.Module, found: dict[str, Any], source: str) -> None:
+def check_cuts(network: nn.Module, found: dict[str, Any], source: str, path: str) -> None:
     """Raise JobError where a network cannot be fine-tuned, which would come out after minutes."""
-    for layers in ([found["classifier"]], [*found["last_norm"], found["classifier"]]):
-        try:
-            split(network, layers, found["native"])
-        except ValueError as error:
-            raise JobError(f"{source}: {error}") from None
+    heads = [found["classifier"], *found["other_heads"]]
+    try:
+        for layers in (heads, [*found["last_norm"], *heads]):
+            parts = split(network, layers, found["native"])
+            # A cut at the boundary of a module is right only if it gives the network's numbers.
+            if isinstance(parts.trunk, boundary.Trunk) and _device(network).type == "meta":
+                network = with_numbers(source, path, found)
+                split(network, layers, found["native"])
+    except ValueError as error:
+        raise JobError(f"{source}: {error}") from None
+
+
+def with_numbers(source: str, path: str, found: dict[str, Any]) -> nn.Module:
+    """The network with random weights. No layer is all zeros: that would hide what enters it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = construct.call(source, found["outputs"], path, found["options"])
+        network.eval().requires_grad_(False)
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.02)
+    return network
 
 
 def _found(network: nn.Module, known: dict[str, Any], source: str) -> dict[str, Any]:
     """What is known of a network, and what is found in it."""
     if nobody_states := [key for key in ("native", "mean", "std") if key not in known]:
         raise _NotFoundError(*nobody_states)
-    k, found = known["native"], _layers(network, known, source)
+    k, stated = known["native"], {key: known[key] for key in known if key in KEYS}
+    found = _layers(network, stated, source)
     norms = [network.get_submodule(name) for name in found["last_norm"]]
-    statistics = all(getattr(norm, "running_mean", None) is not None for norm in norms)
+    statistics = [getattr(norm, "running_mean", None) is not None for norm in norms]
 
     # --- sizes that it takes
     found.setdefault("any_size", _takes_others(network, k))
     found.setdefault("stride", _stride(network, k, found["any_size"], source))
+    whole = isinstance(found["stride"], int) and found["any_size"]  # else it is refused below
+    found.setdefault("off_stride", whole and _takes_off(network, k, found["stride"]))
     found.setdefault("crop_pct", 0.875)  # the paper's, 224/256 (§5)
 
     # --- what it costs
     with FlopCounterMode(display=False) as counter:
         _run(network, k)
     return found | {
-        "has_statistics": statistics,
+        "has_statistics": bool(statistics) and all(statistics),
         "multiply_adds": counter.get_total_flops() / 2,
         "parameters": sum(p.numel() for p in network.parameters()),
     }
@@ -193,10 +234,13 @@ def described(found: CustomNetwork) -> list[str]:
     sizes = "any size" if found.any_size else f"{found.native} px alone"
     kind = "" if found.has_statistics else " (no running statistics)"
     options = f", built with {found.options}" if found.options else ""
+    norm = f"last normalisation: {', '.join(found.last_norm)}{kind}"
+    if not found.last_norm:
+        norm = "no normalisation: its classifier alone is fine-tuned"
     return [
         f"{found.source}: {found.outputs} classes, {found.multiply_adds / 1e9:.3g} G "
         f"multiply-adds at {found.native} px{options}",
-        f"  classifier: {found.classifier}; last normalisation: {', '.join(found.last_norm)}{kind}",
+        f"  classifier: {' and '.join((found.classifier, *found.other_heads))}; {norm}",
         f"  input: mean {found.mean}, std {found.std}; crop_pct {found.crop_pct:g}",
         f"  stride: {found.stride} px; takes {sizes}",
     ]
@@ -232,7 +276,33 @@ def _stated(source: str, weights: str) -> dict[str, Any]:
         native, crop_pct = stated.input_size[-1], float(stated.crop_pct)
         outputs = stated.num_classes or 1000
     known = {"mean": list(stated.mean), "std": list(stated.std)}
+    known |= {"crop_mode": getattr(stated, "crop_mode", "center")}
     return known | {"native": native, "crop_pct": crop_pct, "outputs": outputs}
+
+
+def _check_images(source: str, known: dict[str, Any]) -> None:
+    """What is stated of a network's images and does not hold here: refused, or said."""
+    if known.get("channels", 3) != 3:
+        raise JobError(_of_channels(source, known["channels"]))
+    if (mode := known.get("crop_mode", "center")) != "center":
+        how = {"squash": "squashed to squares", "border": "framed"}.get(mode, mode)
+        said = f"{source}: in its own evaluation images are {how} (timm's crop_mode {mode}); here "
+        print(visible(said) + "their centre is cropped, as everywhere in this suite", flush=True)
+
+
+def _check_stem(tensors: Tensors, network: nn.Module, weights: str) -> None:
+    """Raise JobError for weights whose first layer takes images of one channel."""
+    for name, own in network.state_dict().items():
+        shape = tensors[name].shape if name in tensors else ()
+        if own.dim() == len(shape) == 4 and (own.shape[1], shape[1]) == (3, 1):
+            raise JobError(_of_channels(weights, 1))
+
+
+def _of_channels(source: str, channels: int) -> str:
+    return (
+        f"{source}: takes images of {channels} channel(s), expected 3: images are read as RGB. "
+        "Give it as a constructor of your own that converts them (docs/recommend.md, Grey images)"
+    )
 
 
 # --- the network runs once -----------------------------------------------------------------------
@@ -244,12 +314,13 @@ def _built(source: str, path: str, known: dict) -> tuple[nn.Module, dict]:
     A transformer of timm that takes one size only is built anew with dynamic_img_size, which
     resizes its position embedding.
     """
-    options, outputs = known.get("options", {}), known.get("outputs")
+    own, outputs = known.get("arguments", {}), known.get("outputs")
+    options = known.get("options", own)
     network = _outline(source, path, outputs, options)
     is_free = source.startswith("timm:") and "options" not in known
     if is_free and not _takes_others(network, known["native"]):
         with contextlib.suppress(TypeError):
-            dynamic = {"dynamic_img_size": True}
+            dynamic = own | {"dynamic_img_size": True}
             return _outline(source, path, outputs, dynamic), dynamic
     return network, options
 
@@ -264,16 +335,19 @@ def _outline(source: str, path: str, outputs: int | None, options: dict) -> nn.M
         return construct.call(source, outputs, path, options).eval()
 
 
-def _run(network: nn.Module, k: int) -> torch.Tensor:
+def _run(network: nn.Module, k: int, channels: int = 3) -> torch.Tensor:
     """The logits of one crop of k×k pixels."""
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
     with torch.no_grad():
-        return network(torch.zeros(1, 3, k, k, device=device))
+        return network(torch.zeros(1, channels, k, k, device=_device(network)))
 
 
-def _takes(network: nn.Module, k: int) -> bool:
+def _device(network: nn.Module) -> torch.device:
+    return next((p.device for p in network.parameters()), torch.device("cpu"))
+
+
+def _takes(network: nn.Module, k: int, channels: int = 3) -> bool:
     try:
-        _run(network, k)
+        _run(network, k, channels)
     except (Exception, SystemExit):  # each network refuses a size in its own way
         return False
     return True
@@ -282,6 +356,12 @@ def _takes(network: nn.Module, k: int) -> bool:
 def _takes_others(network: nn.Module, k: int) -> bool:
     """Whether it takes other sizes than k. A transformer takes multiples of its patches."""
     return _takes(network, 2 * k) and any(_takes(network, k + n) for n in (14, 16, 28, 32))
+
+
+def _takes_off(network: nn.Module, k: int, stride: int) -> bool:
+    """Whether it takes crops that are no multiple of its stride, as convolutions that pad do."""
+    start = stride * -(-k // stride)
+    return all(_takes(network, start + n) for n in {1, stride // 4, stride // 2, stride - 1})
 
 
 def _calls(network: nn.Module, k: int, source: str) -> list[Call]:
@@ -297,6 +377,8 @@ def _calls(network: nn.Module, k: int, source: str) -> list[Call]:
         with register_module_forward_hook(note):
             logits = _run(network, k)
     except (Exception, SystemExit) as error:  # whatever the user's code raises
+        if _takes(network, k, 1):
+            raise JobError(_of_channels(source, 1)) from None
         raise JobError(
             f"{source}: a forward pass of one crop of {k}×{k} px fails: {visible(str(error))}; "
             "is native right? (custom.network.native, --given native=…)"
@@ -317,14 +399,31 @@ def _index(calls: list[Call], name: str, source: str) -> int:
 
 def _classifier(calls: list[Call], outputs: int) -> str:
     for call in reversed(calls):
-        linear = isinstance(call.layer, nn.Linear) and call.layer.out_features == outputs
-        pointwise = isinstance(call.layer, nn.Conv2d) and call.layer.out_channels == outputs
-        if linear or pointwise:
+        if _gives(call, outputs):
             return call.name
     raise _NotFoundError("classifier")
 
 
+def _other_heads(network: nn.Module, found: dict[str, Any], source: str, path: str) -> list[str]:
+    """The layers beside the classifier that give logits, too: they grow with the classes."""
+    n, k, classifier = found["outputs"], found["native"], found["classifier"]
+    calls = _calls(network, k, source)
+    beside = [call for call in calls if not boundary.inside(call.name, classifier)]
+    maybe = {call.name for call in beside if _gives(call, n)}
+    if not maybe:
+        return []
+    more = _outline(source, path, n + 1, found["options"]).requires_grad_(False)
+    return sorted(maybe & {call.name for call in _calls(more, k, source) if _gives(call, n + 1)})
+
+
+def _gives(call: Call, outputs: int) -> bool:
+    """Whether a layer is one of a classifier's, of so many classes."""
+    linear = isinstance(call.layer, nn.Linear) and call.layer.out_features == outputs
+    return linear or (isinstance(call.layer, nn.Conv2d) and call.layer.out_channels == outputs)
+
+
 def _last_norm(before: list[Call]) -> list[str]:
+    """The name of the last normalisation; none where the network has none."""
     norms = [
         call
         for call in before
@@ -336,7 +435,7 @@ def _last_norm(before: list[Call]) -> list[str]:
     for call in reversed(of_maps or norms):
         if any(True for _ in call.layer.parameters(recurse=False)):
             return [call.name]
-    raise _NotFoundError("last_norm")
+    return []
 
 
 def _stride(network: nn.Module, k: int, any_size: bool, source: str) -> int:

@@ -10,6 +10,8 @@ import pickle
 import re
 import shlex
 import urllib.parse
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,8 +32,33 @@ MIN_DIGITS = 8  # of the SHA-256 of a download
 WRAPPERS = ("model", "state_dict")
 DEEPEST = 3  # keys within keys
 COUNTER = "n_averaged"  # torch's AveragedModel has it beside the network
+# Of several whole networks in a file, the one under such a prefix is the one that was trained.
+USUAL = ("model.", "net.", "module.")
+# What training scripts keep beside the weights: arguments, paths, numbers of numpy. Nothing of it
+# is needed. In their place a file gives objects that hold and do nothing.
+_PATHS = ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")
+_NUMPY = [f"numpy.{core}.multiarray" for core in ("core", "_core")]
+BESIDE = [
+    "argparse.Namespace",
+    *(f"{module}.{name}" for module in ("pathlib", "pathlib._local") for name in _PATHS),
+    *(f"{module}.{name}" for module in _NUMPY for name in ("scalar", "_reconstruct")),
+    *("numpy.dtype", "numpy.ndarray"),
+]
 
 Tensors = dict[str, torch.Tensor]  # by their names in the network
+
+
+class _Inert:
+    """Stands for an object that a file holds beside its weights."""
+
+    def __new__(cls, *_: Any) -> "_Inert":
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any):
+        pass
+
+    def __setstate__(self, _: Any) -> None:
+        pass
 
 
 class Fetched(NamedTuple):
@@ -50,6 +77,7 @@ def fetch(source: dict, folder: Path, way_out: str) -> Fetched:
     source : one of
         {"timm": name},
         {"torchvision": "ResNet50_Weights.IMAGENET1K_V1"},
+        {"hf-hub": "USER/NAME@COMMIT"}, a network of timm on the Hugging Face Hub,
         {"hub": "owner/repo:entry"} or {"hub": "folder:entry"},
         {"url": …, "sha256": …}: the SHA-256 of the file, or its first 8 digits or more, as in the
         names of PyTorch's files,
@@ -107,6 +135,12 @@ def _timm(name: str) -> Tensors:
     return timm.create_model(name, pretrained=True).state_dict()
 
 
+def _hf_hub(name: str) -> Tensors:
+    import timm
+
+    return timm.create_model(f"hf-hub:{name}", pretrained=True).state_dict()
+
+
 def _torchvision(name: str) -> Tensors:
     from torchvision.models import get_weight
 
@@ -139,6 +173,7 @@ def _python(constructor: dict) -> Tensors:
 
 
 LIBRARIES = {"timm": _timm, "torchvision": _torchvision, "hub": _hub, "python": _python}
+LIBRARIES |= {"hf-hub": _hf_hub}
 
 
 # --- files -------------------------------------------------------------------------------------
@@ -160,7 +195,8 @@ def read(path: Path) -> Tensors:
             reason = visible(str(error))
             raise JobError(f"{path}: damaged, or not a safetensors file ({reason})") from None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([(_Inert, name) for name in BESIDE]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file may raise anything
         code = re.search(r"GLOBAL ([\w.]+)", str(error))
         if isinstance(error, pickle.UnpicklingError) and code:
@@ -246,24 +282,51 @@ def _oddity(name: Any, tensor: Any) -> str:
 
 
 def without_prefix(tensors: Tensors, network: nn.Module, where: str) -> Tensors:
-    """The tensors by the network's names, where all names in the file have a prefix before these.
+    """The tensors by the network's names, where those in the file have a prefix before these.
 
     Wrappers leave such prefixes: `module.` (DataParallel), `_orig_mod.` (torch.compile), `model.`
-    (Lightning). The log says which one was stripped.
+    or `net.` (Lightning). Lightning keeps other parts of its module beside the network, such as a
+    loss with weights or a second network; these are left out where the whole network has a prefix
+    of its own. The log says what was stripped and left out.
     """
     names = [name for name in tensors if name != COUNTER]
-    parts, own = min(names, default="").split("."), set(network.state_dict())
-    prefixes = ["".join(f"{part}." for part in parts[:n]) for n in range(len(parts))]
-    common = [prefix for prefix in prefixes if all(name.startswith(prefix) for name in names)]
-    prefix = max(common, key=lambda p: sum(name.removeprefix(p) in own for name in names))
+    own = set(network.state_dict())
+    found = Counter(prefix for name in names for prefix in _prefixes(name, own))
+    if not found or found[""] == max(found.values()):
+        return tensors
+    # Beside other names, a prefix counts only if it holds all of the network.
+    whole = [prefix for prefix, n in found.items() if n == len(own)]
+    usual = [prefix for prefix in whole if prefix.startswith(USUAL)] or whole
+    if len(usual) > 1:
+        several = f"whole networks under several prefixes, {', '.join(sorted(usual))}"
+        raise JobError(
+            f"{where}: {visible(several)} (expected one network). Save the state_dict of the one "
+            "that is meant, alone"
+        )
+    common = [prefix for prefix in found if all(name.startswith(prefix) for name in names)]
+    prefix = usual[0] if usual else max(common, key=found.__getitem__, default="")
     if not prefix:
         return tensors
-    log(f"{where}: the prefix {visible(prefix)} of all names was stripped")
-    return {name.removeprefix(prefix): tensors[name] for name in names}
+    left = [name for name in names if not name.startswith(prefix)]
+    of_all = "of all names" if not left else "of the network's names"
+    log(f"{where}: the prefix {visible(prefix)} {of_all} was stripped")
+    if left:
+        others = [other for other in whole if other != prefix]
+        more = f"; among them {', '.join(others)}, a whole network, too" if others else ""
+        log(visible(f"  {len(left)} tensors of other names were left out ({left[0]}, …{more})"))
+    return {name.removeprefix(prefix): tensors[name] for name in names if name not in set(left)}
+
+
+def _prefixes(name: str, own: set[str]) -> Iterator[str]:
+    """The prefixes of a name behind which is one of the network's `own` names; "" for none."""
+    parts = name.split(".")
+    for n in range(len(parts)):
+        if ".".join(parts[n:]) in own:
+            yield "".join(f"{part}." for part in parts[:n])
 
 
 def fitted(
-    fetched: Fetched, network: nn.Module, classifier: str, headless: bool = False
+    fetched: Fetched, network: nn.Module, classifiers: weights.Layers, headless: bool = False
 ) -> Tensors:
     """The weights with the names and types of `network`, checked key by key.
 
@@ -272,14 +335,14 @@ def fitted(
 
     Parameters
     ----------
-    classifier : the name of the network's last layer.
-    headless : whether to leave out the classifier, which the file need not have.
+    classifiers : the names of the layers that give logits.
+    headless : whether to leave these out, which the file need not have.
 
     Raises
     ------
     JobError : names what does not fit.
     """
-    fresh = classifier if headless else None
+    fresh = classifiers if headless else ()
     own = weights.without(fresh, network.state_dict())
     counters = [name for name in own if name.endswith(".num_batches_tracked")]
     zeros = {name: torch.zeros((), dtype=own[name].dtype) for name in counters}
@@ -289,7 +352,11 @@ def fitted(
     tensors = weights.without(fresh, zeros | whole)
     lacking = [name for name in own if name not in tensors]
     is_backbone = len(own) - len(lacking) == len(tensors)
-    if lacking and is_backbone and all(name.startswith(f"{classifier}.") for name in lacking):
+    if (
+        lacking
+        and is_backbone
+        and all(name.startswith(weights.beginnings(classifiers)) for name in lacking)
+    ):
         raise JobError(
             f"{fetched.where}: no classifier in it (missing {', '.join(lacking)}). Give the "
             "weights of the whole network, or train a fresh classifier (custom.train)"

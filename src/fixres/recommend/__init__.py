@@ -20,15 +20,18 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
 from fixres import config, jobs, paper
+from fixres.config.custom import Custom
 from fixres.config.datasets import Dataset
 from fixres.config.recipes import FINE_TUNING, TRAINING, fitting
 from fixres.data.sources import SOURCES
 from fixres.graph.checks import expanded
+from fixres.graph.classes import names_are_among
 from fixres.graph.enough import check_listed_images
 from fixres.graph.graph import JobGraph
 from fixres.jobs import JobError
@@ -57,7 +60,7 @@ def main(arguments: list[str]) -> None:
     words.check(args)
     name = args.name or name_of(args.network, args.images)
     file = Path("configs", f"recommend-{name}.yaml")
-    question = shlex.join(word for word in arguments if word != "--plan")
+    question = question_of(arguments, args.network)
     if not asked_before(file, question, name):
         write(file, question, configuration(name, args))
     plan = paper.plan_of(config.load("config.yaml", file))
@@ -81,7 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     how = {"formatter_class": raw, "allow_abbrev": False}
     p = argparse.ArgumentParser("fixres recommend", description=__doc__, **how)
     option = p.add_argument
-    network = "timm:NAME[.TAG], torchvision:NAME[.WEIGHTS] or python:package.module:function"
+    network = (
+        "timm:NAME[.TAG], timm:local-dir:FOLDER, timm:hf-hub:USER/NAME, "
+        "torchvision:NAME[.WEIGHTS] or python:package.module:function"
+    )
     option("--network", required=True, help=network)
     option("--images", required=True, help="folder with train/CLASS/* and val/CLASS/*, or CLASS/*")
     source = "the official release of a dataset in place of such a folder (docs/datasets.md)"
@@ -118,9 +124,25 @@ def look_at_network(args: argparse.Namespace) -> dict:
     given = words.read_given(args.given, custom.KEYS)
     words.check_room("--given native", 1, 2 * given.get("native", 1), "cpu")
     where = (expanded(args.weights), expanded(args.path))
-    found = custom.find(args.network, *where, given, headless=args.train)
+    found = custom.find(expanded(args.network), *where, given, headless=args.train)
     print("\n".join(map(visible, custom.described(found))), flush=True)
-    return found.model_dump() | {"weights": args.weights, "path": args.path}
+    # Paths as they were given; weights beside a network's configuration as they were found.
+    weights = found.weights if args.weights == "pretrained" else args.weights
+    return found.model_dump() | {"weights": weights, "path": args.path}
+
+
+def classes_beside(args: argparse.Namespace) -> str | None:
+    """The configuration beside a network, where it lists classes that the folders are named by."""
+    from fixres.models.kept import config_file
+
+    if args.train or not (file := config_file(expanded(args.network))):
+        return None
+    split = {"split": args.split} if args.split else {}
+    dataset = Dataset(source=args.source, root=str(Path(expanded(args.images))), **split)
+    if not names_are_among(dataset, str(file)):
+        return None
+    print(f"classes: in the order of {file}")
+    return str(file)
 
 
 def trial(custom: dict) -> float:
@@ -162,7 +184,8 @@ def threads() -> int:
 
 def name_of(network: str, images: str) -> str:
     """A name for the answer, such as resnet50-photos."""
-    parts = (network.split(":")[-1].split(".")[0], Path(expanded(images)).resolve().name)
+    own = network.split(":")[-1].rstrip("/").split("/")[-1].split(".")[0]
+    parts = (own, Path(expanded(images)).resolve().name)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join(parts)).strip("-_")
     return name[:LONGEST] or "mine"
 
@@ -170,6 +193,7 @@ def name_of(network: str, images: str) -> str:
 def configuration(name: str, args: argparse.Namespace) -> dict:
     """The content of configs/recommend-NAME.yaml: every key that matters, to be edited."""
     network = look_at_network(args)
+    args.classes = args.classes or classes_beside(args)
     dataset, sizes = look_at_images(args, network["outputs"])
     content = keys(name, args, network, dataset)
     for recipe in ("fine_tuning", "base_training"):
@@ -211,6 +235,15 @@ def keys(name: str, args: argparse.Namespace, network: dict, dataset: dict) -> d
     }
 
 
+def question_of(arguments: list[str], network: str) -> str:
+    """The question as one line; with another config.json beside a network, it is another one."""
+    question = shlex.join(word for word in arguments if word != "--plan")
+    folder = expanded(network).removeprefix("timm:local-dir:")
+    file = Path(folder, "config.json")
+    is_beside = network.startswith("timm:local-dir:") and file.is_file()
+    return f"{question} # {jobs.file_digest(file)[:12]}" if is_beside else question
+
+
 def asked_before(file: Path, question: str, name: str) -> bool:
     """Whether the file is the answer to the same question, perhaps edited since.
 
@@ -249,5 +282,16 @@ def show_plan(plan: JobGraph) -> None:
         f"plan: k_test {', '.join(map(str, custom.k_tests))}; crop_pct {ratios}; "
         f"{len(answer.ancestors)} jobs, about {minutes:.0f} min"
     )
-    for remark in remarks(plan):
+    for remark in [*off_stride(custom), *remarks(plan)]:
         print(f"note: {remark}")
+
+
+def off_stride(custom: Custom) -> Iterator[str]:
+    """What to know of test resolutions that are no multiple of the network's stride."""
+    if sizes := custom.off_stride:
+        of_its_own = " (the network's own)" if custom.native in sizes else ""
+        yield (
+            f"k_test {', '.join(map(str, sizes))}{of_its_own}: no multiple of the network's "
+            f"stride, {custom.network.stride}. Just above a multiple accuracy drops "
+            "(Appendix B)"
+        )

@@ -20,11 +20,16 @@ from fixres.jobs import JobError
 from fixres.jobs.quoting import visible
 from fixres.nearest import nearest
 
+NETWORK = (
+    r"^(timm:[^:]+|timm:local-dir:.+|timm:hf-hub:[^:]+/[^:]+|torchvision:[^:]+"
+    r"|python:[\w.]+:\w+)$"
+)
 # Option -> what its values are, and what is said to be expected.
 KINDS = {
     "--network": (
-        Annotated[str, *CustomNetwork.model_fields["source"].metadata],
-        "timm:NAME[.TAG], torchvision:NAME[.WEIGHTS] or python:package.module:function",
+        Annotated[str, Field(pattern=NETWORK)],
+        "timm:NAME[.TAG], timm:local-dir:FOLDER, timm:hf-hub:USER/NAME, torchvision:NAME[.WEIGHTS] "
+        "or python:package.module:function",
     ),
     "--name": (Name, "at most 64 letters, digits, _, . and -, and first a letter or digit"),
     "--k-test": (Pixels, "1 to 65,535 pixels"),

@@ -77,7 +77,7 @@ def evaluate(job: "Opened") -> None:
 
     # The network.
     network = job.load()
-    compute_in_float32(network, job.entry.classifier)
+    compute_in_float32(network, *job.entry.classifiers)
     model = job.device.prepare(network)
 
     # What is known already.

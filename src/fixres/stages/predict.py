@@ -166,7 +166,7 @@ def predict_missing(job: Opened, wanted: list[Predictions]) -> None:
     networks = [matching.load(entry, len(data.classes), 0, files.weights) for files in wanted]
     for network in networks:
         network.to(device.device).eval().requires_grad_(False)
-        compute_in_float32(network, entry.classifier)
+        compute_in_float32(network, *entry.classifiers)
     trunk, heads = as_it_is, networks
     # A classifier of several layers is float32 as a whole only in an uncut network.
     if not any(networks[0].get_submodule(entry.classifier).children()):

@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
 
     # --- check
     headless = config.get("headless", False)
-    tensors = published.fitted(fetched, network, entry.classifier, headless)
+    tensors = published.fitted(fetched, network, entry.classifiers, headless)
 
     # --- keep
     # The zoo knows the licence of the weights that it names, and not that of another source.

@@ -69,7 +69,7 @@ def train(job: Opened) -> None:
     construct.check_layers(entry, network)
     key = [jobs.canonical(config), data.digest()]
     if args.init:
-        weights.load_into(network, args.init, fresh=entry.classifier)
+        weights.load_into(network, args.init, fresh=entry.classifiers)
         key.append(jobs.file_digest(args.init))
     network.to(device.device).train()
     model = device.prepare(network)

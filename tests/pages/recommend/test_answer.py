@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixres.artifacts.choice import Choice, Gain, Images, Setting, Times
+from fixres.graph.pages import Answer
 from fixres.pages.recommend import answer
 from fixres.pages.recommend.drawing import pareto
 
@@ -75,6 +76,19 @@ def test_a_network_that_is_best_as_it_is_stays():
     usual = gains(USUAL, 0.0, 0.0, 0.0)
     (only,) = answer.answer(choice(usual, usual))
     assert only.startswith("Go on testing at 224 px")
+
+
+def test_sizes_off_the_stride_and_a_network_without_a_norm_are_said():
+    def about(**entry: object) -> list[str]:
+        page = Answer.model_construct(entry={"stride": 32, "last_norm": ["bn"]} | entry)
+        return answer.about_network(choice(gains(USUAL, 0, 0, 0), gains(USUAL, 0, 0, 0)), page)
+
+    assert about() == []
+    [off] = about(stride=28 * 3)
+    assert off.startswith("k_test 224, 288: no multiple of 84, the network's stride.")
+    [without] = about(last_norm=[])
+    assert without.startswith("The network has no normalisation. So its classifier alone was")
+    assert answer._text([]) == "none"
 
 
 def test_times_whose_rounds_disagree_decide_nothing():

@@ -15,6 +15,7 @@ class Network(NamedTuple):
     ----------
     stride : total stride; crops are multiples of it (Appendix B).
     classifier : name of the last layer.
+    other_heads : of a network that averages several classifiers, the names of the others.
     last_batch_norm : names of the batch-norms before the global pooling (§4.2).
     cells : names of the last three cells or blocks (Table 1, "3 cells", "3 conv.").
     constructor : what builds it: timm:NAME, torchvision:NAME, fixres:MODULE:FUNCTION of
@@ -40,6 +41,7 @@ class Network(NamedTuple):
     cells: tuple[str, ...]
     constructor: str
     options: dict[str, Any] = {}  # noqa: RUF012 (never changed)
+    other_heads: tuple[str, ...] = ()
     path: str = ""
     code: str = ""
     mean: tuple[float, float, float] = IMAGENET[0]
@@ -51,3 +53,8 @@ class Network(NamedTuple):
     twin: str | None = None
     extra_data: bool = False
     revision: int = 0
+
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        """The names of the layers that give logits: nearly always one."""
+        return (self.classifier, *self.other_heads)

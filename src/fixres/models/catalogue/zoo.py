@@ -98,6 +98,7 @@ def entry_of(config: dict) -> Network:
         title=entry.get("title") or config["network"],
         stride=entry["stride"],
         classifier=entry["classifier"],
+        other_heads=tuple(entry.get("other_heads", ())),
         last_batch_norm=tuple(entry["last_norm"]),
         cells=(),
         constructor=entry["source"],

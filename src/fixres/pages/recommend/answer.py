@@ -47,8 +47,8 @@ def main(arguments: list[str]) -> None:
     points = frame(chosen)
 
     title = f"{page.title}: at which resolution to test it"
-    above = [*answer(chosen), *cautions(chosen, page.to_fix), how(chosen, page)]
-    above += [UNFIXED.format(page.to_fix)] if page.to_fix else []
+    above = [*answer(chosen), *cautions(chosen, page.to_fix), *about_network(chosen, page)]
+    above += [how(chosen, page), *([UNFIXED.format(page.to_fix)] if page.to_fix else [])]
     below = usage(chosen, page)
     tables = [
         accuracy(chosen, points, page),
@@ -149,6 +149,23 @@ def cautions(chosen: Choice, to_fix: str = "") -> list[str]:
             "No conclusion is drawn from times: their rounds disagree, as beside other work "
             f"({'; '.join(chosen.disagree)}). To measure them again on an otherwise idle machine, "
             f"delete results/{chosen.speed} and give the same command."
+        )
+    return said
+
+
+def about_network(chosen: Choice, page: Answer) -> list[str]:
+    """What to know of the network: sizes off its stride, and that nothing of it was normalised."""
+    entry, said = page.entry, []
+    if sizes := [k for k in sorted(chosen.times_as_long) if k % entry["stride"]]:
+        said.append(
+            f"k_test {', '.join(map(str, sizes))}: no multiple of {entry['stride']}, the network's "
+            "stride. Just above a multiple, where the last map has another row, accuracy drops "
+            "(Appendix B)."
+        )
+    if not entry["last_norm"] and not page.to_fix:
+        said.append(
+            "The network has no normalisation. So its classifier alone was fine-tuned, where the "
+            "paper fine-tunes the last normalisation, too."
         )
     return said
 
@@ -256,7 +273,9 @@ def among_all(chosen: Choice, page: Answer) -> list[lists.Table]:
 
 def found(page: Answer) -> lists.Table:
     """What was found in the network, or said by the user."""
-    rows = [[name, _text(page.entry[key])] for key, name in FOUND.items()]
+    heads = [page.entry["classifier"], *page.entry.get("other_heads", [])]
+    entry = page.entry | {"classifier": heads}
+    rows = [[name, _text(entry[key])] for key, name in FOUND.items()]
     return "What the suite knows of the network", ["", ""], rows
 
 
@@ -276,4 +295,4 @@ def spread(point: pd.Series, what: str) -> str:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)

@@ -26,13 +26,13 @@ def logits(model, x: torch.Tensor, bf16: bool = True) -> torch.Tensor:
 
 
 def with_near_ties(name: str) -> nn.Module:
-    """Every class but the first has a twin, whose logit is larger by a thousandth of it."""
+    """Every class but the first has a twin, whose logit is larger by a ten-thousandth of it."""
     network = construct.build(name, CLASSES, 0).eval()
     classifier = network.get_submodule(zoo.ZOO[name].classifier)
     with torch.no_grad():
         classifier.bias.zero_()
         for i in range(0, CLASSES, 2):
-            classifier.weight[i + 1] = 1.001 * classifier.weight[i]
+            classifier.weight[i + 1] = 1.0001 * classifier.weight[i]
     return network
 
 

@@ -113,7 +113,7 @@ PHOTOS = {
         ("results/runs/set/resnet10q-k64/log.csv", "did you mean results/runs/set/resnet10q-k"),
         ("results/data/photos/manifest.npz", "cannot be made; the images of photos: datasets.ph"),
         ("results/table3.md", r"^results/table3: .* pages.allow_missing .*\$NO_SUCH_VARIABLE; is"),
-        ("results/summary.md", r"^results/.* and 2 more: .*\$NO_SUCH_VARIABLE"),
+        ("results/summary.md", r"^results/.* and 3 more: .*\$NO_SUCH_VARIABLE"),
     ],
 )
 def test_files_that_cannot_be_made(file, expected):

@@ -199,6 +199,9 @@ def _adapted(
     if layers == "cls" or last_norm is not None:
         given["last_norm"] = [] if layers == "cls" else _names(last_norm)
     found = last_layers_of(network, k, given)
+    if layers != "cls" and not found["last_norm"]:
+        way_out = "Give last_norm=[…], or layers='cls' for the classifier alone"
+        raise JobError(f"last_norm: none found in {type(network).__name__}. {way_out}")
     entry = Network(
         title=type(network).__name__,
         stride=1,

@@ -101,6 +101,9 @@ def test_numbers_are_compared_with_the_copies(tmp_path, capsys):
     build.compare("", tmp_path)
     assert f"the bytes of {copy}" in capsys.readouterr().out
     rows = pd.read_csv(copy)
+    rows.assign(seeds=1).to_csv(tmp_path / "table5.csv", index=False)
+    build.compare("", tmp_path)
+    assert "not compared, with 1 seed(s)" in capsys.readouterr().out
     rows["ours"] += 0.9 * (rows["high"] - rows["ours"])
     rows.to_csv(tmp_path / "table5.csv", index=False)
     build.compare("", tmp_path)

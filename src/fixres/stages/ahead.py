@@ -40,6 +40,7 @@ from fixres.stages.passes import MergedMoments
 from fixres.stages.predict import TOP, as_it_is, best, predict
 from fixres.stages.statistics import entering, put_in
 
+COPY = "left.safetensors"  # in the folder of a job with new statistics, for a moment
 LEADING = ["batch-norm", "classifier"]  # layers of the fine-tuning whose trunk holds the others'
 
 
@@ -89,9 +90,10 @@ class Sharing:
     def __init__(self, job: Opened, rows: np.ndarray):
         self.job, self.rows = job, rows
         self.moments: dict[str, Moments] = {}
-        self.siblings = siblings(job, rows)
-        if self.siblings:
-            with self.harmless():
+        self.siblings: list[Sibling] = []
+        with self.harmless():
+            self.siblings = siblings(job, rows)
+            if self.siblings:
                 self._cut()
 
     @contextlib.contextmanager
@@ -175,15 +177,22 @@ class Sharing:
         key = key_of(self.job, sibling.config, what)
         left.save(sibling.folder / what, key, arrays)
 
-    def weights_of(self, sibling: Sibling) -> Path:
-        """A copy of the weights that a sibling of stage statistics will leave, byte for byte."""
-        network = self.job.load().requires_grad_(False)
-        for name, of in self.moments.items():
-            put_in(network.get_submodule(name), of)
-        out = sibling.folder / "left.safetensors"
-        args = argparse.Namespace(**vars(self.job.args) | {"out": out})
-        self.job._replace(args=args, config=sibling.config).save(network)
-        return out
+    def predicting(self) -> Iterator[tuple[Sibling, Path, nn.Module]]:
+        """Each sibling with new statistics: a copy of its weights to be, and the network.
+
+        The copy is there as long as the caller looks at it. It is what the sibling will write, byte
+        for byte: the keys of predictions have a digest of it.
+        """
+        for sibling in self.of_stage("statistics") if self.moments else ():
+            network, copy = self.job.load().requires_grad_(False), sibling.folder / COPY
+            for name, of in self.moments.items():
+                put_in(network.get_submodule(name), of)
+            args = argparse.Namespace(**vars(self.job.args) | {"out": copy})
+            try:
+                self.job._replace(args=args, config=sibling.config).save(network)
+                yield sibling, copy, network
+            finally:
+                copy.unlink(missing_ok=True)
 
 
 # --- predictions for evaluations to come ---------------------------------------------------------
@@ -199,25 +208,21 @@ def predict_ahead(job: Opened, sharing: Sharing) -> None:
     ----------
     job : the fine-tuning. The weights in its --out are written.
     """
-    copies = []
     try:
         k, args = job.config["k_test"], job.args
-        runs = [(args.out.parent, args.out), (args.weights.parent, args.weights)]
-        if sharing.moments:
-            for sibling in sharing.of_stage("statistics"):
-                copies.append(sharing.weights_of(sibling))
-                runs.append((sibling.folder, copies[-1]))
-        found = [missing_at(folder, weights, k, job.data) for folder, weights in runs]
-        tuned = found[0]
-        if tuned is None or known_activations(job, found):
+        tuned = missing_at(args.out.parent, args.out, k, job.data)
+        base = missing_at(args.weights.parent, args.weights, k, job.data)
+        if tuned is None or (base is None and predict_from_left(job, tuned)):
             return
-        alike = [f for f in found if f is not None and f.test_resize == tuned.test_resize]
+        wanted = [(files, loaded(job, files)) for files in (tuned, base) if files]
+        for sibling, copy, network in sharing.predicting():
+            if files := missing_at(sibling.folder, copy, k, job.data):
+                compute_in_float32(network, *job.entry.classifiers)
+                wanted.append((files, network))
+        alike = [pair for pair in wanted if pair[0].test_resize == tuned.test_resize]
         predict_missing(job, alike, sharing)
     except Exception as error:  # any exception: the evaluation will hit it too, and report it
         jobs.log(f"validation images not predicted ahead: {error}")
-    finally:
-        for copy in copies:
-            copy.unlink(missing_ok=True)
 
 
 def missing_at(run: Path, weights: Path, k_test: int, data: Manifest) -> Predictions | None:
@@ -240,13 +245,12 @@ def missing_at(run: Path, weights: Path, k_test: int, data: Manifest) -> Predict
     return files._replace(keys=keys) if keys else None
 
 
-def known_activations(job: Opened, found: list[Predictions | None]) -> bool:
-    """Predict for the fine-tuned network alone, where its trunk's activations were left.
+def predict_from_left(job: Opened, tuned: Predictions) -> bool:
+    """Predict for the fine-tuned network, where its trunk's activations were left for it.
 
-    Returns whether that is all there is to predict.
+    Returns whether they were.
     """
-    tuned, *others = found
-    activations = left_for_validation(job, list(tuned.keys)) if not any(others) else {}
+    activations = left_for_validation(job, list(tuned.keys))
     if not activations:
         return False
     network, names = loaded(job, tuned), last_layers(job.entry, job.config["layers"])
@@ -273,10 +277,12 @@ def loaded(job: Opened, files: Predictions) -> nn.Module:
     return network
 
 
-def predict_missing(job: Opened, wanted: list[Predictions], sharing: Sharing) -> None:
+def predict_missing(
+    job: Opened, wanted: list[tuple[Predictions, nn.Module]], sharing: Sharing
+) -> None:
     """Predict, with one pass of the trunk where the networks can be cut, and write the files."""
     config, entry, data, device = job.config, job.entry, job.data, job.device
-    networks = [loaded(job, files) for files in wanted]
+    networks = [network for _, network in wanted]
     trunk, heads = as_it_is, networks
     # A classifier of several layers is float32 as a whole only in an uncut network.
     is_cut = not any(networks[0].get_submodule(entry.classifier).children())
@@ -286,8 +292,8 @@ def predict_missing(job: Opened, wanted: list[Predictions], sharing: Sharing) ->
         trunk, heads = parts[0].trunk, [part.head for part in parts]
     jobs.log(f"k_test {config['k_test']}: {len(wanted)} evaluation(s) predicted ahead")
     heads = [device.prepare(head) for head in heads]
-    croppings = [list(files.keys) for files in wanted]
-    test_da = Augmentation("test DA", test_resize=wanted[0].test_resize)
+    croppings = [list(files.keys) for files, _ in wanted]
+    test_da = Augmentation("test DA", test_resize=wanted[0][0].test_resize)
     reader = job.reader(data.rows("val"))
     top = min(TOP, len(data.classes))
     inputs: dict[Cropping, list[Activations]] = {}
@@ -307,7 +313,7 @@ def predict_missing(job: Opened, wanted: list[Predictions], sharing: Sharing) ->
         data.absent,
         **({"watch": watch} if followed else {}),
     )
-    for files, network, of_network in zip(wanted, networks, predicted, strict=True):
+    for (files, network), of_network in zip(wanted, predicted, strict=True):
         parameters = sum(p.numel() for p in network.parameters())
         files.save(data, of_network, parameters)
     if followed:

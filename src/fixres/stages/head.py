@@ -24,7 +24,6 @@ from fixres.models.adapt import Adaptation
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
 from fixres.stages.activation_cache import Activations, Cache, RunTrunk, Wanted, compute_once
-from fixres.stages.passes import pieces
 from fixres.stages.training_log import TrainingLog
 
 # Cuts batches of training crops: (rows, epoch) each -> the rows, and what the network sees of them,
@@ -111,8 +110,7 @@ def trunk_on(adaptation: Adaptation, crops: CutCrops, device: Device) -> RunTrun
         for rows, x in crops(wanted, keep):
             with torch.no_grad(), device.autocast():
                 # One memory layout, cached or not: in another one the last bits of sums differ.
-                parts = [[a.contiguous() for a in trunk(piece)] for piece in pieces(x)]
-                activations = tuple(map(torch.cat, zip(*parts, strict=True)))
+                activations = tuple(a.contiguous() for a in trunk(x))
             # Outside the block: inside it the consumer of this generator would have no gradients.
             yield rows, activations
 

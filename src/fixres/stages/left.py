@@ -8,8 +8,10 @@ all (ahead.py). This is the other end: what those jobs find.
 - The fine-tuning of the classifier alone finds the classifier's inputs: of the training images, and
   of the validation images at each cropping.
 
-A job that finds nothing computes the same numbers itself. Custom networks alone share in this way,
-in float32 and in one process.
+A job that finds nothing computes itself. A fine-tuning then gets the same bits. New statistics may
+differ in their last bits where a processor sums batches of other sizes in another order: the batches
+are those of the fine-tuning here, and of `requests.BATCH` images there. Custom networks alone share
+in this way, in float32 and in one process.
 """
 
 import numpy as np

@@ -13,10 +13,10 @@ from fixres.data.regions import Augmentation
 from fixres.data.requests import Reader
 from fixres.models.distributions import Moments
 
-# Pixels of the crops that a network sees at once on a processor: 41 crops of 224 px, 14 of 384.
+# Pixels of the crops that a network sees at once on a processor: 20 crops of 224 px, 7 of 384.
 # With more, its activations outgrow the memory that is kept between steps (hardware/memory.py): 100
 # crops of 384 px took 2.3 times as long an image as 16 (EfficientNet-Lite0).
-PIXELS = 2**21
+PIXELS = 2**20
 # The images are cut into about this many segments, whatever the number of processes. Moments are
 # merged segment after segment, so always in the same order.
 SEGMENTS = 64
@@ -65,7 +65,8 @@ def one_pass(
 def pieces(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Crops (n, 3, k, k) in pieces that the network sees one after another; on a GPU, all at once.
 
-    Each image's numbers are its own, so the pieces change nothing but time and memory.
+    Only where predictions are made: a processor may sum a smaller batch in another order, so the
+    last bits of logits differ. Adaptations, which leave weights, see whole batches.
     """
     return (x,) if x.is_cuda else x.split(max(PIXELS // x[0, 0].numel(), 1))
 

@@ -21,7 +21,7 @@ from fixres.data.regions import Augmentation
 from fixres.models.distributions import Moments
 from fixres.stages import left
 from fixres.stages.opened import Opened, run
-from fixres.stages.passes import MergedMoments, one_pass, pieces
+from fixres.stages.passes import MergedMoments, one_pass
 
 
 def main(arguments: list[str]) -> None:
@@ -74,9 +74,7 @@ def measure(
     moments, test_da = MergedMoments(reader, list(norms)), Augmentation("test DA")
     with one_pass("statistics", reader, test_da, [cropping], moments.segment) as batches:
         for _, images, x in batches:
-            entered = [entering(norms, network, piece) for piece in pieces(x)]
-            for name in norms:
-                of_batch = torch.cat([of_piece[name] for of_piece in entered])
+            for name, of_batch in entering(norms, network, x).items():
                 moments.add(name, images, Moments.of(of_batch))
     return moments.merged()
 

@@ -41,7 +41,7 @@ HOW = ("--threads", "1", "--precision", "fp32", "--loader", "pillow")
 TIMM = f"""
 import json, sys
 import timm, torch
-from fixres.artifacts import weights
+from fixres.artifacts import manifest, weights
 from fixres.data.image_files import load, to_rgb
 from timm.data import create_transform
 name, file, listed, out, *sizes = sys.argv[1:]

@@ -176,17 +176,16 @@ def test_the_wait_for_a_device_is_not_measured(papers_scale, tmp_path):
 
 def test_adaptations_of_a_custom_network_share_its_trunk(own_folder, tmp_path):
     """At each k_test: once over the training images, and over the validation images a crop_pct."""
-    network = TEST_RESNET | {"multiply_adds": 1e6, "parameters": 1e4}
-    asked = {"name": "mine", "network": network, "k_test": [64, 96], "crop_pct": [0.875, 1.0]}
+    about = {"weights": "pretrained", "outputs": 2, "multiply_adds": 1e6, "parameters": 10_000}
+    network = TEST_RESNET | about  # its own crop_pct is 0.95
+    asked = {"name": "mine", "network": network, "k_test": [64, 96], "crop_pct": [0.875, 0.95]}
     own = {"dataset": "mine", "datasets": {"mine": {"root": str(tmp_path / "own")}}}
-    content = Cost.of(
-        plan_of(parse(own | {"custom": asked, "twins": False})).resolved("pages/plan")
-    )
+    content = plan_of(parse(own | {"custom": asked, "twins": False}))
     whole = 1e6 * (1 + (96 / 64) ** 2)
     counter = costs.Costs(changed(content, cache_gb=1.0), tmp_path / "results")
     assert counter.sizes == {"mine": (6, 4)}
     assert sum(map(counter.computation, counter.jobs)) == pytest.approx(whole * (6 + 2 * 4))
-    # Where nothing is kept, each trains and is measured from the images, and more than twice.
+    # Where nothing is kept, each fine-tuning runs the trunk in every epoch.
     alone = costs.Costs(changed(content, cache_gb=0.0), tmp_path / "results")
     assert sum(map(alone.computation, alone.jobs)) > 3 * whole * (6 + 2 * 4)
 

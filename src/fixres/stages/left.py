@@ -9,7 +9,7 @@ all (ahead.py). This is the other end: what those jobs find.
   of the validation images at each cropping.
 
 A job that finds nothing computes itself. A fine-tuning then gets the same bits. New statistics may
-differ in their last bits where a processor sums batches of other sizes in another order: the batches
+differ in their last bits, where a processor sums batches of other sizes in another order: batches
 are those of the fine-tuning here, and of `requests.BATCH` images there. Custom networks alone share
 in this way, in float32 and in one process.
 """

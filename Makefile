@@ -12,6 +12,8 @@
 BIN := .venv/bin
 READY := .venv/.ready
 LOCK := envs/requirements.lock
+# The validator of results/ro-crate, in an environment of its own (envs/crate-check.in).
+CRATE_CHECK := .venv/crate-check
 # Where Debian's package dataset-fashion-mnist puts the images.
 export FASHION_MNIST ?= /usr/share/datasets/fashion-mnist
 
@@ -42,7 +44,7 @@ fashion: setup
 docs-fashion: fashion
 	$(BIN)/python docs/build.py fashion
 
-test: lint
+test: lint $(CRATE_CHECK)
 	$(BIN)/python -m pytest -n 2
 
 test-faults: setup
@@ -73,9 +75,16 @@ setup: $(READY)
 $(READY): $(LOCK) envs/pillow.lock envs/setup.sh pyproject.toml
 	sh envs/setup.sh
 
+$(CRATE_CHECK): envs/crate-check.lock | setup
+	$(BIN)/uv venv -q --clear $@
+	$(BIN)/uv pip install -q --python $@/bin/python --require-hashes --no-deps -r $<
+	touch $@
+
 # Pin again, to the newest that envs/*.in allow. Names, versions and hashes only: no address of an index.
 lock:
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--upgrade --overrides envs/overrides.txt envs/requirements.in -o $(LOCK)
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--upgrade envs/pillow.in -o envs/pillow.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--upgrade envs/crate-check.in -o envs/crate-check.lock

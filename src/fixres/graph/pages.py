@@ -229,6 +229,28 @@ class Report(Record):
     configuration: dict[str, Any]  # all that shapes a result, to make the same again
 
 
+class CrateJob(Record):
+    """A job behind a crate."""
+
+    stage: str
+    made_from: str  # `Job.ancestry_digest`, which the seal of the job names, too
+    outputs: dict[str, str]  # name -> file below results/
+    benchmark: str  # the file in which Snakemake leaves its time, below results/; "": nowhere
+    dataset: str  # whose images it renders or lists; "": it does neither
+
+
+class Crate(Record):
+    """All pages with their provenance, to deposit (docs/ro-crate.md)."""
+
+    scale: str
+    network: str  # the custom network that the pages answer for; "": they are the paper's
+    pages: tuple[str, ...]  # the ids of the jobs whose files it holds, the main page first
+    jobs: dict[str, CrateJob]  # these and all jobs behind them
+    stages: tuple[str, ...]  # their stages, in the order of the work
+    # All that shapes a result, to make the same again, and what the deposit says of itself.
+    configuration: dict[str, Any]
+
+
 class Recommendation(Record):
     """What the three pages about a custom network share (docs/recommend.md)."""
 

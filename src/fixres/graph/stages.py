@@ -245,6 +245,16 @@ _ALL = (
         page=True,
     ),
     # --- pages, those over all others first
+    Stage(
+        "crate",
+        "put pages, configuration and provenance into an RO-Crate to deposit",
+        "making an RO-Crate",
+        {"crate": "{name}"},
+        "pages.crate",
+        log="pages/{name}/log.txt",
+        parents=(MEASUREMENTS,),
+        page=True,
+    ),
     _page_stage("report", "put all pages into one file to send to a colleague", "html"),
     _page_stage("claims", "decide the claims of the paper", "md csv comparisons.csv html", 4),
     _page_stage("text", "compute the numbers of the paper's text", "md csv html", 3),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from fixres.pages import origin, web
+from fixres.jobs import origin
+from fixres.pages import web
 from fixres.pages.report.reading import Contents, Part
 
 ABOUT = (

@@ -79,7 +79,7 @@ def _add_published(crate: ROCrate, run: Run, results: Path) -> Reference:
 
     kept = results / run.job.outputs["weights"]
     known = weights.meta_of(kept) if kept.is_file() else {}
-    source = run.config["source"]
+    source = known.get("source") or run.config["source"]
     kind = next(iter(source))
     where = str(source[kind])
     return add(

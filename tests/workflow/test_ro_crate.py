@@ -37,7 +37,7 @@ def config(**changes: dict) -> dict:
 @pytest.fixture
 def deposited(done) -> Workflow:
     done.write(config())
-    # The pages that `all` makes. The trainings stay; with fewer pages, an evaluation has fewer k_test.
+    # The pages that `all` makes. With fewer of them, an evaluation has fewer k_test.
     fewer = {("evaluate", "runs/set/resnet10q-k32/evaluation/metrics.json")}
     assert done.planned(CRATE) == OVER_ALL | PAGES | fewer
     done.run(CRATE)

@@ -128,6 +128,8 @@ def filled(place: re.Match) -> str:
         text = measured_claims(scale_of(place))
     elif place["how"] == "trends":
         text = trends(scale_of(place), what)
+    elif place["how"] == "short":
+        text = short(scale_of(place), what)
     else:
         text = tables(read(ROOT / "results" / f"{what}.md"))
     return f"{place[1]}\n{text}\n\n{place['end']}"
@@ -154,6 +156,20 @@ def tables(page: str) -> str:
     """The tables of a rendered page, with their titles: what stands between headline and notes."""
     start, end = page.index("\n**") + 1, page.rindex("|\n") + 1
     return page[start:end]
+
+
+def short(scale: str, page: str, k_train: str = "56", k_tests: str = "56 72 96 112 120") -> str:
+    """Five rows of Table 5: one network over k_test, as it is and fine-tuned."""
+    cells = pd.read_csv(kept(scale, f"{page}.csv"), dtype={"row": str})
+    rows = []
+    for k_test in k_tests.split():
+        at = cells[cells["row"] == k_test].set_index("column")
+        shown = [at.loc[column] for column in (k_train, f"{k_train} adapted")]
+        name = f"{k_test} ({at.loc[k_train, 'paper_row']})"
+        numbers = (f"{c.ours:.1f} ± {(c.high - c.low) / 2:.1f} ({c.paper:.1f})" for c in shown)
+        rows.append([name, *numbers])
+    heads = ["test resolution (paper's)", "as it is", "fine-tuned"]
+    return tabulate(rows, heads, "pipe", disable_numparse=True)
 
 
 def trends(scale: str, page: str) -> str:

@@ -22,7 +22,7 @@ COMPARED = r"longer|more|less|fewer|better|worse|different|later"
 # What to look for, and what to write. Case does not matter, nor does a line's end between words.
 IDIOMS = {
     r"\bst(?:ands?|ood)\b(?! (?:in )?for\b)": "is; is written; is listed",
-    r"\bl(?:ies|ie|ay)\b": "is",
+    r"\bl(?:ies|ie)\b": "is",
     r"\b(?:is|are|was|were|than|with|by|from|as|and|or|but|to|not|in|on|for) (?:that|those) of\b": (
         "repeat the noun"
     ),

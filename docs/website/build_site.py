@@ -2,13 +2,13 @@
 
     python docs/website/build_site.py OUT
 
-The pages are those that one reads in the repository: README.md is the first, `NAVIGATION` has the
-order of the others. Two are made: the reference of `import fixres` from its docstrings, and the
-notebook docs/api.ipynb. They are gathered in a temporary folder, which Sphinx reads. So a build
-never depends on the last one, and leaves nothing beside its output.
+The pages are the ones that people read in the repository. README.md is the first, and `NAVIGATION`
+has the order of the others. Two pages are generated: the reference of `import fixres` from its
+docstrings, and the notebook docs/api.ipynb. All are gathered in a temporary folder, which Sphinx
+reads. So a build never depends on the previous build, and writes nothing but its output.
 
-Any warning of Sphinx is an error: a link or an anchor that leads nowhere, a page that NAVIGATION
-has not, a docstring that cannot be read.
+Any warning of Sphinx is an error: a broken link or anchor, a page that is missing in NAVIGATION, a
+docstring that cannot be read.
 """
 
 import json
@@ -25,7 +25,7 @@ FOLDERS = ("benchmarks", "configs", "envs", "profiles", "report", "rules", "src"
 # Part -> its pages, as the sidebar shows them; `TITLE <PAGE>` where the page's own title is long.
 # A page of docs/ that is not here is an error.
 NAVIGATION = {
-    "Start": ["Overview <self>"],
+    "Start": ["Overview <self>", "docs/running"],
     "The paper's results": [
         "docs/embedded-scale",
         "docs/tiny-imagenet",

@@ -1,4 +1,4 @@
-"""When, where and with what a result was made: made.json, beside the seal of the job.
+"""When, where and with what a result was made: made.json, next to the seal of the job.
 
 Nothing decides by it what reruns. results/ro-crate reads it (pages/crate/): the start and the end
 of each job, the commit of the suite, the versions of the packages, the processor and the GPUs.

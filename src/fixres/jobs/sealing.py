@@ -1,4 +1,4 @@
-"""How a job writes its seal (seals.py), and beside it when and where it was made (made.py)."""
+"""How a job writes its seal (seals.py), and next to it when and where it was made (made.py)."""
 
 import argparse
 import json

@@ -24,7 +24,7 @@ Reference = dict[str, str]  # {"@id": …}
 
 
 def add(crate: ROCrate, name: str, kind: str | list[str], /, **values: object) -> Reference:
-    """Add an entity that is no file of the crate, and return a reference to it.
+    """Add an entity for something that is not a file of the crate, and return a reference to it.
 
     Values that are empty or None are left out: they are not known.
     """

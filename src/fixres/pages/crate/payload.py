@@ -33,7 +33,7 @@ FORMATS = {  # ending -> media type
     "": "text/plain",
 }
 CODE = ("rules", "src", "envs", "profiles", "report")  # folders of the suite
-ALONE = ("Makefile", "pyproject.toml", "LICENSE", "CITATION.cff")  # files beside them
+ALONE = ("Makefile", "pyproject.toml", "LICENSE", "CITATION.cff")  # files next to them
 NO_CODE = ("__pycache__", "*.egg-info", "*.pyc")
 KEPT = ("metrics", "curve", "choice")  # outputs of a job that are small, and text
 
@@ -95,7 +95,7 @@ def add_pages(files: Payload, planned: Crate) -> list[Reference]:
 
 
 def add_configuration(files: Payload, planned: Crate, given: list[Path]) -> list[Reference]:
-    """The whole configuration, as the config.yaml of the code beside it, and the files given."""
+    """The whole configuration, as the config.yaml of the code in the crate, and the files given."""
     text = yaml.safe_dump(planned.configuration, allow_unicode=True, sort_keys=False, width=88)
     whole = "The whole configuration, defaults included: all that shapes a result"
     what = "As given. Each file is laid over those with a lower number"
@@ -111,7 +111,7 @@ def add_configuration(files: Payload, planned: Crate, given: list[Path]) -> list
 
 
 def add_records(files: Payload, found: list[Run]) -> None:
-    """What each job has left beside its result: configuration, numbers, seal, time."""
+    """What each job has left with its result: configuration, numbers, seal, time."""
     for run in found:
         files.result(f"{run.id}/config.json", name=f"configuration of {run.id}")
         kept = [run.job.outputs[name] for name in KEPT if name in run.job.outputs]
@@ -122,7 +122,7 @@ def add_records(files: Payload, found: list[Run]) -> None:
 
 
 def add_code(files: Payload, suite: Path = SUITE) -> None:
-    """The code of the suite. With the configuration beside it, it makes the same again."""
+    """The code of the suite. With the configuration in the crate, it makes the same again."""
     for name in ALONE:
         files.add(suite / name, name, name=name)
     for name in CODE:

@@ -22,7 +22,7 @@ def add_license(crate: ROCrate, name: str) -> Reference:
 
 
 def add_suite_authors(crate: ROCrate) -> list[Reference]:
-    """The authors of the suite, who are not those of the results."""
+    """The authors of the suite, who need not be the authors of the results."""
     names = [author["name"] for author in citation()["authors"]]
     return [add(crate, f"#suite/{slug(name)}", "Organization", name=name) for name in names]
 

@@ -64,7 +64,6 @@ def recommend(graph: JobGraph) -> Job:
         **about,
         **where,
         run=f"{name}/choice",
-        share=custom.choice,
         speed=speed.measurement,
         masked=measured[0].config.get("masked", False),
     )

@@ -9,12 +9,13 @@ import pandas as pd
 from fixres.artifacts import choice
 from fixres.artifacts.choice import Choice, Gain, Setting
 from fixres.graph.pages import Answer
-from fixres.graph.recommendation import AS_IS, LEAKED, METHODS
+from fixres.graph.recommendation import AS_IS, LEAKED, METHODS, TRAINED
 from fixres.pages import command, lists
 from fixres.pages.figures import style
 from fixres.pages.numbers import csv
 from fixres.pages.recommend.drawing import draw
 
+MARK = "≈"  # beside the settings that are not told apart from the best
 DONE = {  # what was done to the network, in a sentence
     "as it is": "as it is",
     "statistics": "with the statistics of its last normalisation estimated again there",
@@ -82,35 +83,81 @@ def frame(chosen: Choice) -> pd.DataFrame:
 
 def answer(chosen: Choice) -> list[str]:
     """The recommendation, and what it consists of: a sentence each."""
-    best, usual = chosen.best.setting, chosen.usual
-    as_used, over = setting(usual), f"over {setting(usual)} as it is"
-    over += f", masked to these {present(chosen)} classes" if chosen.masked else ""
-    if best == usual:
-        return [f"Go on testing at {as_used}, as it is: nothing was better where it was chosen."]
-    what, points = f"{setting(best)}, {DONE[best.method]}", f"{gain(chosen.best)} points"
-    if chosen.best.high < 0:
-        first = (
-            f"Go on testing at {as_used}, as it is. What was best where it was chosen, {what}, is "
-            f"worse on the other images: {points}."
+    best, as_it_is, usual = chosen.recommended, chosen.as_it_is.setting, chosen.usual
+    said = [recommendation(chosen), not_told_apart(chosen)]
+    if chosen.most_accurate.setting != best and chosen.chosen.setting == best:
+        adds = f"{gain(chosen.most_accurate)} points{price(chosen, chosen.most_accurate.setting)}"
+        said.append(
+            f"The most accurate of them, {described(chosen.most_accurate.setting)}: {adds}."
         )
-    elif chosen.best.low <= 0:
-        first = (
-            f"These images do not tell whether anything is better than {as_used} as it is. Best "
-            f"where it was chosen: {what}: {points} {over}{price(chosen, best)}."
-        )
-    else:
-        first = f"Test at {what}: {points} {over}{price(chosen, best)}."
-    sentences, as_it_is = [first], chosen.as_it_is.setting
     if as_it_is != best:
         gained = f"{gain(chosen.as_it_is)} points{price(chosen, as_it_is)}"
         gained = "that is, nothing is gained without" if as_it_is == usual else gained
-        sentences.append(f"Without a change of weights the best is {setting(as_it_is)}: {gained}.")
+        said.append(f"Without a change of weights, choose {setting(as_it_is)}: {gained}.")
     if best.method != AS_IS:
-        sentences.append(
-            f"At {best.k_test} px, the change of weights alone gains {gain(chosen.fixing)} points "
-            "over the network as it is there, with the crop_pct that is best for each."
+        said.append(
+            f"The change of weights alone gains {gain(chosen.fixing)} points over the network as "
+            f"it is at {best.k_test} px, with the crop_pct that is best there."
         )
-    return sentences
+    if set(chosen.chosen.halves) != {chosen.chosen.setting}:
+        first, second = map(described, chosen.chosen.halves)
+        both = (
+            f"each half alone leads to {first}"
+            if first == second
+            else (f"one half alone leads to {first}, the other to {second}")
+        )
+        said.append(f"At that price, {both}. The gain is that of these choices.")
+    return said
+
+
+def recommendation(chosen: Choice) -> str:
+    """Which setting to use, with its gain and its price."""
+    best, usual, found = chosen.recommended, chosen.usual, chosen.chosen
+    points, among = f"{gain(found)} points", ""
+    if chosen.masked:
+        among = f", masked to these {present(chosen)} classes"
+    if found.setting != best:
+        return (
+            f"Keep testing at {setting(usual)}, as it is. On all images together, "
+            f"{described(found.setting)} looks better, but on images that it was not chosen on, "
+            f"such a choice is worse: {points}."
+        )
+    if best == usual:
+        return (
+            f"Keep testing at {setting(usual)}, as it is: these images do not show that another "
+            "setting is better."
+        )
+    if may_be_best(chosen, usual):
+        return (
+            f"Test at {described(best)}: these images do not tell it apart from "
+            f"{setting(usual)} as it is{among} ({points}), and it is cheaper"
+            f"{price(chosen, best).replace(', for', ':')}."
+        )
+    doubt = " The most accurate setting is shown to be better than that, this one is not." * (
+        found.low <= 0
+    )
+    over = f"over {setting(usual)} as it is{among}{price(chosen, best)}"
+    return f"Test at {described(best)}: {points} {over}.{doubt}"
+
+
+def not_told_apart(chosen: Choice) -> str:
+    """How many settings may be the best."""
+    may_be = sum(point.not_told_apart for point in chosen.points)
+    compared = [p for p in chosen.points if chosen.may_fix or p.method not in TRAINED]
+    if len(compared) == 1:
+        return "No other setting was measured."
+    if may_be == 1:
+        return f"Each of the other {len(compared) - 1} settings is shown to be worse than the best."
+    return (
+        f"{may_be} of the {len(compared)} settings are not told apart from the best by these "
+        f"images (marked {MARK}). This is the cheapest of them that is right about at least as "
+        "many images as the usual one."
+    )
+
+
+def may_be_best(chosen: Choice, at: Setting) -> bool:
+    """Whether a setting is not told apart from the best."""
+    return any(p.not_told_apart for p in chosen.points if Setting(**dict(p)) == at)
 
 
 def cautions(chosen: Choice, to_fix: str = "") -> list[str]:
@@ -146,9 +193,10 @@ def cautions(chosen: Choice, to_fix: str = "") -> list[str]:
         )
     if chosen.disagree:
         said.append(
-            "No conclusion is drawn from times: their rounds disagree, as beside other work "
-            f"({'; '.join(chosen.disagree)}). To measure them again on an otherwise idle machine, "
-            f"delete results/{chosen.speed} and give the same command."
+            "Times are not compared, and a smaller k_test counts as cheaper: the rounds of the "
+            f"measurement disagree, as they do beside other work ({'; '.join(chosen.disagree)}). "
+            "To measure them again on an otherwise idle machine, delete "
+            f"results/{chosen.speed} and give the same command."
         )
     return said
 
@@ -173,12 +221,14 @@ def about_network(chosen: Choice, page: Answer) -> list[str]:
 def how(chosen: Choice, page: Answer) -> str:
     """How the numbers came about."""
     over = "the images" if page.seeds == 1 else f"the images and {page.seeds} seeds"
-    trained = f" The network was first trained on them at {page.native} px."
-    what = " and crop_pct" if page.to_fix else ", crop_pct and what is done to the weights"
+    trained = f"The network was first trained on {page.dataset} at {page.native} px. "
+    first, second = chosen.halves
+    what = "k_test and crop_pct" if page.to_fix else "k_test, crop_pct and the change of weights"
     return (
-        f"k_test{what} were chosen on {chosen.chosen_on:,} "
-        f"validation images of {page.dataset}; all accuracies here are of the other "
-        f"{chosen.measured_on:,}.{trained if page.trained else ''} Intervals are 95%, over {over}."
+        f"{trained if page.trained else ''}Accuracies are of all {first + second:,} validation "
+        f"images of {page.dataset}, and {what} were chosen on them. Gains are measured on images "
+        f"that nothing was chosen on: for each half of the images ({first:,} and {second:,}), the "
+        f"choice was made again on the other half. Intervals are 95%, over {over}."
     )
 
 
@@ -208,6 +258,11 @@ def setting(at: Setting) -> str:
     return f"{at.k_test} px with crop_pct {at.crop_pct:g}"
 
 
+def described(at: Setting) -> str:
+    """A setting with what is done to the network."""
+    return f"{setting(at)}, {DONE[at.method]}"
+
+
 def gain(found: Gain) -> str:
     """A difference in points with its interval."""
     return f"{found.gain:+.1f} ({found.low:.1f} to {found.high:.1f})".replace("-", "−")
@@ -232,7 +287,7 @@ def present(chosen: Choice) -> str:
 
 
 def accuracy(chosen: Choice, points: pd.DataFrame, page: Answer) -> lists.Table:
-    """Top-1 of each method at each k_test, with the crop_pct that was best where it was chosen."""
+    """Top-1 of each method at each k_test, with the crop_pct that is most accurate there."""
     methods, rows = [method for method in METHODS if method in page.runs], []
     for k in sorted(chosen.times_as_long):
         best = [points.loc[method, k, chosen.best_crop_pct[method][k]] for method in methods]
@@ -242,8 +297,9 @@ def accuracy(chosen: Choice, points: pd.DataFrame, page: Answer) -> lists.Table:
         rows.append([str(k), *numbers, *times, f"{one.megabytes:,.0f}"])
     batch = f"batches of {chosen.batch}", f"a batch of {chosen.batch}"
     costs = ["ms, one image", f"images/s, {batch[0]}", f"MB, {batch[1]}"]
-    title = "Top-1 (%), half of its interval, crop_pct; times with their shortest and longest round"
-    title = f"{title}. {'; '.join(chosen.notes)}"
+    ratio = "best crop_pct" if len(page.crop_pct) > 1 else f"crop_pct {page.crop_pct[0]:g}"
+    title = f"Top-1 (%), half of its interval, {ratio}; times with their shortest and longest round"
+    title = f"{title}. {MARK}: not told apart from the best. {'; '.join(chosen.notes)}"
     return title, ["k_test", *methods, *costs], rows
 
 
@@ -283,7 +339,8 @@ def number(point: pd.Series, page: Answer, ratio: bool = True) -> str:
     digits = page.decimals
     half = (point.high - point.low) / 2
     text = f"{point.top1:.{digits}f} ± {half:.{digits}f}"
-    return f"{text}, {point.crop_pct:g}" if ratio and len(page.crop_pct) > 1 else text
+    text = f"{text}, {point.crop_pct:g}" if ratio and len(page.crop_pct) > 1 else text
+    return f"{text} {MARK}" if point.not_told_apart else text
 
 
 def spread(point: pd.Series, what: str) -> str:

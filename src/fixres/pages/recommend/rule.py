@@ -1,0 +1,147 @@
+"""The rule that chooses one setting, from what each is right about.
+
+The best of many numbers looks better than it is, and often several settings are as good. So the
+most accurate setting is chosen on one half of the images and measured on the other, and the other
+way round (cross-fitting). Then
+
+- a setting is *not told apart from the best* unless that choice is shown to be better: the 95%
+  interval of their paired difference is above 0;
+- of the settings that are not told apart, the cheapest is recommended, but none that is right about
+  fewer images than the usual setting;
+- its gain is that of the most accurate setting that costs no more, again chosen on one half and
+  measured on the other.
+
+docs/statistics.md says why (*One of many settings*), and tests/pages/recommend/simulated_choices.py
+how this does on simulated hits.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fixres import jobs
+from fixres.artifacts.choice import Setting
+from fixres.graph.recommendation import AS_IS
+from fixres.pages.intervals import interval, resample
+
+Hits = Mapping[Setting, np.ndarray]  # (S, n) bool each: of each seed and image
+
+
+class Options(NamedTuple):
+    """What may be chosen.
+
+    Attributes
+    ----------
+    price : what a setting costs, as a tuple that is smaller for a cheaper one. The settings that
+        may be recommended are its keys.
+    usual : the setting that the network is tested with now, without a change of its weights; one of
+        them.
+    """
+
+    price: Mapping[Setting, tuple]
+    usual: Setting
+
+
+class Picked(NamedTuple):
+    """The most accurate of some settings.
+
+    Attributes
+    ----------
+    setting : on all images.
+    halves : on the first half, and on the second.
+    unseen : (S, n) bool, what each image finds of the one that was chosen on the half without it.
+    """
+
+    setting: Setting
+    halves: tuple[Setting, Setting]
+    unseen: np.ndarray
+
+
+class Chosen(NamedTuple):
+    """What the rule chooses, and what to measure its gains with.
+
+    Attributes
+    ----------
+    recommended : the cheapest setting that is not told apart from the best.
+    as_it_is : what is recommended without a change of weights.
+    not_told_apart : the settings that are not, from the best.
+    most_accurate : of all settings.
+    at_price : of those that cost no more than what is recommended.
+    at_price_as_it_is : of those that cost no more than `as_it_is`, without a change of weights.
+    done : of the crop_pct, with what is recommended to do to the network and as k_test.
+    not_done : of the crop_pct, without a change of weights at that k_test.
+    """
+
+    recommended: Setting
+    as_it_is: Setting
+    not_told_apart: list[Setting]
+    most_accurate: Picked
+    at_price: Picked
+    at_price_as_it_is: Picked
+    done: Picked
+    not_done: Picked
+
+
+def choose(hits: Hits, images: np.ndarray, first: np.ndarray, options: Options) -> Chosen:
+    """Choose one setting.
+
+    Parameters
+    ----------
+    hits : of all settings.
+    images : (n,) bytes, the paths of the images.
+    first : (n,) bool, whether an image is of the first half.
+    """
+    price = options.price
+    allowed = sorted(price, key=price.get)  # of equally accurate ones the cheapest is taken
+    unchanged = [s for s in allowed if s.method == AS_IS]
+    best, best_unchanged = (most_accurate(hits, first, among) for among in (allowed, unchanged))
+    unseen = {"best": best.unseen, "best unchanged": best_unchanged.unseen}
+    replicas = resample({s: hits[s] for s in allowed} | unseen, digest_of(images))
+
+    def equals(best: str, among: Sequence[Setting]) -> list[Setting]:
+        return [s for s in among if interval(replicas[best] - replicas[s])[0] <= 0]
+
+    def cheapest(among: Sequence[Setting]) -> Setting:
+        # With few images hardly anything is told apart. So none is taken that is right about fewer
+        # images than the usual one only because it costs less.
+        good = [s for s in among if hits[s].sum() >= hits[options.usual].sum()]
+        return min(good, key=lambda s: (price[s], -hits[s].sum(), s.crop_pct))
+
+    not_told_apart = equals("best", allowed)
+    recommended = cheapest(not_told_apart)
+    as_it_is = cheapest(equals("best unchanged", unchanged))
+    there = [s for s in allowed if s.k_test == recommended.k_test]
+    return Chosen(
+        recommended,
+        as_it_is,
+        not_told_apart,
+        best,
+        *(
+            most_accurate(hits, first, among)
+            for among in (
+                [s for s in allowed if price[s] <= price[recommended]],
+                [s for s in unchanged if price[s] <= price[as_it_is]],
+                [s for s in there if s.method == recommended.method],
+                [s for s in there if s.method == AS_IS],
+            )
+        ),
+    )
+
+
+def most_accurate(hits: Hits, first: np.ndarray, among: Sequence[Setting]) -> Picked:
+    """The setting of some that is right most often; of equal ones the first.
+
+    first : (n,) bool, whether an image is of the first half.
+    """
+    everywhere = np.ones_like(first)
+    on_all, *halves = (
+        max(among, key=lambda s, part=part: hits[s][:, part].sum())
+        for part in (everywhere, first, ~first)
+    )
+    return Picked(on_all, tuple(halves), np.where(first, hits[halves[1]], hits[halves[0]]))
+
+
+def digest_of(images: np.ndarray) -> str:
+    """A digest of which images these are. images : (n,) bytes, their paths."""
+    return jobs.digest(b"\n".join(images.tolist()))

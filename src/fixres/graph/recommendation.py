@@ -92,7 +92,7 @@ def to_fix(dataset: Dataset) -> str:
     if dataset.has_training_images:
         return ""
     if dataset.source != "imagefolder":
-        return "the release's training images beside these"
+        return "the release's training images beside these, without --only val"
     if dataset.only:
         return "train/CLASS/* beside val/CLASS/*"
     return "--split 0.2, which takes a fifth of these for validation and the others for fixing"

@@ -15,7 +15,7 @@ from fixres.config.custom import Share
 from fixres.config.errors import explain, shown
 from fixres.config.fields import Name, Pixels
 from fixres.graph.checks import expanded
-from fixres.graph.classes import read_classes
+from fixres.graph.classes import RELEASE, read_classes
 from fixres.jobs import JobError
 from fixres.jobs.quoting import visible
 from fixres.nearest import nearest
@@ -79,7 +79,7 @@ def problems(args: argparse.Namespace) -> Iterator[str]:
         wrong = "no such folder" if not args.images or not root.exists() else "a file"
         unset = ". Is the variable set?" if "$" in args.images or not args.images else ""
         yield f"--images: {wrong} (got '{args.images}', expected one with images){unset}"
-    if args.classes not in (None, "imagenet"):
+    if args.classes not in (None, "imagenet", RELEASE):
         try:
             read_classes(args.classes, "--classes")
         except ConfigError as error:

@@ -6,9 +6,10 @@ way round (cross-fitting). Then
 
 - a setting is *not told apart from the best* unless that choice is shown to be better: the 95%
   interval of their paired difference is above 0;
-- of the settings that are not told apart, the cheapest is recommended, but none that is right about
-  fewer images than the usual setting;
-- its gain is that of the most accurate setting that costs no more, again chosen on one half and
+- of the settings that are not told apart, the cheapest is recommended. But the usual setting is
+  left only on evidence: for one that costs more, these images must show that it is better, and for
+  a cheaper one, that it loses at most one point;
+- the gain is that of the most accurate setting that costs no more, again chosen on one half and
   measured on the other.
 
 docs/statistics.md says why (*One of many settings*), and tests/pages/recommend/simulated_choices.py
@@ -24,6 +25,8 @@ from fixres import jobs
 from fixres.artifacts.choice import Setting
 from fixres.graph.recommendation import AS_IS
 from fixres.pages.intervals import interval, resample
+
+TOLERATED = 1.0  # points that a cheaper setting than the usual one may lose, at the low end of 95%
 
 Hits = Mapping[Setting, np.ndarray]  # (S, n) bool each: of each seed and image
 
@@ -63,7 +66,7 @@ class Chosen(NamedTuple):
 
     Attributes
     ----------
-    recommended : the cheapest setting that is not told apart from the best.
+    recommended : the cheapest setting that is not told apart from the best, or the usual one.
     as_it_is : what is recommended without a change of weights.
     not_told_apart : the settings that are not, from the best.
     most_accurate : of all settings.
@@ -92,7 +95,7 @@ def choose(hits: Hits, images: np.ndarray, first: np.ndarray, options: Options) 
     images : (n,) bytes, the paths of the images.
     first : (n,) bool, whether an image is of the first half.
     """
-    price = options.price
+    price, usual = options
     allowed = sorted(price, key=price.get)  # of equally accurate ones the cheapest is taken
     unchanged = [s for s in allowed if s.method == AS_IS]
     best, best_unchanged = (most_accurate(hits, first, among) for among in (allowed, unchanged))
@@ -102,11 +105,13 @@ def choose(hits: Hits, images: np.ndarray, first: np.ndarray, options: Options) 
     def equals(best: str, among: Sequence[Setting]) -> list[Setting]:
         return [s for s in among if interval(replicas[best] - replicas[s])[0] <= 0]
 
+    def may_replace_usual(s: Setting) -> bool:
+        low, _ = interval(replicas[s] - replicas[usual])
+        return low > (0 if price[s] > price[usual] else -TOLERATED)
+
     def cheapest(among: Sequence[Setting]) -> Setting:
-        # With few images hardly anything is told apart. So none is taken that is right about fewer
-        # images than the usual one only because it costs less.
-        good = [s for s in among if hits[s].sum() >= hits[options.usual].sum()]
-        return min(good, key=lambda s: (price[s], -hits[s].sum(), s.crop_pct))
+        good = [s for s in among if s == usual or may_replace_usual(s)]
+        return min(good, key=lambda s: (price[s], -hits[s].sum(), s.crop_pct), default=usual)
 
     not_told_apart = equals("best", allowed)
     recommended = cheapest(not_told_apart)

@@ -14,6 +14,11 @@ class Setting(BaseModel, frozen=True):
     k_test: int  # pixels
     crop_pct: float
 
+    @property
+    def alone(self) -> "Setting":
+        """It without what a class below it knows of it."""
+        return Setting(method=self.method, k_test=self.k_test, crop_pct=self.crop_pct)
+
 
 class Gain(BaseModel, frozen=True):
     """What a way to choose gains, in points, with its 95% interval.

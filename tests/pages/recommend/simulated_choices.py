@@ -26,16 +26,15 @@ class Trial(NamedTuple):
 
     best_kept: float  # whether the truly best setting is not told apart from the best
     kept: float  # the share of the settings that are not
-    true: float  # what the recommended setting gains over the usual one, in points
-    without_evidence: float  # the same, of the cheapest one that is not told apart from the best
-    said: float  # the gain that the page says
-    covered: float  # whether its interval holds what the halves' choices gain
-    covers_true: float  # whether it holds what the recommended setting gains
-    too_high: float  # whether it is above that
-    width: float  # of the interval
-    of_half: float  # its width if the first half chose, and the second alone measured
-    naive: float  # whether the interval holds it that is measured on the images that chose the most
-    # accurate setting
+    left: float  # whether another setting than the usual one is recommended
+    worse: float  # whether that is truly worse than the usual one
+    gained: float  # what the recommended setting gains over the usual one, in points
+    cheapest: float  # the same, of the cheapest one that is not told apart from the best
+    missed: float  # whether the interval of its gain on the page lacks what it gains
+    crossed: float  # whether the interval of the most accurate setting, by halves, holds its gain
+    naive: float  # the same, measured on the images that chose it
+    width: float  # of the former
+    of_half: float  # its width if one half chose, and the other alone measured
 
 
 def grid() -> list[Setting]:
@@ -88,27 +87,28 @@ def trial(rng, true: Mapping[Setting, float], n: int, number: int) -> Trial:
     gains = {s: accuracy - true[asked.usual] for s, accuracy in true.items()}
 
     # --- as choose.py measures it
-    usual, picked = hits[asked.usual], found.at_price
-    ends = difference(picked.unseen, usual, number)
-    of_halves = np.mean(np.where(first, gains[picked.halves[1]], gains[picked.halves[0]]))
+    usual = hits[asked.usual]
+    said = difference(found.at_price.unseen, usual, number)
+    top = found.most_accurate
+    ends = difference(top.unseen, usual, number)
+    of_halves = np.mean(np.where(first, gains[top.halves[1]], gains[top.halves[0]]))
 
     # --- what else could be done
-    chosen_once = hits[picked.halves[0]][:, ~first], usual[:, ~first]
-    top = found.most_accurate.setting
-    naive = difference(hits[top], usual, number)
-    unguarded = min(found.not_told_apart, key=lambda s: (asked.price[s], -hits[s].sum()))
+    of_half = difference(hits[top.halves[0]][:, ~first], usual[:, ~first], number)
+    naive = difference(hits[top.setting], usual, number)
+    cheapest = min(found.not_told_apart, key=lambda s: (asked.price[s], -hits[s].sum()))
     return Trial(
         best_kept=max(true, key=lambda s: (true[s], s.k_test)) in found.not_told_apart,
         kept=len(found.not_told_apart) / len(true),
-        true=gains[found.recommended],
-        without_evidence=gains[unguarded],
-        said=100 * (picked.unseen.mean() - usual.mean()),
-        covered=ends[0] <= of_halves <= ends[1],
-        covers_true=ends[0] <= gains[found.recommended] <= ends[1],
-        too_high=ends[0] > gains[found.recommended],
+        left=found.recommended != asked.usual,
+        worse=gains[found.recommended] < 0,
+        gained=gains[found.recommended],
+        cheapest=gains[cheapest],
+        missed=not said[0] <= gains[found.recommended] <= said[1],
+        crossed=ends[0] <= of_halves <= ends[1],
+        naive=naive[0] <= gains[top.setting] <= naive[1],
         width=ends[1] - ends[0],
-        of_half=float(np.ptp(difference(*chosen_once, number))),
-        naive=naive[0] <= gains[top] <= naive[1],
+        of_half=of_half[1] - of_half[0],
     )
 
 

@@ -14,6 +14,7 @@ from fixres.pages import command, lists
 from fixres.pages.figures import style
 from fixres.pages.numbers import csv
 from fixres.pages.recommend.drawing import draw
+from fixres.pages.recommend.rule import TOLERATED
 
 MARK = "≈"  # beside the settings that are not told apart from the best
 DONE = {  # what was done to the network, in a sentence
@@ -84,80 +85,69 @@ def frame(chosen: Choice) -> pd.DataFrame:
 def answer(chosen: Choice) -> list[str]:
     """The recommendation, and what it consists of: a sentence each."""
     best, as_it_is, usual = chosen.recommended, chosen.as_it_is.setting, chosen.usual
+    top, found = chosen.most_accurate, chosen.chosen
     said = [recommendation(chosen), not_told_apart(chosen)]
-    if chosen.most_accurate.setting != best and chosen.chosen.setting == best:
-        adds = f"{gain(chosen.most_accurate)} points{price(chosen, chosen.most_accurate.setting)}"
-        said.append(
-            f"The most accurate of them, {described(chosen.most_accurate.setting)}: {adds}."
-        )
+    if top.alone != best:
+        adds = f"{gain(top)} points over the recommended setting{price(chosen, top.alone)}"
+        said.append(f"The most accurate setting is {described(top.alone)}: {adds}.")
     if as_it_is != best:
         gained = f"{gain(chosen.as_it_is)} points{price(chosen, as_it_is)}"
         gained = "that is, nothing is gained without" if as_it_is == usual else gained
-        said.append(f"Without a change of weights, choose {setting(as_it_is)}: {gained}.")
-    if best.method != AS_IS:
+        said.append(f"Without a change of weights, test at {setting(as_it_is)}: {gained}.")
+    if best.method != AS_IS and best.k_test != usual.k_test:
         said.append(
-            f"The change of weights alone gains {gain(chosen.fixing)} points over the network as "
-            f"it is at {best.k_test} px, with the crop_pct that is best there."
+            f"At {best.k_test} px, the change of weights alone gains {gain(chosen.fixing)} points "
+            "over the network as it is there, with the crop_pct that is best for each."
         )
-    if set(chosen.chosen.halves) != {chosen.chosen.setting}:
-        first, second = map(described, chosen.chosen.halves)
-        both = (
-            f"each half alone leads to {first}"
-            if first == second
-            else (f"one half alone leads to {first}, the other to {second}")
-        )
-        said.append(f"At that price, {both}. The gain is that of these choices.")
+    if best != usual and set(found.halves) != {best}:
+        first, second = map(described, found.halves)
+        chose = f"Both halves of the images chose {first}"
+        if first != second:
+            chose = f"One half of the images chose {first}, the other {second}"
+        said.append(f"{chose}. The gain above is the gain of these choices.")
     return said
 
 
 def recommendation(chosen: Choice) -> str:
     """Which setting to use, with its gain and its price."""
     best, usual, found = chosen.recommended, chosen.usual, chosen.chosen
-    points, among = f"{gain(found)} points", ""
-    if chosen.masked:
-        among = f", masked to these {present(chosen)} classes"
+    points, over = f"{gain(found)} points", f"{setting(usual)} as it is"
+    over += f", masked to these {present(chosen)} classes" if chosen.masked else ""
     if found.setting != best:
         return (
-            f"Keep testing at {setting(usual)}, as it is. On all images together, "
-            f"{described(found.setting)} looks better, but on images that it was not chosen on, "
-            f"such a choice is worse: {points}."
+            f"Keep testing at {setting(usual)}, as it is. {described(found.setting)} looks better "
+            "on all images, but what one half of them chose is worse on the other half: "
+            f"{points}."
         )
     if best == usual:
         return (
-            f"Keep testing at {setting(usual)}, as it is: these images do not show that another "
-            "setting is better."
+            f"Keep testing at {setting(usual)}, as it is: for no other setting do these images "
+            "show that the change is worth it."
         )
-    if may_be_best(chosen, usual):
+    if any(p.not_told_apart and p.alone == usual for p in chosen.points):
+        costs = price(chosen, best).replace(", for", ":")
         return (
-            f"Test at {described(best)}: these images do not tell it apart from "
-            f"{setting(usual)} as it is{among} ({points}), and it is cheaper"
-            f"{price(chosen, best).replace(', for', ':')}."
+            f"Test at {described(best)}: it is cheaper{costs}, and these images do not tell it "
+            f"apart from {over} ({points})."
         )
-    doubt = " The most accurate setting is shown to be better than that, this one is not." * (
-        found.low <= 0
-    )
-    over = f"over {setting(usual)} as it is{among}{price(chosen, best)}"
-    return f"Test at {described(best)}: {points} {over}.{doubt}"
+    doubt = " The interval contains 0, so the gain is not certain." * (found.low <= 0)
+    return f"Test at {described(best)}: {points} over {over}{price(chosen, best)}.{doubt}"
 
 
 def not_told_apart(chosen: Choice) -> str:
-    """How many settings may be the best."""
-    may_be = sum(point.not_told_apart for point in chosen.points)
-    compared = [p for p in chosen.points if chosen.may_fix or p.method not in TRAINED]
-    if len(compared) == 1:
+    """How many settings may be the best, and which of them is recommended."""
+    allowed = [p for p in chosen.points if chosen.may_fix or p.method not in TRAINED]
+    equals = [p.alone for p in allowed if p.not_told_apart]
+    if len(allowed) == 1:
         return "No other setting was measured."
-    if may_be == 1:
-        return f"Each of the other {len(compared) - 1} settings is shown to be worse than the best."
+    if equals == [chosen.recommended]:
+        return f"All other {len(allowed) - 1} settings are shown to be worse than the best."
     return (
-        f"{may_be} of the {len(compared)} settings are not told apart from the best by these "
-        f"images (marked {MARK}). This is the cheapest of them that is right about at least as "
-        "many images as the usual one."
+        f"{len(equals)} of the {len(allowed)} settings are not told apart from the best by these "
+        f"images (marked {MARK}). The cheapest of them is recommended, if the images show that "
+        f"leaving the usual setting is worth it: a setting that costs more must be better, and a "
+        f"cheaper one may lose at most {TOLERATED:g} point."
     )
-
-
-def may_be_best(chosen: Choice, at: Setting) -> bool:
-    """Whether a setting is not told apart from the best."""
-    return any(p.not_told_apart for p in chosen.points if Setting(**dict(p)) == at)
 
 
 def cautions(chosen: Choice, to_fix: str = "") -> list[str]:

@@ -8,9 +8,9 @@ way round (cross-fitting). Then
   interval of their paired difference is above 0;
 - of the settings that are not told apart, the cheapest is recommended. But the usual setting is
   left only on evidence: for one that costs more, these images must show that it is better, and for
-  a cheaper one, that it loses at most one point;
-- the gain is that of the most accurate setting that costs no more, again chosen on one half and
-  measured on the other.
+  a cheaper one, that it loses at most one point, whichever of the cheaper ones it is;
+- the gain of another setting than the usual one is that of the most accurate setting that costs no
+  more, again chosen on one half and measured on the other.
 
 docs/statistics.md says why (*One of many settings*), and tests/pages/recommend/simulated_choices.py
 how this does on simulated hits.
@@ -24,9 +24,10 @@ import numpy as np
 from fixres import jobs
 from fixres.artifacts.choice import Setting
 from fixres.graph.recommendation import AS_IS
-from fixres.pages.intervals import interval, resample
+from fixres.pages.intervals import LEVEL, interval, resample
 
-TOLERATED = 1.0  # points that a cheaper setting than the usual one may lose, at the low end of 95%
+TOLERATED = 1.0  # points that a cheaper setting than the usual one may lose at most
+SAME = 1e-9  # points; a smaller standard error is a rounding error
 
 Hits = Mapping[Setting, np.ndarray]  # (S, n) bool each: of each seed and image
 
@@ -70,8 +71,8 @@ class Chosen(NamedTuple):
     as_it_is : what is recommended without a change of weights.
     not_told_apart : the settings that are not, from the best.
     most_accurate : of all settings.
-    at_price : of those that cost no more than what is recommended.
-    at_price_as_it_is : of those that cost no more than `as_it_is`, without a change of weights.
+    at_price : of those that cost no more than what is recommended; the usual one, if that is.
+    at_price_as_it_is : the same of `as_it_is`, without a change of weights.
     done : of the crop_pct, with what is recommended to do to the network and as k_test.
     not_done : of the crop_pct, without a change of weights at that k_test.
     """
@@ -105,18 +106,23 @@ def choose(hits: Hits, images: np.ndarray, first: np.ndarray, options: Options) 
     def equals(best: str, among: Sequence[Setting]) -> list[Setting]:
         return [s for s in among if interval(replicas[best] - replicas[s])[0] <= 0]
 
-    def may_replace_usual(s: Setting) -> bool:
-        low, _ = interval(replicas[s] - replicas[usual])
-        return low > (0 if price[s] > price[usual] else -TOLERATED)
-
-    def cheapest(among: Sequence[Setting]) -> Setting:
-        good = [s for s in among if s == usual or may_replace_usual(s)]
-        return min(good, key=lambda s: (price[s], -hits[s].sum(), s.crop_pct), default=usual)
+    def cheapest(equals: Sequence[Setting], among: Sequence[Setting]) -> Setting:
+        over_usual = {s: replicas[s] - replicas[usual] for s in among}
+        lows = lower_ends({s: over_usual[s] for s in among if price[s] < price[usual]})
+        good = [s for s in equals if s == usual or lows.get(s, -np.inf) >= -TOLERATED]
+        # Those that cost more come into question only where the usual one is told apart.
+        dearer = [s for s in equals if price[s] > price[usual] and interval(over_usual[s])[0] > 0]
+        in_turn = (price.get, lambda s: -hits[s].sum(), lambda s: s.crop_pct)
+        return min(good + dearer, key=lambda s: [of(s) for of in in_turn], default=usual)
 
     not_told_apart = equals("best", allowed)
-    recommended = cheapest(not_told_apart)
-    as_it_is = cheapest(equals("best unchanged", unchanged))
+    recommended = cheapest(not_told_apart, allowed)
+    as_it_is = cheapest(equals("best unchanged", unchanged), unchanged)
     there = [s for s in allowed if s.k_test == recommended.k_test]
+
+    def no_dearer(than: Setting, among: Sequence[Setting]) -> list[Setting]:
+        return [s for s in among if price[s] <= price[than]] if than != usual else [usual]
+
     return Chosen(
         recommended,
         as_it_is,
@@ -125,8 +131,8 @@ def choose(hits: Hits, images: np.ndarray, first: np.ndarray, options: Options) 
         *(
             most_accurate(hits, first, among)
             for among in (
-                [s for s in allowed if price[s] <= price[recommended]],
-                [s for s in unchanged if price[s] <= price[as_it_is]],
+                no_dearer(recommended, allowed),
+                no_dearer(as_it_is, unchanged),
                 [s for s in there if s.method == recommended.method],
                 [s for s in there if s.method == AS_IS],
             )
@@ -145,6 +151,21 @@ def most_accurate(hits: Hits, first: np.ndarray, among: Sequence[Setting]) -> Pi
         for part in (everywhere, first, ~first)
     )
     return Picked(on_all, tuple(halves), np.where(first, hits[halves[1]], hits[halves[0]]))
+
+
+def lower_ends(differences: Mapping[Setting, np.ndarray]) -> dict[Setting, float]:
+    """The lower ends of intervals that hold all of some differences at once with 95%.
+
+    differences : (REPLICAS,) each, paired. The largest error of all, in standard errors, is beyond
+        these ends in 2.5% of the replicas.
+    """
+    if not differences:
+        return {}
+    again = np.stack([*differences.values()])
+    middle, error = again.mean(axis=1), again.std(axis=1)
+    errors = (middle[:, None] - again) / np.maximum(error, SAME)[:, None]
+    furthest = np.quantile(errors.max(axis=0), (1 + LEVEL) / 2)
+    return dict(zip(differences, middle - furthest * error, strict=True))
 
 
 def digest_of(images: np.ndarray) -> str:

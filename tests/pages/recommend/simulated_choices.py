@@ -126,7 +126,7 @@ def simulate(truth: str, n: int, trials: int) -> Trial:
     return Trial(*np.mean([list(map(float, one)) for one in found], axis=0).tolist())
 
 
-def main(trials: int = 300) -> None:
+def main(trials: int = 200) -> None:
     intervals.REPLICAS = 500
     print("| " + " | ".join(("true accuracies", "images", *Trial._fields)) + " |")
     for truth in TRUTHS:

@@ -145,9 +145,9 @@ def test_sizes_off_the_stride_and_a_network_without_a_norm_are_said():
 
     assert about() == []
     [off] = about(stride=28 * 3)
-    assert off.startswith("k_test 224, 288: no multiple of 84, the network's stride.")
+    assert off.startswith("k_test 224, 288: not a multiple of 84, the network's stride.")
     [without] = about(last_norm=[])
-    assert without.startswith("The network has no normalisation. So its classifier alone was")
+    assert without.startswith("The network has no normalisation layer, so only its classifier was")
     assert answer._text([]) == "none"
 
 
@@ -170,14 +170,14 @@ def test_a_gain_is_over_the_network_among_the_classes_that_have_images():
     )
     [said] = answer.cautions(found)
     assert said.startswith("The network knows 1,200 classes, of which 1,197 have no image here.")
-    assert "unlearns the 1,197" in said
+    assert "unlearns the 1,197 classes" in said
 
 
 def test_without_training_images_nothing_is_said_of_a_fine_tuning():
     images = IMAGES.model_copy(update={"classes": 1200, "absent": 1197})
     found = choice(gains(USUAL, 0, 0, 0), masked=True, images=images)
     [said] = answer.cautions(found, to_fix="--split 0.2")
-    assert "logits of the other 3 alone" in said
+    assert "logits of the other 3 classes" in said
     assert "unlearns" not in said
 
 
@@ -185,13 +185,13 @@ def test_without_training_images_nothing_is_said_of_a_fine_tuning():
     ("leaked", "may_fix", "share", "rule"),
     [
         (2, True, "0.5%", "Above 1%, no fine-tuning would be recommended."),
-        (400, False, "100%", "no fine-tuning is recommended where they are more than 1%"),
+        (400, False, "100%", "no fine-tuning is recommended when they are more than 1%"),
     ],
 )
 def test_validation_images_that_are_training_images_are_counted(leaked, may_fix, share, rule):
     images = IMAGES.model_copy(update={"leaked": leaked})
     [said] = cautions(images=images, may_fix=may_fix)
-    assert said.startswith(f"{leaked} of the 400 validation images ({share}) are, byte for byte")
+    assert said.startswith(f"{leaked} of the 400 validation images ({share}) are byte-for-byte")
     assert rule in said
 
 

@@ -24,9 +24,9 @@ DONE = {  # what was done to the network, in a sentence
     "classifier + norm": "with its classifier and last normalisation fine-tuned there",
 }
 UNFIXED = (
-    "Nothing was done to the weights, because there are no training images. Fixing the network at "
-    "another resolution may gain more. To have that measured, give training images of the same "
-    "classes, too: {}. Of images that the network has learned from, all numbers here are too good."
+    "The weights were not changed, because there are no training images. Fixing the network at "
+    "another resolution may gain more. To measure that, add training images of the same classes: "
+    "{}. If the network was trained on any of these images, all accuracies here are too high."
 )
 FOUND = {
     "source": "built by",
@@ -87,13 +87,14 @@ def answer(chosen: Choice) -> list[str]:
     best, as_it_is, usual = chosen.recommended, chosen.as_it_is.setting, chosen.usual
     top, found = chosen.most_accurate, chosen.chosen
     said = [recommendation(chosen), not_told_apart(chosen)]
-    if top.alone != best:
-        adds = f"{gain(top)} points over the recommended setting{price(chosen, top.alone)}"
-        said.append(f"The most accurate setting is {described(top.alone)}: {adds}.")
+    if top.setting != best:
+        adds = f"{gain(top)} points over the recommended setting{price(chosen, top.setting)}"
+        said.append(f"The most accurate setting is {described(top.setting)}: {adds}.")
     if as_it_is != best:
         gained = f"{gain(chosen.as_it_is)} points{price(chosen, as_it_is)}"
-        gained = "that is, nothing is gained without" if as_it_is == usual else gained
-        said.append(f"Without a change of weights, test at {setting(as_it_is)}: {gained}.")
+        otherwise = f"test at {setting(as_it_is)}: {gained}"
+        otherwise = "keep the usual setting" if as_it_is == usual else otherwise
+        said.append(f"Without a change of weights, {otherwise}.")
     if best.method != AS_IS and best.k_test != usual.k_test:
         said.append(
             f"At {best.k_test} px, the change of weights alone gains {gain(chosen.fixing)} points "
@@ -156,30 +157,29 @@ def cautions(chosen: Choice, to_fix: str = "") -> list[str]:
     if chosen.masked and to_fix:
         said.append(
             f"The network knows {images.classes:,} classes, of which {images.absent:,} have no "
-            f"image here. All accuracies and gains count its logits of the other {present(chosen)} "
-            "alone, as they would beside a fine-tuned network's; a table below has those among "
-            "all."
+            f"image here. All accuracies and gains use only the logits of the other "
+            f"{present(chosen)} classes; a table below has the accuracies among all classes."
         )
     elif chosen.masked:
         said.append(
             f"The network knows {images.classes:,} classes, of which {images.absent:,} have no "
-            "image here. So all accuracies and gains count its logits of the other "
-            f"{present(chosen)} alone: a fine-tuning on these images unlearns the "
-            f"{images.absent:,}, and gains by that among all {images.classes:,}. If the network "
-            "is to know them still, do not fine-tune it on these images."
+            "image here. All accuracies and gains use only the logits of the other "
+            f"{present(chosen)} classes, because a network that is fine-tuned on these images "
+            f"unlearns the {images.absent:,} classes, and would seem to gain by that. If you still "
+            "need those classes, do not fine-tune the network on these images."
         )
     if images.leaked:
         share = 100 * images.leaked / images.validation
         rule = (
-            "A network that was fine-tuned has seen them with their labels, so no fine-tuning is "
-            f"recommended where they are more than {LEAKED:.0%}. Take them out of the training "
+            "A fine-tuned network has seen them with their labels, so no fine-tuning is "
+            f"recommended when they are more than {LEAKED:.0%}. Remove them from the training "
             "images"
         )
         if chosen.may_fix:
             rule = f"Above {LEAKED:.0%}, no fine-tuning would be recommended"
         said.append(
-            f"{images.leaked:,} of the {images.validation:,} validation images ({share:.3g}%) are, "
-            f"byte for byte, training images. {rule}."
+            f"{images.leaked:,} of the {images.validation:,} validation images ({share:.3g}%) are "
+            f"byte-for-byte copies of training images. {rule}."
         )
     if chosen.disagree:
         said.append(
@@ -196,14 +196,14 @@ def about_network(chosen: Choice, page: Answer) -> list[str]:
     entry, said = page.entry, []
     if sizes := [k for k in sorted(chosen.times_as_long) if k % entry["stride"]]:
         said.append(
-            f"k_test {', '.join(map(str, sizes))}: no multiple of {entry['stride']}, the network's "
-            "stride. Just above a multiple, where the last map has another row, accuracy drops "
-            "(Appendix B)."
+            f"k_test {', '.join(map(str, sizes))}: not a multiple of {entry['stride']}, the "
+            "network's stride. Just above a multiple, where the last feature map gets another row, "
+            "accuracy drops (Appendix B)."
         )
     if not entry["last_norm"] and not page.to_fix:
         said.append(
-            "The network has no normalisation. So its classifier alone was fine-tuned, where the "
-            "paper fine-tunes the last normalisation, too."
+            "The network has no normalisation layer, so only its classifier was fine-tuned; the "
+            "paper also fine-tunes the last normalisation."
         )
     return said
 

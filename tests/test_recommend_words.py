@@ -116,7 +116,7 @@ def test_what_can_be_said_of_a_network():
 @pytest.mark.parametrize("word", ["photos\nhardware: {}", "photos\x1b[31m", "photos\udce9"])
 def test_no_word_breaks_out_of_its_line_in_the_file(word):
     """The question is a comment in the file that the command writes."""
-    with pytest.raises(JobError, match="control character, or not UTF-8"):
+    with pytest.raises(JobError, match="control character or is not UTF-8"):
         main([*QUESTION, "--images", word])
 
 

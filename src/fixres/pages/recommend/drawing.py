@@ -58,8 +58,10 @@ def draw(choice: Choice, points: pd.DataFrame, page: Answer) -> plt.Figure:
     over_k.set_xticks(lines["as it is"]["k_test"])
     over_k.tick_params(axis="x", labelsize=7)
     figure.legend(*over_k.get_legend_handles_labels(), loc="outside right center")
-    reading = "bands: 95% intervals; full: not told apart from the best; ring: as it is used now; "
-    reading += "star: the recommendation"
+    reading = (
+        "bands: 95% intervals; full markers: not told apart from the best\n"
+        "ring: as it is used now; star: the recommendation"
+    )
     title = page.title.replace("$", r"\$")  # no formula
     figure.suptitle(f"{title} on {page.dataset}\n{reading}", fontsize=8)
     return figure

@@ -407,7 +407,7 @@ def test_a_value_of_the_command_line_that_is_no_yaml_is_told():
         ({"k_train": 160}, {}, "custom.k_train: found without custom.train: true"),
         ({}, {"weights": "none"}, "custom.network.weights: found none, with custom.train false"),
         ({}, {"source": "resnet18"}, "custom.network.source"),
-        ({"choice": 1.0}, {}, "custom.choice"),
+        ({"choice": 0.5}, {}, r"custom.choice: no longer a key \(got 0.5 .* both halves .* Remove"),
         ({"crop_pct": [0.875, 0.8750001]}, {}, "custom.crop_pct: .*0.8750001.* both show as 0.875"),
         ({"crop_pct": [1e-9]}, {}, "custom.crop_pct.0: .*greater than or equal to 0.1"),
         ({}, {"options": {"a": [datetime.date(2020, 1, 1)]}}, "custom.network.options.a.0"),

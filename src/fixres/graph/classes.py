@@ -20,6 +20,7 @@ from fixres.jobs import JobError
 from fixres.jobs.quoting import visible
 
 IMAGENET = 1000  # classes of the list that `imagenet` names
+RELEASE = "release"  # of --classes: the order of the labels of an official release
 WORDNET = re.compile(r"n\d{8}")  # an id in it
 WHAT_TO_GIVE = "the network's classes in its order, one a line"
 
@@ -133,9 +134,9 @@ def absent_classes(dataset: Dataset, key: str, outputs: int) -> int:
 
 
 def _absent_of(dataset: Dataset, outputs: int) -> int:
-    """The same of an official release whose classes are ImageNet's; of others none."""
+    """The same of an official release, if it is known which of the network's classes it has."""
     source = sources.load(dataset.source)
-    known = source.wordnet and not dataset.rendered
+    known = source.published and (source.wordnet or dataset.classes) and not dataset.rendered
     return max(outputs - source.published[2], 0) if known else 0
 
 

@@ -272,7 +272,6 @@ class Candidates(Recommendation):
     native: int  # k_test as it is used now, pixels
     native_crop_pct: float
     crop_pct: tuple[float, ...]
-    share: float  # of the validation images: those that things are chosen on
     speed: Measurement
     masked: bool = False  # whether only logits of classes that have images count
 

@@ -225,6 +225,7 @@ _ALL = (
         "choosing",
         {"choice": "{id}/choice.json"},
         "pages.recommend.choose",
+        version=2,
         parents=(MEASUREMENTS,),
     ),
     Stage(
@@ -241,6 +242,7 @@ _ALL = (
         "answering",
         {kind: f"{{id}}.{kind}" for kind in ("md", "csv", "svg", "png", "html")},
         "pages.recommend.answer",
+        version=2,
         parents=(MEASUREMENTS,),
         page=True,
     ),

@@ -211,7 +211,9 @@ def _layers(network: nn.Module, known: dict[str, Any], source: str) -> dict[str,
 
 
 def last_layers_of(network: nn.Module, k: int, given: dict[str, Any]) -> dict[str, Any]:
-    """The keys outputs, classifier and last_norm of a network that a program holds, in eval mode.
+    """The last layers of a network that a program holds, in eval mode.
+
+    These are the keys outputs, classifier, other_heads and last_norm of custom.network.
 
     Parameters
     ----------
@@ -224,9 +226,10 @@ def last_layers_of(network: nn.Module, k: int, given: dict[str, Any]) -> dict[st
     """
     name = type(network).__name__
     try:
-        return _layers(network, given | {"native": k}, name)
+        found = _layers(network, given | {"native": k}, name)
     except _NotFoundError as missing:
         raise JobError(_to_be_given(name, network, missing.args, option="")) from None
+    return found | {"other_heads": _averaged(network, found, name)}
 
 
 def described(found: CustomNetwork) -> list[str]:
@@ -414,6 +417,36 @@ def _other_heads(network: nn.Module, found: dict[str, Any], source: str, path: s
         return []
     more = _outline(source, path, n + 1, found["options"]).requires_grad_(False)
     return sorted(maybe & {call.name for call in _calls(more, k, source) if _gives(call, n + 1)})
+
+
+def _averaged(network: nn.Module, found: dict[str, Any], name: str) -> list[str]:
+    """The other heads of a network that cannot be built anew for another number of classes.
+
+    A change of one output of such a layer changes the logit of that class and no other.
+    """
+    k, n = found["native"], found["outputs"]
+    logits = _run(network, k)
+
+    def moved(call: Call, unit: int) -> list[int]:
+        """The logits that move with an output of a layer."""
+
+        def push(_: nn.Module, __: tuple, output: torch.Tensor) -> torch.Tensor:
+            pushed = output.movedim(1 if isinstance(call.layer, nn.Conv2d) else -1, 0).clone()
+            pushed[unit] += 1 + pushed[unit].abs()
+            return pushed.movedim(0, 1 if isinstance(call.layer, nn.Conv2d) else -1)
+
+        with call.layer.register_forward_hook(push):
+            return (_run(network, k) != logits)[0].nonzero().flatten().tolist()
+
+    maybe = {
+        call.name: call
+        for call in _calls(network, k, name)
+        if _gives(call, n) and not boundary.inside(call.name, found["classifier"])
+    }
+    units = {0, n - 1}
+    return sorted(
+        name for name, call in maybe.items() if all(moved(call, unit) == [unit] for unit in units)
+    )
 
 
 def _gives(call: Call, outputs: int) -> bool:

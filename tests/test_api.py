@@ -275,7 +275,7 @@ def test_what_is_wrong_is_a_value_error(module, dataset, k, how, message):
     [
         ({"layers": "all"}, "layers: found 'all', expected 'cls' or 'cls\\+bn'"),
         ({}, "last_norm: none found in NoNorm. Give last_norm=.* or layers='cls'"),
-        ({"layers": "cls", "classifier": "fd"}, "found 'fd'; nearest: fc"),
+        ({"layers": "cls", "classifier": "fd"}, "got 'fd'; nearest: fc"),
         ({"layers": "cls", "lr": -1}, "lr: found -1"),
         ({"layers": "cls", "batch_size": 9}, "batch_size: found 9, expected at most .* 8"),
         ({"layers": "cls", "lr": 1e30}, "at step .*the training has diverged. Lower lr"),

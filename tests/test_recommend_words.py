@@ -79,7 +79,7 @@ def test_values_that_can_be_meant():
         ("last_norm=[b.1", r"--given last_norm=\[b.1: not valid YAML"),
         ("last_norm=!!python/object/apply:os.getcwd []", "not valid YAML"),
         ("classifier", "expected KEY=VALUE"),
-        ("klassifier=fc", "found 'klassifier'; nearest: classifier"),
+        ("klassifier=fc", "got 'klassifier'; nearest: classifier"),
         ("mean=[123.7, 116.3, 103.5]", r"--given mean.0: found 123.7 .* 0 to 1: .*Divide"),
         ("mean=0.5", "--given mean: found 0.5"),
         ("std=[0, 0.2, 0.2]", "--given std.0: found 0"),

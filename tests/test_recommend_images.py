@@ -57,7 +57,7 @@ def test_wordnet_ids_are_imagenets_classes(tmp_path):
         (("val",), {"train": True}, "--train: no training images .*expected train/ and val/"),
         ((".",), {"train": True}, "--train: no training images .* --labels with --split"),
         (("train", "val"), {"split": 0.2}, "--split 0.2: .* with train/ and val/, .* Leave it"),
-        (("train", "val"), {}, "network has 1000 classes, the folder 2 .*cat, dog.* --train"),
+        (("train", "val"), {}, "network has 1000 classes, but the folder 2 .*cat, dog.* --train"),
         (
             ("train", "val"),
             {"source": "cars"},
@@ -126,7 +126,7 @@ def test_labels_in_a_list_are_the_networks_classes(
 @pytest.mark.parametrize(
     ("labels", "outputs", "over", "message"),
     [
-        (("cat", "dog"), 3, {}, "--classes: the network has 3 classes, the list 2 .cat, dog"),
+        (("cat", "dog"), 3, {}, "--classes: the network has 3 classes, but the list 2 .cat, dog"),
         (("a2", "a10"), 2, {}, r"order of classes .*got labels that are a10, a2 … when sorted"),
         (("0", "12"), 12, {}, r"lacks 1 of the 2 labels of .*labels\.csv: 12 .*numbers from 0"),
         (("cat", "dog"), 1000, {"classes": "imagenet"}, "lacks 2 of the 2 labels .*WordNet"),
@@ -271,7 +271,7 @@ def test_published_weights_need_an_order_too(tmp_path):
     ("content", "message"),
     [
         ("caf\xe9\ndog".encode("latin-1"), "line 1: not UTF-8 .*0xe9.* iconv -f latin1"),
-        (b"cat\ndog\ncat\n", "listed twice: cat"),
+        (b"cat\ndog\ncat\n", r"duplicate classes .got cat"),
         (b"cat\ndog\nbird\n", "got 3 names, expected 2"),
         (b"cat\n", "got 1 names, expected 2"),
         (b"cat\nbird\n", "lacks 1 of the 2 class folders: dog"),

@@ -235,10 +235,10 @@ HOW_TO_ADD_A_NETWORK = ["name of the zoo", "docs/networks.md", "timm or torchvis
             ["transfer.k_test: found 81", "the stride of senet14q", "take 80 or 88"],
         ),
         ({"k_largest": 41}, ["k_largest: found 41", "take 40 or 48"]),
-        ({"resolution_divisor": 64}, ["resolution_divisor: found 64", "give a smaller one"]),
+        ({"resolution_divisor": 64}, ["resolution_divisor: too large", "got 64", "Give a smaller"]),
         (
             {"base_training": {"samples_per_epoch": 8}},
-            ["base_training.samples_per_epoch: found 8", "at least one batch", "batch_size 10"],
+            ["base_training.samples_per_epoch: too few (got 8", "at least one batch", "batch_size 10"],
         ),
     ],
 )

@@ -68,7 +68,8 @@ def declare(
         for name in getattr(config.pages, key):
             if name not in graph.pages:
                 known = ", ".join(graph.pages)
-                raise ConfigError(f"pages.{key}.{name}: no such page; known: {known}")
+                problem = f"no such page (got {name}, expected one of {known})"
+                raise ConfigError(f"pages.{key}.{name}: {problem}. Correct the name.")
     pages = {name: _add_page(graph, page) for name, page in graph.pages.items()}
     answer = {job.id: job for job in ([_answer(graph)] if config.custom else [])}
     shown = pages | {
@@ -281,10 +282,10 @@ def require(graph: JobGraph, asked: Iterable[Job]) -> None:
             notes |= dict.fromkeys(missing)
     if needing:
         more = f" and {len(needing) - NAMED} more" if len(needing) > NAMED else ""
-        way_out = "give them"
+        way_out = "Give these inputs"
         if len(empty) < len(needing):
-            way_out += ", or set pages.allow_missing to have such cells shown as missing"
-        head = f"{', '.join(needing[:NAMED])}{more}: inputs are not configured; {way_out}:"
+            way_out += ", or set pages.allow_missing to show such cells as missing"
+        head = f"{', '.join(needing[:NAMED])}{more}: inputs are not configured. {way_out}:"
         raise ConfigError("\n".join([head, *(f"  {note}" for note in notes)]))
 
 
@@ -296,7 +297,7 @@ def _shown_by(graph: JobGraph, job: Job) -> Page | Figure | None:
 def measurements(graph: JobGraph, name: str) -> list[str]:
     """The files whose numbers a page's job reads, and those with what was found on each image.
 
-    With pages.allow_failed, the files of runs that failed are left out.
+    With pages.allow_failed, the files of failed runs are skipped.
 
     Parameters
     ----------

@@ -238,7 +238,11 @@ HOW_TO_ADD_A_NETWORK = ["name of the zoo", "docs/networks.md", "timm or torchvis
         ({"resolution_divisor": 64}, ["resolution_divisor: too large", "got 64", "Give a smaller"]),
         (
             {"base_training": {"samples_per_epoch": 8}},
-            ["base_training.samples_per_epoch: too few (got 8", "at least one batch", "batch_size 10"],
+            [
+                "base_training.samples_per_epoch: too few (got 8",
+                "at least one batch",
+                "batch_size 10",
+            ],
         ),
     ],
 )

@@ -173,9 +173,9 @@ def _report(graph: JobGraph, sections: Sequence[Section], pages: dict[str, Job])
             name: SourceJob(job.stage.name, job.seed, job.benchmark)
             for name, job in sorted(behind.items())
         },
-        # The crate holds the report, and so is no part of it.
+        # The crate is not listed, because it contains the report.
         work=tuple((stage.name, stage.work) for stage in STAGES.values() if stage.name != CRATE),
-        # All that shapes a result, so that a reader can make the same again.
+        # Everything that shapes a result, so that a reader can reproduce it.
         configuration=graph.config.model_dump(exclude={"hardware", "crate"}),
     )
 

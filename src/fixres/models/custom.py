@@ -426,7 +426,7 @@ def _other_heads(network: nn.Module, found: dict[str, Any], source: str, path: s
 
 
 def _averaged(network: nn.Module, found: dict[str, Any], name: str) -> list[str]:
-    """The other heads of a network that cannot be built anew for another number of classes.
+    """The other heads of a network that cannot be built again for another number of classes.
 
     A change of one output of such a layer changes the logit of that class and no other.
     """

@@ -83,7 +83,8 @@ def split(network: nn.Module, trainable: list[str], k: int | None = None) -> Spl
     for name in trainable:
         if name not in modules:
             kind, layers = type(network).__name__, ", ".join(n for n in modules if n)
-            raise ValueError(f"{kind}: no such layer (got '{name}', expected one of {layers}).")
+            expected = f"got '{name}', expected one of {layers}"
+            raise ValueError(f"{kind}: no such layer ({expected}). Correct the name.")
     trainable = boundary.outermost(trainable)
     trained = [modules[name] for name in trainable]
     try:

@@ -37,12 +37,12 @@ EXPECTED = {
     "export": (1, (MEASUREMENTS,), "", False, False, False),
     "answer": (2, (MEASUREMENTS,), "", False, False, True),
     "crate": (1, (MEASUREMENTS,), "", False, False, True),
-    "report": (1, (MEASUREMENTS,), "", False, False, True),
-    "claims": (4, (MEASUREMENTS,), "", False, False, True),
-    "text": (3, (MEASUREMENTS,), "", False, False, True),
-    "summary": (2, (MEASUREMENTS,), "", False, False, True),
-    "cost": (1, (MEASUREMENTS,), "", False, False, True),
-    "table": (4, (MEASUREMENTS,), "", False, False, True),
+    "report": (2, (MEASUREMENTS,), "", False, False, True),
+    "claims": (5, (MEASUREMENTS,), "", False, False, True),
+    "text": (4, (MEASUREMENTS,), "", False, False, True),
+    "summary": (3, (MEASUREMENTS,), "", False, False, True),
+    "cost": (2, (MEASUREMENTS,), "", False, False, True),
+    "table": (5, (MEASUREMENTS,), "", False, False, True),
     "figure": (6, (MEASUREMENTS,), "", False, False, True),
 }
 # stage -> outputs, log and benchmark of the job a/b

@@ -113,7 +113,7 @@ PAGES = ["results/table5.md", "results/figure5.svg"]
 
 
 class Workflow:
-    """A folder with a config.yaml of its own, for runs of this repository's Snakefile."""
+    """A folder with its own config.yaml, for runs of this repository's Snakefile."""
 
     def __init__(self, folder: Path):
         self.folder = folder

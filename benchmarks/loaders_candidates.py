@@ -3,8 +3,8 @@
     python benchmarks/loaders_candidates.py CANDIDATE FOLDER
 
 For each measurement it reads a line of JSON from its standard input, {"work": title}, and answers
-with a line: processor milliseconds per crop and crops per second. {"work": "pixels"} asks for the crops
-of SHOWN validation images instead, under test DA at 224 px; it writes them to FOLDER/CANDIDATE.npy.
+with a line: processor milliseconds per crop and crops per second. For {"work": "pixels"} it
+writes the crops of SHOWN validation images, under test DA at 224 px, to FOLDER/CANDIDATE.npy.
 
 Each candidate uses one thread, or one worker process.
 """

@@ -76,7 +76,7 @@ def idioms_in(file: Path) -> list[str]:
 
 
 def prose(text: str, ending: str) -> str:
-    """The prose of a text, with blanks in place of everything else, so that lines keep their numbers."""
+    """The prose of a text; all else becomes blanks, so that lines keep their numbers."""
     if ending == ".md":
         text = re.sub(r"^( *)```.*?^\1```$", blanks, text, flags=re.MULTILINE | re.DOTALL)
         text = re.sub(r"<!-- .*? -->", blanks, text, flags=re.DOTALL)

@@ -47,6 +47,7 @@ def test_a_page_takes_as_many_seeds_as_it_is_given():
     assert (found["recover"], found["parametric"], found["bn-better"]) == (3, 2, 1)
     with pytest.raises(ConfigError, match=r"pages\.seeds\.tabel5: no such page .*one of table1"):
         paper.plan_of(parse(merge(over, {"pages": {"seeds": {"tabel5": 1}}})))
+    paper.plan_of(parse(merge(over, {"pages": {"only": ["table5"]}})))  # table4's are of no account
 
 
 def test_pages_that_cannot_be_alone_are_refused():

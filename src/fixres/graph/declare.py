@@ -64,12 +64,6 @@ def declare(
     config = graph.config
     graph.tables |= {page.name: page for page in (ask(graph) for ask in tables)}
     graph.figures |= {figure.name: figure for figure in (ask(graph) for ask in figures)}
-    for key in ("captions", "seeds"):
-        for name in getattr(config.pages, key):
-            if name not in graph.pages:
-                known = ", ".join(graph.pages)
-                problem = f"no such page (got {name}, expected one of {known})"
-                raise ConfigError(f"pages.{key}.{name}: {problem}. Correct the name.")
     pages = {name: _add_page(graph, page) for name, page in graph.pages.items()}
     answer = {job.id: job for job in ([_answer(graph)] if config.custom else [])}
     shown = pages | {

@@ -67,11 +67,17 @@ def plan_of(
 
     Raises
     ------
-    ConfigError : `pages.only` names an unknown page.
+    ConfigError : `pages.only`, `pages.captions` or `pages.seeds` names an unknown page.
     """
     if config.custom:
         return declare(JobGraph(config, printed), [])
     pages, figures = list(pages), list(figures)
+    all_names = [*map(name_of, (*pages, *figures))]
+    for key in ("captions", "seeds"):  # also of pages that `only` leaves out
+        for name in getattr(config.pages, key):
+            if name not in all_names:
+                problem = f"no such page (got {name}, expected one of {', '.join(all_names)})"
+                raise ConfigError(f"pages.{key}.{name}: {problem}. Correct the name.")
     if config.twins:
         pages = [page for page in pages if page not in FULL_SIZE]
     if config.pages.only is not None:

@@ -42,11 +42,14 @@ fashion: setup
 docs-fashion: fashion
 	$(BIN)/python docs/build.py fashion
 
+# Two processes. A file stays in one of them, so what its tests share is made once.
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest $(TWO)
 
 test-faults: setup
-	$(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m pytest tests/faults $(TWO)
 
 test-breadth: setup
 	$(BIN)/python -m pytest tests/breadth

@@ -87,6 +87,24 @@ use rule table as report with:
         "Rendering results/{wildcards.page}.html"
 
 
+# Everything that `all` makes, with the code, the configuration and the provenance: to deposit. An input
+# that is a file of the configuration is copied as it is.
+use rule table as crate with:
+    input:
+        fixres.workflow.targets(graph),
+        fixres.workflow.records(graph),
+        given=[str(file) for file in workflow.configfiles],
+    output:
+        crate=directory("results/{page}"),
+    wildcard_constraints:
+        page="ro-crate",
+    localrule: True
+    params:
+        **job("pages/{page}"),
+    message:
+        "Putting the results into an RO-Crate: results/{wildcards.page}/"
+
+
 # What each page would cost: jobs, device hours, disk. Ask for it before anything expensive starts.
 use rule table as cost with:
     output:

@@ -198,6 +198,23 @@ def test_networks_of_other_kinds(name, expected):
         assert torch.equal(adapted.head(*adapted.trunk(x)), network(x))
 
 
+def test_all_heads_of_a_network_that_averages_them_are_fixed(folders, tiny):
+    """As `fixres recommend` does with a distilled DeiT; a width of as many units is no head."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        size = {"img_size": 32, "depth": 2, "num_classes": len(tiny.classes)}
+        network = timm.create_model("deit_tiny_distilled_patch16_224", **size)
+    adapted = fixres.adapt(copy.deepcopy(network), 32)
+    assert adapted.layers == ["norm", "head_dist", "head"]
+    assert len(adapted.parameters) == 6
+    fixed = fixres.fix(network, folders["train"], 32, **NORMAL, **QUICK)
+    before = network.state_dict()
+    changed = {n for n, t in fixed.state_dict().items() if not torch.equal(t, before[n])}
+    assert {name.rpartition(".")[0] for name in changed} == {"norm", "head_dist", "head"}
+    narrow = nn.Sequential(nn.Flatten(), nn.Linear(48, 5), nn.ReLU(), nn.Linear(5, 5))
+    assert fixres.adapt(narrow, 4, "cls").layers == ["3"]
+
+
 def test_adapt_finds_what_it_is_told(module):
     adapted = fixres.adapt(copy.deepcopy(module), 32, last_norm=["layer4.0.bn1"], classifier="fc")
     assert adapted.layers == ["layer4.0.bn1", "fc"]
@@ -258,7 +275,7 @@ def test_what_is_wrong_is_a_value_error(module, dataset, k, how, message):
     [
         ({"layers": "all"}, "layers: found 'all', expected 'cls' or 'cls\\+bn'"),
         ({}, "last_norm: none found in NoNorm. Give last_norm=.* or layers='cls'"),
-        ({"layers": "cls", "classifier": "fd"}, "found 'fd'; nearest: fc"),
+        ({"layers": "cls", "classifier": "fd"}, "got 'fd'; nearest: fc"),
         ({"layers": "cls", "lr": -1}, "lr: found -1"),
         ({"layers": "cls", "batch_size": 9}, "batch_size: found 9, expected at most .* 8"),
         ({"layers": "cls", "lr": 1e30}, "at step .*the training has diverged. Lower lr"),

@@ -41,13 +41,16 @@ def parsed(*more: str, question: list[str] = QUESTION):
         (["--name", "n" * 300], "--name: .*expected at most 64 letters"),
         (["--weights", "/no/such.pth"], "--weights: no such file .*got /no/such.pth"),
         (["--weights", "/"], "--weights: no such file"),
-        (["--weights", "none"], "--weights: none, without --train"),
+        (["--weights", "none"], "--weights: 'none' without --train would"),
         (["--path", "/no/such"], "--path: no such folder .*got /no/such"),
         (["--classes", "imagenet", "--train"], "--classes: given with --train"),
         (["--images", ""], "--images: no such folder .got '', .* Is the variable set"),
-        (["--images", "/no/such"], "--images: no such folder .got '/no/such', expected one with"),
+        (
+            ["--images", "/no/such"],
+            "--images: no such folder .got '/no/such', expected a folder of",
+        ),
         (["--images", "$UNSET/x"], "--images: no such folder .* Is the variable set"),
-        (["--images", __file__], "--images: a file"),
+        (["--images", __file__], "--images: not a folder"),
         (["--classes", "/no/such"], "--classes: no such file .got '/no/such'"),
         (["--network", "resnet50"], "--network: .*got 'resnet50'"),
         (["--network", "python:only.a.module"], "--network: .*got 'python:only"),
@@ -76,7 +79,7 @@ def test_values_that_can_be_meant():
         ("last_norm=[b.1", r"--given last_norm=\[b.1: not valid YAML"),
         ("last_norm=!!python/object/apply:os.getcwd []", "not valid YAML"),
         ("classifier", "expected KEY=VALUE"),
-        ("klassifier=fc", "found 'klassifier'; nearest: classifier"),
+        ("klassifier=fc", "got 'klassifier'; nearest: classifier"),
         ("mean=[123.7, 116.3, 103.5]", r"--given mean.0: found 123.7 .* 0 to 1: .*Divide"),
         ("mean=0.5", "--given mean: found 0.5"),
         ("std=[0, 0.2, 0.2]", "--given std.0: found 0"),
@@ -106,14 +109,14 @@ def test_what_can_be_said_of_a_network():
         "native": 64,
         "options": {"a": 1},
     }
-    with pytest.raises(JobError, match="native is given twice"):
+    with pytest.raises(JobError, match="duplicate value for native"):
         words.read_given(["native=64", "native=96"], KEYS)
 
 
 @pytest.mark.parametrize("word", ["photos\nhardware: {}", "photos\x1b[31m", "photos\udce9"])
 def test_no_word_breaks_out_of_its_line_in_the_file(word):
     """The question is a comment in the file that the command writes."""
-    with pytest.raises(JobError, match="control character, or not UTF-8"):
+    with pytest.raises(JobError, match="control character or is not UTF-8"):
         main([*QUESTION, "--images", word])
 
 

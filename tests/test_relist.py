@@ -166,7 +166,7 @@ def test_a_folder_that_has_vanished_leaves_the_manifest_alone(listed, capsys):
     shutil.rmtree(listed.root)
     with pytest.raises(JobError, match="not listed again: set"):
         relist.main([])
-    assert f"datasets.set.root is no folder: {listed.root}" in capsys.readouterr().out
+    assert f"datasets.set.root: not a folder (got {listed.root}" in capsys.readouterr().out
     assert listed.manifest == before
 
 

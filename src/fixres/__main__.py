@@ -13,6 +13,7 @@ import importlib
 import os
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, NoReturn
 
 from fixres.graph.stages import STAGES
@@ -50,6 +51,7 @@ def usage() -> str:
 
 def main(arguments: list[str]) -> int:
     """Run the stage that the arguments name. Returns the exit code."""
+    started = time.time()
     stage, *options = arguments or ["--help"]
     if _open_streams() and stage not in STAGES:  # a job prints nothing there
         _print_message(
@@ -73,7 +75,7 @@ def main(arguments: list[str]) -> int:
         with jobs.recording_inputs():
             run(options)
             if stage in STAGES:
-                sealing.seal_this_job(options, STAGES[stage].files)
+                sealing.seal_this_job(options, STAGES[stage].files, started)
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt, stopping.Stopped) as error:
         return _report_end(stage, error, mark)

@@ -188,9 +188,7 @@ def _id_of(job: RuleJob) -> str | None:
 
 def targets(graph: JobGraph) -> list[str]:
     """All pages of the paper; or the answer about a custom network, where that is asked."""
-    answers = [f"results/{f}" for job in graph.of_stage("answer") for f in job.outputs.values()]
-    others = _pages(graph, "claims", "text", *graph.figures, "report")
-    return answers or [*tables(graph), *others]
+    return [f"results/{f}" for job in declare.all_pages(graph) for f in job.outputs.values()]
 
 
 def all_is_there(graph: JobGraph) -> str:
@@ -273,6 +271,11 @@ def all_measurements(graph: JobGraph) -> list[str]:
     """The files that say where the numbers of all tables and figures come from, each once."""
     read = measurements_of(graph)
     return list(dict.fromkeys(file for page in graph.pages for file in read(f"pages/{page}")))
+
+
+def records(graph: JobGraph) -> Callable[[Wildcards], list[str]]:
+    """A function of a crate's wildcards: the files with numbers that it holds."""
+    return lambda wildcards: declare.records(graph)
 
 
 def weights(graph: JobGraph, name: str) -> list[str]:

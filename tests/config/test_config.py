@@ -235,10 +235,14 @@ HOW_TO_ADD_A_NETWORK = ["name of the zoo", "docs/networks.md", "timm or torchvis
             ["transfer.k_test: found 81", "the stride of senet14q", "take 80 or 88"],
         ),
         ({"k_largest": 41}, ["k_largest: found 41", "take 40 or 48"]),
-        ({"resolution_divisor": 64}, ["resolution_divisor: found 64", "give a smaller one"]),
+        ({"resolution_divisor": 64}, ["resolution_divisor: too large", "got 64", "Give a smaller"]),
         (
             {"base_training": {"samples_per_epoch": 8}},
-            ["base_training.samples_per_epoch: found 8", "at least one batch", "batch_size 10"],
+            [
+                "base_training.samples_per_epoch: too few (got 8",
+                "at least one batch",
+                "batch_size 10",
+            ],
         ),
     ],
 )
@@ -407,7 +411,7 @@ def test_a_value_of_the_command_line_that_is_no_yaml_is_told():
         ({"k_train": 160}, {}, "custom.k_train: found without custom.train: true"),
         ({}, {"weights": "none"}, "custom.network.weights: found none, with custom.train false"),
         ({}, {"source": "resnet18"}, "custom.network.source"),
-        ({"choice": 1.0}, {}, "custom.choice"),
+        ({"choice": 0.5}, {}, r"custom.choice: no longer a key \(got 0.5 .* both halves .* Remove"),
         ({"crop_pct": [0.875, 0.8750001]}, {}, "custom.crop_pct: .*0.8750001.* both show as 0.875"),
         ({"crop_pct": [1e-9]}, {}, "custom.crop_pct.0: .*greater than or equal to 0.1"),
         ({}, {"options": {"a": [datetime.date(2020, 1, 1)]}}, "custom.network.options.a.0"),

@@ -126,7 +126,7 @@ def test_the_released_test_transform_is_not_for_a_network_of_ones_own():
 
 def test_an_unknown_run_names_the_nearest():
     plan = paper.plan_of(load(ROOT / "config.yaml"))
-    with pytest.raises(ValueError, match="nearest: results/runs/pinhole/resnet10q-k56"):
+    with pytest.raises(ValueError, match="nearest: results/runs/pinhole/resnet10q-k56\\)"):
         plan.resolved("runs/pinhole/resnet10q-k57")
 
 

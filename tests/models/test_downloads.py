@@ -87,7 +87,7 @@ def test_a_part_of_another_file_is_not_carried_on(tmp_path, state, serve, conten
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("404", "404"), ("refused", "refused"), ("no checksum", "found checksum"), ("scheme", "net")],
+    [("404", "404"), ("refused", "refused"), ("no checksum", "too short"), ("scheme", "net")],
 )
 def test_a_url_that_cannot_be_had(tmp_path, serve, content, kind, expected):
     server = serve(content)

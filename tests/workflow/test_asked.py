@@ -146,7 +146,7 @@ def small(tmp_path_factory) -> Workflow:
     [
         # Snakemake itself would end in a traceback before it reads the Snakefile.
         (["--config", "twins.a=2"], "--config 'twins={a: 2}'"),
-        (["tables"], "$NO_SUCH_VARIABLE; is the variable set?"),
+        (["tables"], "$NO_SUCH_VARIABLE; check that the variable is set"),
         (["--config", "seeds=[1, 1]"], "seeds: found [1, 1] (list), duplicate value 1"),
     ],
 )

@@ -145,7 +145,7 @@ def test_missing_cells_are_an_error_unless_asked_for(imagenet):
     result = imagenet.run("results/table3.md", "-n", *files, over, check=False)
     assert result.returncode != 0
     for part in (
-        "datasets.cars.root is no folder: $CARS; is the variable set?",
+        "datasets.cars.root: not a folder (got $CARS; check that the variable is set)",
         "datasets.pets.root",
         "pages.allow_missing",
     ):
@@ -184,7 +184,7 @@ def test_a_missing_dataset_is_told_before_anything_runs(imagenet):
         "results/table5.md", "-n", "--configfile", ROOT / "configs/imagenet.yaml", check=False
     )
     assert result.returncode != 0
-    assert "datasets.imagenet.root is no folder: /nowhere" in result.stdout
+    assert "datasets.imagenet.root: not a folder (got /nowhere" in result.stdout
 
 
 RELEASE = {  # run -> epochs, rate, images of a batch, and of them on one device

@@ -55,16 +55,17 @@ def adapt(
 ) -> Adapted:
     """Make a module ready to be fine-tuned at `k_test`, by a training loop of one's own (§4.2).
 
-    The module is changed in place: in eval mode, with all parameters frozen but those of the last
-    layers, which are in train mode. It shares its parameters with trunk and head, so training the
-    head fixes the module; call `module.eval()` afterwards, and neither `train()` nor `eval()`
-    before.
+    The module is changed in place: it is put in eval mode and its parameters are frozen, except for
+    the last layers, which are in train mode and can be trained. It shares its parameters with trunk
+    and head, so training the head fixes the module; call `module.eval()` afterwards, and neither
+    `train()` nor `eval()` before.
 
     Parameters
     ----------
     module : normalised crops (n, 3, k_test, k_test) -> logits (n, classes).
     k_test : side of the crops, pixels.
-    layers : what trains: "cls", the classifier; "cls+bn", classifier and last normalisation.
+    layers : what trains: "cls", the classifier; "cls+bn", classifier and last normalisation. Of a
+        network that averages several classifiers, all of them train.
     classifier, last_norm : the names of these layers in the module; None: they are found, as by
         `fixres recommend`.
 
@@ -206,13 +207,14 @@ def _adapted(
         title=type(network).__name__,
         stride=1,
         classifier=found["classifier"],
+        other_heads=tuple(found["other_heads"]),
         last_batch_norm=tuple(found["last_norm"]),
         cells=(),
         constructor="",
     )
     test_da = Augmentation("test DA", crop_pct=look.crop_pct if look else None)
     adaptation = adapt_last_layers(network, entry, LAYERS[layers], k, augmentation=test_da)
-    return adaptation, [*found["last_norm"], found["classifier"]]
+    return adaptation, [*found["last_norm"], *entry.classifiers]
 
 
 def _names(names: Sequence[str]) -> list[str]:

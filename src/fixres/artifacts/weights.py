@@ -66,6 +66,16 @@ def load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     return tensors, json.loads(text)
 
 
+def meta_of(path: Path) -> dict:
+    """The meta of a file by `save`, without its tensors. Raises DamagedError."""
+    try:
+        with safe_open(path, framework="pt") as f:
+            header = json.loads((f.metadata() or {}).get("fixres", "{}"))
+            return json.loads(header.get("meta", "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DamagedError(f"{path}: damaged ({error})") from None
+
+
 def opened(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     """Read a file that is an input of this job. Raises JobError, which says what to do."""
     record_inputs(path)

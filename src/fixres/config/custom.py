@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from fixres.config.fields import Count, Distinct, Fraction, Name, Pixels, Positive, Section, Several
+from fixres.config.fields import Count, Distinct, Name, Pixels, Positive, Section, Several
 
 OF_255 = "inputs are in [0, 1]. Divide numbers for pixels of 0 to 255 by 255"
 
@@ -86,9 +86,6 @@ class Custom(Section):
     """test resolutions; the network is measured and fixed at each"""
     crop_pct: Several[Share] = Field([0.875, 0.95, 1.0])
     """crop over resized image: each is measured at each k_test"""
-    choice: Fraction = Field(0.5, gt=0, lt=1)
-    """share of the validation images on which k_test and crop_pct are chosen; the others measure
-    the gain"""
     batch: Count = Field(32, description="the large batch whose throughput is measured")
 
     @property

@@ -9,6 +9,10 @@ from fixres.config.schema import Config
 from fixres.nearest import did_you_mean
 
 SHOWN = 80  # characters of a value that a message shows
+# Keys of earlier versions, and what took their place.
+REMOVED = {
+    "custom.choice": "both halves of the validation images now serve to choose and to measure"
+}
 PLAINER = {"Input should be": "expected", "List should": "the list should"}  # pydantic's words
 
 
@@ -26,6 +30,8 @@ def explain(error: dict, where: str = "", section: type[Section] | None = None) 
     validated, as "transfer.training", and `section` its class; without them, all of `Config`.
     """
     key, path = key_of(error, where), error["loc"]
+    if key in REMOVED:
+        return f"{key}: no longer a key (got {shown(error['input'])}): {REMOVED[key]}. Remove it"
     if error["type"] == "extra_forbidden":
         inside = section_of(functools.reduce(below, path[:-1], section or Config))
         names = list(inside.model_fields) if inside else []

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fixres.config.crate import Crate
 from fixres.config.custom import Custom
 from fixres.config.datasets import Dataset, Pinhole
 from fixres.config.fields import Count, Distinct, Name, Pixels, Section, Seed, Several
@@ -123,4 +124,5 @@ class Config(Section):
     table5: Table5 = Table5()
     figure7: Figure7 = Figure7()
     pages: Pages = Pages()
+    crate: Crate = Crate()
     hardware: Hardware = Hardware()

@@ -64,7 +64,6 @@ def recommend(graph: JobGraph) -> Job:
         **about,
         **where,
         run=f"{name}/choice",
-        share=custom.choice,
         speed=speed.measurement,
         masked=measured[0].config.get("masked", False),
     )
@@ -93,7 +92,7 @@ def to_fix(dataset: Dataset) -> str:
     if dataset.has_training_images:
         return ""
     if dataset.source != "imagefolder":
-        return "the release's training images beside these"
+        return "the release's training images beside these, without --only val"
     if dataset.only:
         return "train/CLASS/* beside val/CLASS/*"
     return "--split 0.2, which takes a fifth of these for validation and the others for fixing"

@@ -3,11 +3,12 @@
 The names that most jobs use can be had from here: `jobs.log` … None of them imports torch.
 """
 
-from fixres.jobs.command import device_options, parser, read_config, training_options
+from fixres.jobs.command import HELP, device_options, parser, read_config, training_options
 from fixres.jobs.digests import canonical, digest
 from fixres.jobs.errors import REMAKE, JobError
 from fixres.jobs.files import (
     atomic,
+    atomic_folder,
     check_folder,
     check_suite,
     file_digest,

@@ -17,6 +17,7 @@ HELP = {
     "manifest": "the dataset's manifest (manifest.npz)",
     "weights": "weights to start from or to measure (safetensors)",
     "out": "where the result goes",
+    "given": "the configuration files that were given, to be kept with the result",
     "threads": "processor threads to use (default: all)",
     # How images are loaded and the network computes.
     "loader": "auto: DALI beside a GPU, Pillow on a processor",

@@ -42,3 +42,11 @@ class Mark:
         if self.file and os.environ.get("RANK", "0") == "0":
             with contextlib.suppress(OSError):
                 self.file.unlink(missing_ok=True)
+
+
+def error_of(folder: Path) -> str:
+    """What the mark in the folder of a job says of its failure; "" where there is no mark."""
+    try:
+        return (folder / NAME).read_text(encoding="utf-8", errors="replace").strip() or "failed"
+    except OSError:
+        return ""

@@ -1,4 +1,4 @@
-"""How a job writes its seal (seals.py)."""
+"""How a job writes its seal (seals.py), and next to it when and where it was made (made.py)."""
 
 import argparse
 import json
@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from fixres.jobs import seals
+from fixres.jobs import made, seals
 from fixres.jobs.files import file_digest, recorded_inputs, write_json
 from fixres.jobs.seals import Seal
 
 
-def seal_this_job(options: list[str], files: Callable[[str], dict[str, str]]) -> None:
-    """Write the seal of the job that this process was.
+def seal_this_job(
+    options: list[str], files: Callable[[str], dict[str, str]], started: float
+) -> None:
+    """Write the seal of the job that this process was, and when and where it ran.
 
     A process that has read no configuration only started others, and of several processes only the
     first writes. Nothing is written where the result is not in the job's own place, as in a trial.
@@ -21,6 +23,7 @@ def seal_this_job(options: list[str], files: Callable[[str], dict[str, str]]) ->
     ----------
     options : the job's command line, behind the stage.
     files : function of the job's id: name -> file that it leaves below results/.
+    started : when this process started, seconds since 1970.
     """
     p = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     p.add_argument("--config", type=Path)
@@ -39,13 +42,17 @@ def seal_this_job(options: list[str], files: Callable[[str], dict[str, str]]) ->
     below = {path.absolute(): content for path, content in read.items() if path != args.config}
     below = {p: content for p, content in below.items() if p.is_relative_to(results)}
     named = {p.relative_to(results).as_posix(): content for p, content in below.items()}
-    write(results, job, args.ancestry_digest, outputs, named)
+    seal = write(results, job, args.ancestry_digest, outputs, named)
+    made.write(results / job, seal, started)
 
 
 def write(
     results: Path, job: str, made_from: str, outputs: Iterable[str], read: dict[str, str] | None
-) -> None:
-    """Write the seal of a job. Outputs that are folders have no digest: the manifest lists them.
+) -> Seal:
+    """Write the seal of a job, and return it.
+
+    Outputs that are folders have no digest: the manifest lists rendered images, and the metadata of
+    an RO-Crate its files.
 
     read : as in `Seal`. None: not known, because the result is of an earlier version.
     """
@@ -53,6 +60,7 @@ def write(
     contents = {file.name: [file_digest(file)] for file in files if file.is_file()}
     seal = Seal(job, made_from, contents, read or {}, taken_over=read is None)
     write_json(results / job / seals.NAME, seal._asdict())
+    return seal
 
 
 def renew(file: Path, *, same: bool) -> None:

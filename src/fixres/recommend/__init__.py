@@ -97,12 +97,15 @@ def _parser() -> argparse.ArgumentParser:
     option("--path", default="", help="folder in which python:package.module is found")
     given = "what the suite would find wrong, as classifier=head or 'last_norm=[bn2]'"
     option("--given", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=given)
-    classes = "the network's classes in its order: imagenet, or a file with one a line "
-    option("--classes", help=classes + "(default: those of the folder, sorted)")
+    classes = "the network's classes in its order: imagenet; release, the order of the labels of "
+    classes += "--source; or a file with one per line (default: those of the folder, sorted)"
+    option("--classes", help=classes)
     labels = "list of files and labels, of images without class folders (docs/recommend.md)"
     option("--labels", metavar="FILE", help=labels)
     split = "share of CLASS/* alone, or of --labels, that is for validation (default: 1, all)"
     option("--split", type=float, help=split)
+    only = "measure the network on the validation images alone, and leave the others out"
+    option("--only", choices=["val"], help=only)
     train = "the network does not know these classes: first train all of it on them"
     option("--train", action="store_true", help=train)
     option("--k-train", type=int, help="resolution of that training (default: native)")

@@ -55,10 +55,15 @@ def picked(source: Source, wanted: dict) -> Source:
 
 
 def validation(listing: Listing) -> Listing:
-    """The validation images of a listing alone."""
+    """The validation images of a listing alone.
+
+    Of its folders, those are kept that hold no training images: these are no longer listed.
+    """
     number = SPLITS.index("val")
     images = [row for row in listing.images if row[2] == number]
-    return listing._replace(images=images, splits=(number,))
+    left_out = {path.split("/")[0] for path, _, split in listing.images if split != number}
+    folders = tuple(at for at in listing.folders if at.split("/")[0] not in left_out)
+    return listing._replace(images=images, splits=(number,), folders=folders)
 
 
 def names(classes: str | list[str]) -> list[str]:

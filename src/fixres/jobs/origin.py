@@ -1,24 +1,25 @@
-"""Where a page was made: commit, versions, processor. No date, so that the same gives the same.
+"""Where a result was made: commit, versions, processor, GPUs.
 
-Nothing here imports what it asks about: the versions come from the packages' own records.
+Every job records this when it ends (made.py), so it takes a few milliseconds: nothing here imports
+what it asks about, and versions are read from the names of the packages' own records.
 """
 
 import os
 import platform
 import re
 import subprocess
-from importlib import metadata
+import sys
 from pathlib import Path
 
 SUITE = Path(__file__).resolve().parents[3]
 CODE = ("Snakefile", "rules", "src")  # a change of these is a change of the suite
-PACKAGES = {  # as it is shown -> its name; that of DALI ends with the version of CUDA
+PACKAGES = {  # as it is shown -> its name; the name of DALI ends with the version of CUDA
     "torch": r"torch",
     "torchvision": r"torchvision",
     "timm": r"timm",
-    "DALI": r"nvidia-dali-cuda\d+",
+    "DALI": r"nvidia_dali_cuda\d+",
     "Pillow": r"pillow",
-    "Pillow-SIMD": r"pillow-simd",
+    "Pillow-SIMD": r"pillow_simd",
     "Snakemake": r"snakemake",
 }
 NO_COMMIT = "unknown: the suite lies in no git repository of its own"
@@ -28,7 +29,7 @@ GPUS = Path("/proc/driver/nvidia/gpus")
 
 def commit(suite: Path = SUITE) -> str:
     """The commit of a suite, and whether its code has changes that are not committed."""
-    top, found = (_git(suite, "rev-parse", what) for what in ("--show-toplevel", "HEAD"))
+    top, _, found = _git(suite, "rev-parse", "--show-toplevel", "HEAD").partition("\n")
     if not top or not found or Path(top).resolve() != suite.resolve():
         return NO_COMMIT
     changed = _git(suite, "status", "--porcelain", "--", *CODE)
@@ -36,8 +37,11 @@ def commit(suite: Path = SUITE) -> str:
 
 
 def _git(folder: Path, *words: str) -> str:
-    """What git says. Empty where it says nothing, fails, or is not there."""
-    command = ["git", "-C", str(folder), *words]
+    """What git says. Empty where it says nothing, fails, or is not there.
+
+    It takes no lock: many jobs may ask at once.
+    """
+    command = ["git", "--no-optional-locks", "-C", str(folder), *words]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
@@ -47,7 +51,11 @@ def _git(folder: Path, *words: str) -> str:
 
 def versions() -> dict[str, str]:
     """Name -> version of Python, and of the packages that compute or load, where they are here."""
-    installed = {d.name.lower(): d.version for d in metadata.distributions() if d.name}
+    records = [file.stem for path in sys.path for file in Path(path or ".").glob("*.dist-info")]
+    # The first folder of sys.path counts, as for an import. A name has _ in place of -.
+    installed = {
+        name.lower(): version for name, _, version in (r.partition("-") for r in records[::-1])
+    }
     found = {"Python": platform.python_version()}
     for shown, name in PACKAGES.items():
         here = [version for one, version in installed.items() if re.fullmatch(name, one)]

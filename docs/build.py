@@ -155,7 +155,7 @@ def read(file: Path) -> str:
 
 
 def tables(page: str) -> str:
-    """The tables of a rendered page, with their titles: what stands between headline and notes."""
+    """The tables of a rendered page, with their titles: what is between headline and notes."""
     start, end = page.index("\n**") + 1, page.rindex("|\n") + 1
     return page[start:end]
 

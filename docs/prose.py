@@ -76,7 +76,7 @@ def idioms_in(file: Path) -> list[str]:
 
 
 def prose(text: str, ending: str) -> str:
-    """A text with all that is no prose replaced by blanks, so that lines keep their numbers."""
+    """The prose of a text; all else becomes blanks, so that lines keep their numbers."""
     if ending == ".md":
         text = re.sub(r"^( *)```.*?^\1```$", blanks, text, flags=re.MULTILINE | re.DOTALL)
         text = re.sub(r"<!-- .*? -->", blanks, text, flags=re.DOTALL)
@@ -89,7 +89,7 @@ def prose(text: str, ending: str) -> str:
         if token.type not in strings:
             continue
         (row, column), said = token.start, token.string
-        if token.type == tokenize.STRING:  # its quotes, and the code in braces, are no prose
+        if token.type == tokenize.STRING:  # leave out its quotes and the code in braces
             prefix = re.match(r"[a-zA-Z]*", said)[0]
             said = re.sub(r"""^\w*("{3}|'{3}|"|')|("{3}|'{3}|"|')$""", blanks, said)
             said = re.sub(r"\{[^{}]*\}", blanks, said) if "f" in prefix.lower() else said

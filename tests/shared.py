@@ -167,7 +167,7 @@ def made_once(
 
 
 class Workflow:
-    """A folder with a config.yaml of its own, for runs of this repository's Snakefile."""
+    """A folder with its own config.yaml, for runs of this repository's Snakefile."""
 
     def __init__(self, folder: Path):
         self.folder = folder

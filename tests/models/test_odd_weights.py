@@ -94,7 +94,7 @@ def test_checkpoints_of_training_scripts_are_read(tmp_path, state, capsys, scrip
     assert same(fetch(tmp_path, {"file": str(file)})[0], state)
     said = capsys.readouterr().err
     if script in ("timm", "torchvision"):
-        assert "_ema', too. To take that one, save it alone: python -c" in said
+        assert "_ema'. To use it instead, save it to its own file: python -c" in said
     else:
         assert "of the network's names\n" in said
         assert "tensors with other names (criterion.weight, …; among them a_teacher.net.," in said
@@ -138,7 +138,7 @@ def test_which_of_two_dictionaries_is_said_and_how_to_take_the_other(
     assert same(saved(tmp_path, content | {"optimizer": {"state": {0: torch.ones(2)}}}), state)
     said = capsys.readouterr().err
     assert "a.pth: using the weights under 'state_dict'" in said
-    [way] = [line for line in said.splitlines() if "it holds" in line]
+    [way] = [line for line in said.splitlines() if "it also holds" in line]
     assert "it holds 'state_dict_ema', too" in way
     monkeypatch.setenv("PATH", f"{sys.prefix}/bin:/usr/bin:/bin")
     subprocess.run(way.partition("save it alone: ")[2], shell=True, check=True)

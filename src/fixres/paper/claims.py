@@ -263,7 +263,7 @@ def _(cells: Cells) -> dict[str, Value]:
 
 @claim("rank-pnasnet", "§5.2")
 def _(cells: Cells) -> Value:
-    """Our PNASNet-5 is better than MultiGrain's PNASNet."""
+    """Our PNASNet-5 is better than the PNASNet of MultiGrain."""
     [ahead] = _ahead(cells, "Our PNASNet-5", ["MultiGrain PNASNet @ 500px"]).values()
     return ahead
 

@@ -14,8 +14,8 @@ from slurm.helpers import (
     ADAPTED_TOGETHER,
     CONFIG,
     SMOKE,
+    SMOKE_CONFIGS,
     SMOKE_PAGES,
-    SMOKE_TARGETS,
     TARGETS,
     Cluster,
     command,
@@ -86,7 +86,7 @@ def smoke(cluster, tmp_path_factory) -> Iterator[tuple[Path, subprocess.Popen]]:
         shutil.copy(ROOT / part, folder)
     (folder / SMOKE_PAGES).write_text(yaml.safe_dump({"pages": {"only": SMOKE}}))
     together = ["--group-components", "images=4", f"adapt={ADAPTED_TOGETHER}"]
-    words = [*SMOKE_TARGETS, "--jobs", 4, *together]
+    words = ["all", "results/plan.md", *SMOKE_CONFIGS, "--jobs", 4, *together]
     words = on_slurm(folder, folder / "profiles/slurm", *words, source=folder)
     with running(words, folder, cluster.env) as process:
         yield folder, process

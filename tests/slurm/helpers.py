@@ -50,7 +50,7 @@ SMOKE_FIGURES = ["figure1", "figure3", "figure7"]
 SMOKE = [*SMOKE_TABLES, *SMOKE_FIGURES]
 ADAPTED_TOGETHER = 8  # so many matchings, fine-tunings or evaluations share a submission
 SMOKE_PAGES = "smoke-pages.yaml"  # the configuration that has these pages only
-SMOKE_TARGETS = ["all", "results/plan.md", "--configfile", "configs/smoke.yaml", SMOKE_PAGES]
+SMOKE_CONFIGS = ["--configfile", "configs/smoke.yaml", SMOKE_PAGES]
 
 
 # --- the cluster ----------------------------------------------------------------------------------

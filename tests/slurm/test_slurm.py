@@ -20,9 +20,9 @@ from slurm.helpers import (
     ADAPTED_TOGETHER,
     BASE,
     CONFIG,
+    SMOKE_CONFIGS,
     SMOKE_FIGURES,
     SMOKE_TABLES,
-    SMOKE_TARGETS,
     TARGETS,
     WEIGHTS,
     Cluster,
@@ -251,7 +251,7 @@ def test_what_a_cluster_has_computed_is_nothing_to_do_on_one_machine(smoke):
     """Same targets, same configuration, the default profile."""
     folder, process = smoke
     assert process.wait(1800) == 0, said(folder)
-    words = [*SMOKE_TARGETS, "--cores", "all", "--dry-run"]
+    words = ["all", *SMOKE_CONFIGS, "--cores", "all", "--dry-run"]
     words = command(folder, folder / "profiles/default", *words, source=folder)
     result = subprocess.run(
         words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False

@@ -49,11 +49,14 @@ docs-fashion: fashion
 site: $(SITE_READY)
 	$(BIN)/python docs/website/build_site.py site
 
+# Two processes. A file stays in one of them, so what its tests share is made once.
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: lint $(SITE_READY) $(CRATE_CHECK)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest $(TWO)
 
 test-faults: setup
-	$(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m pytest tests/faults $(TWO)
 
 test-breadth: setup
 	$(BIN)/python -m pytest tests/breadth

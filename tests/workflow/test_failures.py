@@ -72,7 +72,7 @@ def test_values_of_the_command_line_are_read_like_those_of_a_file(tmp_path):
     workflow.write(merged(base_training={"samples_per_epoch": 24}))
     given = ["base_training={samples_per_epoch: null, epochs: 2}", "twins=true"]
     lists = "table5={k_train: [16], k_train_adapted: [], k_test: [16]}"
-    text = workflow.run(*PAGES, "-n", "--config", *given, lists).stdout
+    text = workflow.dry_run(*PAGES, "--config", *given, lists)
     counts = dict(re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE))
     assert (counts["train"], counts["evaluate"]) == ("1", "1")
     assert "finetune" not in counts

@@ -174,14 +174,12 @@ def test_no_network(offer, said, tmp_path, monkeypatch):
     server = offer(SOURCE)
     server.close()
     error = said(tmp_path, fails=True)
-    assert "refused). Give the same command again to carry on, or fetch that address" in error
+    assert "refused). Run the same command again to resume, or fetch that address" in error
     unknown = sources.load(SOURCE)._replace(
         addresses=dict.fromkeys(server.files, "http://a.invalid/b")
     )
     monkeypatch.setattr(sources, "load", lambda _: unknown)
-    assert "http://a.invalid/b: could not be fetched (no network here, or" in said(
-        tmp_path, fails=True
-    )
+    assert "http://a.invalid/b: could not be fetched (no network, or" in said(tmp_path, fails=True)
     assert names(tmp_path) == []
 
 
@@ -190,13 +188,13 @@ def test_a_disk_without_room(offer, said, tmp_path, monkeypatch):
     plain = shutil.disk_usage
     monkeypatch.setattr(shutil, "disk_usage", lambda path: plain(path)._replace(free=100))
     error = said(tmp_path, fails=True)
-    assert f"{tmp_path}: 0 MB free, but {FIRST} needs 1 MB. Make room first" in error
+    assert f"(got 0 MB free, expected 1 MB for {FIRST}). Free some space, then" in error
 
 
 def test_a_folder_that_cannot_be_written(offer, said, tmp_path, monkeypatch):
     offer(SOURCE)
     (tmp_path / "file").write_text("")
-    assert "the files of Oxford Flowers 102 belong there (got a file" in said(
+    assert "not usable for the files of Oxford Flowers 102 (got a file" in said(
         tmp_path / "file", fails=True
     )
     assert "(Not a directory). Name another folder" in said(tmp_path / "file" / "x", fails=True)

@@ -269,7 +269,7 @@ def test_weights_that_do_not_fit_are_known_when_the_network_is_looked_at(tmp_pat
         find("timm:test_resnet", str(file))
     assert find("timm:test_resnet", str(file), headless=True).outputs == 1000
     torch.save({"conv1.weight": torch.ones(1)}, file)
-    with pytest.raises(JobError, match=r"w\.pth does not fit ResNet: missing "):
+    with pytest.raises(JobError, match=r"w\.pth: does not fit ResNet: missing "):
         find("timm:test_resnet", str(file), headless=True)
     with pytest.raises(JobError, match=r"--weights: no such file \(got '.*none\.pth', expected"):
         find("timm:test_resnet", str(tmp_path / "none.pth"))

@@ -164,7 +164,7 @@ def test_measurements_of_another_run_are_refused(done, names):
     assert result.returncode == 1
     log = (done.folder / "results/pages/table5/log.txt").read_text()
     assert f"results/{BASES[0]}/evaluation/{names[0]}: damaged, edited, or copied from" in log
-    assert "delete it and let Snakemake make it again" in log
+    assert "Delete it and let Snakemake make it again" in log
 
 
 def test_measurements_of_another_run_are_refused_without_seals(done):

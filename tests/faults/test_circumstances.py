@@ -171,7 +171,7 @@ def test_no_room_in_dev_shm(undisturbed, bench, tmp_path, happened):
 
 
 def test_a_worker_that_is_killed_is_told():
-    with pytest.raises(JobError, match="one of 2 processes was killed"):
+    with pytest.raises(JobError, match="2 processes: one was killed"):
         list(spread(kill_itself, range(2), 2))
 
 

@@ -214,7 +214,7 @@ def test_ctrl_c_keeps_what_came(offer, tmp_path, monkeypatch, capfd, said):
         assert main(["download", SOURCE, str(tmp_path)]) == 130
     finally:
         gc.unfreeze()
-    assert "download interrupted; the same command resumes it" in capfd.readouterr().err
+    assert "download: interrupted. Run the same command again to resume" in capfd.readouterr().err
     assert (tmp_path / f"{FIRST}.part").read_bytes() == server.files[FIRST][:40]
 
 

@@ -185,9 +185,9 @@ def test_relist_elsewhere_or_with_an_odd_option(tmp_path):
         assert "Traceback" not in done.stderr
         return done.stderr
 
-    assert f"{tmp_path}: no config.yaml; give this command in the suite's folder" in said()
+    assert f"{tmp_path}: no config.yaml. Run this command in the suite's folder" in said()
     (tmp_path / "config.yaml").write_text("datasets: {mine: {root: /nowhere}}\ndataset: mine\n")
-    assert "--threads: got 0, expected 1 or more" in said("--threads", "0")
-    assert "no entry of datasets: mime; did you mean 'mine'?" in said("mime")
+    assert "--threads: too small (got 0, expected 1 or more)" in said("--threads", "0")
+    assert "mime: not an entry of datasets. Did you mean 'mine'?" in said("mime")
     (tmp_path / "results").touch()
     assert "results: not usable for results (got a file" in said()

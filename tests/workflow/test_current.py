@@ -77,7 +77,9 @@ def test_an_edit_that_was_interrupted_is_seen_without_records(done):
         (done.folder / f"results/{base}/config.json").write_text(done.resolved(base))
     forget(done)
     result = done.run(*(f"results/{base}/weights.safetensors" for base in BASES))
-    assert f"results/{BASES[0]}: made from another configuration; it is made again" in result.stdout
+    assert (
+        f"results/{BASES[0]}: made from another configuration, so it is made again" in result.stdout
+    )
     forget(done)
     assert done.planned() == AFTER_AN_EDIT - TRAINS
 

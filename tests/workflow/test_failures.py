@@ -102,7 +102,7 @@ def test_a_damaged_manifest_is_told_by_the_job_that_reads_it(done):
     (done.folder / "results/data/set/manifest.npz").write_bytes(b"damaged")
     result = done.run(*PAGES, check=False)
     assert result.returncode != 0
-    assert "how long they take is not known" in result.stdout
+    assert "duration unknown" in result.stdout
     assert "error in train: results/data/set/manifest.npz: damaged" in result.stdout
     assert "Traceback" not in result.stdout
 

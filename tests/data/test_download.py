@@ -73,7 +73,7 @@ def test_a_dataset_is_fetched_checked_and_ready(made, offer, said, tmp_path, nam
     assert data.digest() == made(name).manifest.digest()
     asked = len(server.asked)
     assert asked == len(server.files)
-    assert said(folder, name).count(": there already\n") == len(server.files)
+    assert said(folder, name).count(": already there\n") == len(server.files)
     assert len(server.asked) == asked
 
 
@@ -137,7 +137,7 @@ def test_a_file_that_changes_on_the_server_gives_no_mixture(offer, said, tmp_pat
     official, server.breaks_after = server.files[FIRST], None
     server.files[FIRST] = b"x" * len(official)
     error = said(tmp_path, fails=True)
-    assert re.search(rf"{FIRST}: wrong checksum \(MD5 \w+, expected \w+\)\. Give the", error)
+    assert re.search(rf"{FIRST}: wrong checksum \(got MD5 \w+, expected \w+\)\. Run the", error)
     assert names(tmp_path) == []
     server.files[FIRST] = official
     said(tmp_path)

@@ -56,8 +56,8 @@ class Rocs:
     into: np.ndarray | None = None
     # (n, 4) int64: width and height of the resized image, then left and top of the crop in it. If
     # given, Pillow resizes the whole image, bit-identical to timm and torchvision. None: Pillow
-    # resizes only the RoC, which is faster, but a few of ten thousand values differ by a level. DALI
-    # always resizes only the RoC.
+    # resizes only the RoC, which is faster, but a few of ten thousand values differ by a level.
+    # DALI always resizes only the RoC.
     whole: np.ndarray | None = None
 
     def __getitem__(self, rows) -> "Rocs":

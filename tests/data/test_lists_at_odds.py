@@ -98,7 +98,7 @@ def test_a_label_out_of_range_is_named_with_its_list(made, tmp_path, no_md5s, so
             "bar_green/5.jpg\t2",
             "bar_green/100001.jpg is missing, but listed in test_images.txt",
         ),
-        ("birdsnap", "species.txt", "\n2\t", "\n9\t", "found 6 ids up to 9"),
+        ("birdsnap", "species.txt", "\n2\t", "\n9\t", "got 6 ids up to 9"),
         (
             "pets",
             "annotations/trainval.txt",

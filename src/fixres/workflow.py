@@ -276,7 +276,7 @@ def all_measurements(graph: JobGraph) -> list[str]:
 
 
 def records(graph: JobGraph) -> Callable[[Wildcards], list[str]]:
-    """A function of a crate's wildcards: the files with numbers that it holds."""
+    """A function of a crate's wildcards: the files with numbers that it contains."""
     return lambda wildcards: declare.records(graph)
 
 

@@ -365,7 +365,7 @@ FEW = {"samples_per_epoch": None, "batch_size": 7201}  # pinhole has 7200 traini
             "weak_supervision.adaptation",
             "datasets.pinhole.rendered.train_images",
         ),
-        ({"weak_supervision": {"adaptation": {"samples_per_epoch": 8}}}, "adaptation", "found 8"),
+        ({"weak_supervision": {"adaptation": {"samples_per_epoch": 8}}}, "adaptation", "got 8"),
     ],
 )
 def test_no_base_training_of_no_steps_is_planned(tmp_path, content, where, images):

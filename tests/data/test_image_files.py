@@ -127,7 +127,10 @@ def test_scaled_images_are_told(odd):
         (encoded(Image.fromarray(FLOAT * 255), "TIFF"), "got values from .*, expected 0 to 1"),
         (tiff(FLOAT, {340: 0.5, 341: 1.0}), "got values from .*, expected 0.5 to 1"),
         (encoded(Image.fromarray(np.full((4, 4), np.nan, np.float32)), "TIFF"), "from nan to nan"),
-        (encoded(Image.fromarray(DEEP.astype(np.int32)), "TIFF"), "mode I without a range of values"),
+        (
+            encoded(Image.fromarray(DEEP.astype(np.int32)), "TIFF"),
+            "mode I without a range of values",
+        ),
     ],
 )
 def test_values_without_a_known_range_are_no_image(tmp_path, content, expected):

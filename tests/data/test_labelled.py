@@ -81,7 +81,7 @@ def test_what_can_be_wrong_with_a_list(tmp_path, text, message):
 
 def test_a_folder_without_images_is_another_folder(tmp_path):
     (tmp_path / "photos").mkdir()
-    with pytest.raises(jobs.JobError, match=r"where there is no image.* relative to"):
+    with pytest.raises(jobs.JobError, match=r"which has no images.* relative to"):
         read(tmp_path / "photos", "file,label\n1.jpg,cat\n")
 
 
@@ -158,5 +158,8 @@ def test_numbers_of_classes_become_their_names(tmp_path):
     data = built(root, file, classes=["eel", "ant", "dog"])
     assert data.classes == ("eel", "ant", "dog")
     assert data.label.tolist() == [2, 0]
-    with pytest.raises(jobs.JobError, match=r"found 1 of the 2 classes .* 2; the network's are"):
+    with pytest.raises(
+        jobs.JobError,
+        match=r"1 of the images' 2 classes are unknown .*got 2, expected some of its 2 classes",
+    ):
         built(root, file, classes=["eel", "ant"])

@@ -174,9 +174,7 @@ def test_an_image_that_no_list_names(made, tmp_path, no_md5s, source):
     if source in ("pets", "birdsnap"):
         data = building.build(root, source, report=tmp_path / "report.md")
     else:
-        with pytest.raises(
-            JobError, match=r"stränger\.jpg: is in an image folder, but not listed"
-        ):
+        with pytest.raises(JobError, match=r"stränger\.jpg: is in an image folder, but not listed"):
             building.build(root, source)
         data = building.build(root, source, on_bad="exclude", report=tmp_path / "report.md")
         assert any("left out as bad: 1 unlisted" in n for n in data.notes)

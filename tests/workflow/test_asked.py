@@ -136,7 +136,7 @@ def test_a_file_that_cannot_be_read_when_it_is_planned(monkeypatch):
         raise PermissionError(13, "Permission denied", "classes.txt")
 
     monkeypatch.setattr(workflow.paper, "plan_of", denied)
-    with pytest.raises(PlanningError, match=r"^classes.txt: cannot be read \(Permission denied\)$"):
+    with pytest.raises(PlanningError, match=r"^classes.txt: cannot be read \(Permission denied\)\.$"):
         workflow.open_graph([], merged())
 
 
@@ -153,7 +153,7 @@ def small(tmp_path_factory) -> Workflow:
         # Snakemake itself would end in a traceback before it reads the Snakefile.
         (["--config", "twins.a=2"], "--config 'twins={a: 2}'"),
         (["tables"], "$NO_SUCH_VARIABLE; check that the variable is set"),
-        (["--config", "seeds=[1, 1]"], "seeds: found [1, 1] (list), duplicate value 1"),
+        (["--config", "seeds=[1, 1]"], "seeds: duplicate value 1. Remove one."),
     ],
 )
 def test_one_message_and_no_frames(small, words, expected):

@@ -70,13 +70,13 @@ def load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
 
 
 def meta_of(path: Path) -> dict:
-    """The meta of a file by `save`, without its tensors. Raises DamagedError."""
+    """The `meta` of a file that `save` wrote, without its tensors. Raises DamagedError."""
     try:
         with safe_open(path, framework="pt") as f:
             header = json.loads((f.metadata() or {}).get("fixres", "{}"))
             return json.loads(header.get("meta", "{}"))
     except (SafetensorError, OSError, ValueError) as error:
-        raise DamagedError(f"{path}: damaged ({error})") from None
+        raise DamagedError(f"{path}: damaged ({error}).") from None
 
 
 def opened(path: Path) -> tuple[dict[str, torch.Tensor], dict]:

@@ -45,7 +45,7 @@ class Mark:
 
 
 def error_of(folder: Path) -> str:
-    """What the mark in the folder of a job says of its failure; "" where there is no mark."""
+    """The error in the mark of a job's folder; "" if there is no mark."""
     try:
         return (folder / NAME).read_text(encoding="utf-8", errors="replace").strip() or "failed"
     except OSError:

@@ -134,7 +134,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """The same for a folder: the block gets a new one, which takes the place of `path` at the end.
+    """Like `atomic`, for a folder: a new folder replaces `path` at the end of the block.
 
     Its files are not synchronised one by one.
     """

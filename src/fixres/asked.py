@@ -210,7 +210,7 @@ def _unknown(file: str, graph: JobGraph, known: list[str]) -> str:
     """A line about an unknown target: the nearest target, or the images that are missing."""
     for dataset, why in graph.absent.items():
         if dataset in Path(file).parts:
-            return f"{file}: cannot be made, because its inputs are not configured: {why}"
+            return f"{file}: cannot be made without {why}."
     page, below = f"results/{Path(file).stem}.md", os.path.relpath(file)
     near = next((name for name in (below, page) if name in known), None)
     if not near and os.sep not in file:  # a rule, or a page without its folder and suffix

@@ -67,7 +67,7 @@ def test_a_dataset_is_fetched_checked_and_ready(made, offer, said, tmp_path, nam
     text = said(folder, name)
     assert names(folder) == sorted(server.files)
     assert {n: (folder / n).read_bytes() for n in server.files} == server.files
-    assert text.index(f"Terms: {sources.load(name).terms}") < text.index(": fetched")
+    assert text.index(f"Terms: {sources.load(name).terms}") < text.index(": downloaded")
     assert f"datasets.{name}.root: {folder}\n" in text
     data = building.build(folder, name, tmp_path / "work")  # published checksums
     assert data.digest() == made(name).manifest.digest()

@@ -106,7 +106,7 @@ def test_a_disk_that_is_full_or_read_only_is_told(made, tmp_path, monkeypatch, c
     twin, plain = made("cub"), shutil.disk_usage
     monkeypatch.setattr(shutil, "disk_usage", lambda path: plain(path)._replace(free=100))
     assert command(twin.root, tmp_path / "full", "cub") == 1
-    assert "free some space first" in capsys.readouterr().err
+    assert "Free some space first" in capsys.readouterr().err
     monkeypatch.undo()
     for code, said in ((errno.ENOSPC, "No space left"), (errno.EROFS, "Read-only")):
 

@@ -49,7 +49,7 @@ def test_a_split_follows_from_the_paths_alone(tmp_path):
 
 
 def test_a_split_of_a_folder_that_has_one_is_an_error(tmp_path):
-    with pytest.raises(jobs.JobError, match=r"found train and val, and datasets\..*split 0\.2"):
+    with pytest.raises(jobs.JobError, match=r"got train and val with datasets\..*split 0\.2"):
         built(folders(tmp_path, "train", "val"), split=0.2)
 
 

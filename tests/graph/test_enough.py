@@ -146,7 +146,7 @@ def test_a_list_of_labels_needs_to_know_what_is_validated(tmp_path, over):
 def test_a_dataset_has_one_way_to_have_no_training_images(tmp_path):
     extra = settings(tmp_path)
     extra["datasets"]["photos"] |= {"only": "val", "split": 0.5}
-    with pytest.raises(ConfigError, match=r"datasets\.photos\.only: found with split; take"):
+    with pytest.raises(ConfigError, match=r"datasets\.photos\.only: not allowed with split. Use"):
         load(ROOT / "config.yaml", extra=extra)
 
 

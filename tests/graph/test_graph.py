@@ -222,7 +222,7 @@ def test_a_cell_has_a_run_for_each_seed(tmp_path):
         ({"seeds": [1, 1]}, "duplicate value 1"),
         ({"seeds": [-1]}, "seeds.0"),
         ({"seed": 1}, "seeds"),
-        ({"protocol": "s2"}, "protocol: found 's2'"),
+        ({"protocol": "s2"}, "protocol: looks like a seed in the names of runs .got 's2'."),
     ],
 )
 def test_seeds_that_cannot_be(wrong, message):

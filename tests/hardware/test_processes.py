@@ -107,7 +107,7 @@ def test_killed_and_resumed_with_another_number_of_processes(one, bench):
     os.kill(children(process.pid)[1], signal.SIGKILL)
     log = process.communicate(timeout=60)[1]
     assert process.returncode == 1
-    assert log.count("error in train: process 1 of 2 was ended by SIGKILL") == 1
+    assert log.count("error in train: process 1 of 2: ended by SIGKILL") == 1
     assert "Traceback" not in log
     assert log.count("resuming after step") == 1
 
@@ -137,7 +137,7 @@ def test_an_error_in_one_process_ends_all_and_is_told_once(one, tmp_path, tiny):
 @pytest.mark.parametrize("name", ["processes", "workers", "threads", "nodes"])
 def test_none_of_what_a_job_needs_is_told(name):
     """0 of something that a job needs is an error."""
-    with pytest.raises(JobError, match=f"--{name}: found 0, expected 1 or more"):
+    with pytest.raises(JobError, match=f"--{name}: too small .got 0, expected 1 or more"):
         processes.run(lambda *_: None, machine_options(**{name: 0}), [])
 
 

@@ -1,4 +1,4 @@
-"""What only the person who deposits results can say of them (docs/ro-crate.md)."""
+"""Facts about deposited results that only the depositor knows (docs/ro-crate.md)."""
 
 from typing import Annotated
 
@@ -10,24 +10,24 @@ Line = Annotated[str, Field(max_length=2000)]
 
 
 class Author(Section):
-    """A person who answers for the deposited results."""
+    """A person responsible for the deposited results."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     orcid: Annotated[str, Field(pattern=r"^(\d{4}-\d{4}-\d{4}-\d{3}[\dX])?$")] = ""
-    """the digits of the ORCID iD, as 0000-0002-1825-0097"""
+    """the ORCID iD, such as 0000-0002-1825-0097"""
     affiliation: Line = ""
     """name of the institution"""
 
 
 class Crate(Section):
-    """results/ro-crate: what a deposit says of itself. A change reruns only the crate."""
+    """results/ro-crate: the metadata of a deposit. A change reruns only the crate."""
 
     title: Line = ""
-    """empty: a title with the scale, or with the network"""
+    """empty: a title with the scale or the network"""
     description: Line = ""
-    """empty: what the suite knows: paper, scale, images, networks"""
+    """empty: generated from the paper, scale, images and networks"""
     license: Annotated[str, Field(pattern=r"^(https?://\S+|[A-Za-z0-9.+-]+)$")] = "Apache-2.0"
     """licence of the deposit: an SPDX identifier, such as CC-BY-4.0, or an address. The default is
     the licence of the suite, whose code is part of the deposit"""
     authors: list[Author] = Field([])
-    """who made the results, in the order of the citation"""
+    """authors of the results, in citation order"""

@@ -1,7 +1,7 @@
 """When, where and with what a result was made: made.json, next to the seal of the job.
 
-Nothing decides by it what reruns. results/ro-crate reads it (pages/crate/): the start and the end
-of each job, the commit of the suite, the versions of the packages, the processor and the GPUs.
+It has no effect on what reruns. results/ro-crate (pages/crate/) takes from it the start and end of
+each job, the commit of the suite, the versions of packages, the processor and the GPUs.
 """
 
 import json
@@ -18,11 +18,11 @@ NAME = "made.json"
 
 
 class Made(NamedTuple):
-    """What made.json says."""
+    """The content of made.json."""
 
     job: str  # id: the folder of the job, below results/
-    files: dict[str, str]  # name of a file that the job left -> its SHA-256
-    started: str  # as 2019-06-14T09:30:00+00:00; of a resumed training, its last start
+    files: dict[str, str]  # name of a file that the job wrote -> its SHA-256
+    started: str  # such as 2019-06-14T09:30:00+00:00; the last start of a resumed training
     ended: str
     suite: str  # the commit (`origin.commit`)
     versions: dict[str, str]  # package -> version
@@ -35,9 +35,9 @@ def write(folder: Path, seal: Seal, started: float) -> None:
 
     Parameters
     ----------
-    folder : of the job.
-    seal : of the job, just written.
-    started : when this process started, seconds since 1970.
+    folder : the job's folder.
+    seal : the job's seal, just written.
+    started : start time of this process, seconds since 1970.
     """
     made = Made(
         seal.job,
@@ -55,7 +55,7 @@ def write(folder: Path, seal: Seal, started: float) -> None:
 def read(folder: Path, seal: Seal) -> Made | None:
     """The record of the job with this folder and seal.
 
-    None: there is none, it is damaged, or it is of another result than the seal.
+    None: it is missing or damaged, or belongs to another result than the seal.
     """
     try:
         content = json.loads((folder / NAME).read_text(encoding="utf-8"))

@@ -16,14 +16,15 @@ def seal_this_job(
 ) -> None:
     """Write the seal of the job that this process was, and when and where it ran.
 
-    A process that has read no configuration only started others, and of several processes only the
-    first writes. Nothing is written where the result is not in the job's own place, as in a trial.
+    Only the first of several processes writes it. A process that has read no configuration has only
+    started others, and writes no seal. Nor does a job whose result is outside its folder, as in a
+    trial.
 
     Parameters
     ----------
-    options : the job's command line, behind the stage.
-    files : function of the job's id: name -> file that it leaves below results/.
-    started : when this process started, seconds since 1970.
+    options : the job's command line after the stage.
+    files : function of the job's id: name -> output file below results/.
+    started : start time of this process, seconds since 1970.
     """
     p = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     p.add_argument("--config", type=Path)
@@ -51,10 +52,10 @@ def write(
 ) -> Seal:
     """Write the seal of a job, and return it.
 
-    Outputs that are folders have no digest: the manifest lists rendered images, and the metadata of
-    an RO-Crate its files.
+    Folders among the outputs have no digest, because the manifest lists rendered images, and the
+    metadata of an RO-Crate its files.
 
-    read : as in `Seal`. None: not known, because the result is of an earlier version.
+    read : as in `Seal`. None: unknown, because an earlier version made the result.
     """
     files = [results / output for output in outputs]
     contents = {file.name: [file_digest(file)] for file in files if file.is_file()}
@@ -64,9 +65,10 @@ def write(
 
 
 def renew(file: Path, *, same: bool) -> None:
-    """Note that the content of a result is now another one.
+    """Record the new content of a result.
 
-    same : whether it means what the former content meant. If not, what read that is out of date.
+    same : whether it means the same as the old content. If not, jobs that read the old content are
+        out of date.
     """
     found = seals.of(file)
     if found:

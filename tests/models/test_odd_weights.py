@@ -139,9 +139,9 @@ def test_which_of_two_dictionaries_is_said_and_how_to_take_the_other(
     said = capsys.readouterr().err
     assert "a.pth: using the weights under 'state_dict'" in said
     [way] = [line for line in said.splitlines() if "it also holds" in line]
-    assert "it holds 'state_dict_ema', too" in way
+    assert "it also holds 'state_dict_ema'" in way
     monkeypatch.setenv("PATH", f"{sys.prefix}/bin:/usr/bin:/bin")
-    subprocess.run(way.partition("save it alone: ")[2], shell=True, check=True)
+    subprocess.run(way.partition("save it to its own file: ")[2], shell=True, check=True)
     assert same(fetch(tmp_path, {"file": str(tmp_path / "a-state_dict_ema.pth")})[0], ema)
 
 

@@ -135,7 +135,7 @@ def test_the_key_of_a_released_file_is_named(tmp_path):
         "classes": 1000,
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(JobError, match=r"the file in released\.files\.fixresnet50_v2$"):
+    with pytest.raises(JobError, match=r"the file in released\.files\.fixresnet50_v2\.$"):
         pretrained.main(["--config", str(tmp_path / "config.json"), "--out", str(tmp_path / "w")])
 
 

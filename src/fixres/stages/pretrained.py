@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
     asked = config["run"].rpartition("/")[2].removesuffix("-pretrained")
     key = f"released.files.{asked}" if asked in RELEASED else f"networks.{name}.weights.file"
     key = "custom.network.weights" if "entry" in config else key
-    way_out = f"get the weights elsewhere and name the file in {key}"
+    way_out = f"Get the weights elsewhere and name the file in {key}."
     try:
         fetched = published.fetch(source, folder, way_out)
     finally:

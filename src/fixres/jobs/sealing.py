@@ -36,8 +36,8 @@ def seal_this_job(
         return
     job = json.loads(args.config.read_text(encoding="utf-8")).get("run", "")
     outputs = list(files(job).values())
-    folder = args.config.absolute().parent
-    results = folder.parents[len(Path(job).parts) - 1]
+    folder, depth = args.config.absolute().parent, len(Path(job).parts)
+    results = Path(*folder.parts[:-depth])
     if folder != results / job or args.out.absolute() != results / outputs[0]:
         return
     below = {path.absolute(): content for path, content in read.items() if path != args.config}

@@ -10,6 +10,7 @@ prints the top-1 accuracy for each seed and their mean.
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,8 +31,10 @@ def main() -> None:
     p.add_argument("--k-train", type=int, default=32)
     args = p.parse_args()
     dataset = config.load("config.yaml", args.configfile).dataset
-    runs = sorted((args.results / "runs" / dataset).glob(f"resnet10q-k{args.k_train}*"))
-    runs = [run for run in runs if (run / "evaluation/config.json").is_file()]
+    runs = sorted((args.results / "runs" / dataset).iterdir())
+    of_a_seed = re.compile(rf"resnet10q-k{args.k_train}(-s\d+)?")
+    runs = [run for run in runs if of_a_seed.fullmatch(run.name)]
+    runs = [run for run in runs if (run / "evaluation/metrics.json").is_file()]
     if not runs:
         sys.exit(f"{args.results}: no finished network of k_train {args.k_train} and {dataset}.")
     manifest = args.results / "data" / dataset / "manifest.npz"

@@ -115,7 +115,10 @@ PHOTOS = {
         ("xyz", "See results/plan.md for all targets"),
         ("results/runs/set/resnet10q-k64/log.csv", "Did you mean results/runs/set/resnet10q-k"),
         ("results/data/photos/manifest.npz", "cannot be made without the images of photos: data"),
-        ("results/table3.md", r"^results/table3: .* pages.allow_missing .*\$NO_SUCH_VARIABLE; check"),
+        (
+            "results/table3.md",
+            r"^results/table3: .* pages.allow_missing .*\$NO_SUCH_VARIABLE; check",
+        ),
         ("results/summary.md", r"^results/.* and 3 more: .*\$NO_SUCH_VARIABLE"),
     ],
 )
@@ -133,7 +136,9 @@ def test_a_file_that_cannot_be_read_when_it_is_planned(monkeypatch):
         raise PermissionError(13, "Permission denied", "classes.txt")
 
     monkeypatch.setattr(workflow.paper, "plan_of", denied)
-    with pytest.raises(PlanningError, match=r"^classes.txt: cannot be read \(Permission denied\)\.$"):
+    with pytest.raises(
+        PlanningError, match=r"^classes.txt: cannot be read \(Permission denied\)\.$"
+    ):
         workflow.open_graph([], merged())
 
 

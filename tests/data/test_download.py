@@ -166,7 +166,7 @@ def test_a_file_that_is_gone_from_the_server(offer, said, tmp_path):
     server = offer(SOURCE)
     del server.files[ARCHIVE]
     error = said(tmp_path, fails=True)
-    assert "(the server answered 404 Not Found). Fetch that address by hand into" in error
+    assert "(the server answered 404 Not Found). Download this address by hand into" in error
     assert error.count("\n") == 1
 
 
@@ -174,7 +174,7 @@ def test_no_network(offer, said, tmp_path, monkeypatch):
     server = offer(SOURCE)
     server.close()
     error = said(tmp_path, fails=True)
-    assert "refused). Run the same command again to resume, or fetch that address" in error
+    assert "refused). Run the same command again to resume, or download this address" in error
     unknown = sources.load(SOURCE)._replace(
         addresses=dict.fromkeys(server.files, "http://a.invalid/b")
     )

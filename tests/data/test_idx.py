@@ -29,7 +29,7 @@ def test_an_array_is_what_torchvision_reads(tmp_path_factory, array):
 def test_a_file_that_is_cut_short_is_an_error(array, data):
     whole = gzip.decompress(idx.pack(array))
     cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
-    with pytest.raises(idx.IdxError, match=r"found .*, expected"):
+    with pytest.raises(idx.IdxError, match=r"got .*, expected"):
         idx.read(io.BytesIO(gzip.compress(cut)))
 
 

@@ -75,7 +75,10 @@ def test_labels_are_the_networks(tmp_path):
 
 
 def test_a_class_that_the_network_does_not_know_is_an_error_that_shows_both(tmp_path):
-    with pytest.raises(jobs.JobError, match=r"found 1 of the 3 .* eel; the network's are .*ant"):
+    with pytest.raises(
+        jobs.JobError,
+        match=r"1 of the images' 3 classes .*got eel, expected some of its 3 classes .*ant",
+    ):
         built(folders(tmp_path, "train", "val"), classes=["cat", "dog", "ant"])
 
 

@@ -366,7 +366,10 @@ def test_an_archive_without_what_it_should_hold(tmp_path):
     tar_of(tmp_path / "CUB_200_2011.tgz", [(tarfile.TarInfo("readme"), b"1")], "w:gz")
     md5 = unpack.md5(tmp_path / "CUB_200_2011.tgz")
     (tmp_path / "md5sums.txt").write_text(f"{md5}  CUB_200_2011.tgz\n")
-    with pytest.raises(JobError, match=r"CUB_200_2011\.tgz: holds no CUB_200_2011/images\.txt"):
+    with pytest.raises(
+        JobError,
+        match=r"CUB_200_2011\.tgz: not the official archive \(CUB_200_2011/images\.txt is missing",
+    ):
         building.build(tmp_path, "cub", tmp_path / "work", checksums="listed")
 
 

@@ -63,12 +63,12 @@ def _with_val(train: Listing, folder: Path) -> Listing:
 
 
 def _box(file: Path, name: str, edges: list[str]) -> Box:
-    """The box of an image, from the first and the last pixel of its object, from 0."""
+    """The box of an image, given the first and last pixel of its object, counted from 0."""
     with parsing(file):
         x0, y0, x1, y1 = map(int, edges)
     if not (0 <= x0 <= x1 < SIDE and 0 <= y0 <= y1 < SIDE):
-        what = f"expected first and last pixel from 0 to {SIDE - 1}"
-        raise JobError(f"{file}: found the box {' '.join(edges)} of {name}, {what}")
+        got = f"got {' '.join(edges)}, expected first and last pixel from 0 to {SIDE - 1}"
+        raise JobError(f"{file}: impossible box of {name} ({got}).")
     return x0 / SIDE, y0 / SIDE, (x1 + 1) / SIDE, (y1 + 1) / SIDE
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 START = r"(?:^|[.:;]|\s) "  # of a sentence: a stop or an empty line, and a blank
 THING = r"(?:job|step|image|line|class|seed|page|run|row)"
-COMPARED = r"longer|more|less|fewer|better|worse|different|later"
+COMPARED = r"longer|more|less|part of|fewer|better|worse|different|later"
 # What to look for, and what to write. Case does not matter, nor does a line's end between words.
 IDIOMS = {
     r"\bst(?:ands?|ood)\b(?! (?:in )?for\b)": "is; is written; is listed",

@@ -23,7 +23,7 @@ class Setting(BaseModel, frozen=True):
 class Gain(BaseModel, frozen=True):
     """What a way to choose gains, in points, with its 95% interval.
 
-    The setting is chosen on all images. The gain is that of the `halves`: what is chosen in the
+    The setting is chosen on all images. The gain is measured on the `halves`: what is chosen in the
     same way on one half of the images, measured on the other.
     """
 

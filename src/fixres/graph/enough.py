@@ -34,7 +34,7 @@ def count_images(graph: JobGraph) -> Counted | None:
 
     Raises
     ------
-    ConfigError : the folder is no such folder, or has too few images for what is planned.
+    ConfigError : the folder has another layout, or has too few images for what is planned.
     """
     name = graph.config.dataset
     dataset, folder = graph.config.datasets[name], Path(images_of(graph, name))

@@ -69,8 +69,8 @@ def official(args: argparse.Namespace, root: Path) -> dict[str, Any]:
     for option in ("split", "labels"):
         if getattr(args, option):
             raise JobError(
-                f"--{option}: given with --source {args.source}, which has a split and labels of "
-                "its own. Remove it"
+                f"--{option}: given with --source {args.source}, which has its own split and "
+                "labels. Remove it."
             )
     if not (args.train or args.classes or source.wordnet):
         raise JobError(

@@ -16,7 +16,7 @@ from fixres.pages.numbers import csv
 from fixres.pages.recommend.drawing import draw
 from fixres.pages.recommend.rule import TOLERATED
 
-MARK = "≈"  # beside the settings that are not told apart from the best
+MARK = "≈"  # marks the settings that are not told apart from the best
 DONE = {  # what was done to the network, in a sentence
     "as it is": "as it is",
     "statistics": "with the statistics of its last normalisation estimated again there",
@@ -184,9 +184,9 @@ def cautions(chosen: Choice, to_fix: str = "") -> list[str]:
     if chosen.disagree:
         said.append(
             "Times are not compared, and a smaller k_test counts as cheaper: the rounds of the "
-            f"measurement disagree, as they do beside other work ({'; '.join(chosen.disagree)}). "
-            "To measure them again on an otherwise idle machine, delete "
-            f"results/{chosen.speed} and give the same command."
+            "measurement disagree, as they do when the machine does other work "
+            f"({'; '.join(chosen.disagree)}). To measure them again on an idle machine, "
+            f"delete results/{chosen.speed} and give the same command."
         )
     return said
 

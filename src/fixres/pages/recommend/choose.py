@@ -5,8 +5,8 @@ on, it would look better than it is. So gains are measured by choosing on one ha
 the other half, and the other way round. No image is lost, and none measures what was chosen on it.
 Which half an image belongs to follows from its path (SHA-256), so further images move no other.
 
-Each gain is paired: both sides have the same images and seeds. Its 95% interval is that of all
-pages (pages/intervals.py).
+Each gain is paired: both sides have the same images and seeds. Its 95% interval is computed
+as on all pages (pages/intervals.py).
 
 A network that knows more classes than there are is compared with its logits masked, as it is and
 fine-tuned: a fine-tuning that only unlearns absent classes gains nothing over that. Where more than
@@ -116,7 +116,7 @@ def main(arguments: list[str]) -> None:
 def read_hits(
     candidates: Candidates, results: Path, masked: bool = False
 ) -> tuple[Hits, np.ndarray]:
-    """Which images each setting is right about, and the (n,) paths of the images.
+    """Which images each setting is correct on, and the (n,) paths of the images.
 
     masked : by its logits of the classes that have images alone.
 
@@ -138,7 +138,7 @@ def read_hits(
                     raise jobs.JobError(f"{file}: {error}; {again}") from None
                 images = found[0].images if images is None else images
                 if not np.array_equal(found[-1].images, images):
-                    others = "other images than those of the other runs"
+                    others = "different images from the other runs"
                     raise jobs.JobError(f"{file}: {others}; {again}")
             for ratio in candidates.crop_pct:
                 name = per_image.name(per_image.metric("top1", ratio, masked), k)

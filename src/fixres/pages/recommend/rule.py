@@ -1,4 +1,4 @@
-"""The rule that chooses one setting, from what each is right about.
+"""The rule that chooses one setting, from the images that each is correct on.
 
 The best of many numbers looks better than it is, and often several settings are as good. So the
 most accurate setting is chosen on one half of the images and measured on the other, and the other
@@ -9,8 +9,8 @@ way round (cross-fitting). Then
 - of the settings that are not told apart, the cheapest is recommended. But the usual setting is
   left only on evidence: for one that costs more, these images must show that it is better, and for
   a cheaper one, that it loses at most one point, whichever of the cheaper ones it is;
-- the gain of another setting than the usual one is that of the most accurate setting that costs no
-  more, again chosen on one half and measured on the other.
+- the gain of another setting than the usual one is the gain of the most accurate setting that
+  costs no more, again chosen on one half and measured on the other.
 
 docs/statistics.md says why (*One of many settings*), and tests/pages/recommend/simulated_choices.py
 how this does on simulated hits.

@@ -248,7 +248,7 @@ WRONG = [
         PAIRS,
         16,
         {},
-        "mean and std: the input normalisation of a Brightness is not known",
+        "mean and std: the input normalisation of a Brightness is",
     ),
     (Brightness(), PAIRS, 0, PLAIN, "k_test.0: .*got 0"),
     (Brightness(), PAIRS, [16, 16], PLAIN, "k_test: .*duplicate value 16"),

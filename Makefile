@@ -77,6 +77,7 @@ bench: setup
 	$(BIN)/python benchmarks/manifest.py
 	$(BIN)/python benchmarks/side_by_side.py
 	$(BIN)/python benchmarks/growth.py
+	test -z "$(IMAGES)" || $(BIN)/python benchmarks/recommend.py "$(IMAGES)"
 
 setup: $(READY)
 

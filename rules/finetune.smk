@@ -16,7 +16,7 @@ rule finetune:
         "results/{job}/finetune.benchmark.tsv"
     wildcard_constraints:
         job=jobs_of("finetune"),
-    priority: lambda wildcards: graph.job(wildcards.job).k
+    priority: lambda wildcards: fixres.workflow.priority_of(graph.job(wildcards.job))
     conda:
         "../envs/environment.yaml"
     threads: hardware.finetune_threads

@@ -243,13 +243,7 @@ class Opened:
 
 IMAGE = textured(20, 20)
 WRONG = [
-    (
-        Brightness(),
-        PAIRS,
-        16,
-        {},
-        "mean and std: the input normalisation of a Brightness is",
-    ),
+    (Brightness(), PAIRS, 16, {}, "mean and std: the input normalisation of a Brightness is"),
     (Brightness(), PAIRS, 0, PLAIN, "k_test.0: .*got 0"),
     (Brightness(), PAIRS, [16, 16], PLAIN, "k_test: .*duplicate value 16"),
     (Brightness(), PAIRS, 16, PLAIN | {"mean": (123.7, 116.3, 103.5)}, "divide numbers for pixels"),

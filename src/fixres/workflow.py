@@ -34,6 +34,7 @@ from fixres.jobs import JobError, stopping
 
 SHOWN = 5  # results to name, if there are many
 START_UP = 1.5  # seconds that any job takes to start: importing torch, reading its files
+LEADING = 5000  # above any k_test, and below the trainings
 OVER_ALL = {  # page about all others -> its title and what it shows, in Snakemake's report
     "summary": ("Summary", "all tables: what is measured, and trends"),
     "claims": ("Claims", "the claims of the paper, each with a verdict"),
@@ -379,6 +380,16 @@ def limits(graph: JobGraph, name: str) -> dict[str, int | str]:
         resources["tasks_per_gpu"] = 0
         options += ["--nodes", h.nodes]
     return resources | {"options": " ".join(map(str, options))}
+
+
+def priority_of(job: Job) -> int:
+    """The priority of a fine-tuning: larger crops take longer, so they start first.
+
+    Of a custom network, those with the last normalisation come before all others: they leave for
+    the others what comes out of the trunk (stages/ahead.py).
+    """
+    leads = "entry" in job.config and "batch-norm" in job.config["layers"]
+    return job.k + LEADING * leads
 
 
 def all_cores(workflow: Workflow) -> int | None:

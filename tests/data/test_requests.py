@@ -26,7 +26,7 @@ def test_only_a_sweep_at_the_papers_scale_has_smaller_batches():
     """A hundred images: Table 5 of ImageNet, and the embedded scale's sweep."""
     assert images_at_once(1, [64, 128, 224, 288, 384, 448, 480]) == BATCH
     assert images_at_once(1, [*range(40, 97)]) == BATCH
-    assert images_at_once(1, [*range(224, 290)]) == 25
+    assert images_at_once(1, [*range(224, 290)]) == 20
     assert images_at_once(TEN, [480]) == BATCH // TEN
 
 

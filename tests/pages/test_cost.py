@@ -9,7 +9,7 @@ from fixres.graph.pages import Cost
 from fixres.models import counting
 from fixres.models.catalogue.zoo import ZOO
 from fixres.pages import cost
-from shared import ROOT
+from shared import ROOT, TEST_RESNET
 
 # Multiply-adds of a forward pass, from the networks' papers or timm's results-imagenet.csv.
 GIGA = {
@@ -172,6 +172,23 @@ def test_the_wait_for_a_device_is_not_measured(papers_scale, tmp_path):
         (done / "train.log").write_text(f"[    0.2 s] {line}\n[   99.0 s] training: 9/9\n")
         rates.append(costs.Costs(content, tmp_path / str(seconds)).measured["train", "resnet50"])
     assert rates[0] == pytest.approx(rates[1])
+
+
+def test_adaptations_of_a_custom_network_share_its_trunk(own_folder, tmp_path):
+    """At each k_test: once over the training images, and over the validation images a crop_pct."""
+    network = TEST_RESNET | {"multiply_adds": 1e6, "parameters": 1e4}
+    asked = {"name": "mine", "network": network, "k_test": [64, 96], "crop_pct": [0.875, 1.0]}
+    own = {"dataset": "mine", "datasets": {"mine": {"root": str(tmp_path / "own")}}}
+    content = Cost.of(
+        plan_of(parse(own | {"custom": asked, "twins": False})).resolved("pages/plan")
+    )
+    whole = 1e6 * (1 + (96 / 64) ** 2)
+    counter = costs.Costs(changed(content, cache_gb=1.0), tmp_path / "results")
+    assert counter.sizes == {"mine": (6, 4)}
+    assert sum(map(counter.computation, counter.jobs)) == pytest.approx(whole * (6 + 2 * 4))
+    # Where nothing is kept, each trains and is measured from the images, and more than twice.
+    alone = costs.Costs(changed(content, cache_gb=0.0), tmp_path / "results")
+    assert sum(map(alone.computation, alone.jobs)) > 3 * whole * (6 + 2 * 4)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from fixres.hardware.ranks import Ranks
 BATCH = 100  # crops of one resolution per batch; affects only speed and memory
 # Bytes of all crops of a batch. A sweep over 66 resolutions around 256 px has smaller batches,
 # because 100 images would be 1.3 GB, and several batches are in memory at once.
-MOST = 2**29
+MOST = 2**28
 
 
 def images_at_once(crops: int, resolutions: list[int]) -> int:

@@ -69,6 +69,8 @@ class Costs:
     measured : (stage, network) -> multiply-adds a second.
     sizes : dataset -> its training and validation images, of every dataset that a job reads. None:
         nobody can tell yet; such images are not counted.
+    leaders : (custom network, k_test, seed) -> the fine-tuning that runs the trunk for the other
+        adaptations there, and predicts for all (stages/ahead.py).
     """
 
     def __init__(self, plan: Cost, results: Path):
@@ -86,6 +88,7 @@ class Costs:
             about = "a trial of its forward pass on this machine"
             self.reference = self.reference._replace(about=about)
             self.estimate = plan.multiply_adds_per_second
+        self.leaders = self._leaders()
         times = {name: self._seconds_spent(name) for name in self.jobs}
         self.done = {name: seconds for name, seconds in times.items() if seconds is not None}
         self.measured = self._rates()
@@ -153,6 +156,23 @@ class Costs:
         config, (train, _) = self.jobs[name].config, self.images(name)
         return min(config.get("recipe", config)["images"] or train, train)
 
+    def follows(self, name: str, cache_gb: float | None = None) -> bool:
+        """Whether an adaptation finds what it needs of its trunk, because another one leaves it."""
+        config = self.jobs[name].config
+        leader = self.leaders.get((config["network"], config["k_test"], config["seed"]), name)
+        given = self.plan.cache_gb if cache_gb is None else cache_gb
+        return leader != name and self.cache_needed(leader) <= given
+
+    def _leaders(self) -> dict[tuple[str, int, int], str]:
+        found: dict[tuple[str, int, int], str] = {}
+        for name, job in self.jobs.items():
+            config = job.config
+            if config["stage"] == "finetune" and config["network"] in self.plan.custom:
+                key = (config["network"], config["k_test"], config["seed"])
+                if "batch-norm" in config["layers"] or key not in found:
+                    found[key] = name
+        return found
+
     def _kind(self, name: str) -> tuple[str, str | None]:
         return self.stage(name).name, self.jobs[name].config.get("network")
 
@@ -194,7 +214,14 @@ def fine_tuning(costs: Costs, name: str, cache_gb: float | None) -> float:
     work = costs.work(config["network"], tuple(config["layers"]), config["k_test"])
     given = costs.plan.cache_gb if cache_gb is None else cache_gb
     passes = 1 if 0 < costs.cache_needed(name) <= given else epochs
-    return costs.images_trained_on(name) * (work.trunk * passes + 3 * work.head * epochs)
+    passes = 0 if costs.follows(name, cache_gb) else passes
+    trained = costs.images_trained_on(name) * (work.trunk * passes + 3 * work.head * epochs)
+    if name not in costs.leaders.values():
+        return trained
+    evaluations = (job.config for job in costs.jobs.values() if job.config["stage"] == "evaluate")
+    ratios = max((len(of.get("crop_pct", [None])) for of in evaluations), default=0)
+    predicted = costs.images(name)[1] * ratios * costs.forward(config["network"], config["k_test"])
+    return trained + predicted
 
 
 def matching(costs: Costs, name: str, _: float | None) -> float:
@@ -205,15 +232,19 @@ def matching(costs: Costs, name: str, _: float | None) -> float:
     return costs.images_trained_on(name) * each
 
 
-def statistics(costs: Costs, name: str, _: float | None) -> float:
+def statistics(costs: Costs, name: str, cache_gb: float | None) -> float:
     config = costs.jobs[name].config
+    if costs.follows(name, cache_gb):
+        return 0.0
     return costs.images_trained_on(name) * costs.forward(config["network"], config["k_test"])
 
 
 def evaluation(costs: Costs, name: str, _: float | None) -> float:
     config, (_, val) = costs.jobs[name].config, costs.images(name)
     ratios = len(config.get("crop_pct", [None]))
-    crops = [(k, ratios) for k in config["k_test"]] + [(k, TEN) for k in config["ten_crops"]]
+    ahead = {k for network, k, _ in costs.leaders if network == config["network"]}
+    crops = [(k, ratios) for k in config["k_test"] if k not in ahead]
+    crops += [(k, TEN) for k in config["ten_crops"]]
     return val * sum(n * costs.forward(config["network"], k) for k, n in crops)
 
 

@@ -39,12 +39,12 @@ from fixres.jobs.quoting import visible
 from fixres.recommend import words
 from fixres.recommend.budget import fit, minutes_of, planned
 from fixres.recommend.images import look_at_images, remarks
+from fixres.recommend.trial import BATCH, PRECISION, threads, trial
 
 AROUND = (6 / 7, 1, 8 / 7, 9 / 7, 10 / 7, 12 / 7)  # k_test over the native resolution
-PRECISION = "fp32"
 LONGEST = 60  # letters of a name that the command makes up
 ASKED = "# fixres recommend "  # begins the line of a file that holds the question
-BATCH = 32  # of the trial, and of the throughput that is measured
+SHARE_OF_MEMORY = 1 / 4  # of the machine's, for the activations that one fine-tuning keeps
 
 
 def main(arguments: list[str]) -> None:
@@ -148,40 +148,6 @@ def classes_beside(args: argparse.Namespace) -> str | None:
     return str(file)
 
 
-def trial(custom: dict) -> float:
-    """Multiply-adds a second of the network's forward pass on this machine, by a short trial."""
-    import torch
-
-    from fixres.hardware.device import open_device
-    from fixres.models import construct
-    from fixres.models.catalogue import zoo
-    from fixres.stages.speed import crops, milliseconds, peak_of
-
-    network, largest = custom["network"], max(custom["k_test"])
-    device = open_device(precision=PRECISION, threads=threads())
-    words.check_room("--k-test", BATCH, largest, device.device.type)
-    entry, k = zoo.entry_of({"network": custom["name"], "entry": network}), network["native"]
-    try:
-        model = construct.build(entry, network["outputs"], 0).to(device.device).eval()
-        spent = milliseconds(model, crops(BATCH, k, device), device)
-        peak = peak_of(model, crops(BATCH, largest, device), device)
-    except RuntimeError as error:  # torch's of no memory, on a GPU or not, and of the network
-        problem = f"a forward pass of {BATCH} images fails here ({str(error).splitlines()[0]})"
-        raise JobError(f"--k-test {largest}: {problem}. Take smaller test resolutions") from None
-    rate = BATCH * network["multiply_adds"] / (spent / 1000)
-    where = f"{device.device.type}, {threads()} threads" if device.device.type == "cpu" else "GPU"
-    print(
-        f"trial ({where}): {BATCH * 1000 / spent:.3g} images/s at {k} px; "
-        f"{peak / 1e6:,.0f} MB for {BATCH} images at {largest} px"
-    )
-    return float(f"{rate:.3g}")
-
-
-def threads() -> int:
-    """Threads of a job of such a plan: all, within reason."""
-    return min(os.cpu_count() or 1, 16)
-
-
 # --- the configuration ---------------------------------------------------------------------------
 
 
@@ -234,8 +200,22 @@ def keys(name: str, args: argparse.Namespace, network: dict, dataset: dict) -> d
         **({"base_training": dict(TRAINING)} if args.train else {}),
         # Other programs compute in float32 and cut crops as Pillow does: so they get the same
         # accuracy to the last image.
-        "hardware": {"precision": PRECISION, "loader": "pillow", **all_threads},
+        "hardware": {
+            "precision": PRECISION,
+            "loader": "pillow",
+            **all_threads,
+            "cache_gb": cache_gb(),
+        },
     }
+
+
+def cache_gb() -> float:
+    """Memory for the activations of one fine-tuning, in GB: a share of this machine's, at least 1.
+
+    With all of them in memory, the trunk runs once and not in every epoch.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(round(SHARE_OF_MEMORY * memory / 1e9, 1), 1.0)
 
 
 def question_of(arguments: list[str], network: str) -> str:

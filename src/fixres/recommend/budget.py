@@ -10,6 +10,7 @@ from fixres.graph.graph import JobGraph
 from fixres.graph.pages import Cost
 from fixres.jobs import JobError
 
+START_UP = 4.0  # seconds that a job takes to start: importing torch and timm, building the network
 # What a budget leaves: images of train and of val, at first and at the least; and k_test.
 ENOUGH, FEWEST, FEW_K = (4000, 2000), (500, 1000), 3
 
@@ -81,4 +82,5 @@ def minutes_of(plan: JobGraph, sizes: dict[str, tuple[int, ...]] | None = None) 
     """
     costs = Costs(Cost.of(plan.resolved("pages/plan")), Path("results"))
     costs.sizes |= sizes or {}
-    return sum(map(costs.seconds, costs.jobs)) / 60
+    to_do = [name for name in costs.jobs if name not in costs.done]
+    return sum(costs.seconds(name) + START_UP for name in to_do) / 60

@@ -4,7 +4,8 @@ The method is the function `adapt_last_layers` of models/adapt.py. It freezes a 
 head to train. head.py runs the trunk on the training crops and trains the head.
 
 With --predict the network then predicts the validation images at k_test, and so does the network
-that it was made from (predict.py). Their evaluations take these predictions as their own.
+that it was made from (ahead.py). Their evaluations take these predictions as their own. Of a custom
+network, the adaptations at one k_test share the trunk's activations (left.py).
 """
 
 import argparse
@@ -18,11 +19,11 @@ from fixres.artifacts import log_csv, manifest
 from fixres.data import loader, regions, sampling
 from fixres.models.adapt import Adaptation, adapt_last_layers
 from fixres.models.checkpoints import Checkpoints
-from fixres.stages import sgd
+from fixres.stages import left, sgd
 from fixres.stages.activation_cache import Wanted
+from fixres.stages.ahead import Sharing, predict_ahead
 from fixres.stages.head import CutCrops, TrainingImages, fit_head
 from fixres.stages.opened import Opened, run
-from fixres.stages.predict import predict_ahead
 
 
 def main(arguments: list[str]) -> None:
@@ -73,6 +74,13 @@ def finetune(job: Opened) -> None:
     keep = loader.room_for(data, rows, args.decoded_mb * 1e6 / ranks.on_machine)
     images = TrainingImages(rows, data.label, crops_of(job, adaptation), keep)
 
+    # --- what it shares with the jobs beside it: activations of its trunk
+    sharing = Sharing(job, rows) if args.predict else None
+    if adaptation.constant_activations:
+        images = images._replace(known=left.cache(job))
+    if sharing:
+        images = images._replace(share=sharing.leave_training)
+
     # --- loop
     key = jobs.digest(jobs.canonical(config), data.digest(), jobs.file_digest(args.weights))
     checkpoints = Checkpoints(args.out.parent / "checkpoints", key)
@@ -98,8 +106,9 @@ def finetune(job: Opened) -> None:
             checkpoints.clear()
 
     # --- while the network is at hand: predictions for the evaluations to come
-    if args.predict and ranks.size == 1:
-        predict_ahead(job)
+    if sharing and ranks.size == 1:
+        predict_ahead(job, sharing)
+    left.clear(job)
 
 
 def count_steps(images: int, batch_size: int, manifest_file: object) -> int:

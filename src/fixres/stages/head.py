@@ -23,7 +23,7 @@ from fixres.hardware.device import Device, send
 from fixres.models.adapt import Adaptation
 from fixres.models.checkpoints import Checkpoints
 from fixres.stages import sgd
-from fixres.stages.activation_cache import Activations, RunTrunk, Wanted, compute_once
+from fixres.stages.activation_cache import Activations, Cache, RunTrunk, Wanted, compute_once
 from fixres.stages.training_log import TrainingLog
 
 # Cuts batches of training crops: (rows, epoch) each -> the rows, and what the network sees of them,
@@ -38,6 +38,9 @@ class TrainingImages(NamedTuple):
     labels: np.ndarray  # the class of image `row` is labels[row], once a crop of it was cut
     crops: CutCrops
     keep: bool = False  # whether decoded images are kept where every epoch cuts crops
+    known: Cache | None = None  # the trunk's activations, where an earlier job has left them
+    # Gets the activations, where they are computed once, before the head trains.
+    share: Callable[[Cache], object] = lambda _: None
 
 
 def fit_head(
@@ -62,11 +65,13 @@ def fit_head(
 
     # --- the inputs of the head: activations of the trunk, computed once or in every epoch
     run_trunk = trunk_on(adaptation, images.crops, device)
-    cache = None
-    if adaptation.constant_activations:
+    cache = images.known
+    if cache is None and adaptation.constant_activations:
         probe = of_one_image(adaptation, device)
         micro = how.batch.micro
         cache = compute_once(run_trunk, probe, rows, micro, cache_bytes, device.device, ranks)
+        if cache is not None:
+            images.share(cache)
     labels = torch.from_numpy(images.labels[rows]).long().to(device.device)
 
     def stream(first: int) -> Iterator[tuple[Activations, torch.Tensor]]:

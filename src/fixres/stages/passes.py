@@ -13,6 +13,10 @@ from fixres.data.regions import Augmentation
 from fixres.data.requests import Reader
 from fixres.models.distributions import Moments
 
+# Pixels of the crops that a network sees at once on a processor: 20 crops of 224 px, 7 of 384.
+# With more, its activations outgrow the memory that is kept between steps (hardware/memory.py): 100
+# crops of 384 px took 2.3 times as long an image as 16 (EfficientNet-Lite0).
+PIXELS = 2**20
 # The images are cut into about this many segments, whatever the number of processes. Moments are
 # merged segment after segment, so always in the same order.
 SEGMENTS = 64
@@ -56,6 +60,15 @@ def one_pass(
 
     with bar, torch.no_grad(), reader.device.autocast():
         yield batches()
+
+
+def pieces(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Crops (n, 3, k, k) in pieces that the network sees one after another; on a GPU, all at once.
+
+    Only where predictions are made: a processor may sum a smaller batch in another order, so the
+    last bits of logits differ. Adaptations, which leave weights, see whole batches.
+    """
+    return (x,) if x.is_cuda else x.split(max(PIXELS // x[0, 0].numel(), 1))
 
 
 class MergedMoments:

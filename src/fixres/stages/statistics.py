@@ -7,6 +7,9 @@ of all images, and not as a running average.
 statistics.json beside the result says how far they moved.
 """
 
+import contextlib
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import nn
@@ -16,6 +19,7 @@ from fixres.artifacts.predictions import Cropping
 from fixres.data import requests, sampling
 from fixres.data.regions import Augmentation
 from fixres.models.distributions import Moments
+from fixres.stages import left
 from fixres.stages.opened import Opened, run
 from fixres.stages.passes import MergedMoments, one_pass
 
@@ -36,15 +40,21 @@ def estimate(job: Opened) -> None:
 
     # --- what enters the batch-norms
     cropping = Cropping(k, crop_pct=config["crop_pct"])
-    measured = measure(network, norms, job.reader(rows), cropping)
+    measured = left.moments(job, list(norms)) or measure(network, norms, job.reader(rows), cropping)
 
     # --- the result
     if not job.ranks.first:
         return
     moved = {name: put_in(norms[name], moments) for name, moments in measured.items()}
     result = {"run": config["run"], "k_test": k, "images": len(rows), "moved": moved}
+    for distance in moved.values():
+        jobs.log(
+            f"means move by {distance['mean_in_deviations']:.3f} deviations on average; "
+            f"deviations become {distance['deviation_ratio']:.3f} times theirs (median)"
+        )
     jobs.write_json(job.args.out.with_name("statistics.json"), result)
     job.save(network)
+    left.clear(job)
 
 
 def check(norms: dict[str, nn.Module], title: str) -> None:
@@ -61,21 +71,28 @@ def measure(
     network: nn.Module, norms: dict[str, nn.Module], reader: requests.CropReader, cropping: Cropping
 ) -> dict[str, Moments]:
     """The moments of what enters each norm. Every number of processes gives the same ones."""
-    moments, entered = MergedMoments(reader, list(norms)), {}
-
-    def watch(name: str):
-        return lambda _, inputs: entered.__setitem__(name, Moments.of(inputs[0]))
-
-    hooks = [norm.register_forward_pre_hook(watch(name)) for name, norm in norms.items()]
-    test_da = Augmentation("test DA")
+    moments, test_da = MergedMoments(reader, list(norms)), Augmentation("test DA")
     with one_pass("statistics", reader, test_da, [cropping], moments.segment) as batches:
         for _, images, x in batches:
-            network(x)
-            for name, of_batch in entered.items():
-                moments.add(name, images, of_batch)
-    for hook in hooks:
-        hook.remove()
+            for name, of_batch in entering(norms, network, x).items():
+                moments.add(name, images, Moments.of(of_batch))
     return moments.merged()
+
+
+def entering(
+    layers: dict[str, nn.Module], run: Callable[..., torch.Tensor], *inputs: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """What enters each of the layers when `run` is given these inputs."""
+    entered: dict[str, torch.Tensor] = {}
+
+    def watch(name: str) -> Callable[[nn.Module, tuple], None]:
+        return lambda _, given: entered.__setitem__(name, given[0].clone())
+
+    with contextlib.ExitStack() as hooks:
+        for name, layer in layers.items():
+            hooks.enter_context(layer.register_forward_pre_hook(watch(name)))
+        run(*inputs)
+    return entered
 
 
 def put_in(norm: nn.Module, moments: Moments) -> dict[str, float]:
@@ -89,12 +106,7 @@ def put_in(norm: nn.Module, moments: Moments) -> dict[str, float]:
     scale = np.sqrt(variance) / np.maximum(deviation, 1e-12)
     norm.running_mean.copy_(torch.from_numpy(moments.mean))
     norm.running_var.copy_(torch.from_numpy(variance))
-    moved = {
+    return {
         "mean_in_deviations": float(np.abs(shift).mean()),
         "deviation_ratio": float(np.median(scale)),
     }
-    jobs.log(
-        f"means move by {moved['mean_in_deviations']:.3f} deviations on average; "
-        f"deviations become {moved['deviation_ratio']:.3f} times theirs (median)"
-    )
-    return moved

@@ -70,6 +70,7 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+	$(BIN)/python docs/prose.py
 
 bench: setup
 	$(BIN)/python benchmarks/where_time_goes.py

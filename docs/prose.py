@@ -35,7 +35,7 @@ IDIOMS = {
     rf"\ban? {THING} an? (?:{THING}|minute|hour)\b": "one X per Y",
     r"\bused up\b": "modified in place; do not reuse it",
     r"\bin vain\b": "without effect; needlessly",
-    r"\b(?:that|this|such a|which) one\b": "repeat the noun",
+    r"\b(?:that|this|such a|which) one\b(?! \w)": "repeat the noun",
     r"\banew\b": "again",
     rf"(?<!there )\b(?:is|are|was|were) no (?!{COMPARED})": "is not a",
     r"\b(?:can|may|could) be had\b": "is available",

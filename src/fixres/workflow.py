@@ -385,8 +385,8 @@ def limits(graph: JobGraph, name: str) -> dict[str, int | str]:
 def priority_of(job: Job) -> int:
     """The priority of a fine-tuning: larger crops take longer, so they start first.
 
-    Of a custom network, those with the last normalisation come before all others: they leave for
-    the others what comes out of the trunk (stages/ahead.py).
+    For a custom network, the fine-tunings of the last normalisation come first, because they leave
+    the outputs of the trunk for the others (stages/ahead.py).
     """
     leads = "entry" in job.config and "batch-norm" in job.config["layers"]
     return job.k + LEADING * leads

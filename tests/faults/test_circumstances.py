@@ -296,7 +296,7 @@ def test_a_loss_that_is_no_number(bench, happened):
     assert meta["step"] <= int(found[1]) + 1
     assert not (bench.folder / "weights.safetensors").exists()
     happened(
-        "a loss that is no number",
+        "a loss that is not a number",
         "training",
         1,
         "stops with the step, the rate and the last checkpoint, whose weights are finite",

@@ -66,6 +66,6 @@ def test_weights_that_are_no_numbers_are_never_kept(tmp_path):
     network.weight.register_hook(lambda gradient: gradient * float("inf"))
     checkpoints = Checkpoints(tmp_path / "checkpoints", "key")
     recipe = TRAIN["recipe"] | {"epochs": 1, "batch_size": 4}
-    with pytest.raises(jobs.JobError, match="some weights are no finite numbers at step 0"):
+    with pytest.raises(jobs.JobError, match="some weights are not finite at step 0"):
         fit(network, recipe, 3, 3, checkpoints, 0.0)
     assert checkpoints.newest() is None

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
     tensors = published.fitted(fetched, network, entry.classifiers, headless)
 
     # --- keep
-    # The zoo knows the licence of the weights that it names, and not that of another source.
+    # The zoo knows only the licence of the weights that it names.
     licence = entry.licence if source == entry.source else None
     meta = {"run": config["run"], "source": source, "licence": licence, "sha256": fetched.sha256}
     weights.save(args.out, tensors, meta)

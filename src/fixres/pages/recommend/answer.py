@@ -36,7 +36,7 @@ FOUND = {
     "mean": "mean of its input",
     "std": "standard deviation of its input",
     "native": "native resolution (px)",
-    "crop_pct": "crop_pct of its own evaluation",
+    "crop_pct": "crop_pct of its usual evaluation",
     "stride": "stride (px)",
     "any_size": "takes crops of any size",
     "outputs": "classes as it comes",

@@ -171,7 +171,7 @@ def test_a_lock_file_that_somebody_prepared_is_refused(tmp_path, what, monkeypat
             elsewhere.rename(file)
             file.chmod(0o666)
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(JobError, match=rf"^{named}: .*, expected a .* that is yours"):
+    with pytest.raises(JobError, match=rf"^{named}: .*, expected a .* of user"):
         leases.lease_devices(1, "auto")
     assert sorted(tmp_path.rglob("*")) == before
 

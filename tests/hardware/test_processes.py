@@ -160,7 +160,7 @@ def test_devices_that_are_not_there_are_told(monkeypatch):
     picked = [pick_device("auto", Ranks(r, 2, r, 2)) for r in range(2)]
     assert picked == [torch.device("cuda", 0), torch.device("cuda", 1)]
     assert pick_device("cuda:1") == torch.device("cuda", 1)
-    with pytest.raises(JobError, match=r"--processes 4: torch finds 2 CUDA device"):
+    with pytest.raises(JobError, match=r"--processes 4: too few CUDA devices \(torch finds 2\)"):
         pick_device("auto", Ranks(2, 4, 2, 4))
     with pytest.raises(JobError, match="use --device cuda"):
         pick_device("cuda:1", Ranks(0, 2, 0, 2))

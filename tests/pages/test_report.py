@@ -95,9 +95,9 @@ def test_an_edit_renders_the_report_again_only_where_it_shows():
         return {job for job, digest in digests(plan).items() if digest != before.get(job)}
 
     caption = changed(pages={"captions": {"figure5": "Another"}})
-    assert caption == {"pages/figure5", "pages/report"}
+    assert caption == {"pages/figure5", "pages/report", "pages/ro-crate"}
     caption = changed(pages={"captions": {"table5": "Another"}})
-    assert caption == {"pages/table5", "pages/summary", "pages/report"}
+    assert caption == {"pages/table5", "pages/summary", "pages/report", "pages/ro-crate"}
     assert changed(hardware={"workers": 3}) == set()
 
 

@@ -1,7 +1,7 @@
 """The RO-Crate: it says what the records of the jobs say, and nothing that no record says.
 
 The records here are made up: every job of a small plan has left files of a few bytes. The whole
-workflow, and the validator, are in tests/workflow/test_ro_crate.py.
+workflow, and the validator, are in tests/workflow/test_deposit.py.
 """
 
 import hashlib

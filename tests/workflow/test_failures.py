@@ -53,7 +53,7 @@ def test_an_interrupted_workflow_ends_with_the_same_bytes(finished, tmp_path, ho
     [
         ("base_training: {epoch: 3}", "Did you mean 'epochs'?"),
         ("fine_tuning: {lr: 1e-3}", "without quotes"),
-        ("table5: {k_test: [30]}", "take 24 or 32"),
+        ("table5: {k_test: [30]}", "Use 24 or 32"),
         ("seed: 1\nseed: 2", "first set on line 1"),
     ],
 )

@@ -174,7 +174,7 @@ def test_two_flags_for_files_are_an_error(imagenet, flag, form):
     words = " ".join(form.format(flag=flag, file=file) for file in files).split(" ")
     result = imagenet.run("results/table5.md", "-n", *words, check=False)
     assert result.returncode != 0
-    assert f"with all values behind it: --configfile {' '.join(files)}" in result.stdout
+    assert f"with all values: --configfile {' '.join(files)}" in result.stdout
     assert "Traceback" not in result.stdout
 
 

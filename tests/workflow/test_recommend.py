@@ -256,7 +256,7 @@ def test_the_command_writes_the_configuration_and_shows_the_plan(tmp_path):
     assert yaml.safe_load(file.read_text()) == written
     other = run("--budget", "30")
     assert other.returncode == 1
-    assert "another configuration stands there" in other.stderr
+    assert "holds another configuration" in other.stderr
     off = run("--k-test", "70", "--name", "other")
     assert off.returncode == 0
     assert "note: k_test 70: no multiple of the network's stride, 32. Just above" in off.stdout

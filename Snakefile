@@ -3,8 +3,8 @@
 #   snakemake results/table5.md --cores all
 #   snakemake results/table5.md --cores all --configfile configs/imagenet.yaml
 #
-# Each stage of the paper's procedure is one file of rules/. The pages are declared in
-# src/fixres/paper/, and src/fixres/graph/ derives from them what there is to run.
+# Each stage of the paper's procedure is one file in rules/. The pages are declared in
+# src/fixres/paper/, and src/fixres/graph/ derives the jobs from them.
 import sys
 from pathlib import Path
 
@@ -22,7 +22,7 @@ sys.path.insert(0, str(SOURCE))
 import fixres.asked
 import fixres.workflow
 
-# A job of a cluster is handed the configuration that it was planned with
+# A job on a cluster receives the configuration that it was planned with
 # (fixres.workflow.freeze_configuration).
 if workflow.is_main_process:
     fixres.asked.check_command_line(*sys.argv)
@@ -44,7 +44,8 @@ include: "rules/pages.smk"
 include: "rules/recommend.smk"
 
 
-# Only when jobs start is it known which will run, and where. A dry run does not come here.
+# Which jobs will run, and where, is known only when jobs start. A dry run does not reach this
+# point.
 onstart:
     fixres.workflow.write_configurations(workflow, graph)
     fixres.workflow.announce(workflow, graph)
@@ -54,13 +55,13 @@ onstart:
         fixres.workflow.freeze_configuration(workflow, config)
 
 
-# Every table of the paper, and one page over all of them.
+# Every table of the paper, and a summary of all of them.
 rule tables:
     input:
         fixres.workflow.tables(graph),
     localrule: True
     message:
-        "All tables are there: results/summary.md"
+        "All tables are ready: results/summary.md"
 
 
 rule all:

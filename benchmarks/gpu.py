@@ -7,16 +7,16 @@
 
 Each row is written to --rows as soon as it is measured. A part that runs out of memory is a row,
 too. The same command again measures what is missing, and writes the tables of docs/gpu.md. --trial
-proves that the code runs: it prints its tables and writes nothing.
+only shows that the code runs: it prints its tables and writes nothing.
 
 The parts:
 
-- Speeds (gpu_speed.py) at several resolutions, beside a plain torchvision loop in the same run:
+- Speeds (gpu_speed.py) at several resolutions, with a plain torchvision loop in the same run:
   ResNet-50, 1000 classes, on JPEGs of 500×375 pixels rendered for the purpose (about 100 KB each,
   ImageNet's average). Training goes through `sgd.fit` and the suite's loader with train DA, RA 1.
-  Evaluation goes through the suite's loader with test DA. Trunk and head are those of classifier +
-  last batch-norm.
-- pixels: the suite's decoder and transforms beside Pillow and torchvision.
+  Evaluation goes through the suite's loader with test DA. The head is the classifier and the last
+  batch-norm, the trunk the rest.
+- pixels: the suite's decoder and transforms compared with Pillow and torchvision.
 - embedded: a base training of the embedded scale, on the device and on the processor.
 """
 
@@ -68,10 +68,7 @@ def main() -> None:
     report = tables(rows)
     print("\n" + report)
     if args.trial:
-        print(
-            "\nA trial of the code path: "
-            "these are no measurements of a GPU, and nothing was written."
-        )
+        print("\nA trial of the code path: this does not measure a GPU, and nothing was written.")
     else:
         write(report)
     if left:
@@ -206,8 +203,8 @@ def tables(rows: Rows) -> str:
     compiled = ", compiled" if facts["compiled"] else ""
     titled = {
         f"Images/s, ResNet-50{compiled}": rows.speeds(list(gpu_speed.PARTS)),
-        "Decoder and transforms beside Pillow and torchvision (grey levels, 0 to 255)": rows.table(
-            PIXELS
+        "Decoder and transforms compared with Pillow and torchvision (grey levels, 0 to 255)": (
+            rows.table(PIXELS)
         ),
         "Base training of the embedded set by the same command on both devices": rows.table(
             EMBEDDED

@@ -1,4 +1,4 @@
-"""Images for gpu.py, and how far the suite's pixels lie from Pillow's. Part of gpu.py."""
+"""Images for gpu.py, and how much the suite's pixels differ from Pillow's. Part of gpu.py."""
 
 import os
 import sys
@@ -75,7 +75,7 @@ CASES = (DECODING, TRAIN, TEST)
 
 
 def fidelity(case: str, data: manifest.Manifest, device: Device, workers: int) -> dict:
-    """How far the pixels of the suite's loader lie from Pillow's, in grey levels.
+    """How much the pixels of the suite's loader differ from Pillow's, in grey levels.
 
     Parameters
     ----------

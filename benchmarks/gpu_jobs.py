@@ -4,11 +4,11 @@
     .venv/bin/python benchmarks/gpu_jobs.py --trial    # on any machine: the smoke scale, a minute
 
 1. Table 5 at a reduced schedule (gpu_table5.yaml), as `snakemake results/table5.md` makes it.
-2. Two trainings at once, where each wants the device. The one that has it is interrupted. The other
-   then gets the device. The first goes on from its checkpoint. Its weights are compared with those
-   of the training in Table 5 that nobody interrupted.
+2. Two concurrent trainings that need the same device. The first, which has it, is interrupted, so
+   the second gets the device; then the first resumes from its checkpoint. Its weights are compared
+   with the weights of the same training in Table 5, which was not interrupted.
 
-Everything happens in --folder, which keeps what is finished: the same command goes on there.
+All files are in --folder. What is finished stays there, and the same command continues.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def environment() -> dict[str, str]:
 
 
 class Training:
-    """A base training of Table 5, started by hand, with a result of its own."""
+    """A base training of Table 5, started by hand, with a separate result."""
 
     def __init__(self, folder: Path, name: str, run: str, resolved: Path, dataset: str):
         self.folder = folder / name
@@ -160,7 +160,7 @@ def interrupted(folder: Path, scale: Path, waits: bool) -> str:
     first.start()
     first.end(0)
     if "resuming after step" not in first.said():
-        sys.exit(f"the interrupted training began anew:\n{first.said()}")
+        sys.exit(f"the interrupted training started from the beginning:\n{first.said()}")
     distances = [
         ["interrupted, and resumed", first.distance()],
         ["not interrupted, run again", second.distance()],

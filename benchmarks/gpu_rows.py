@@ -1,7 +1,7 @@
 """Rows of a benchmark, each written when it is measured. Part of gpu.py.
 
-Time on a GPU is scarce. What was measured stays, whatever happens to the rest: the memory runs out,
-the machine goes away, the time is over. The same command again measures what is missing.
+Time on a GPU is scarce, so what was measured is kept if the memory runs out, the machine goes away
+or the time is over. The same command again measures what is missing.
 """
 
 import gc
@@ -23,9 +23,9 @@ class Rows:
 
     Parameters
     ----------
-    file : is made, or added to.
-    facts : what the numbers depend on: device, versions, sizes. Rows with other facts stay in the
-        file, and are those of other measurements.
+    file : is created, or appended to.
+    facts : what the numbers depend on: device, versions, sizes. Rows with other facts belong to
+        other measurements, and stay in the file.
     """
 
     def __init__(self, file: Path, facts: dict):

@@ -1,4 +1,4 @@
-"""Speed of the suite on one device, beside a plain torchvision loop. Part of gpu.py.
+"""Speed of the suite on one device, compared with a plain torchvision loop. Part of gpu.py.
 
 Every measurement returns images per second. The clock is read at two moments at which the device
 has finished all its work; the steps before the first moment are warm-up and do not count.
@@ -214,7 +214,7 @@ def head_alone(k: int, trial: Trial, on_host: bool = False) -> float:
 
     Parameters
     ----------
-    on_host : whether the cache lies in pinned memory of the host. Else it is on the device.
+    on_host : whether the cache is in pinned memory of the host, or else on the device.
     """
     device, micro = trial.device, trial.size.batch
     parts, config = adapted(k, trial), training_config(k, trial.size, micro)

@@ -1,18 +1,18 @@
-"""How fast photographs are loaded: this suite beside what a user would pick instead.
+"""How fast photographs are loaded: this suite compared with what a user would pick instead.
 
     .venv/bin/python benchmarks/loaders.py [--images N] [--rounds N] [--sizes small]
 
-Prints processor milliseconds a crop (of all threads and processes), medians of rounds in which the
-candidates take turns. So ratios hold even where the machine's speed drifts. Every candidate has one
-thread, or one worker process.
+Prints processor milliseconds per crop (of all threads and processes), as medians of rounds in which
+the candidates take turns, so that ratios hold even if the machine's speed drifts. Every candidate
+has one thread, or one worker process.
 
 The images are JPEGs of 500×375 pixels and some 85 kB, with the spectrum of photographs. `--sizes
 small` takes 120×100 pixels, as the embedded scale has them.
 
-The last column says how far the crops of test DA at 224 px lie from torchvision's on Pillow, in
-grey levels: mean, and largest. Two candidates need an environment of their own, below
-.venv/benchmarks: plain Pillow in place of Pillow-SIMD, and FFCV. Where one cannot be made, its
-column says why.
+The last column is the difference between the crops of test DA at 224 px and torchvision's on
+Pillow, in grey levels: mean, and largest. Two candidates need separate environments, below
+.venv/benchmarks: plain Pillow in place of Pillow-SIMD, and FFCV. If an environment cannot be made,
+the candidate's column says why.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def dali() -> tuple[Path, dict]:
 
 
 def ffcv() -> tuple[Path, dict]:
-    """An environment that sees this one, and has FFCV."""
+    """An environment that has FFCV, and also sees the packages of the current environment."""
     folder = ENVIRONMENTS / "ffcv"
     python = folder / "bin/python"
     if not (folder / "made").is_file():
@@ -120,7 +120,7 @@ MADE_BY: dict[str, Callable[[], tuple[Path, dict]]] = {
 
 
 class Process:
-    """A candidate in a process of its own, which measures when it is asked."""
+    """A candidate in a separate process, which measures when it is asked."""
 
     def __init__(self, name: str, folder: Path):
         python, variables = MADE_BY[name]()
@@ -152,7 +152,7 @@ class Process:
 
 
 def apart(folder: Path, name: str) -> str:
-    """How far its crops lie from the reference's, in grey levels."""
+    """How much its crops differ from the reference's, in grey levels."""
     ours, theirs = (np.load(folder / f"{n}.npy").astype(int) for n in (name, REFERENCE))
     difference = np.abs(ours - theirs)
     return f"{difference.mean():.3f}, {difference.max()}" if difference.any() else "0"

@@ -1,10 +1,10 @@
-"""One way to load crops, in a process of its own. Part of loaders.py.
+"""One way to load crops, in a separate process. Part of loaders.py.
 
     python benchmarks/loaders_candidates.py CANDIDATE FOLDER
 
-It reads a line of JSON for each measurement from its standard input, {"work": title}, and answers
-with a line: processor milliseconds a crop and crops a second. {"work": "pixels"} asks for the crops
-of SHOWN validation images instead, under test DA at 224 px; it writes them to FOLDER/CANDIDATE.npy.
+For each measurement it reads a line of JSON from its standard input, {"work": title}, and answers
+with a line: processor milliseconds per crop and crops per second. For {"work": "pixels"} it
+writes the crops of SHOWN validation images, under test DA at 224 px, to FOLDER/CANDIDATE.npy.
 
 Each candidate uses one thread, or one worker process.
 """
@@ -197,7 +197,7 @@ def write_beton(folder: Path) -> None:
     from ffcv.writer import DatasetWriter
 
     class AsTheyAre(RGBImageField):
-        """The bytes of the file, in place of a JPEG that is encoded anew."""
+        """The bytes of the file, in place of a JPEG that is encoded again."""
 
         def encode(self, destination, image, malloc):
             height, width, content = image

@@ -1,8 +1,8 @@
-"""The manifest at ImageNet's size, and the validation of images beside plain decoding.
+"""The manifest at ImageNet's size, and the validation of images compared with plain decoding.
 
     .venv/bin/python benchmarks/manifest.py [PROCESSES]       (default: all)
 
-Manifest: a synthetic one with 1,281,167 training and 50,000 validation rows. A process of its own
+Manifest: a synthetic one with 1,281,167 training and 50,000 validation rows. A separate process
 loads it, orders one epoch and hashes all rows. Memory is the peak of that process, with the
 interpreter and NumPy.
 
@@ -31,7 +31,7 @@ from fixres.data import sources, validate
 TRAIN, VAL, CLASSES = 1_281_167, 50_000, 1000
 EPOCH = 5005 * 512  # crops, with each drawn image three times (§5)
 FILES, ROUNDS = 600, 5
-# Run by a process of its own: python -c LOADED MANIFEST CROPS_OF_AN_EPOCH REPEATS
+# Run by a separate process: python -c LOADED MANIFEST CROPS_OF_AN_EPOCH REPEATS
 LOADED = r"""
 import json, re, sys, time
 from pathlib import Path

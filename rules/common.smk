@@ -1,7 +1,7 @@
-# The graph of jobs behind every rule, and what the rules share.
+# The graph of jobs behind every rule, and everything that the rules share.
 #
-# The wildcard {job} is the id of a job, its folder below results/. {page} names a page. An input that
-# has a name is told to the job as the option of that name, and the first output as --out.
+# The wildcard {job} is the id of a job, its folder below results/; {page} is the name of a page. A
+# job receives each named input as the option of that name, and the first output as --out.
 from functools import partial
 
 from fixres.graph.patterns import any_of, ids
@@ -14,9 +14,9 @@ graph = fixres.workflow.open_graph(
 fixres.asked.check_targets(graph)
 fixres.workflow.make_again(graph)
 hardware = graph.config.hardware
-# Functions of a job's wildcards: the files that it needs, and how the report lists a page.
+# Functions of a job's wildcards: the files that it needs, and the labels of a page in the report.
 manifest, run_weights, start_weights, local_weights = fixres.workflow.inputs_of(graph)
 measurements, labels = fixres.workflow.measurements_of(graph), fixres.workflow.labels_of(graph)
-jobs_of = partial(ids, graph)  # what may run here: the ids of a rule's jobs, and of no others
-job = partial(fixres.workflow.told, graph)  # what the command line tells a job
+jobs_of = partial(ids, graph)  # the ids of a rule's jobs, which are all that it can match
+job = partial(fixres.workflow.told, graph)  # the parts of a job's command line
 limits = partial(fixres.workflow.limits, graph)

@@ -1,4 +1,4 @@
-# §3.1, §5: the images, rendered or given, and the manifest that lists and checks them.
+# §3.1, §5: the images, rendered or the user's, and the manifest that lists and checks them.
 
 
 rule render:
@@ -21,9 +21,9 @@ rule render:
         command("--threads {threads}")
 
 
-# Archives are unpacked beside the manifest, in unpacked/. That folder is no output, so that an
-# interrupted unpacking goes on where it was. Nor is the report that says what is wrong with the
-# images: Snakemake deletes the outputs of a failed job.
+# Archives are unpacked to unpacked/, in the folder of the manifest. This folder is not an output,
+# so that an interrupted unpacking can resume. The report on bad images is not an output either,
+# because Snakemake deletes the outputs of a failed job.
 use rule render as manifest with:
     input:
         root=lambda wildcards: fixres.workflow.images(graph, wildcards.dataset),

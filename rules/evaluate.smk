@@ -1,5 +1,5 @@
-# §5: top-1, top-5 and their spread, of any trained or adapted network, at all the test resolutions
-# that a page shows it at. §3.2, A.1, A.2: the statistics of its activations.
+# §5: top-1, top-5 and their spread for any trained or adapted network, at all test resolutions that
+# pages show. §3.2, A.1, A.2: the statistics of its activations.
 
 
 rule evaluate:
@@ -15,8 +15,8 @@ rule evaluate:
         "results/{job}/benchmark.tsv"
     wildcard_constraints:
         job=jobs_of("evaluate"),
-    # After the fine-tunings: each predicts for its own evaluation and for that of its base, at its
-    # k_test. What they leave is not computed again.
+    # After the fine-tunings, because each predicts at its k_test for its own evaluation and for its
+    # base's evaluation, which then need not compute these predictions again.
     priority: 0
     conda:
         "../envs/environment.yaml"
@@ -31,7 +31,7 @@ rule evaluate:
         network_command()
 
 
-# The same at the many test resolutions of a sweep (Figure 7), as a job apart.
+# The same at the many test resolutions of a sweep (Figure 7), as a separate job.
 use rule evaluate as sweep with:
     wildcard_constraints:
         job=jobs_of("sweep"),

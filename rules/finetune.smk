@@ -1,8 +1,8 @@
 # §4.2, "Adaptation via fine-tuning": the last layers of a trained network, at one k_test.
 
 
-# A fine-tuning keeps its last checkpoint, which holds only the layers that train. It may share a
-# submission with its evaluation; when that is interrupted, Snakemake deletes the results of both.
+# A fine-tuning keeps its last checkpoint, which contains only the layers that train. It may share a
+# submission with its evaluation; if this is interrupted, Snakemake deletes the results of both.
 rule finetune:
     input:
         manifest=manifest,

@@ -27,8 +27,8 @@ rule match:
         network_command()
 
 
-# The control that a custom network is measured with: its last batch-norm's statistics, estimated
-# again at one k_test.
+# The control for a custom network: only the statistics of its last batch-norm are estimated again,
+# at one k_test.
 use rule match as statistics with:
     log:
         "results/{job}/statistics.log",

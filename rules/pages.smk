@@ -37,8 +37,7 @@ use rule table as figure with:
         "Drawing results/{wildcards.page}.svg"
 
 
-# All tables: what is measured, reported and missing, and where the numbers go another way than the
-# paper's.
+# All tables: what is measured, reported and missing, and where trends differ from the paper's.
 use rule table as summary with:
     input:
         expand("results/{table}.{kind}", table=graph.tables, kind=["csv", "trends.csv"]),
@@ -50,7 +49,7 @@ use rule table as summary with:
     localrule: True
 
 
-# The claims of the paper, each decided by the intervals of the cells that it speaks of.
+# The claims of the paper, each decided by the intervals of the cells that it is about.
 use rule table as claims with:
     output:
         md="results/{page}.md",
@@ -73,7 +72,7 @@ use rule table as text with:
     localrule: True
 
 
-# Everything on one page, in one file without outside links: to send to a colleague.
+# Everything on one page, in a single file without external links, to send to a colleague.
 use rule table as report with:
     input:
         fixres.workflow.report_inputs(graph),
@@ -87,7 +86,25 @@ use rule table as report with:
         "Rendering results/{wildcards.page}.html"
 
 
-# What each page would cost: jobs, device hours, disk. Ask for it before anything expensive starts.
+# Everything that `all` makes, with the code, the configuration and the provenance, as a deposit.
+# Configuration files among the inputs are copied unchanged.
+use rule table as crate with:
+    input:
+        fixres.workflow.targets(graph),
+        fixres.workflow.records(graph),
+        given=[str(file) for file in workflow.configfiles],
+    output:
+        crate=directory("results/{page}"),
+    wildcard_constraints:
+        page="ro-crate",
+    localrule: True
+    params:
+        **job("pages/{page}"),
+    message:
+        "Putting the results into an RO-Crate: results/{wildcards.page}/"
+
+
+# What each page would cost in jobs, device hours and disk space: see it before an expensive run.
 use rule table as cost with:
     output:
         md="results/{page}.md",

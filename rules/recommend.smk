@@ -1,5 +1,5 @@
-# A custom network and images (docs/recommend.md): the choice of k_test and crop_pct, the network
-# for other programs, and the answer. {job} is recommend/<name>.
+# A custom network and images (docs/recommend.md): the choice of k_test and crop_pct, the network in
+# a format for other programs, and the answer. {job} is recommend/<name>.
 
 
 rule choose:
@@ -23,8 +23,8 @@ rule choose:
         command("--results results")
 
 
-# The weights keep the network's own names. Which other files are written depends on where the network
-# comes from (models/export.py).
+# The weights keep the network's original names. Which other files are written depends on the source
+# of the network (models/export.py).
 use rule choose as export with:
     input:
         lambda wildcards: fixres.workflow.weights(graph, f"{wildcards.job}/export"),

@@ -1,5 +1,5 @@
-# §3.1: apparent sizes of objects under train DA and test DA, from the manifest alone, and the crops
-# that Figure 1 shows. No network is needed; both take seconds, so they run where Snakemake runs.
+# §3.1: apparent sizes of objects under train DA and test DA, which need only the manifest, and the
+# crops of Figure 1. Both need no network and take seconds, so they run where Snakemake runs.
 
 
 rule sizes:

@@ -1,5 +1,5 @@
-# What one step, or one forward pass, costs. Milliseconds are measured with all cores taken, so that
-# nothing else runs beside (Table 7); the job itself computes on {resources.threads_timed} threads.
+# The cost of one step, or of one forward pass. A timing reserves all cores, so that nothing else
+# runs concurrently (Table 7); the job itself computes on {resources.threads_timed} threads.
 
 
 # §5.1, "Speed-accuracy trade-off" (Table 7): milliseconds of forward and backward passes.
@@ -41,7 +41,7 @@ use rule time as memory with:
         "Peak memory: {wildcards.job}"
 
 
-# What a custom network costs at each k_test. It sees no images.
+# The cost of a custom network at each k_test, without images.
 use rule time as speed with:
     input:
         [],

@@ -1,8 +1,9 @@
 # §5, "Training protocol": base training at every k_train.
-# §5.3, step 2: training on another dataset from given weights.
+# §5.3, step 2: training on another dataset from existing weights.
 
 
-# Published weights are fetched or read from a file, checked key by key, kept as safetensors.
+# Published weights are downloaded or read from a file, checked key by key, and saved as
+# safetensors.
 rule pretrained:
     input:
         local_weights,
@@ -39,7 +40,7 @@ rule train:
         "results/{job}/train.benchmark.tsv"
     wildcard_constraints:
         job=jobs_of("train"),
-    # The longest trainings start first, so that the last job of all is not one of them, alone.
+    # The longest trainings start first, so that none of them is left to run alone at the end.
     priority: lambda wildcards: 10000 + graph.job(wildcards.job).k
     conda:
         "../envs/environment.yaml"

@@ -17,6 +17,11 @@ hypothesis.settings.load_profile("fixres")
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, so that two processes that share the files end together."""
+    items.sort(key=lambda item: item.path.parent.name != "workflow")
+
+
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory) -> manifest.Manifest:
     """Landscape, portrait, square, tiny, odd and extreme images: an ImageFolder of two classes."""

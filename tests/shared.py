@@ -1,13 +1,19 @@
 """Helpers for the tests of several rooms: images, settings, jobs run as a user runs them."""
 
 import argparse
+import atexit
+import functools
+import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import filelock
 import numpy as np
+import pytest
 import yaml
 from PIL import Image
 
@@ -54,6 +60,35 @@ def fixres(
         env=ENVIRONMENT | (env or {}),
         check=False,
     )
+
+
+# A job with one thread. Its libraries read these variables when they are loaded.
+ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
+
+
+@functools.cache
+def forks(program: str) -> subprocess.Popen:
+    """The process of forks.py. It ends with the process of the tests."""
+    words, pipe = [sys.executable, ROOT / "tests/forks.py", program], subprocess.PIPE
+    env = ENVIRONMENT | ONE_THREAD
+    process = subprocess.Popen(words, stdin=pipe, stdout=pipe, env=env, text=True, bufsize=1)
+    atexit.register(process.communicate)  # closes its input and waits for its end
+    return process
+
+
+def in_fork(
+    program: str, *words: object, folder: Path, env: dict, joined: bool = False
+) -> subprocess.CompletedProcess:
+    """Run `snakemake …` or `fixres …`, to its end, in a fork of a process that has it loaded.
+
+    That takes a fifth of the time of a start. With `joined`, stdout also has what stderr has.
+    Not from several threads at once.
+    """
+    words = [str(word) for word in words]
+    asked = {"words": words, "folder": str(folder), "env": env, "joined": joined}
+    process = forks(program)
+    process.stdin.write(json.dumps(asked) + "\n")
+    return subprocess.CompletedProcess(words, *json.loads(process.stdout.readline()))
 
 
 def without_speed(log: bytes) -> bytes:
@@ -112,8 +147,27 @@ class Harmful:
 PAGES = ["results/table5.md", "results/figure5.svg"]
 
 
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]
+) -> Path:
+    """A folder that `make` fills: once for all workers of pytest-xdist.
+
+    The other workers wait for the first. Tests must not change what is in it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # the folder of the whole run
+    folder, done = base / name, base / f"{name} is made"
+    with filelock.FileLock(base / f"{name}.lock"):
+        if not done.exists():
+            folder.mkdir()  # if an earlier attempt failed, this one fails here
+            make(folder)
+            done.touch()
+    return folder
+
+
 class Workflow:
-    """A folder with a config.yaml of its own, for runs of this repository's Snakefile."""
+    """A folder with its own config.yaml, for runs of this repository's Snakefile."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -122,7 +176,8 @@ class Workflow:
     def write(self, config: dict, text: str | None = None) -> None:
         (self.folder / "config.yaml").write_text(text or yaml.safe_dump(config, sort_keys=False))
 
-    def command(self, *arguments: object) -> list[str]:
+    def words(self, *arguments: object) -> list[str]:
+        """The words behind `snakemake`."""
         options = {
             "--snakefile": ROOT / "Snakefile",
             "--directory": self.folder,
@@ -130,7 +185,10 @@ class Workflow:
             "--workflow-profile": ROOT / "profiles/default",
         }
         words = [word for option in options.items() for word in option]
-        return [str(word) for word in (sys.executable, "-m", "snakemake", *words, *arguments)]
+        return [str(word) for word in (*words, *arguments)]
+
+    def command(self, *arguments: object) -> list[str]:
+        return [sys.executable, "-m", "snakemake", *self.words(*arguments)]
 
     def run(self, *arguments: object, check: bool = True) -> subprocess.CompletedProcess:
         result = subprocess.run(
@@ -140,7 +198,7 @@ class Workflow:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
         assert result.returncode == 0 or not check, result.stdout
@@ -158,9 +216,16 @@ class Workflow:
         )
         assert result.returncode == 0, result.stderr
 
+    def dry_run(self, *arguments: object) -> str:
+        """The output of a dry run that succeeds."""
+        words = self.words("--dry-run", *arguments)
+        result = in_fork("snakemake", *words, folder=self.folder, env=self.env, joined=True)
+        assert result.returncode == 0, result.stdout
+        return result.stdout
+
     def planned(self, *targets: str) -> set[tuple[str, str]]:
         """(rule, folder or file below results/) of every job that a run would execute."""
-        text = self.run("--dry-run", *(targets or PAGES)).stdout
+        text = self.dry_run(*(targets or PAGES))
         jobs = re.findall(r"^(\w+) +results/(\S+)", text, re.MULTILINE)
         counted = re.search(r"^total +(\d+)$", text, re.MULTILINE)
         assert counted or "Nothing to be done" in text, text

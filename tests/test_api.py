@@ -198,6 +198,23 @@ def test_networks_of_other_kinds(name, expected):
         assert torch.equal(adapted.head(*adapted.trunk(x)), network(x))
 
 
+def test_all_heads_of_a_network_that_averages_them_are_fixed(folders, tiny):
+    """As `fixres recommend` does with a distilled DeiT; a width of as many units is no head."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        size = {"img_size": 32, "depth": 2, "num_classes": len(tiny.classes)}
+        network = timm.create_model("deit_tiny_distilled_patch16_224", **size)
+    adapted = fixres.adapt(copy.deepcopy(network), 32)
+    assert adapted.layers == ["norm", "head_dist", "head"]
+    assert len(adapted.parameters) == 6
+    fixed = fixres.fix(network, folders["train"], 32, **NORMAL, **QUICK)
+    before = network.state_dict()
+    changed = {n for n, t in fixed.state_dict().items() if not torch.equal(t, before[n])}
+    assert {name.rpartition(".")[0] for name in changed} == {"norm", "head_dist", "head"}
+    narrow = nn.Sequential(nn.Flatten(), nn.Linear(48, 5), nn.ReLU(), nn.Linear(5, 5))
+    assert fixres.adapt(narrow, 4, "cls").layers == ["3"]
+
+
 def test_adapt_finds_what_it_is_told(module):
     adapted = fixres.adapt(copy.deepcopy(module), 32, last_norm=["layer4.0.bn1"], classifier="fc")
     assert adapted.layers == ["layer4.0.bn1", "fc"]
@@ -226,24 +243,42 @@ class Opened:
 
 IMAGE = textured(20, 20)
 WRONG = [
-    (Brightness(), PAIRS, 16, {}, "mean and std: of a Brightness nobody states"),
-    (Brightness(), PAIRS, 0, PLAIN, "k_test.0: found 0"),
+    (Brightness(), PAIRS, 16, {}, "mean and std: the input normalisation of a Brightness is"),
+    (Brightness(), PAIRS, 0, PLAIN, "k_test.0: .*got 0"),
     (Brightness(), PAIRS, [16, 16], PLAIN, "k_test: .*duplicate value 16"),
-    (Brightness(), PAIRS, 16, PLAIN | {"mean": (123.7, 116.3, 103.5)}, "Divide numbers for pixels"),
-    (Brightness(), PAIRS, 16, PLAIN | {"crop_pct": 87.5}, "crop_pct: found 87.5"),
+    (Brightness(), PAIRS, 16, PLAIN | {"mean": (123.7, 116.3, 103.5)}, "divide numbers for pixels"),
+    (Brightness(), PAIRS, 16, PLAIN | {"crop_pct": 87.5}, "crop_pct: .*got 87.5"),
     (Brightness(), PAIRS, 16, PLAIN | {"classes": [3]}, "classes: found 3, expected 0 to 2"),
-    (Brightness(), PAIRS, 16, PLAIN | {"device": "cuda:99"}, "device cuda:99: torch finds"),
-    (Brightness(), PAIRS, 16, PLAIN | {"batch_size": 0}, "batch_size: found 0"),
-    (Brightness(), iter([]), 16, PLAIN, "dataset: found a list_iterator, expected len"),
-    (Brightness(), Pairs(), 16, PLAIN, "dataset: found no images"),
-    (Brightness(), Pairs((IMAGE, 3)), 16, PLAIN, r"dataset\[0\]: found label 3, expected 0 to 2"),
-    (Brightness(), Pairs((IMAGE, 0.5)), 16, PLAIN, r"dataset\[0\]: expected \(PIL image, label\)"),
-    (Brightness(), Pairs((torch.ones(3), 0)), 16, PLAIN, "found a Tensor.* without a transform"),
+    (Brightness(), PAIRS, 16, PLAIN | {"device": "cuda:99"}, "device cuda:99: .*torch finds"),
+    (Brightness(), PAIRS, 16, PLAIN | {"batch_size": 0}, "batch_size: .*got 0"),
+    (
+        Brightness(),
+        iter([]),
+        16,
+        PLAIN,
+        "dataset: .*got a list_iterator, expected an object with len",
+    ),
+    (Brightness(), Pairs(), 16, PLAIN, "dataset: no images"),
+    (
+        Brightness(),
+        Pairs((IMAGE, 3)),
+        16,
+        PLAIN,
+        r"dataset\[0\]: label out of range .got 3, expected 0 to 2",
+    ),
+    (
+        Brightness(),
+        Pairs((IMAGE, 0.5)),
+        16,
+        PLAIN,
+        r"dataset\[0\]: .*expected \(PIL image, label\)",
+    ),
+    (Brightness(), Pairs((torch.ones(3), 0)), 16, PLAIN, "got a Tensor.* without a transform"),
     (Brightness(), Opened(), 16, PLAIN, r"dataset\[0\]: .*OSError: no such file"),
     (nn.Conv2d(3, 4, 3), PAIRS, 16, PLAIN, r"module: Conv2d gives \(1, 4, 14, 14\)"),
     (nn.Conv2d(3, 4, 30), PAIRS, 16, PLAIN, "k_test 16: a forward pass of one crop of 16×16 px"),
     (NoNorm().half(), PAIRS, 16, PLAIN, "module: conv.weight is torch.float16.* module.float()"),
-    ("resnet18", PAIRS, 16, PLAIN, "module: found a str"),
+    ("resnet18", PAIRS, 16, PLAIN, "module: .*got str"),
 ]
 
 
@@ -256,11 +291,11 @@ def test_what_is_wrong_is_a_value_error(module, dataset, k, how, message):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"layers": "all"}, "layers: found 'all', expected 'cls' or 'cls\\+bn'"),
+        ({"layers": "all"}, "layers: .*got 'all', expected 'cls' or 'cls\\+bn'"),
         ({}, "last_norm: none found in NoNorm. Give last_norm=.* or layers='cls'"),
-        ({"layers": "cls", "classifier": "fd"}, "found 'fd'; nearest: fc"),
-        ({"layers": "cls", "lr": -1}, "lr: found -1"),
-        ({"layers": "cls", "batch_size": 9}, "batch_size: found 9, expected at most .* 8"),
+        ({"layers": "cls", "classifier": "fd"}, "got 'fd'; nearest: fc"),
+        ({"layers": "cls", "lr": -1}, "lr: .*got -1"),
+        ({"layers": "cls", "batch_size": 9}, "batch_size: .*got 9, expected .* 8"),
         ({"layers": "cls", "lr": 1e30}, "at step .*the training has diverged. Lower lr"),
     ],
 )

@@ -11,7 +11,7 @@ from timm.utils.misc import natural_key
 from fixres import paper
 from fixres.config import ConfigError, load
 from fixres.config.datasets import Dataset
-from fixres.data import image_files
+from fixres.data import image_files, sources
 from fixres.data.sources import Listing, imagefolder
 from fixres.data.sources.picked import split_by, whole_folder
 from fixres.graph.classes import absent_classes, natural, read_classes
@@ -24,7 +24,7 @@ from shared import ROOT
 
 def arguments(root: Path, **over) -> argparse.Namespace:
     words = {"images": str(root), "source": "imagefolder", "split": None, "classes": None}
-    return argparse.Namespace(**words | {"train": False, "labels": None} | over)
+    return argparse.Namespace(**words | {"train": False, "labels": None, "only": None} | over)
 
 
 def folder(root: Path, *parts: str, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
@@ -57,8 +57,12 @@ def test_wordnet_ids_are_imagenets_classes(tmp_path):
         (("val",), {"train": True}, "--train: no training images .*expected train/ and val/"),
         ((".",), {"train": True}, "--train: no training images .* --labels with --split"),
         (("train", "val"), {"split": 0.2}, "--split 0.2: .* with train/ and val/, .* Leave it"),
-        (("train", "val"), {}, "network has 1000 classes, the folder 2 .*cat, dog.* --train"),
-        (("train", "val"), {"source": "cars"}, "--source cars: give --train, too"),
+        (("train", "val"), {}, "network has 1000 classes, but the folder 2 .*cat, dog.* --train"),
+        (
+            ("train", "val"),
+            {"source": "cars"},
+            r"--source cars: .*order of classes is not known.* --classes release; .* --train",
+        ),
         (("train", "val"), {"classes": "/no/such"}, "--classes: no such file .*'/no/such'"),
         (("train", "val"), {"classes": "imagenet"}, "lacks 2 of the 2 class folders: cat, dog"),
     ],
@@ -122,7 +126,7 @@ def test_labels_in_a_list_are_the_networks_classes(
 @pytest.mark.parametrize(
     ("labels", "outputs", "over", "message"),
     [
-        (("cat", "dog"), 3, {}, "--classes: the network has 3 classes, the list 2 .cat, dog"),
+        (("cat", "dog"), 3, {}, "--classes: the network has 3 classes, but the list 2 .cat, dog"),
         (("a2", "a10"), 2, {}, r"order of classes .*got labels that are a10, a2 … when sorted"),
         (("0", "12"), 12, {}, r"lacks 1 of the 2 labels of .*labels\.csv: 12 .*numbers from 0"),
         (("cat", "dog"), 1000, {"classes": "imagenet"}, "lacks 2 of the 2 labels .*WordNet"),
@@ -159,6 +163,63 @@ def test_imagenets_archives_without_those_for_training(tmp_path):
     dataset, sizes = look_at_images(args, outputs=1000)
     assert "only" not in dataset
     assert sizes == (1_281_167, 50_000)
+
+
+def archives(root: Path, source: str) -> Path:
+    """Empty files by the names of a release's."""
+    for part in sources.load(source).parts:
+        (root / part.distributed).parent.mkdir(parents=True, exist_ok=True)
+        (root / part.distributed).touch()
+    return root
+
+
+@pytest.mark.parametrize("source", [s for s in sources.SOURCES if s != "imagefolder"])
+@pytest.mark.parametrize("only", [None, "val"])
+def test_a_network_that_knows_the_classes_of_a_release(tmp_path, source, only):
+    train, val, n = sources.load(source).published
+    args = arguments(archives(tmp_path, source), source=source, only=only, classes="release")
+    dataset, sizes = look_at_images(args, outputs=n)
+    assert "classes" not in dataset  # the order of its labels, as it is read
+    assert dataset.get("only") == only
+    assert sizes == (0 if only else train, val)
+    with pytest.raises(JobError, match=rf"--classes release: .*got {n + 1:,}, expected {n:,}"):
+        look_at_images(args, outputs=n + 1)
+
+
+def test_a_list_of_classes_in_place_of_the_order_of_a_release(tmp_path):
+    """A network that knows 30 classes, of which the release has ten."""
+    root, file = archives(tmp_path / "release", "fashion-mnist"), tmp_path / "classes.txt"
+    file.write_text("".join(f"class {i}\n" for i in range(30)))
+    args = arguments(root, source="fashion-mnist", classes=str(file))
+    dataset, _ = look_at_images(args, outputs=30)
+    assert dataset["classes"] == str(file)
+    assert absent_classes(Dataset(**dataset), "--classes", 30) == 20
+
+
+@pytest.mark.parametrize(
+    ("part", "over", "message"),
+    [
+        (
+            "train",
+            {},
+            r"--only val: for an image folder with val/ \(got .* without val/\)\. Remove",
+        ),
+        (".", {"split": 0.5}, "--only val: .* with --split"),
+        (".", {"labels": "x.csv"}, "--only val: given with --labels"),
+        ("val", {"train": True}, "--train: no training images"),
+        ("val", {"classes": "release"}, "--classes release: for an official release"),
+    ],
+)
+def test_validation_images_alone_that_cannot_be_meant(tmp_path, part, over, message):
+    with pytest.raises(JobError, match=message):
+        look_at_images(arguments(folder(tmp_path, part), only="val", **over), outputs=2)
+
+
+def test_training_images_are_left_out_when_asked_for(tmp_path, capsys):
+    root = folder(tmp_path, "train", "val")
+    dataset, sizes = look_at_images(arguments(root, only="val"), outputs=2)
+    assert (dataset["only"], sizes) == ("val", (0, 2))
+    assert "2 validation images, no training images" in capsys.readouterr().out
 
 
 # --- the order of the network's classes ----------------------------------------------------------
@@ -210,7 +271,7 @@ def test_published_weights_need_an_order_too(tmp_path):
     ("content", "message"),
     [
         ("caf\xe9\ndog".encode("latin-1"), "line 1: not UTF-8 .*0xe9.* iconv -f latin1"),
-        (b"cat\ndog\ncat\n", "listed twice: cat"),
+        (b"cat\ndog\ncat\n", r"duplicate classes .got cat"),
         (b"cat\ndog\nbird\n", "got 3 names, expected 2"),
         (b"cat\n", "got 1 names, expected 2"),
         (b"cat\nbird\n", "lacks 1 of the 2 class folders: dog"),

@@ -57,4 +57,4 @@ def test_every_stage_explains_itself():
 def test_a_mistyped_stage():
     result = fixres("trian")
     assert result.returncode == 2
-    assert "did you mean 'train'?" in result.stderr
+    assert "Did you mean 'train'?" in result.stderr

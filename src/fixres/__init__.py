@@ -1,13 +1,13 @@
-"""FixRes Suite: "Fixing the train-test resolution discrepancy", reproduced, and done to networks.
+"""FixRes Suite: reproduces "Fixing the train-test resolution discrepancy", and fixes your networks.
 
-For programs with a network and images at hand (docs/api.md):
+For programs that have a network and images (docs/api.md):
 
     import fixres
 
     before = fixres.accuracy(module, val, k_test=[128, 160])
     fixed = fixres.fix(module, train, k_test=160)
 
-These names are imported when they are first used: planning needs no torch.
+These names are imported when they are first used, because planning needs no torch.
 """
 
 from typing import TYPE_CHECKING, Any

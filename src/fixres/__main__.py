@@ -1,10 +1,10 @@
-"""Every job of the DAG, runnable by hand: `python -m fixres STAGE …`.
+"""Run any job of the DAG by hand: `python -m fixres STAGE …`.
 
 `python -m fixres STAGE --help` explains one stage.
 
-The start takes a good part of a short job's time. So only the asked-for stage is imported, and the
-garbage collector rests meanwhile: otherwise it searches torch's modules again and again while they
-are created, which took a quarter of the import when measured.
+A short job spends much of its time starting. So only the requested stage is imported, with the
+garbage collector off: otherwise it would search torch's modules repeatedly while they are created,
+which took a quarter of the import time when measured.
 """
 
 import errno
@@ -13,6 +13,7 @@ import importlib
 import os
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, NoReturn
 
 from fixres.graph.stages import STAGES
@@ -20,19 +21,19 @@ from fixres.graph.stages import STAGES
 if TYPE_CHECKING:
     from fixres.jobs.failures import Mark
 
-# What a person gives by hand, besides the stages of the DAG (graph/stages.py).
+# The commands for people, in addition to the stages of the DAG (graph/stages.py).
 COMMANDS = {
     "recommend": ("recommend", "where to test your own network, what fixing gains and costs"),
     "download": ("data.download", "fetch a freely available dataset: download DATASET FOLDER"),
     "twin": ("stages.render:by_hand", "render a twin of a dataset: twin DATASET OUT"),
-    "relist": ("relist", "look again at your images, and list them anew if they changed"),
+    "relist": ("relist", "check your images for changes, and list them again if they changed"),
     "resolve": ("resolve", "print the resolved configuration of a job"),
     "schema": ("config.reading", "print the JSON schema of config.yaml"),
 }
 ENTRIES = {stage.name: (stage.entry, stage.about) for stage in STAGES.values()} | COMMANDS
 THREAD_VARIABLES = [f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")]
-# Errors of a place that cannot be written, and what to do about them.
-ROOM, WAY = "make room or allow writing there", "move away what is there"
+# Errors of a path that cannot be written, and how to fix them.
+ROOM, WAY = "free some space or allow writing there", "move away what is there"
 DISK_ERRORS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES), ROOM)
 DISK_ERRORS |= dict.fromkeys((errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP), WAY)
 DISK_ERRORS |= {
@@ -42,7 +43,7 @@ DISK_ERRORS |= {
 
 
 def usage() -> str:
-    """The stages, each with a line that says what it does."""
+    """The stages, each on one line with its purpose."""
     lines = [f"  {name:11} {what}" for name, (_, what) in ENTRIES.items()]
     first = "usage: python -m fixres STAGE …   (STAGE --help explains its options)"
     return "\n".join([first, "", *lines])
@@ -50,11 +51,12 @@ def usage() -> str:
 
 def main(arguments: list[str]) -> int:
     """Run the stage that the arguments name. Returns the exit code."""
+    started = time.time()
     stage, *options = arguments or ["--help"]
     if _open_streams() and stage not in STAGES:  # a job prints nothing there
         _print_message(
             f"error in {stage}: standard output: closed (expected a terminal, a file or a pipe). "
-            "To throw away what is printed: >/dev/null"
+            "To discard the output, use >/dev/null."
         )
         return 2
     helps = stage in ("-h", "--help")
@@ -73,7 +75,7 @@ def main(arguments: list[str]) -> int:
         with jobs.recording_inputs():
             run(options)
             if stage in STAGES:
-                sealing.seal_this_job(options, STAGES[stage].files)
+                sealing.seal_this_job(options, STAGES[stage].files, started)
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt, stopping.Stopped) as error:
         return _report_end(stage, error, mark)
@@ -82,14 +84,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _open_streams() -> bool:
-    """Open /dev/null in place of standard streams that are closed. Returns whether stdout was.
+    """Open /dev/null in place of closed standard streams. Returns whether stdout was closed.
 
-    Otherwise the next file that is opened would be taken for the stream.
+    Otherwise the next file to be opened would become the stream.
     """
     closed = sys.stdout is None
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            null = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            null = os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is `number`
             os.set_inheritable(null, True)
             setattr(sys, name, open(null, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115
     return closed
@@ -102,14 +104,14 @@ def _print_usage(_: list[str]) -> None:
 def _print_unknown_stage(stage: str) -> None:
     from fixres.nearest import did_you_mean
 
-    hint = "; ".join(filter(None, (f"no stage '{stage}'", did_you_mean(stage, ENTRIES))))
-    print(f"{hint}\n\n{usage()}", file=sys.stderr)
+    message = f"{stage}: unknown stage. {did_you_mean(stage, ENTRIES)}".rstrip()
+    print(f"{message}\n\n{usage()}", file=sys.stderr)
 
 
 def _set_library_threads(options: list[str]) -> None:
-    """Give every library the job's number of threads, also a library that is never asked.
+    """Give every library the job's number of threads.
 
-    The libraries read these variables when they are loaded. Snakemake sets them too.
+    The libraries read these variables when they are loaded. Snakemake also sets them.
     """
     if "--threads" in options[:-1]:
         threads = options[options.index("--threads") + 1]
@@ -118,7 +120,7 @@ def _set_library_threads(options: list[str]) -> None:
 
 
 def _import_stage(stage: str):
-    """The function that runs a stage, called with the stage's options."""
+    """Import the function that runs a stage, given the stage's options."""
     gc.disable()
     module, _, function = ENTRIES[stage][0].partition(":")
     run = getattr(importlib.import_module(f"fixres.{module}"), function or "main")
@@ -128,42 +130,42 @@ def _import_stage(stage: str):
 
 
 def _report_end(stage: str, error: BaseException, mark: "Mark") -> int:
-    """Print how a stage ended, in one message, and return the exit code.
+    """Print in one message how a stage ended, and return the exit code.
 
-    A failure leaves its mark, an interruption does not. An error that a person cannot act on is a
-    bug: it is raised again.
+    A failure leaves its mark, an interruption does not. An error that a person cannot fix is a bug,
+    and is raised again.
     """
     from fixres.config import ConfigError
     from fixres.jobs import JobError, stopping
 
-    # A signal first: libraries may have turned `Stopped` into errors of their own.
+    # Signals come first, because libraries may have turned `Stopped` into their own errors.
     asked = str(error) if isinstance(error, stopping.Stopped) else stopping.asked()
     if asked:
-        _print_message(f"\n{stage} stopped by {asked}; the same command goes on where it was")
+        _print_message(f"\n{stage}: stopped by {asked}. Run the same command again to resume.")
         return stopping.AGAIN
     if isinstance(error, KeyboardInterrupt):
-        _print_message(f"\n{stage} interrupted; the same command resumes it")
+        _print_message(f"\n{stage}: interrupted. Run the same command again to resume.")
         return 130
     mark.write(error)
     if isinstance(error, (JobError, ConfigError)):
         _print_message(f"\nerror in {stage}: {error}")
         return 1
     if isinstance(error, BrokenPipeError) and stage not in STAGES:
-        return 128 + signal.SIGPIPE  # whoever read what is printed wants no more
+        return 128 + signal.SIGPIPE  # the reader of the output has closed the pipe
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         place = error.filename or ("the results folder" if stage in STAGES else "standard output")
         _print_message(
             f"\nerror in {stage}: {place}: {os.strerror(error.errno)}. Nothing finished is lost: "
-            f"{DISK_ERRORS[error.errno]}, then give the same command again"
+            f"{DISK_ERRORS[error.errno]}, then run the same command again."
         )
         return 1
     raise error
 
 
 def _print_message(message: str) -> None:
-    """Print on stderr, which is a job's log. The terminal obeys nothing in it.
+    """Print on stderr, which is a job's log, without escape codes for the terminal.
 
-    The log may lie on the very disk that is full. Then print on stdout, which is Snakemake's.
+    The log may be on the full disk itself. Then print on stdout, which is Snakemake's.
     """
     from fixres.jobs.quoting import LAYOUT, visible
 
@@ -175,21 +177,21 @@ def _print_message(message: str) -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """End this process without taking torch and DALI down object by object.
+    """End this process without destroying torch's and DALI's objects one by one.
 
-    That takes 0.7 of the 2.6 processor seconds of a process that only imports both (measured, three
-    times in turn). By now results are written and closed, and processes of this job have ended.
+    That takes 0.7 of the 2.6 processor seconds of a process that only imports both (measured in
+    three alternating rounds). By now, results are written and all processes of this job have ended.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:  # what was said is lost, as when Python itself ends: with 120, too
+        except OSError:  # the output is lost; Python itself would also exit with 120
             code = code or 120
     os._exit(code)
 
 
 def console() -> NoReturn:
-    """The program `fixres`: run a stage, and end with its exit code."""
+    """The program `fixres`: run a stage and exit with its code."""
     code = main(sys.argv[1:])
     from fixres.jobs import stopping
 

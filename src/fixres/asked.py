@@ -1,7 +1,7 @@
-"""What a person asks of Snakemake: the words of the command, and the targets.
+"""Checks of a Snakemake command: its words and its targets.
 
-Snakemake alone ends in a traceback where a word is wrong, or drops a part of what was asked. Here a
-message names the word and what to write in its place.
+Where a word is wrong, Snakemake alone ends in a traceback or silently drops a part of the command.
+These checks name the word and what to write instead.
 """
 
 import argparse
@@ -25,20 +25,20 @@ from fixres.jobs import JobError
 from fixres.nearest import closest, did_you_mean
 
 CONFIGURATIONS = (".yaml", ".yml", ".json")
-BRACES = "--config 'base_training={epochs: 2}' (in quotes, a space after each colon)"
+BRACES = "--config 'base_training={epochs: 2}' (in quotes, with a space after each colon)"
 
 
 class PlanningError(WorkflowError):
-    """A message for the person who gave the command. Snakemake shows it alone."""
+    """A message for the person who ran the command. Snakemake shows only the message."""
 
-    __traceback__ = None  # whatever Python sets: Snakemake would show frames of this package
+    __traceback__ = None  # or else Snakemake would show frames of this package
 
 
 # --- the command line ----------------------------------------------------------------------------
 
 
 class _Given(argparse.Namespace):
-    """All values that argparse gives each option, and not only the last."""
+    """Collects all values of each option, not only the last."""
 
     def __init__(self) -> None:
         super().__init__(values=defaultdict(list))
@@ -51,12 +51,12 @@ class _Given(argparse.Namespace):
 
 @functools.cache  # Snakemake's display asks first, and then the Snakefile
 def check_command_line(*words: str) -> None:
-    """Raise PlanningError where Snakemake would misread its command line, or drop a part of it.
+    """Raise PlanningError if Snakemake would misread its command line, or drop a part of it.
 
     Parameters
     ----------
-    words : sys.argv. Of another program than Snakemake, or of a Snakemake that another one has
-        started, nothing is checked.
+    words : sys.argv. The command line of another program, or of a Snakemake that was started by
+        another Snakemake, is not checked.
     """
     if "snakemake" not in Path(words[0]).parts[-2:] or "--mode" in words:
         return
@@ -70,8 +70,8 @@ def check_command_line(*words: str) -> None:
             plain = [values for values in lists if isinstance(values, list | tuple | set)]
             texts = [str(value) for values in plain for value in values]
             raise PlanningError(
-                f"{flag}: given {len(lists)} times, and Snakemake uses only the last; give it "
-                f"once, with all values behind it: {flag} {shlex.join(texts) or '…'}"
+                f"{flag}: given {len(lists)} times, but Snakemake uses only the last. Give it "
+                f"once, with all values: {flag} {shlex.join(texts) or '…'}"
             )
     try:
         _check_files(given.configfile)
@@ -81,19 +81,19 @@ def check_command_line(*words: str) -> None:
 
 
 def check_file(file: str | Path) -> None:
-    """Raise PlanningError where a configuration file cannot be read.
+    """Raise PlanningError if a configuration file cannot be read.
 
-    Snakemake reads it, too, but says less about what is wrong, and lets duplicate keys pass.
+    Snakemake's own message would say less, and Snakemake accepts duplicate keys.
     """
     try:
         config.read_yaml(file)
     except ConfigError as error:
-        where = "" if os.path.exists(file) else "; give the command in the suite's folder"
+        where = "" if os.path.exists(file) else " Run the command in the suite's folder."
         raise PlanningError(f"{error}{where}") from None
 
 
 def check_folders(suite: str | Path) -> None:
-    """Raise PlanningError where Snakemake would trip over the suite's folder, or over its own."""
+    """Raise PlanningError if Snakemake cannot use the suite's folder, or its own folders."""
     try:
         jobs.check_suite(Path(suite))
         jobs.check_folder(Path(".snakemake"), "Snakemake's records")
@@ -103,7 +103,7 @@ def check_folders(suite: str | Path) -> None:
 
 
 def _check_files(files: list[Path]) -> None:
-    """Each word behind --configfile is a configuration; a target is often meant."""
+    """Check that each word after --configfile is a configuration, and not a target."""
     for file in files:
         try:
             config.read_yaml(file)
@@ -111,22 +111,23 @@ def _check_files(files: list[Path]) -> None:
             if file.suffix in CONFIGURATIONS or os.path.isdir(file):
                 near = map(str, [] if os.path.exists(file) else file.parent.glob("*.yaml"))
                 hint = did_you_mean(str(file), near)
-                raise ConfigError(f"{error}; {hint}" if hint else str(error)) from None
+                raise ConfigError(f"{error} {hint}".rstrip()) from None
             others = shlex.join(str(other) for other in files if other != file)
             raise ConfigError(
-                f"--configfile: found a file that is no configuration ({error}); a target is given "
+                f"--configfile: not a configuration ({str(error).removesuffix('.')}). Put a target "
                 f"before the option: snakemake {file} --configfile {others or '…'}"
             ) from None
 
 
 def _check_values(words: list[str]) -> None:
-    """Each word behind --config is KEY=VALUE, with a key of the schema, once."""
+    """Check that each word after --config is KEY=VALUE, with a key of the schema, once."""
     keys = []
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
             raise ConfigError(
-                f"--config: found '{word}', expected KEY=VALUE; a target is given before the option"
+                f"--config: not a setting (got '{word}', expected KEY=VALUE). Put a target before "
+                "the option."
             )
         *sections, last = key.split(".")
         if sections:
@@ -134,31 +135,31 @@ def _check_values(words: list[str]) -> None:
             for section in reversed(sections[1:]):
                 inside = f"{section}: {{{inside}}}"
             raise ConfigError(
-                f"--config {key}: a key below a section is given in braces: "
+                f"--config {key}: a key of a section needs braces. Write: "
                 f"--config '{sections[0]}={{{inside}}}'"
             )
         if key not in config.Config.model_fields:
             known = config.Config.model_fields
-            hint = did_you_mean(key, known) or f"valid: {', '.join(known)}"
-            raise ConfigError(f"--config {key}: unknown key; {hint}")
+            hint = did_you_mean(key, known) or f"Valid keys: {', '.join(known)}."
+            raise ConfigError(f"--config {key}: unknown key. {hint}")
         if key in keys and not value.startswith("{"):
-            raise ConfigError(f"--config {key}: given twice; remove one")
+            raise ConfigError(f"--config {key}: given twice. Remove one.")
         keys.append(key)
         if value.startswith(("{", "[")):
             try:
                 config.value_of(value, f"--config {key}")
             except ConfigError as error:
-                raise ConfigError(f"{error}; write it like {BRACES}") from None
+                raise ConfigError(f"{error} Write it like {BRACES}.") from None
 
 
 # --- the targets ---------------------------------------------------------------------------------
 
 
 def check_targets(graph: JobGraph) -> None:
-    """Let Snakemake first compare what it is asked for with what there is.
+    """Have the targets checked before Snakemake looks for rules that make them.
 
-    Otherwise it would say of a target that no rule makes it, and of images that are not there that
-    a function of a rule failed.
+    Otherwise Snakemake would report a mistyped target as a missing rule, and missing images as the
+    failure of a rule's input function.
     """
     if not hasattr(DAG, "init_unchecked"):
         DAG.init_unchecked = DAG.init
@@ -175,11 +176,11 @@ def check_targets(graph: JobGraph) -> None:
 
 
 def check(files: Iterable[str], graph: JobGraph, rules: list[str]) -> None:
-    """Raise PlanningError where nothing makes a file, or where what it needs was not given.
+    """Raise PlanningError if nothing makes a file, or if its inputs are not configured.
 
     Parameters
     ----------
-    rules : names of rules, which are targets, too.
+    rules : names of rules, which are also targets.
     """
     made = {f"results/{file}": job for file, job in graph.made_by.items()}
     unknown = [file for file in files if file not in made and not os.path.exists(file)]
@@ -195,7 +196,7 @@ def check(files: Iterable[str], graph: JobGraph, rules: list[str]) -> None:
 
 
 def _folders_of(asked: Iterable[Job]) -> set[str]:
-    """The folders of jobs, and the folders that these are in."""
+    """The folders of jobs, and their parent folders."""
     folders = {""}
     for job in asked:
         folder = f"results/{job.id}"
@@ -206,17 +207,17 @@ def _folders_of(asked: Iterable[Job]) -> set[str]:
 
 
 def _unknown(file: str, graph: JobGraph, known: list[str]) -> str:
-    """A line about a target that is none: the nearest, or the images that it would need."""
+    """A line about an unknown target: the nearest target, or the images that are missing."""
     for dataset, why in graph.absent.items():
         if dataset in Path(file).parts:
-            return f"{file}: cannot be made; {why}"
+            return f"{file}: cannot be made without {why}."
     page, below = f"results/{Path(file).stem}.md", os.path.relpath(file)
     near = next((name for name in (below, page) if name in known), None)
-    if not near and os.sep not in file:  # a rule, or a page without its folder and ending
+    if not near and os.sep not in file:  # a rule, or a page without its folder and suffix
         stems = {Path(name).stem: f"results/{Path(name).stem}.md" for name in known}
         pages = {name: page for name, page in stems.items() if page in known}
         short = pages | {name: name for name in known if os.sep not in name}
         near = next((short[name] for name in closest(file, short)), None)
     near = near or next(iter(closest(file, known)), None)
-    hint = f"did you mean {near}?" if near else "results/plan.md lists what there is"
-    return f"{file}: no such target in this configuration; {hint}"
+    hint = f"Did you mean {near}?" if near else "See results/plan.md for all targets."
+    return f"{file}: no such target in this configuration. {hint}"

@@ -1,11 +1,11 @@
-"""Print the resolved configuration of a job: all that shapes its result, and no hardware.
+"""Print the resolved configuration of a job: all that affects its result, without hardware.
 
     python -m fixres resolve runs/pinhole/resnet10q-k56
     python -m fixres resolve runs/imagenet/resnet50-k224 \\
         --configfile config.yaml configs/imagenet.yaml
 
-Snakemake writes the same to results/<id>/config.json when the job is about to run. A job that is
-run by hand is given such a file by --config.
+Snakemake writes the same to results/<id>/config.json before it runs the job. To run a job by hand,
+pass such a file as --config.
 """
 
 import argparse
@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("job", help="the job's id, its folder below results/")
-    about = "configuration files, each laid over the one before (default: config.yaml)"
+    about = "configuration files, each merged into the previous ones (default: config.yaml)"
     p.add_argument("--configfile", type=Path, nargs="+", action="extend", help=about)
     args = p.parse_args(arguments)
     plan = paper.plan_of(config.load(*(args.configfile or ["config.yaml"])))

@@ -1,7 +1,7 @@
 """How a run looks: a bar with what runs now, a line for each finished training, and the pages.
 
 Snakemake finds this plugin by the name of its package, and profiles/default asks for it
-(`logger: fixres`). All that Snakemake itself would print stands in its log file. The options
+(`logger: fixres`). Everything that Snakemake itself would print is in its log file. The options
 `--verbose` and `--printshellcmds` bring it to the screen.
 
 At a terminal a bar at the bottom shows how many jobs are done, about how long the others take, and
@@ -38,7 +38,7 @@ UNNEEDED = re.compile(
 )
 REASONS = {  # of Snakemake: how a line of a dry run says it
     "Missing output files": "new",
-    "Input files updated by another job": "its inputs are made anew",
+    "Input files updated by another job": "its inputs are made again",
     "Params have changed since last execution": "its settings changed",
     "Updated input files": "its inputs changed",
     "Set of input files has changed since last execution": "it has other inputs",

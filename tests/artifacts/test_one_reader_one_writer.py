@@ -35,7 +35,7 @@ def test_a_log_is_read_as_it_was_written(tmp_path):
     read = log_csv.read(tmp_path / "log.csv")
     assert [Row(*line) for line in read.itertuples(index=False)] == rows
     (tmp_path / "log.csv").write_text("step,loss\n1,2\n")
-    with pytest.raises(JobError, match=r"log\.csv: no log of a training"):
+    with pytest.raises(JobError, match=r"log\.csv: not a training log"):
         log_csv.read(tmp_path / "log.csv")
 
 

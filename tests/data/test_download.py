@@ -67,13 +67,13 @@ def test_a_dataset_is_fetched_checked_and_ready(made, offer, said, tmp_path, nam
     text = said(folder, name)
     assert names(folder) == sorted(server.files)
     assert {n: (folder / n).read_bytes() for n in server.files} == server.files
-    assert text.index(f"Terms: {sources.load(name).terms}") < text.index(": fetched")
+    assert text.index(f"Terms: {sources.load(name).terms}") < text.index(": downloaded")
     assert f"datasets.{name}.root: {folder}\n" in text
     data = building.build(folder, name, tmp_path / "work")  # published checksums
     assert data.digest() == made(name).manifest.digest()
     asked = len(server.asked)
     assert asked == len(server.files)
-    assert said(folder, name).count(": there already\n") == len(server.files)
+    assert said(folder, name).count(": already there\n") == len(server.files)
     assert len(server.asked) == asked
 
 
@@ -137,7 +137,7 @@ def test_a_file_that_changes_on_the_server_gives_no_mixture(offer, said, tmp_pat
     official, server.breaks_after = server.files[FIRST], None
     server.files[FIRST] = b"x" * len(official)
     error = said(tmp_path, fails=True)
-    assert re.search(rf"{FIRST}: wrong checksum \(MD5 \w+, expected \w+\)\. Give the", error)
+    assert re.search(rf"{FIRST}: wrong checksum \(got MD5 \w+, expected \w+\)\. Run the", error)
     assert names(tmp_path) == []
     server.files[FIRST] = official
     said(tmp_path)
@@ -166,7 +166,7 @@ def test_a_file_that_is_gone_from_the_server(offer, said, tmp_path):
     server = offer(SOURCE)
     del server.files[ARCHIVE]
     error = said(tmp_path, fails=True)
-    assert "(the server answered 404 Not Found). Fetch that address by hand into" in error
+    assert "(the server answered 404 Not Found). Download this address by hand into" in error
     assert error.count("\n") == 1
 
 
@@ -174,14 +174,12 @@ def test_no_network(offer, said, tmp_path, monkeypatch):
     server = offer(SOURCE)
     server.close()
     error = said(tmp_path, fails=True)
-    assert "refused). Give the same command again to carry on, or fetch that address" in error
+    assert "refused). Run the same command again to resume, or download this address" in error
     unknown = sources.load(SOURCE)._replace(
         addresses=dict.fromkeys(server.files, "http://a.invalid/b")
     )
     monkeypatch.setattr(sources, "load", lambda _: unknown)
-    assert "http://a.invalid/b: could not be fetched (no network here, or" in said(
-        tmp_path, fails=True
-    )
+    assert "http://a.invalid/b: could not be fetched (no network, or" in said(tmp_path, fails=True)
     assert names(tmp_path) == []
 
 
@@ -190,13 +188,13 @@ def test_a_disk_without_room(offer, said, tmp_path, monkeypatch):
     plain = shutil.disk_usage
     monkeypatch.setattr(shutil, "disk_usage", lambda path: plain(path)._replace(free=100))
     error = said(tmp_path, fails=True)
-    assert f"{tmp_path}: 0 MB free, but {FIRST} needs 1 MB. Make room first" in error
+    assert f"(got 0 MB free, expected 1 MB for {FIRST}). Free some space, then" in error
 
 
 def test_a_folder_that_cannot_be_written(offer, said, tmp_path, monkeypatch):
     offer(SOURCE)
     (tmp_path / "file").write_text("")
-    assert "the files of Oxford Flowers 102 belong there (got a file" in said(
+    assert "not usable for the files of Oxford Flowers 102 (got a file" in said(
         tmp_path / "file", fails=True
     )
     assert "(Not a directory). Name another folder" in said(tmp_path / "file" / "x", fails=True)
@@ -216,7 +214,7 @@ def test_ctrl_c_keeps_what_came(offer, tmp_path, monkeypatch, capfd, said):
         assert main(["download", SOURCE, str(tmp_path)]) == 130
     finally:
         gc.unfreeze()
-    assert "download interrupted; the same command resumes it" in capfd.readouterr().err
+    assert "download: interrupted. Run the same command again to resume" in capfd.readouterr().err
     assert (tmp_path / f"{FIRST}.part").read_bytes() == server.files[FIRST][:40]
 
 

@@ -29,16 +29,16 @@ def test_an_array_is_what_torchvision_reads(tmp_path_factory, array):
 def test_a_file_that_is_cut_short_is_an_error(array, data):
     whole = gzip.decompress(idx.pack(array))
     cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
-    with pytest.raises(idx.IdxError, match=r"found .*, expected"):
+    with pytest.raises(idx.IdxError, match=r"got .*, expected"):
         idx.read(io.BytesIO(gzip.compress(cut)))
 
 
 def test_values_beyond_the_end_are_an_error():
     whole = gzip.decompress(idx.pack(np.zeros((2, 3), np.uint8)))
-    with pytest.raises(idx.IdxError, match="found more values, expected 2 x 3"):
+    with pytest.raises(idx.IdxError, match="got more values, expected 2 x 3"):
         idx.read(io.BytesIO(gzip.compress(whole + b"x")))
 
 
 def test_another_format_is_an_error():
-    with pytest.raises(idx.IdxError, match="found the magic number 89504e47, expected 000008"):
+    with pytest.raises(idx.IdxError, match="got the magic number 89504e47, expected 000008"):
         idx.read(io.BytesIO(gzip.compress(b"\x89PNG\r\n")))

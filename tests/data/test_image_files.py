@@ -124,10 +124,13 @@ def test_scaled_images_are_told(odd):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (encoded(Image.fromarray(FLOAT * 255), "TIFF"), "found values from .*, expected 0 to 1"),
-        (tiff(FLOAT, {340: 0.5, 341: 1.0}), "found values from .*, expected 0.5 to 1"),
+        (encoded(Image.fromarray(FLOAT * 255), "TIFF"), "got values from .*, expected 0 to 1"),
+        (tiff(FLOAT, {340: 0.5, 341: 1.0}), "got values from .*, expected 0.5 to 1"),
         (encoded(Image.fromarray(np.full((4, 4), np.nan, np.float32)), "TIFF"), "from nan to nan"),
-        (encoded(Image.fromarray(DEEP.astype(np.int32)), "TIFF"), "mode I and no range of values"),
+        (
+            encoded(Image.fromarray(DEEP.astype(np.int32)), "TIFF"),
+            "mode I without a range of values",
+        ),
     ],
 )
 def test_values_without_a_known_range_are_no_image(tmp_path, content, expected):
@@ -172,7 +175,7 @@ def test_a_good_image_that_this_pillow_cannot_read(
     folder(tmp_path, {name: content, "cut.png": ODD["palette.png"][:99]})
     with pytest.raises(JobError, match=rf"1 bad file.*\n.*{name}.*{expected}.*PILLOW=plain") as e:
         building.build(tmp_path, on_bad=on_bad)
-    assert "replace or remove" not in str(e.value)
+    assert "Replace or remove" not in str(e.value)
 
 
 def compressed_tiff() -> bytes:

@@ -50,7 +50,7 @@ IDS = dict(zip(("1.jpg", "2.JPEG"), WNIDS, strict=True))
 def test_the_forms_of_a_list(tmp_path, text, expected):
     root = images(tmp_path / "photos")
     if expected is None:  # which column is meant is not guessed: "id" is the first that may be
-        with pytest.raises(jobs.JobError, match=r"3 listed images are not there \(got 7 \(line 2"):
+        with pytest.raises(jobs.JobError, match=r"3 listed images are missing \(got 7 \(line 2"):
             read(root, text)
     else:
         assert read(root, text) == expected
@@ -59,17 +59,14 @@ def test_the_forms_of_a_list(tmp_path, text, expected):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            "1.jpg,cat\n5.jpg,dog\n",
-            r"1 listed images are not there \(got 5\.jpg \(line 2\).* 1\.jp",
-        ),
+        ("1.jpg,cat\n5.jpg,dog\n", r"1 listed images are missing \(got 5\.jpg \(line 2\).* 1\.jp"),
         ("photo,species\n1.jpg,cat\n2.JPEG,dog", r"photo \(line 1\).* call them file and label"),
-        ("../photos.jpg,cat\n2.JPEG,dog\n", "1 listed images are not there"),
+        ("../photos.jpg,cat\n2.JPEG,dog\n", "1 listed images are missing"),
         ("1.jpg,cat\n2.JPEG\n", r"line 2: no file and label \(got '2\.JPEG', expected FILE,LABEL"),
         ("1.jpg,cat,3\n2.JPEG,dog,4\n", r"line 1: .*Name the columns in the first line"),
         ("1.jpg\n", "line 1: no file and label"),
-        ("1.jpg,cat\n2.JPEG,cat\n", r"one class alone \(got \['cat'\]"),
-        ("\n \n", r"no line in it \(expected FILE,LABEL"),
+        ("1.jpg,cat\n2.JPEG,cat\n", r"only one class \(got \['cat'\]"),
+        ("\n \n", r"empty \(expected FILE,LABEL"),
         ("1.jpg,caf\xe9\n".encode("latin-1"), r"line 1: not UTF-8.*iconv"),
         ('1.jpg,"cat\n', r"line 1: unexpected end of data"),
         (f"1,{WNIDS[0]} 1 1 2 2 {WNIDS[1]} 1 1 2 2\n", "line 1: several classes"),
@@ -84,7 +81,7 @@ def test_what_can_be_wrong_with_a_list(tmp_path, text, message):
 
 def test_a_folder_without_images_is_another_folder(tmp_path):
     (tmp_path / "photos").mkdir()
-    with pytest.raises(jobs.JobError, match=r"where there is no image.* relative to"):
+    with pytest.raises(jobs.JobError, match=r"which has no images.* relative to"):
         read(tmp_path / "photos", "file,label\n1.jpg,cat\n")
 
 
@@ -119,7 +116,7 @@ def test_another_list_than_was_planned_with_is_refused(tmp_path):
     planned = jobs.file_digest(file)
     labelled.read(root, file, planned)
     file.write_text("1.jpg,dog\n2.JPEG,cat\n")
-    with pytest.raises(jobs.JobError, match="changed since this was planned"):
+    with pytest.raises(jobs.JobError, match="changed after the planning"):
         labelled.read(root, file, planned)
 
 
@@ -151,9 +148,7 @@ def test_labels_are_names_or_numbers(labels, classes, expected):
 
 
 def test_labels_with_two_meanings_are_refused():
-    with pytest.raises(
-        jobs.JobError, match=r"labels\.csv: labels with two meanings \(got 2, class"
-    ):
+    with pytest.raises(jobs.JobError, match=r"labels\.csv: ambiguous labels \(got 2: the number"):
         labelled.numbered(["1", "2"], ["0", "1", "10", "2"], "labels.csv")
 
 
@@ -163,5 +158,8 @@ def test_numbers_of_classes_become_their_names(tmp_path):
     data = built(root, file, classes=["eel", "ant", "dog"])
     assert data.classes == ("eel", "ant", "dog")
     assert data.label.tolist() == [2, 0]
-    with pytest.raises(jobs.JobError, match=r"found 1 of the 2 classes .* 2; the network's are"):
+    with pytest.raises(
+        jobs.JobError,
+        match=r"1 of the images' 2 classes are unknown .*got 2, expected some of its 2 classes",
+    ):
         built(root, file, classes=["eel", "ant"])

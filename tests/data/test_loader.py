@@ -282,7 +282,9 @@ def test_where_dali_fails_for_another_reason_that_is_told(shapes, monkeypatch):
 
     monkeypatch.setattr(dali_loader, "_pipeline", Pipeline)
     request = [crops(shapes, regions.Augmentation("test DA"), 32)]
-    expected = r"^DALI cannot load a batch \(out of memory\); set hardware.loader to pillow$"
+    expected = (
+        r"^hardware\.loader: DALI cannot load a batch \(out of memory\)\. Set it to pillow\.$"
+    )
     with pytest.raises(JobError, match=expected):
         cut(shapes, request, name="dali")
 
@@ -310,7 +312,7 @@ def test_auto_is_what_is_fastest_for_the_device(monkeypatch):
 def test_a_loader_that_is_not_installed_is_told(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert loader.resolve("auto", torch.device("cuda", 0)) == "pillow"
-    with pytest.raises(JobError, match="take auto or pillow"):
+    with pytest.raises(JobError, match="Use auto or pillow"):
         loader.resolve("dali")
 
 

@@ -49,7 +49,7 @@ def test_a_split_follows_from_the_paths_alone(tmp_path):
 
 
 def test_a_split_of_a_folder_that_has_one_is_an_error(tmp_path):
-    with pytest.raises(jobs.JobError, match=r"found train and val, and datasets\..*split 0\.2"):
+    with pytest.raises(jobs.JobError, match=r"got train and val with datasets\..*split 0\.2"):
         built(folders(tmp_path, "train", "val"), split=0.2)
 
 
@@ -75,7 +75,10 @@ def test_labels_are_the_networks(tmp_path):
 
 
 def test_a_class_that_the_network_does_not_know_is_an_error_that_shows_both(tmp_path):
-    with pytest.raises(jobs.JobError, match=r"found 1 of the 3 .* eel; the network's are .*ant"):
+    with pytest.raises(
+        jobs.JobError,
+        match=r"1 of the images' 3 classes .*got eel, expected some of its 3 classes .*ant",
+    ):
         built(folders(tmp_path, "train", "val"), classes=["cat", "dog", "ant"])
 
 

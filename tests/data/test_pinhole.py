@@ -145,7 +145,7 @@ def spoil(folder, how):
     ("how", "expected"),
     [
         ("empty class", ["val/dog", "empty class"]),
-        ("one class", ["train", "1 class folder(s), expected at least 2"]),
+        ("one class", ["train", "got 1 class folder(s), expected at least 2"]),
         ("no val", ["missing: val", "found:   train"]),
         ("other classes", ["different classes", "dog, wolf"]),
         ("truncated", ["train/cat/a b.jpg", "cannot be decoded"]),

@@ -326,7 +326,7 @@ def test_ranks_share_every_global_batch(world, steps):
     for step in range(steps):
         parts = [stream[sampling.rank_slice(step, 16, rank, world)] for rank in range(world)]
         assert np.array_equal(np.concatenate(parts), stream[step * 16 : step * 16 + 16])
-    with pytest.raises(ValueError, match="shared evenly"):
+    with pytest.raises(ValueError, match="not divisible among the ranks"):
         sampling.rank_slice(0, 16, 0, 3)
 
 

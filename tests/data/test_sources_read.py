@@ -93,6 +93,22 @@ def test_imagenets_validation_images_need_no_training_images(made, packed, tmp_p
     assert "training" not in note
 
 
+@pytest.mark.parametrize("source", sources.SOURCES)
+def test_validation_images_alone_of_every_source(made, source, tmp_path):
+    """With their labels; that training images are there is no remark of the report."""
+    twin, report = made(source), tmp_path / "report.md"
+    wanted = sources.picked(sources.load(source), {"only": "val"})
+    listed = "published" if source == "imagefolder" else "listed"
+    data = building.build(twin.root, wanted, tmp_path / "work", checksums=listed, report=report)
+    of_val = {path: row for path, row in rows_of(twin.manifest).items() if row[1] == "val"}
+    assert rows_of(data) == of_val
+    assert data.classes == twin.manifest.classes
+    text = report.read_text(encoding="utf-8")
+    assert "| train |" not in text
+    trained = next(path for path, row in rows_of(twin.manifest).items() if row[1] == "train")
+    assert trained not in text
+
+
 def test_imagenet_agrees_with_torchvisions_own_reader(made, tmp_path, monkeypatch):
     from torchvision.datasets import imagenet
 

@@ -42,11 +42,11 @@ def test_commands_from_a_twin_to_its_manifest(tmp_path):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"hues": ["red", "mauve"]}, r"pinhole\.hues: found mauve"),
-        ({"silhouettes": ["bar", "bar"]}, "none twice"),
+        ({"hues": ["red", "mauve"]}, r"pinhole\.hues: .*got mauve"),
+        ({"silhouettes": ["bar", "bar"]}, "all different"),
         (
             {"val_images": 5},
-            r"pinhole\.val_images: found 5, expected one at least for each of 6 classes",
+            r"pinhole\.val_images: .*got 5, expected at least one for each of 6 classes",
         ),
     ],
 )

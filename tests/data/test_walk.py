@@ -69,7 +69,7 @@ def test_a_folder_that_cannot_be_read_is_an_error_that_names_it(root, monkeypatc
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", refusing)
-    message = rf"{root / place}: cannot be read \(Permission denied\); make it readable, or remove"
+    message = rf"{root / place}: cannot be read \(Permission denied\)\. Make it readable, or remove"
     for look in (listed, lambda root: inventory.take(root, sources.load("imagefolder"))):
         with pytest.raises(JobError, match=message):
             look(root)
@@ -118,14 +118,14 @@ def test_a_name_that_is_not_utf8_is_refused_before_anything_is_written(root, tmp
     file = os.path.join(os.fsencode(root / "train/cat"), name)
     os.makedirs(os.path.dirname(file), exist_ok=True)
     os.rename(root / "train/cat/0.png", file)
-    with pytest.raises(JobError, match=r"train/cat/\\udce9.*: the name is not UTF-8; rename it"):
+    with pytest.raises(JobError, match=r"train/cat/\\udce9.*: the name is not UTF-8\. Rename it"):
         building.build(root, report=tmp_path / "report.md")
     assert not (tmp_path / "report.md").exists()
 
 
 def test_a_link_to_nothing_is_listed_and_named(root):
     (root / "train/cat/gone.png").symlink_to("nowhere.png")
-    with pytest.raises(JobError, match=r"gone\.png: is listed, but there is no such file"):
+    with pytest.raises(JobError, match=r"gone\.png: is listed, but missing"):
         building.build(root)
 
 

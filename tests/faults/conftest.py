@@ -4,19 +4,21 @@ Each test records what it did and what happened. The records become the table.
 """
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from tabulate import tabulate
 
 from faults.helpers import Disk, fresh_workflow
-from shared import PAGES, ROOT, Workflow
+from shared import PAGES, ROOT, Workflow, made_once
 
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN = "<!-- figures: begin (pytest tests/faults --write-docs writes what stands here) -->"
 END = "<!-- figures: end -->"
 HEADS = ["fault", "where", "times", "what happened"]
 Row = tuple[str, str, int, str]  # as HEADS
-ROWS = pytest.StashKey[list[Row]]()
+ROW = "row of docs/reliability.md"
+ROWS = pytest.StashKey[dict[tuple[str, int], list[Row]]]()  # file, line of a test -> its rows
 
 
 # --- the table ------------------------------------------------------------------------------------
@@ -31,13 +33,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[ROWS] = []
+    config.stash[ROWS] = {}
+    config.pluginmanager.register(Rows(config.stash[ROWS]))
 
 
 @pytest.fixture
 def happened(request) -> Callable[[str, str, int, str], None]:
-    """Record a row of the table: the fault, where or of which kind, how often, what happened."""
-    return lambda *row: request.config.stash[ROWS].append(row)
+    """Record a row of the table: the fault, where or of which kind, how often, what happened.
+
+    The row goes with the report of the test, so that it also comes from a worker of pytest-xdist.
+    """
+    return lambda *row: request.node.user_properties.append((ROW, row))
+
+
+class Rows:
+    """Collects the rows of all tests. Tests of one file report in their order."""
+
+    def __init__(self, rows: dict[tuple[str, int], list[Row]]):
+        self.rows = rows
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            new = [tuple(row) for name, row in report.user_properties if name == ROW]
+            self.rows.setdefault(report.location[:2], []).extend(new)
 
 
 def merged(rows: list[Row]) -> list[Row]:
@@ -59,7 +77,7 @@ def _listed(places: dict[str, int]) -> str:
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Config) -> None:
-    rows = config.stash[ROWS]
+    rows = [row for _, found in sorted(config.stash[ROWS].items()) for row in found]
     if not rows:
         return
     sides = ["left", "left", "right", "left"]
@@ -83,9 +101,11 @@ def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Co
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory) -> Workflow:
     """Table 5 and Figure 5 at the smoke scale, executed in peace. Tests change only copies."""
-    workflow = fresh_workflow(tmp_path_factory.mktemp("undisturbed"))
-    workflow.run(*PAGES)
-    return workflow
+
+    def make(folder: Path) -> None:
+        fresh_workflow(folder).run(*PAGES)
+
+    return Workflow(made_once(tmp_path_factory, "undisturbed", make))
 
 
 @pytest.fixture

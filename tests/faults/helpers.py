@@ -24,7 +24,7 @@ DATA = "results/data/pinhole-smoke"
 SMALL_BASE, LARGE_BASE = (f"results/runs/pinhole-smoke/resnet10q-k{k}" for k in (16, 32))
 ADAPTED = f"{SMALL_BASE}/ft-k32-cls+bn-testda"
 PAGE_SIZE = 4096  # bytes, of a tmpfs
-PATIENCE = 120.0  # seconds to wait for an event that normally takes a few
+PATIENCE = 240.0  # seconds to wait for an event that normally takes a few
 
 
 # --- the run --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 from fixres import paper
 from fixres.config import ConfigError, load
 from fixres.graph.costs import Costs
-from fixres.graph.enough import check_listed_images, part_of
+from fixres.graph.enough import check_listed_images, first_half
 from fixres.graph.graph import Missing
 from fixres.graph.networks import train_network
 from fixres.graph.pages import Cost
@@ -50,7 +50,7 @@ def test_enough_images_are_planned_with(tmp_path):
 
 
 def test_fewer_validation_images_than_the_choice_needs(tmp_path):
-    message = r"custom\.choice: 0\.5 of the 30 validation .* too few \(got \d+ to choose on and"
+    message = r"photos: too few validation images \(got 30, in halves of \d+ and \d+ by their"
     with pytest.raises(ConfigError, match=message):
         plan(folder(tmp_path, 16, 30))
     # Snakemake alone says it, too, in place of failing when all has been measured.
@@ -59,15 +59,15 @@ def test_fewer_validation_images_than_the_choice_needs(tmp_path):
         open_graph([], config)
 
 
-def test_parts_are_those_of_the_choice(tmp_path):
+def test_halves_are_those_of_the_choice(tmp_path):
     """44 images may be enough or not: it depends on their paths alone."""
     root = folder(tmp_path, 16, 44)
     paths = sorted(str(file.relative_to(root)).encode() for file in root.glob("val/*/*"))
-    chosen_on = sum(part_of(np.array(paths, object), 0.5))
-    if min(chosen_on, 44 - chosen_on) >= 20:
+    first = sum(first_half(np.array(paths, object)))
+    if min(first, 44 - first) >= 20:
         plan(root)
     else:
-        with pytest.raises(ConfigError, match=f"got {chosen_on} to choose on"):
+        with pytest.raises(ConfigError, match=f"in halves of {first} and {44 - first}"):
             plan(root)
 
 
@@ -87,7 +87,7 @@ def test_validation_images_alone_are_measured_and_nothing_trains(tmp_path, root,
     with pytest.raises(Missing, match=r"training images of photos: none \(datasets\.photos\."):
         train_network(planned, "resnet10q", 64, "photos", planned.config.base_training, "x")
     extra["custom"]["train"] = True
-    with pytest.raises(ConfigError, match=r"custom\.train: .* no training images \(datasets\.pho"):
+    with pytest.raises(ConfigError, match=r"custom\.train: no training images .*datasets\.photos"):
         load(ROOT / "config.yaml", extra=extra)
 
 
@@ -139,14 +139,14 @@ def test_a_list_of_labels_and_classes_of_the_network(tmp_path):
 
 @pytest.mark.parametrize("over", [{"split": None}, {"source": "imagenet"}])
 def test_a_list_of_labels_needs_to_know_what_is_validated(tmp_path, over):
-    with pytest.raises(ConfigError, match=r"datasets\.photos\.labels: .*give split: 1"):
+    with pytest.raises(ConfigError, match=r"datasets\.photos\.labels: .*Set split: 1"):
         load(ROOT / "config.yaml", extra=labelled(tmp_path, **over))
 
 
 def test_a_dataset_has_one_way_to_have_no_training_images(tmp_path):
     extra = settings(tmp_path)
     extra["datasets"]["photos"] |= {"only": "val", "split": 0.5}
-    with pytest.raises(ConfigError, match=r"datasets\.photos\.only: found with split; take"):
+    with pytest.raises(ConfigError, match=r"datasets\.photos\.only: not allowed with split. Use"):
         load(ROOT / "config.yaml", extra=extra)
 
 

@@ -51,7 +51,7 @@ def test_a_revision_of_a_network_reruns_its_jobs_alone(tmp_path, monkeypatch):
     monkeypatch.setitem(zoo.ZOO, "pnasnet5large", pnasnet._replace(revision=pnasnet.revision + 1))
     later = versions()
     changed = {job for job in now if later[job] != now[job]}
-    pages = {"table", "summary", "claims", "text", "cost", "report"}
+    pages = {"table", "summary", "claims", "text", "cost", "report", "crate"}
     assert {now[job][0]["stage"] for job in changed} - pages == {"finetune", "evaluate"}
     runs = {job for job in changed if job.startswith("runs/")}
     assert {now[job][0]["network"] for job in runs} == {"pnasnet5large"}
@@ -126,7 +126,7 @@ def test_the_released_test_transform_is_not_for_a_network_of_ones_own():
 
 def test_an_unknown_run_names_the_nearest():
     plan = paper.plan_of(load(ROOT / "config.yaml"))
-    with pytest.raises(ValueError, match="nearest: results/runs/pinhole/resnet10q-k56"):
+    with pytest.raises(ValueError, match="nearest: results/runs/pinhole/resnet10q-k56\\)"):
         plan.resolved("runs/pinhole/resnet10q-k57")
 
 
@@ -147,7 +147,8 @@ def test_settings_of_the_main_network_are_for_all_that_trains_it():
     named = paper.plan_of(parse(merge(plain, {"networks": {"resnet10q": OWN}})), pages, [])
     everywhere = paper.plan_of(parse(merge(plain, OWN)), pages, [])
     for plan in (named, everywhere):
-        del plan.resolved("pages/report")["configuration"]  # it shows how settings are written
+        for page in ("report", "ro-crate"):  # they show how settings are written
+            del plan.resolved(f"pages/{page}")["configuration"]
     assert configs(named) == configs(everywhere)
     stages = {content["stage"] for content in configs(named).values()}
     assert {"train", "finetune", "time", "memory"} <= stages
@@ -222,7 +223,7 @@ def test_a_cell_has_a_run_for_each_seed(tmp_path):
         ({"seeds": [1, 1]}, "duplicate value 1"),
         ({"seeds": [-1]}, "seeds.0"),
         ({"seed": 1}, "seeds"),
-        ({"protocol": "s2"}, "protocol: found 's2'"),
+        ({"protocol": "s2"}, "protocol: looks like a seed in the names of runs .got 's2'."),
     ],
 )
 def test_seeds_that_cannot_be(wrong, message):
@@ -306,7 +307,7 @@ def test_a_further_resolution_of_figure_7_is_one_evaluation():
     then, now = digests(before), digests(after)
     again = {job for job in then if then[job] != now[job]}
     sweep = "runs/pinhole/resnet10q-k56/sweep"
-    pages = {f"pages/{name}" for name in ("figure7", "claims", "plan", "report")}
+    pages = {f"pages/{name}" for name in ("figure7", "claims", "plan", "report", "ro-crate")}
     assert again == {sweep, *pages}
     assert set(after.resolved(sweep)["k_test"]) - set(before.resolved(sweep)["k_test"]) == {97}
     assert f"results/{sweep}/hits.npz" in measurements(after, "pages/figure7")
@@ -433,4 +434,4 @@ def test_a_caption_of_a_figure_changes_that_figure_alone():
     before, after = (paper.plan_of(parse(c)) for c in (config, edited))
     then, now = digests(before), digests(after)
     changed = {job for job in then if then[job] != now[job]}
-    assert changed == {"pages/figure3", "pages/report"}
+    assert changed == {"pages/figure3", "pages/report", "pages/ro-crate"}

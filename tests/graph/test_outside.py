@@ -198,7 +198,7 @@ def test_code_that_is_no_python_is_known_at_the_plan(package, name, text, messag
 
 
 def test_code_that_is_not_there_is_known_at_the_plan(package):
-    with pytest.raises(ConfigError, match=r"expected .*nets/nett\.py; custom\.network\.path is"):
+    with pytest.raises(ConfigError, match=r"nets/nett\.py\)\. Set custom\.network\.path"):
         planned(package, "python:nets.nett:made")
 
 

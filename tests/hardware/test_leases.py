@@ -171,7 +171,7 @@ def test_a_lock_file_that_somebody_prepared_is_refused(tmp_path, what, monkeypat
             elsewhere.rename(file)
             file.chmod(0o666)
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(JobError, match=rf"^{named}: .*, expected a .* that is yours"):
+    with pytest.raises(JobError, match=rf"^{named}: .*, expected a .* of user"):
         leases.lease_devices(1, "auto")
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -243,7 +243,7 @@ def test_an_nvidia_smi_that_finds_no_device(tmp_path, monkeypatch, exit_code):
 def test_a_machine_without_devices(tmp_path):
     assert leases.lease_devices(0, "auto") == []
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
-    message = r"--gpus: found 2, but there are 0 device\(s\) here \(none\); lower hardware.gpus"
+    message = r"--gpus: too few devices \(got 2, expected at most 0: none\)\. Lower hardware.gpus"
     with pytest.raises(JobError, match=message):
         leases.lease_devices(2, "auto")
     assert list(tmp_path.glob("*.lock")) == []
@@ -274,7 +274,7 @@ def test_the_command_for_several_nodes(monkeypatch):
 
 
 def test_several_nodes_need_an_allocation():
-    with pytest.raises(JobError, match="--nodes 2: this is no SLURM allocation"):
+    with pytest.raises(JobError, match="--nodes 2: not in a SLURM allocation"):
         processes.torchrun_on_nodes(2, 1, 1, [])
 
 

@@ -107,7 +107,7 @@ def test_killed_and_resumed_with_another_number_of_processes(one, bench):
     os.kill(children(process.pid)[1], signal.SIGKILL)
     log = process.communicate(timeout=60)[1]
     assert process.returncode == 1
-    assert log.count("error in train: process 1 of 2 was ended by SIGKILL") == 1
+    assert log.count("error in train: process 1 of 2: ended by SIGKILL") == 1
     assert "Traceback" not in log
     assert log.count("resuming after step") == 1
 
@@ -137,7 +137,7 @@ def test_an_error_in_one_process_ends_all_and_is_told_once(one, tmp_path, tiny):
 @pytest.mark.parametrize("name", ["processes", "workers", "threads", "nodes"])
 def test_none_of_what_a_job_needs_is_told(name):
     """0 of something that a job needs is an error."""
-    with pytest.raises(JobError, match=f"--{name}: found 0, expected 1 or more"):
+    with pytest.raises(JobError, match=f"--{name}: too small .got 0, expected 1 or more"):
         processes.run(lambda *_: None, machine_options(**{name: 0}), [])
 
 
@@ -160,7 +160,7 @@ def test_devices_that_are_not_there_are_told(monkeypatch):
     picked = [pick_device("auto", Ranks(r, 2, r, 2)) for r in range(2)]
     assert picked == [torch.device("cuda", 0), torch.device("cuda", 1)]
     assert pick_device("cuda:1") == torch.device("cuda", 1)
-    with pytest.raises(JobError, match=r"--processes 4: torch finds 2 CUDA device"):
+    with pytest.raises(JobError, match=r"--processes 4: too few CUDA devices \(torch finds 2\)"):
         pick_device("auto", Ranks(2, 4, 2, 4))
     with pytest.raises(JobError, match="use --device cuda"):
         pick_device("cuda:1", Ranks(0, 2, 0, 2))

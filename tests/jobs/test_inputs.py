@@ -18,7 +18,7 @@ def replace(file, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("which", ["config.json", "manifest.npz", "base.safetensors"])
-@pytest.mark.parametrize("how", ["changed", "gone"])
+@pytest.mark.parametrize("how", ["changed", "removed"])
 def test_nothing_is_published_when_an_input_changes(bench, trained, which, how):
     """A fine-tuning runs while its configuration, its images or its starting point change."""
     base, changing = bench.folder / "base.safetensors", bench.folder / which
@@ -26,14 +26,14 @@ def test_nothing_is_published_when_an_input_changes(bench, trained, which, how):
     config = FINETUNE | {"recipe": FINETUNE["recipe"] | {"epochs": 400}}
     process = bench.start(config, "--weights", base, *EVERY_STEP)
     wait_for(bench.checkpoints, process)
-    if how == "gone":
+    if how == "removed":
         changing.unlink()
     else:
         replace(changing, changing.read_bytes() + b"\n")
     log = process.communicate(timeout=60)[1]
     assert process.returncode == 1
-    message = f"{changing}: {how} while this job ran; nothing was written. "
-    assert f"{message}Give the same command again" in log
+    message = f"{changing}: {how} while this job ran, so nothing was written. "
+    assert f"{message}Run the same command again" in log
     assert not (bench.folder / "weights.safetensors").exists()
 
 

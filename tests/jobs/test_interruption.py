@@ -38,7 +38,7 @@ def test_a_training_that_is_asked_to_end_keeps_its_last_step(bench, undisturbed,
     process.terminate() if number == signal.SIGTERM else process.send_signal(number)
     log = process.communicate(timeout=60)[1]
     assert process.returncode == stopping.AGAIN == os.EX_TEMPFAIL
-    assert f"train stopped by {number.name}; the same command goes on where it was" in log
+    assert f"train: stopped by {number.name}. Run the same command again to resume." in log
     assert "Traceback" not in log
     step = max(bench.checkpoints())
     assert f"resuming after step {step} " in bench.run(LONGER).stderr
@@ -98,7 +98,7 @@ def test_several_processes_end_together(bench, who):
     os.kill(process.pid if watches else children(process.pid)[1], signal.SIGUSR1)
     log = process.communicate(timeout=60)[1]
     assert process.returncode == stopping.AGAIN, log
-    assert "train stopped by " in log
+    assert "train: stopped by " in log
     assert "Traceback" not in log
     step = max(bench.checkpoints())
     assert f"resuming after step {step} " in bench.run(LONGER).stderr
@@ -110,7 +110,7 @@ def test_an_evaluation_that_is_asked_to_end_ends(bench, trained):
     first = process.stderr.readline() + process.stderr.readline()  # it listens before it logs
     assert "device" in first
     process.send_signal(signal.SIGUSR1)
-    assert "evaluate stopped by SIGUSR1" in process.communicate(timeout=60)[1]
+    assert "evaluate: stopped by SIGUSR1" in process.communicate(timeout=60)[1]
     assert process.returncode == stopping.AGAIN
     assert not (bench.folder / "weights.safetensors").exists()
 

@@ -72,7 +72,7 @@ def test_a_job_without_streams_does_its_work(bench, trained):
 def test_results_that_are_no_folder(tmp_path, what):
     results = tmp_path / "results"
     results.symlink_to("nowhere") if what == "a link to nowhere" else results.touch()
-    with pytest.raises(JobError, match=f"^{results}: results belong there \\(got {what}"):
+    with pytest.raises(JobError, match=f"^{results}: not usable for results \\(got {what}"):
         jobs.check_folder(results)
     results.unlink()
     jobs.check_folder(results)
@@ -89,7 +89,7 @@ def test_places_that_snakemake_trips_over(tmp_path):
     for name in ("Snakefile", "config.yaml"):
         (suite / name).write_bytes((ROOT / name).read_bytes())
     command = [sys.executable, "-m", "snakemake", "-n", "results/table5.md"]
-    braces = f"{suite}: the suite is in a folder with {{ or }} in its name"
+    braces = f"{suite}: the path of the suite contains {{ or }}"
     recommend = [sys.executable, "-m", "fixres", "recommend", "--network", "x", "--images", "y"]
     for words in (command, recommend):
         done = subprocess.run(
@@ -104,7 +104,9 @@ def test_places_that_snakemake_trips_over(tmp_path):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / place).symlink_to("nowhere")
         said = workflow.run("-n", "results/table5.md", check=False).stdout
-        assert re.search(rf"^{place}: .* belong there \(got a link to nowhere", said, re.MULTILINE)
+        assert re.search(
+            rf"^{place}: not usable for .* \(got a link to nowhere", said, re.MULTILINE
+        )
         assert "Traceback" not in said
         (tmp_path / place).unlink()
 
@@ -183,9 +185,9 @@ def test_relist_elsewhere_or_with_an_odd_option(tmp_path):
         assert "Traceback" not in done.stderr
         return done.stderr
 
-    assert f"{tmp_path}: no config.yaml; give this command in the suite's folder" in said()
+    assert f"{tmp_path}: no config.yaml. Run this command in the suite's folder" in said()
     (tmp_path / "config.yaml").write_text("datasets: {mine: {root: /nowhere}}\ndataset: mine\n")
-    assert "--threads: got 0, expected 1 or more" in said("--threads", "0")
-    assert "no entry of datasets: mime; did you mean 'mine'?" in said("mime")
+    assert "--threads: too small (got 0, expected 1 or more)" in said("--threads", "0")
+    assert "mime: not an entry of datasets. Did you mean 'mine'?" in said("mime")
     (tmp_path / "results").touch()
-    assert "results: results belong there (got a file" in said()
+    assert "results: not usable for results (got a file" in said()

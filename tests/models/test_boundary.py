@@ -93,7 +93,7 @@ def test_the_trunk_is_not_run_again_by_the_head():
 
 
 def test_a_head_that_reads_more_of_the_trunk_is_refused():
-    with pytest.raises(JobError, match="ReadsMore cannot be cut at bn: what comes behind it reads"):
+    with pytest.raises(JobError, match="ReadsMore: cannot be cut at bn, because later layers read"):
         split(ReadsMore().eval(), ["bn", "fc"], 24)
 
 

@@ -45,7 +45,7 @@ def test_a_download_that_breaks_off_is_carried_on(tmp_path, state, serve, conten
     half = len(content) // 2
     server = serve(content, ranges=ranges, breaks_after=half)
     source = {"url": server.url(FILE), "sha256": hashlib.sha256(content).hexdigest()}
-    message = f"broke off after {half} of {len(content)} bytes.*Give the same command again"
+    message = f"broke off after {half} of {len(content)} bytes.*Run the same command again"
     with pytest.raises(JobError, match=message) as error:
         fetch(tmp_path, source)
     assert server.url(FILE) in str(error.value)
@@ -87,7 +87,7 @@ def test_a_part_of_another_file_is_not_carried_on(tmp_path, state, serve, conten
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("404", "404"), ("refused", "refused"), ("no checksum", "found checksum"), ("scheme", "net")],
+    [("404", "404"), ("refused", "refused"), ("no checksum", "too short"), ("scheme", "net")],
 )
 def test_a_url_that_cannot_be_had(tmp_path, serve, content, kind, expected):
     server = serve(content)

@@ -74,18 +74,22 @@ def test_arguments_and_what_is_given_count(folder, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("config.json", None, r"no file .*config\.json \(expected a folder as timm's save_for_hf"),
-        ("config.json", "{", r"config\.json: no configuration of timm's \(JSONDecodeError"),
-        ("config.json", "[1]", r"config\.json: no configuration of timm's"),
+        ("config.json", None, r"no file .*config\.json \(expected a folder as written by timm"),
+        ("config.json", "{", r"config\.json: not a timm configuration \(JSONDecodeError"),
+        ("config.json", "[1]", r"config\.json: not a timm configuration"),
         (
             "config.json",
             '{"architecture": "test_resnet", "pretrained_cfg": {}, "model_args": {"no_such": 1}}',
-            r"test_resnet of .*: cannot be built as its config\.json says, with .'no_such': 1.",
+            r"test_resnet of .*: cannot be built .* config\.json, .'no_such': 1. \(",
         ),
-        ("config.json", '{"architecture": "vgg11", "crop_pct": [1]}', "no configuration of timm's"),
-        ("config.json", '{"a": 1}', r"config\.json: no configuration of timm's \(KeyError"),
-        ("config.json", '{"architecture": "resnet5"}', "found 'resnet5'; nearest: resnet50"),
-        ("model.safetensors", None, r"no weights in it \(expected model\.safetensors, or another"),
+        ("config.json", '{"architecture": "vgg11", "crop_pct": [1]}', "not a timm configuration"),
+        ("config.json", '{"a": 1}', r"config\.json: not a timm configuration \(KeyError"),
+        ("config.json", '{"architecture": "resnet5"}', "got 'resnet5'; nearest: resnet50"),
+        (
+            "model.safetensors",
+            None,
+            r"contains no weights \(expected model\.safetensors, or another",
+        ),
     ],
 )
 def test_a_folder_that_is_none_is_refused_by_name(folder, tmp_path, name, content, message):
@@ -118,7 +122,9 @@ def test_classes_come_in_the_order_of_the_configuration(folder, tmp_path):
 
 
 def test_images_of_one_channel_are_refused_when_the_network_is_looked_at(tmp_path):
-    message = r"takes images of 1 channel\(s\), expected 3: .*docs/recommend\.md, Grey images"
+    message = (
+        r"wrong number of image channels \(got 1, expected 3, .*docs/recommend\.md, .Grey images"
+    )
     grey = save(tmp_path / "grey", data={}, in_chans=1)
     with pytest.raises(JobError, match=f"test_resnet of .*grey: {message}"):
         find(f"timm:local-dir:{tmp_path / 'grey'}")
@@ -133,7 +139,7 @@ def test_another_crop_mode_is_said(tmp_path, capsys):
     save(tmp_path, data=DATA | {"crop_mode": "squash"})
     find(f"timm:local-dir:{tmp_path}")
     said = capsys.readouterr().out
-    assert "images are squashed to squares (timm's crop_mode squash); here" in said
+    assert "images squashed to squares (timm's crop_mode squash), but this" in said
 
 
 # --- the Hub --------------------------------------------------------------------------------------
@@ -166,8 +172,8 @@ def test_a_network_on_the_hub_is_pinned_to_its_commit(hub, revision):
 
 
 def test_the_hub_out_of_reach_is_one_message(hub):
-    message = r"hf-hub:me/other: its config\.json could not be fetched .* timm:local-dir:FOLDER$"
+    message = r"hf-hub:me/other: its config\.json could not be fetched .* timm:local-dir:FOLDER\.$"
     with pytest.raises(JobError, match=message):
         find("timm:hf-hub:me/other")
-    with pytest.raises(JobError, match=r"hf-hub me/other: the weights could not be .*; WAY"):
+    with pytest.raises(JobError, match=r"hf-hub me/other: the weights could not be .*\. WAY"):
         published.fetch({"hf-hub": "me/other"}, Path(), "WAY OUT")

@@ -38,7 +38,7 @@ def saved(folder, content):
 )
 def test_a_prefix_of_all_names_is_stripped_and_said(tmp_path, state, capsys, prefix):
     assert same(saved(tmp_path, {prefix + name: t for name, t in state.items()}), state)
-    assert f"a.pth: the prefix {prefix} of all names was stripped" in capsys.readouterr().err
+    assert f"a.pth: stripped the prefix {prefix} of all names" in capsys.readouterr().err
 
 
 def test_an_averaged_model_has_a_counter_beside_the_network(tmp_path, state):
@@ -94,12 +94,10 @@ def test_checkpoints_of_training_scripts_are_read(tmp_path, state, capsys, scrip
     assert same(fetch(tmp_path, {"file": str(file)})[0], state)
     said = capsys.readouterr().err
     if script in ("timm", "torchvision"):
-        assert "_ema', too. To take that one, save it alone: python -c" in said
+        assert "_ema'. To use it instead, save it to its own file: python -c" in said
     else:
-        assert "of the network's names was stripped" in said
-        assert (
-            "of other names were left out (criterion.weight, …; among them a_teacher.net.," in said
-        )
+        assert "of the network's names\n" in said
+        assert "tensors with other names (criterion.weight, …; among them a_teacher.net.," in said
 
 
 def test_two_whole_networks_are_refused_by_name(tmp_path, state):
@@ -116,7 +114,7 @@ def test_what_is_read_beside_the_weights_runs_nothing(tmp_path):
     assert type(read["path"]) is published._Inert
     assert vars(read["path"]) == {}
     torch.save({"model": {"a": torch.ones(1)}, "f": pathlib.Path("x").touch}, tmp_path / "b.pth")
-    with pytest.raises(JobError, match="refused, because it holds code beside tensors"):
+    with pytest.raises(JobError, match="refused, because it holds code in addition to tensors"):
         published.read(tmp_path / "b.pth")
 
 
@@ -139,11 +137,11 @@ def test_which_of_two_dictionaries_is_said_and_how_to_take_the_other(
     content = {"state_dict": state, "state_dict_ema": {f"module.{n}": t for n, t in ema.items()}}
     assert same(saved(tmp_path, content | {"optimizer": {"state": {0: torch.ones(2)}}}), state)
     said = capsys.readouterr().err
-    assert "a.pth: the weights under 'state_dict' were taken" in said
-    [way] = [line for line in said.splitlines() if "it holds" in line]
-    assert "it holds 'state_dict_ema', too" in way
+    assert "a.pth: using the weights under 'state_dict'" in said
+    [way] = [line for line in said.splitlines() if "it also holds" in line]
+    assert "it also holds 'state_dict_ema'" in way
     monkeypatch.setenv("PATH", f"{sys.prefix}/bin:/usr/bin:/bin")
-    subprocess.run(way.partition("save it alone: ")[2], shell=True, check=True)
+    subprocess.run(way.partition("save it to its own file: ")[2], shell=True, check=True)
     assert same(fetch(tmp_path, {"file": str(tmp_path / "a-state_dict_ema.pth")})[0], ema)
 
 
@@ -151,7 +149,7 @@ def test_under_another_key_the_largest_is_taken(tmp_path, state, capsys):
     rng = {"cpu": torch.zeros(3)}
     assert same(saved(tmp_path, {"rng": rng, "net": state, "head": {"w": rng["cpu"]}}), state)
     said = capsys.readouterr().err
-    assert "the weights under 'net' were taken" in said
+    assert "using the weights under 'net'" in said
     assert "it holds" not in said
 
 
@@ -183,8 +181,8 @@ ODD = {
     "sparse": (lambda t: t.to_sparse(), "is sparse"),
     "meta": (lambda t: t.to("meta"), "has no values"),
     "quantised": (quantised, "is quantised"),
-    "a number": (lambda t: 3.0, "is no tensor but of the type float"),
-    "nothing": (lambda t: None, "is no tensor but of the type NoneType"),
+    "a number": (lambda t: 3.0, "is not a tensor but of the type float"),
+    "nothing": (lambda t: None, "is not a tensor but of the type NoneType"),
 }
 
 
@@ -221,7 +219,7 @@ def test_counters_may_be_of_any_type(tmp_path, state):
 
 
 def test_keys_that_are_no_text(tmp_path, state):
-    with pytest.raises(JobError, match=r"a\.pth: 3 \(a key\) is no text but of the type int"):
+    with pytest.raises(JobError, match=r"a\.pth: 3 \(a key\) is not a string but of the type int"):
         saved(tmp_path, state | {3: torch.ones(1)})
 
 

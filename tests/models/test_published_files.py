@@ -95,8 +95,8 @@ def damaged(state: dict[str, torch.Tensor], damage: str) -> object:
         ("other network", ["does not fit QuarterResNet", "and ", " more"]),
         ("code", ["refused", "holds code", ".safetensors"]),
         ("cut", ["damaged"]),
-        ("not weights", ["no network in it", "found dict with keys epoch"]),
-        ("list", ["no network in it", "found list"]),
+        ("not weights", ["no network in it", "got dict with keys epoch"]),
+        ("list", ["no network in it", "got list"]),
         ("empty", ["damaged"]),
         ("text", ["damaged, or not a PyTorch checkpoint"]),
         ("safetensors cut", ["damaged"]),
@@ -135,7 +135,7 @@ def test_the_key_of_a_released_file_is_named(tmp_path):
         "classes": 1000,
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(JobError, match=r"the file in released\.files\.fixresnet50_v2$"):
+    with pytest.raises(JobError, match=r"the file in released\.files\.fixresnet50_v2\.$"):
         pretrained.main(["--config", str(tmp_path / "config.json"), "--out", str(tmp_path / "w")])
 
 

@@ -67,7 +67,9 @@ def test_a_layer_inside_another_is_listed_once():
 
 def test_unknown_and_unreached_layers():
     network = construct.build("resnet10q", 5, 0)
-    with pytest.raises(ValueError, match=r"'layer9' is not a layer of QuarterResNet; it has conv1"):
+    with pytest.raises(
+        ValueError, match=r"Net: no such layer \(got 'layer9', expected one of conv1"
+    ):
         split(network, ["layer9"])
     network.spare = nn.Linear(2, 2)
     with pytest.raises(ValueError, match="spare: never called"):

@@ -264,7 +264,7 @@ def test_a_claim_takes_the_seeds_that_all_its_pages_have(tmp_path):
     assert shown(known["bn-better"]) == shown(single["bn-better"])
     assert shown(known["adapt-always"]) != shown(single["adapt-always"])
     found = "\n".join(claims.page(mixed)[0])
-    assert "Fewer seeds are named beside the number" in found
+    assert "Where a number has fewer seeds, it says so" in found
 
 
 # --- the paper's own claims and numbers -----------------------------------------------------------
@@ -493,7 +493,7 @@ def test_the_page_of_claims(tmp_path, monkeypatch):
     shown = decide(monkeypatch, config, number).values()
     assert len(lines) == 1 + sum(len(claim.found) for claim in shown)
     one = rendered(config, "claims", tmp_path, monkeypatch, number, 1)
-    assert "with one seed, another may decide otherwise" in one[".md"]
+    assert "another seed may give other verdicts" in one[".md"]
 
 
 def test_the_page_of_numbers(tmp_path, monkeypatch):

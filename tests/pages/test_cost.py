@@ -215,7 +215,7 @@ def test_an_image_folder_that_cannot_be_counted_is_unknown(own_folder, tmp_path)
     (tmp_path / "own").rename(tmp_path / "away")
     counter = costs.Costs(own_folder, tmp_path / "results")
     text = cost.page(own_folder, counter)
-    assert f"- Images of mine: unknown. {tmp_path / 'own'} has none below" in text
+    assert f"- Images of mine: unknown, because {tmp_path / 'own'} has no images below" in text
     evaluation = next(job for job in own_folder.jobs if job.endswith("/evaluation"))
     assert counter.computation(evaluation) == 0
 

@@ -80,5 +80,5 @@ def test_the_workflow_waits_for_the_logs_alone():
 def test_images_that_are_not_there_are_told():
     config = {"dataset": "own", "datasets": {"own": {"root": "/nowhere"}}}
     plan = paper.plan_of(parse(config | {"pages": {"allow_missing": True}}))
-    with pytest.raises(ConfigError, match=r"datasets\.own\.root is no folder: /nowhere"):
+    with pytest.raises(ConfigError, match=r"datasets\.own\.root: not a folder \(got /nowhere"):
         measurements(plan, "pages/curves")

@@ -70,10 +70,10 @@ def test_the_numbers_in_the_text(table5):
     sentences = [
         f"1,281,167 training images, {EPOCHS} epochs",
         f"{work.frontier / 1e3:.0f} kB an image at 224 px",
-        f"{rate:,.0f} images of 224 px a second, which are {rate * work.frontier / 1e9:.2f} GB/s",
+        f"{rate:,.0f} images of 224 px per second, which is {rate * work.frontier / 1e9:.2f} GB/s",
         f"each gets {DISK / 8 / 1e9:.2f} GB/s",
-        f"ten times as fast: {10 * rate * work.frontier / 1e9:.1f} GB/s",
-        f"Sixteen cores cut {16 * 700:,} crops/s, {IMAGES / 16 / 700:.0f} s an epoch",
+        f"because it computes {10 * rate * work.frontier / 1e9:.1f} GB/s",
+        f"sixteen cores cut {16 * 700:,} crops/s, {IMAGES / 16 / 700:.0f} s per epoch",
         f"such a cache would write {written / 1e3:.0f} TB",
         f"{100 * last_block / work.trunk:.0f}% of the trunk's multiply-adds",
         f"they are {hours('evaluate'):.1f} of {every:.0f} device hours",

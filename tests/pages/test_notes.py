@@ -30,7 +30,7 @@ def test_two_tables_print_two_numbers_for_one_run():
 def test_the_images_of_an_epoch_are_counted():
     seen = 5005 * 512 / 3
     assert f"{seen / 1000:.0f} thousand" in notes("table5")
-    assert f"it sees {seen / IMAGES:.0%}" in notes("table5")
+    assert f"an epoch sees {seen / IMAGES:.0%}" in notes("table5")
 
 
 def test_the_deviation_over_ten_folds_is_computed_as_the_paper_says():

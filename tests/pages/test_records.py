@@ -36,7 +36,7 @@ def test_a_page_is_read_back_as_it_was_planned(job, tmp_path):
 def test_another_configuration_is_refused_by_its_key(key, value, said, tmp_path):
     file = tmp_path / "config.json"
     file.write_text(json.dumps(PLAN.resolved("pages/table5") | {key: value}))
-    with pytest.raises(JobError, match=rf"config\.json: {said}.*; delete it"):
+    with pytest.raises(JobError, match=rf"config\.json: {said}.*\. Delete it"):
         Page.read(file, "table")
 
 

@@ -95,9 +95,9 @@ def test_an_edit_renders_the_report_again_only_where_it_shows():
         return {job for job, digest in digests(plan).items() if digest != before.get(job)}
 
     caption = changed(pages={"captions": {"figure5": "Another"}})
-    assert caption == {"pages/figure5", "pages/report"}
+    assert caption == {"pages/figure5", "pages/report", "pages/ro-crate"}
     caption = changed(pages={"captions": {"table5": "Another"}})
-    assert caption == {"pages/table5", "pages/summary", "pages/report"}
+    assert caption == {"pages/table5", "pages/summary", "pages/report", "pages/ro-crate"}
     assert changed(hardware={"workers": 3}) == set()
 
 
@@ -189,7 +189,7 @@ def test_it_says_what_the_jobs_took_and_which_left_no_time(results, tmp_path):
         assert re.search(rf"<td>rendering images</td><td>{n}</td><td>2 h .. min</td>", text)
         file.unlink()
         text = report.page(config, results)
-        assert "1 job left no time" in text
+        assert "1 job without a recorded time" in text
         assert f"<td>rendering images</td><td>{n - 1}</td>" in text
     finally:
         file.write_text(kept)
@@ -241,9 +241,9 @@ def test_pages_that_are_not_of_this_plan_are_named(results):
     [found] = PLAN.tables["table9"].blocks[0].cells[0][0].runs
     metrics = jobs.read_json(results / found.metrics)
     said = spoiled(results, found.metrics, json.dumps(metrics | {"k_test": {}}))
-    assert re.search(r"row \d+, column \d+: .*metrics\.json is damaged .*; delete it", said)
+    assert re.search(r"row \d+, column \d+: .*metrics\.json: damaged .*\. [Dd]elete it", said)
     said = spoiled(results, found.per_image, "PK")
-    assert re.search(r"row \d+, column \d+: .*hits\.npz is damaged .*; delete it", said)
+    assert re.search(r"row \d+, column \d+: .*hits\.npz: damaged .*\. [Dd]elete it", said)
     said = spoiled(results, "figure8.svg", "<svg>")
     assert "figure8.svg: cannot be read as SVG" in said
 
@@ -291,5 +291,5 @@ def test_a_drawing_in_the_page_is_of_the_page_alone(tmp_path):
     assert 'style="--own: 70.5pt"' in drawn
     assert found.names["clippath"] == found.names["use"] == 1
     file.write_text("<html/>")
-    with pytest.raises(JobError, match="found the element html, expected svg"):
+    with pytest.raises(JobError, match=r"wrong element \(got html, expected svg\)"):
         figures.drawing(file, "figure9", "")

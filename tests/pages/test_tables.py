@@ -405,5 +405,5 @@ def test_the_summary_counts_every_cell(tmp_path):
     assert shown[0][1:5] == ["row 480", "64 → 384 adapted", "+69.3", "-69.3"]  # 9.7 and 79.0
     assert all(float(line[3]) * float(line[4]) < 0 for line in shown)
     (tmp_path / "table5.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(JobError, match=r"table5.csv: found the columns a, b"):
+    with pytest.raises(JobError, match=r"table5.csv: wrong columns \(got a, b"):
         summarised(tmp_path, names)

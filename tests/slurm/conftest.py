@@ -10,7 +10,18 @@ import pytest
 import yaml
 
 from shared import ENVIRONMENT, ROOT
-from slurm.helpers import CONFIG, TARGETS, Cluster, command, on_slurm, running
+from slurm.helpers import (
+    ADAPTED_TOGETHER,
+    CONFIG,
+    SMOKE,
+    SMOKE_CONFIGS,
+    SMOKE_PAGES,
+    TARGETS,
+    Cluster,
+    command,
+    on_slurm,
+    running,
+)
 
 
 @pytest.fixture(scope="session")
@@ -64,17 +75,18 @@ def undisturbed(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def smoke(cluster, tmp_path_factory) -> Iterator[tuple[Path, subprocess.Popen]]:
-    """All tables and figures at the smoke scale, in a folder of an awkward name.
+    """The pages of `SMOKE` at the smoke scale, in a folder of an awkward name.
 
-    They run beside the other tests, which mostly wait.
+    They run while the other tests run, which mostly wait.
     """
     folder = tmp_path_factory.mktemp("smoke") / "Größe & 'Raum' 测试; #1"
     for part in ("src", "rules", "envs", "report", "configs", "profiles"):
         shutil.copytree(ROOT / part, folder / part)
     for part in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / part, folder)
-    words = ["all", "results/plan.md", "--configfile", "configs/smoke.yaml", "--jobs", 4]
-    words += ["--group-components", "images=4", "adapt=20"]
+    (folder / SMOKE_PAGES).write_text(yaml.safe_dump({"pages": {"only": SMOKE}}))
+    together = ["--group-components", "images=4", f"adapt={ADAPTED_TOGETHER}"]
+    words = ["all", "results/plan.md", *SMOKE_CONFIGS, "--jobs", 4, *together]
     words = on_slurm(folder, folder / "profiles/slurm", *words, source=folder)
     with running(words, folder, cluster.env) as process:
         yield folder, process

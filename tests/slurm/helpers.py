@@ -43,6 +43,14 @@ RUNS = [*(BASE.format(k) for k in (16, 24, 32, 40)), ADAPTED]
 WEIGHTS = [f"results/{run}/weights.safetensors" for run in RUNS]
 METRICS = f"results/{ADAPTED}/evaluation/metrics.json"
 TARGETS = [*WEIGHTS, METRICS]
+# Pages at the smoke scale that together need a job of every stage but `pretrained`, and images of
+# two datasets. `all` then also has the claims, the numbers of the text, the summary and the report.
+SMOKE_TABLES = ["table1", "table5", "section1", "memory", "appendixA.1"]
+SMOKE_FIGURES = ["figure1", "figure3", "figure7"]
+SMOKE = [*SMOKE_TABLES, *SMOKE_FIGURES]
+ADAPTED_TOGETHER = 8  # so many matchings, fine-tunings or evaluations share a submission
+SMOKE_PAGES = "smoke-pages.yaml"  # the configuration that has these pages only
+SMOKE_CONFIGS = ["--configfile", "configs/smoke.yaml", SMOKE_PAGES]
 
 
 # --- the cluster ----------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def test_a_loss_that_is_no_number_is_told_with_step_rate_and_last_good_checkpoin
     assert f"the loss is nan at step {at} (lr {rate:.4g})" in message
     files = sorted((tmp_path / "checkpoints").glob("*"))
     if seconds or at == 0:
-        assert "no checkpoint was written before" in message
+        assert "there was no checkpoint before" in message
         assert files == []
     else:
         assert files[-1].name == f"step-{at:09d}.safetensors"  # the state before the step
@@ -66,6 +66,6 @@ def test_weights_that_are_no_numbers_are_never_kept(tmp_path):
     network.weight.register_hook(lambda gradient: gradient * float("inf"))
     checkpoints = Checkpoints(tmp_path / "checkpoints", "key")
     recipe = TRAIN["recipe"] | {"epochs": 1, "batch_size": 4}
-    with pytest.raises(jobs.JobError, match="some weights are no finite numbers at step 0"):
+    with pytest.raises(jobs.JobError, match="some weights are not finite at step 0"):
         fit(network, recipe, 3, 3, checkpoints, 0.0)
     assert checkpoints.newest() is None

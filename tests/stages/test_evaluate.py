@@ -65,7 +65,7 @@ def test_no_fold_is_without_images(trained, bench):
     command = bench.command(EVALUATE | {"folds": 49}, *start, out="metrics.json")
     result = fixres(*command)
     assert result.returncode == 1
-    expected = "evaluation.folds: found 49, expected at most the number of validation images, 48"
+    expected = "got 49, expected at most the number of validation images, 48"
     assert expected in result.stderr
 
 

@@ -206,12 +206,12 @@ def test_a_training_of_no_steps_leaves_no_weights(bench, changed, found):
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"classifier": "fcc"}, "classifier: found 'fcc'; nearest: fc"),
+        ({"classifier": "fcc"}, "classifier (got 'fcc'; nearest: fc"),
         (
             {"last_batch_norm": ("layer4.bn3",)},
-            "last_batch_norm: found 'layer4.bn3'; nearest: layer4.bn2, layer4.bn1",
+            "last_batch_norm (got 'layer4.bn3'; nearest: layer4.bn2, layer4.bn1",
         ),
-        ({"cells": ("layer2", "layer3", "layer5")}, "cells: found 'layer5'; nearest: layer4"),
+        ({"cells": ("layer2", "layer3", "layer5")}, "cells (got 'layer5'; nearest: layer4"),
     ],
 )
 def test_a_wrong_layer_in_the_zoo_is_told_before_the_training(bench, monkeypatch, wrong, expected):
@@ -222,4 +222,4 @@ def test_a_wrong_layer_in_the_zoo_is_told_before_the_training(bench, monkeypatch
     message = str(caught.value)
     for part in (expected, "ZOO['resnet10q']", "quarter-scale ResNet-10", "docs/networks.md"):
         assert part in message
-    assert message.count("found") == 1
+    assert message.count("nearest") == 1

@@ -1,19 +1,28 @@
 """The small workflow, executed once, and copies of it to edit."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from small import SMALL
 
-from shared import PAGES, Workflow
+from shared import PAGES, Workflow, made_once
+
+OUTPUT = "output of snakemake.txt"
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Workflow:
-    """The small workflow, executed."""
-    workflow = Workflow(tmp_path_factory.mktemp("finished"))
-    workflow.write(SMALL)
-    workflow.output = workflow.run(*PAGES).stdout
+    """The small workflow, executed. Its output is in `output`. Tests change only copies."""
+
+    def make(folder: Path) -> None:
+        workflow = Workflow(folder)
+        workflow.write(SMALL)
+        output = workflow.run(*PAGES).stdout
+        (folder / OUTPUT).write_text(output, encoding="utf-8")
+
+    workflow = Workflow(made_once(tmp_path_factory, "finished", make))
+    workflow.output = (workflow.folder / OUTPUT).read_text(encoding="utf-8")
     return workflow
 
 

@@ -20,8 +20,8 @@ TABLE = "results/table5.md"
     [
         (
             [TABLE, "--config", "twins=false", "--config", "scale=a b"],
-            "--config: given 2 times, and Snakemake uses only the last; give it once, with all "
-            "values behind it: --config twins=false 'scale=a b'",
+            "--config: given 2 times, but Snakemake uses only the last. Give it once, with all "
+            "values: --config twins=false 'scale=a b'",
         ),
         ([TABLE, "-C", "twins=false", "--config", "scale=a"], "--config twins=false scale=a"),
         (
@@ -32,21 +32,24 @@ TABLE = "results/table5.md"
         (["-R", "train", "--forcerun", "match"], "--forcerun: given 2 times"),
         (
             ["--configfile", FASHION, TABLE],
-            f"cannot be read (No such file or directory)); a target is given before the option: "
+            f"cannot be read (No such file or directory)). Put a target before the option: "
             f"snakemake {TABLE} --configfile {FASHION}",
         ),
         (["--configfile", FASHION, "tables"], f"snakemake tables --configfile {FASHION}"),
         (["--configfile", "README.md"], "README.md, line"),
         (
             ["--configfile", "configs/fashon.yaml"],
-            "directory); did you mean 'configs/fashion.yaml'?",
+            "directory). Did you mean 'configs/fashion.yaml'?",
         ),
         (["--configfile", "configs"], "configs: cannot be read (Is a directory)"),
-        (["--config", TABLE], f"--config: found '{TABLE}', expected KEY=VALUE; a target is given"),
+        (
+            ["--config", TABLE],
+            f"--config: not a setting (got '{TABLE}', expected KEY=VALUE). Put a target",
+        ),
         (["--config", "base_training.epochs=2"], "--config 'base_training={epochs: 2}'"),
         (["--config", "hardware.hours.train=2"], "--config 'hardware={hours: {train: 2}}'"),
-        (["--config", "tvins=false"], "--config tvins: unknown key; did you mean 'twins'?"),
-        (["--config", "twins=false", "twins=true"], "--config twins: given twice; remove one"),
+        (["--config", "tvins=false"], "--config tvins: unknown key. Did you mean 'twins'?"),
+        (["--config", "twins=false", "twins=true"], "--config twins: given twice. Remove one"),
         (["--config", "table5={k_test: [8], k_test: [16]}"], "duplicate key 'k_test'"),
         (["--config", "table5={k_test: [8]"], "not valid YAML"),
     ],
@@ -104,15 +107,18 @@ PHOTOS = {
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        ("results/tabel5.md", "tabel5.md: no such target .*did you mean results/table5.md"),
-        ("table5", "table5: no such target .*did you mean results/table5.md"),
-        (f"{os.getcwd()}/{TABLE}", "did you mean results/table5.md"),
-        ("tabel5", "tabel5: no such target .*did you mean results/table5.md"),
-        ("tabels", "did you mean tables"),
-        ("xyz", "results/plan.md lists what there is"),
-        ("results/runs/set/resnet10q-k64/log.csv", "did you mean results/runs/set/resnet10q-k"),
-        ("results/data/photos/manifest.npz", "cannot be made; the images of photos: datasets.ph"),
-        ("results/table3.md", r"^results/table3: .* pages.allow_missing .*\$NO_SUCH_VARIABLE; is"),
+        ("results/tabel5.md", "tabel5.md: no such target .*Did you mean results/table5.md"),
+        ("table5", "table5: no such target .*Did you mean results/table5.md"),
+        (f"{os.getcwd()}/{TABLE}", "Did you mean results/table5.md"),
+        ("tabel5", "tabel5: no such target .*Did you mean results/table5.md"),
+        ("tabels", "Did you mean tables"),
+        ("xyz", "See results/plan.md for all targets"),
+        ("results/runs/set/resnet10q-k64/log.csv", "Did you mean results/runs/set/resnet10q-k"),
+        ("results/data/photos/manifest.npz", "cannot be made without the images of photos: data"),
+        (
+            "results/table3.md",
+            r"^results/table3: .* pages.allow_missing .*\$NO_SUCH_VARIABLE; check",
+        ),
         ("results/summary.md", r"^results/.* and 3 more: .*\$NO_SUCH_VARIABLE"),
     ],
 )
@@ -130,7 +136,9 @@ def test_a_file_that_cannot_be_read_when_it_is_planned(monkeypatch):
         raise PermissionError(13, "Permission denied", "classes.txt")
 
     monkeypatch.setattr(workflow.paper, "plan_of", denied)
-    with pytest.raises(PlanningError, match=r"^classes.txt: cannot be read \(Permission denied\)$"):
+    with pytest.raises(
+        PlanningError, match=r"^classes.txt: cannot be read \(Permission denied\)\.$"
+    ):
         workflow.open_graph([], merged())
 
 
@@ -146,8 +154,8 @@ def small(tmp_path_factory) -> Workflow:
     [
         # Snakemake itself would end in a traceback before it reads the Snakefile.
         (["--config", "twins.a=2"], "--config 'twins={a: 2}'"),
-        (["tables"], "$NO_SUCH_VARIABLE; is the variable set?"),
-        (["--config", "seeds=[1, 1]"], "seeds: found [1, 1] (list), duplicate value 1"),
+        (["tables"], "$NO_SUCH_VARIABLE; check that the variable is set"),
+        (["--config", "seeds=[1, 1]"], "seeds: duplicate value 1. Remove one."),
     ],
 )
 def test_one_message_and_no_frames(small, words, expected):
@@ -170,4 +178,4 @@ def test_without_a_configuration_no_other_scale_is_planned(tmp_path):
     words = [TABLE, "-n", "--configfile", os.path.join(ROOT, FASHION)]
     result = workflow.run(*words, check=False)
     assert result.returncode != 0
-    assert "config.yaml: cannot be read (No such file or directory); give" in result.stdout
+    assert "config.yaml: cannot be read (No such file or directory). Run" in result.stdout

@@ -77,7 +77,9 @@ def test_an_edit_that_was_interrupted_is_seen_without_records(done):
         (done.folder / f"results/{base}/config.json").write_text(done.resolved(base))
     forget(done)
     result = done.run(*(f"results/{base}/weights.safetensors" for base in BASES))
-    assert f"results/{BASES[0]}: made from another configuration; it is made again" in result.stdout
+    assert (
+        f"results/{BASES[0]}: made from another configuration, so it is made again" in result.stdout
+    )
     forget(done)
     assert done.planned() == AFTER_AN_EDIT - TRAINS
 
@@ -164,7 +166,7 @@ def test_measurements_of_another_run_are_refused(done, names):
     assert result.returncode == 1
     log = (done.folder / "results/pages/table5/log.txt").read_text()
     assert f"results/{BASES[0]}/evaluation/{names[0]}: damaged, edited, or copied from" in log
-    assert "delete it and let Snakemake make it again" in log
+    assert "Delete it and let Snakemake make it again" in log
 
 
 def test_measurements_of_another_run_are_refused_without_seals(done):

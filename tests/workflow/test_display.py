@@ -87,8 +87,8 @@ def test_a_dry_run_is_a_line_a_job_with_its_reason(done):
         if re.match(r"\w+ +results/", line)
     }
     assert reasons["finetune"] == "its settings changed"
-    assert "its inputs are made anew" in reasons["evaluate"]
-    assert reasons["figure"] == "its inputs are made anew"
+    assert "its inputs are made again" in reasons["evaluate"]
+    assert reasons["figure"] == "its inputs are made again"
 
 
 def test_a_dry_run_writes_nothing(tmp_path, finished):

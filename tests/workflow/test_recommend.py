@@ -141,12 +141,12 @@ def the_page_shows_all_that_was_measured(mine: Workflow) -> None:
     assert "<li>photos: 48 training and 60 validation images, listed on" in page
     assert "<svg" in page
     assert not re.findall(r'(?:src|href)="http', page)
-    assert chosen(mine).chosen_on + chosen(mine).measured_on == 60
+    assert sum(chosen(mine).halves) == 60
+    assert chosen(mine).recommended == chosen(mine).exported.alone
 
 
 EDITS = [
     ({"custom": {"network": {"title": "Mine"}}}, {"answer": 1}),
-    ({"custom": {"choice": 0.4}}, {"choose": 1, "export": 1, "answer": 1}),
     ({"custom": {"batch": 8}}, {"speed": 1, "choose": 1, "export": 1, "answer": 1}),
     (
         {"custom": {"k_test": [64, 96]}},
@@ -256,7 +256,7 @@ def test_the_command_writes_the_configuration_and_shows_the_plan(tmp_path):
     assert yaml.safe_load(file.read_text()) == written
     other = run("--budget", "30")
     assert other.returncode == 1
-    assert "another configuration stands there" in other.stderr
+    assert "holds another configuration" in other.stderr
     off = run("--k-test", "70", "--name", "other")
     assert off.returncode == 0
     assert "note: k_test 70: no multiple of the network's stride, 32. Just above" in off.stdout

@@ -1,4 +1,4 @@
-"""What a program gives, checked: messages are those of the configuration, as a ValueError."""
+"""Checks of arguments: the messages of the configuration, as a ValueError."""
 
 import contextlib
 import functools
@@ -44,7 +44,7 @@ class Means(Section):
 
 
 def value_errors(function: Callable[P, R]) -> Callable[P, R]:
-    """Of a function of this module: what is wrong comes as a ValueError, and no other."""
+    """Decorate a public function, so that it reports wrong arguments only as ValueError."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -79,8 +79,8 @@ def look_of(
     known = {key: stated.get(key) if value is None else value for key, value in given.items()}
     if missing := [key for key in ("mean", "std") if known[key] is None]:
         raise JobError(
-            f"{' and '.join(missing)}: of a {type(module).__name__} nobody states the input "
-            "normalisation. Give the numbers that it was trained with, for inputs in [0, 1], as "
+            f"{' and '.join(missing)}: the input normalisation of a {type(module).__name__} is "
+            "not known. Give the numbers that it was trained with, for inputs in [0, 1], as "
             "mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)"
         )
     return checked(

@@ -53,18 +53,19 @@ def adapt(
     classifier: str | None = None,
     last_norm: Sequence[str] | None = None,
 ) -> Adapted:
-    """Make a module ready to be fine-tuned at `k_test`, by a training loop of one's own (§4.2).
+    """Make a module ready to be fine-tuned at `k_test`, by your own training loop (§4.2).
 
-    The module is changed in place: in eval mode, with all parameters frozen but those of the last
-    layers, which are in train mode. It shares its parameters with trunk and head, so training the
-    head fixes the module; call `module.eval()` afterwards, and neither `train()` nor `eval()`
-    before.
+    The module is changed in place: it is put in eval mode and its parameters are frozen, except for
+    the last layers, which are in train mode and can be trained. It shares its parameters with trunk
+    and head, so training the head fixes the module; call `module.eval()` afterwards, and neither
+    `train()` nor `eval()` before.
 
     Parameters
     ----------
     module : normalised crops (n, 3, k_test, k_test) -> logits (n, classes).
     k_test : side of the crops, pixels.
-    layers : what trains: "cls", the classifier; "cls+bn", classifier and last normalisation.
+    layers : what trains: "cls", the classifier; "cls+bn", classifier and last normalisation. If a
+        network averages several classifiers, all of them train.
     classifier, last_norm : the names of these layers in the module; None: they are found, as by
         `fixres recommend`.
 
@@ -151,10 +152,13 @@ def _recipe(images: int, epochs: int, lr: float, batch_size: int | None) -> dict
     recipe = checked(FineTuning, **FINE_TUNING | given).model_dump()
     if images < batch_size:
         expected = f"expected at most the number of images, {images}"
-        raise JobError(f"batch_size: found {batch_size}, {expected}")
+        raise JobError(f"batch_size: invalid value (got {batch_size}, {expected}).")
     micro = recipe["micro_batch"]
     if batch_size > micro and batch_size % micro:
-        raise JobError(f"batch_size: found {batch_size}, expected at most {micro}, or a multiple")
+        raise JobError(
+            f"batch_size: not whole micro-batches (got {batch_size}, expected at most {micro}, or "
+            "a multiple)."
+        )
     return recipe
 
 
@@ -192,7 +196,7 @@ def _adapted(
 ) -> tuple[Adaptation, list[str]]:
     """A network made ready in place, and the names of the layers that train."""
     if layers not in ("cls", "cls+bn"):
-        raise JobError(f"layers: found {layers!r}, expected 'cls' or 'cls+bn'")
+        raise JobError(f"layers: unknown value (got {layers!r}, expected 'cls' or 'cls+bn').")
     outputs = classes_of(network.eval(), k)
     given: dict[str, Any] = {} if classifier is None else {"classifier": classifier}
     given |= {"outputs": outputs}
@@ -206,13 +210,14 @@ def _adapted(
         title=type(network).__name__,
         stride=1,
         classifier=found["classifier"],
+        other_heads=tuple(found["other_heads"]),
         last_batch_norm=tuple(found["last_norm"]),
         cells=(),
         constructor="",
     )
     test_da = Augmentation("test DA", crop_pct=look.crop_pct if look else None)
     adaptation = adapt_last_layers(network, entry, LAYERS[layers], k, augmentation=test_da)
-    return adaptation, [*found["last_norm"], found["classifier"]]
+    return adaptation, [*found["last_norm"], *entry.classifiers]
 
 
 def _names(names: Sequence[str]) -> list[str]:

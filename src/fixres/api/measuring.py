@@ -74,7 +74,7 @@ class Accuracy:
 
     @functools.cached_property
     def _replicas(self) -> np.ndarray:
-        """The bootstrap replicas of top1. Those of the same images are drawn alike."""
+        """The bootstrap replicas of top1. Replicas of the same images are drawn alike."""
         [replicas] = intervals.resample({"top1": self.hits[None]}, self._image_set).values()
         return replicas
 

@@ -12,9 +12,11 @@ from fixres.jobs import JobError, logs
 
 
 def check_module(module: nn.Module) -> None:
-    """Raise JobError for what is no module in float32."""
+    """Raise JobError unless it is a module in float32."""
     if not isinstance(module, nn.Module):
-        raise JobError(f"module: found a {type(module).__name__}, expected a torch.nn.Module")
+        raise JobError(
+            f"module: not a network (got {type(module).__name__}, expected a torch.nn.Module)."
+        )
     tensors = [*module.named_parameters(), *module.named_buffers()]
     for name, tensor in tensors:
         if tensor.is_floating_point() and tensor.dtype != torch.float32:

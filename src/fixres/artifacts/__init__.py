@@ -1,1 +1,1 @@
-"""Every file that one job writes and another reads: one reader and one writer each."""
+"""The files that a job writes for other jobs: each has one reader and one writer."""

@@ -14,23 +14,33 @@ class Setting(BaseModel, frozen=True):
     k_test: int  # pixels
     crop_pct: float
 
+    @property
+    def alone(self) -> "Setting":
+        """It without what a class below it knows of it."""
+        return Setting(method=self.method, k_test=self.k_test, crop_pct=self.crop_pct)
+
 
 class Gain(BaseModel, frozen=True):
-    """What a setting gains over another, in points, with its 95% interval."""
+    """What a way to choose gains, in points, with its 95% interval.
+
+    The setting is chosen on all images. The gain is measured on the `halves`: what is chosen in the
+    same way on one half of the images, measured on the other.
+    """
 
     setting: Setting
     gain: float
     low: float
     high: float
+    halves: tuple[Setting, Setting]  # chosen on the first half, and on the second
 
 
 class Point(Setting, frozen=True):
     """The top-1 of a setting, in per cent, and what it costs."""
 
-    top1: float  # on the images that nothing was chosen on, with its 95% interval
+    top1: float  # on all validation images, with its 95% interval
     low: float
     high: float
-    chosen_on: float  # on the images that the best was chosen on
+    not_told_apart: bool  # from the best of those that may be recommended
     latency_ms: float  # of one image
     images_per_second: float  # in batches
     megabytes: float  # of a batch
@@ -77,19 +87,20 @@ class Choice(BaseModel, frozen=True):
     """All that the answer shows."""
 
     run: str  # the id of the job
-    chosen_on: int  # validation images
-    measured_on: int
+    halves: tuple[int, int]  # validation images; on each half a setting is chosen for the other
     usual: Setting  # as the network is used now
-    best: Gain  # over the usual
-    as_it_is: Gain  # of the best without a change of weights, over the usual
-    fixing: Gain  # of the best over the network as it is at the same k_test
+    recommended: Setting  # what was chosen; the usual, if that is shown to be better
+    chosen: Gain  # of the cheapest that is not told apart from the best, over the usual
+    most_accurate: Gain  # over what was chosen
+    as_it_is: Gain  # of what is chosen without a change of weights, over the usual
+    fixing: Gain  # of what was chosen, over the network as it is at the same k_test
     may_fix: bool  # whether fine-tunings were among what was chosen from: too few images leaked
     masked: bool  # whether accuracies count logits of classes that have images alone
     images: Images
     times_as_long: dict[int, Times]  # k_test -> time of a batch over the time at the usual k_test
     disagree: tuple[str, ...]  # what rounds disagree about; else no conclusion is drawn from times
     speed: str  # the file with the times, below results/
-    best_crop_pct: dict[str, dict[int, float]]  # method -> k_test -> where it was chosen
+    best_crop_pct: dict[str, dict[int, float]]  # method -> k_test -> the most accurate one
     points: tuple[Point, ...]
     among_all: tuple[AmongAll, ...]  # of the network as it is, where it is masked
     exported: Exported

@@ -1,6 +1,6 @@
 """Arrays that one job leaves in the folder of another, which would compute the same ones itself.
 
-They are no outputs. A file carries a key: a digest of all that its numbers depend on. A file with
+They are not outputs. A file carries a key: a digest of all that its numbers depend on. A file with
 another key, or a damaged one, counts as none: whoever finds none computes.
 """
 

@@ -1,15 +1,15 @@
-"""log.csv, the course of a training: one reader and one writer.
+"""log.csv, the progress of a training: one reader and one writer.
 
-A row holds the steps since the row before:
+A row covers the steps since the previous row:
 
 | column | |
 |---|---|
-| step, epoch | steps done, and the same in epochs |
-| rate | learning rate of the last of these steps |
-| loss | mean over these steps |
-| images_per_s | images of a second; the first row counts the start of the loader, too |
+| step, epoch | steps so far, and the same in epochs |
+| rate | learning rate of the last step |
+| loss | mean over the steps |
+| images_per_s | images per second; the first row includes the start of the loader |
 
-All but the last column follow from the configuration.
+All columns but the last follow from the configuration.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from fixres import jobs
 if TYPE_CHECKING:
     import pandas as pd
 
-NAME = "log.csv"  # beside the weights
+NAME = "log.csv"  # in the folder of the weights
 FORMATS = {"step": "d", "epoch": ".4f", "rate": ".6g", "loss": ".6f", "images_per_s": ".1f"}
 
 
@@ -41,12 +41,11 @@ def write(file: Path, rows: list[Row]) -> None:
 
 
 def read(file: Path) -> "pd.DataFrame":
-    """The rows, with the columns of `FORMATS`. Raises JobError where they cannot be read."""
+    """The rows, with the columns of `FORMATS`. Raises JobError if they cannot be read."""
     import pandas as pd
 
     jobs.record_inputs(file)
     try:
         return pd.read_csv(file)[list(FORMATS)]
     except (OSError, ValueError, KeyError) as error:
-        way_out = "delete it and let Snakemake make it again"
-        raise jobs.JobError(f"{file}: no log of a training ({error}); {way_out}") from None
+        raise jobs.JobError(f"{file}: not a training log ({error}). {jobs.REMAKE}") from None

@@ -1,7 +1,7 @@
-"""The manifest: a table of the images of a dataset. Later jobs read it and search no folders.
+"""The manifest: a table of the images of a dataset, so that later jobs need not search folders.
 
-It has one row for each image: path, label, split, height, width and a checksum of the file. For
-pinhole images it also has the true apparent size of the object. data/building.py makes it.
+It has one row per image: path, label, split, height, width and a checksum of the file; for pinhole
+images, also the true apparent size of the object. data/building.py makes it.
 """
 
 import os
@@ -21,9 +21,9 @@ BOX = "box"  # a column that only datasets with boxes have
 
 @dataclass(frozen=True)
 class Manifest:
-    """The images of one dataset. Arrays have one row for each image, sorted by split."""
+    """The images of one dataset. Arrays have one row per image, sorted by split."""
 
-    folder: Path  # that the paths are relative to
+    folder: Path  # the paths are relative to this folder
     classes: tuple[str, ...]
     path: np.ndarray  # (n,) bytes, UTF-8
     label: np.ndarray  # (n,) int32
@@ -32,38 +32,38 @@ class Manifest:
     width: np.ndarray  # (n,) int32, pixels
     checksum: np.ndarray  # (n,) uint64, BLAKE2b of the file
     object_size: np.ndarray  # (n,) float32, r in pixels; NaN where unknown
-    notes: tuple[str, ...] = ()  # sentences that every page about this dataset must print
-    # (n, 4) float32, x0, y0, x1, y1 of the object's edges in pixels, NaN where unknown; None: the
+    notes: tuple[str, ...] = ()  # sentences to print on every page about this dataset
+    # (n, 4) float32, x0, y0, x1, y1 of the object's edges in pixels, NaN where unknown; None if the
     # dataset has no boxes.
     box: np.ndarray | None = None
 
     def rows(self, split: str) -> np.ndarray:
-        """Row numbers of one split."""
+        """The row numbers of one split."""
         return np.flatnonzero(self.split == SPLITS.index(split))
 
     def files(self, rows: np.ndarray) -> list[str]:
-        """Absolute paths of some rows."""
+        """The absolute paths of some rows."""
         return [os.path.join(self.folder, os.fsdecode(p)) for p in self.path[rows].tolist()]
 
     @property
     def absent(self) -> np.ndarray:
-        """(classes,) bool: the classes that no image has."""
+        """(classes,) bool: the classes without images."""
         return np.bincount(self.label, minlength=len(self.classes)) == 0
 
     @property
     def leaked(self) -> np.ndarray:
-        """Row numbers of validation images that are, byte for byte, among the training images."""
+        """The row numbers of validation images that are byte for byte equal to a training image."""
         val = self.rows("val")
         return val[np.isin(self.checksum[val], self.checksum[self.rows("train")])]
 
     def digest(self) -> str:
-        """A digest of the images, labels and paths, but not of the place of the folder."""
+        """A digest of the images, labels and relative paths; it does not depend on `folder`."""
         arrays = (self.path, self.label, self.split, self.height, self.width, self.checksum)
         contents = (np.ascontiguousarray(a).tobytes() for a in arrays)
         return jobs.digest("\0".join(self.classes), *contents)
 
     def save(self, path: Path) -> None:
-        """Write the manifest as .npz; `load` reads it."""
+        """Write the manifest as .npz, for `load`."""
         texts = {"folder": str(self.folder), "classes": self.classes, "notes": self.notes}
         texts = {name: np.array(text, np.str_) for name, text in texts.items()}
         columns = {name: getattr(self, name) for name in COLUMNS}
@@ -73,15 +73,15 @@ class Manifest:
 
 
 def load(path: Path) -> Manifest:
-    """Read the manifest that a job depends on. Raises JobError where it is missing or damaged."""
+    """Read the manifest that a job depends on. Raises JobError if it is missing or damaged."""
     jobs.record_inputs(path)
     return read(path)
 
 
 def read(path: Path) -> Manifest:
-    """Read a manifest that may change while the job runs. Else as `load`.
+    """Read a manifest that may change while the job runs; otherwise like `load`.
 
-    The archive carries checksums, so damage is noticed.
+    The archive contains checksums, so damage is noticed.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -90,20 +90,18 @@ def read(path: Path) -> Manifest:
             columns |= {BOX: archive[BOX]} if BOX in archive.files else {}
             return Manifest(Path(str(archive["folder"])), **texts, **columns)
     except FileNotFoundError:
-        ask = f"ask Snakemake for it: snakemake {path}"
-        raise JobError(f"{path}: no such manifest; {ask}") from None
+        raise JobError(f"{path}: no such manifest. Make it: `snakemake {path}`.") from None
     except Exception as error:
-        way_out = "delete it and let Snakemake build it again"
-        raise JobError(f"{path}: damaged manifest ({error}); {way_out}") from None
+        raise JobError(f"{path}: damaged manifest ({error}). {jobs.REMAKE}") from None
 
 
 # --- in words ------------------------------------------------------------------------------------
 
 
 def counts(manifest: Manifest, name: str, when: str) -> str:
-    """The note that says on which images of dataset `name` the numbers of a page were measured.
+    """A page's note on how many images of dataset `name` its numbers were measured on.
 
-    `when` is what is known of the images' time, as "listed on 2019-06-14".
+    `when` says what is known about the date of the images, such as "listed on 2019-06-14".
     """
     train, val = (len(manifest.rows(split)) for split in SPLITS)
     if not train:
@@ -112,7 +110,7 @@ def counts(manifest: Manifest, name: str, when: str) -> str:
 
 
 def leak(manifest: Manifest, name: str) -> list[str]:
-    """A note where validation images are among the training images; else nothing."""
+    """A note if validation images are among the training images; otherwise nothing."""
     leaked, val = len(manifest.leaked), len(manifest.rows("val"))
     if not leaked:
         return []
@@ -120,7 +118,7 @@ def leak(manifest: Manifest, name: str) -> list[str]:
 
 
 def summary(manifest: Manifest) -> list[str]:
-    """Counts and sizes of a dataset, one line for each split."""
+    """The counts and sizes of a dataset, one line per split."""
     lines = []
     for split in SPLITS:
         rows = manifest.rows(split)
@@ -137,7 +135,7 @@ def summary(manifest: Manifest) -> list[str]:
 
 
 def enlarged(manifest: Manifest, split: str, k: int) -> list[str]:
-    """One line if some images are smaller than a k×k crop: the transform enlarges them."""
+    """One line if some images are smaller than a k×k crop, so that the transform enlarges them."""
     rows = manifest.rows(split)
     shorter = np.minimum(manifest.height[rows], manifest.width[rows])
     smaller = int((shorter < k).sum())

@@ -1,12 +1,17 @@
-"""Predictions of one network for every validation image: one file for each way of cutting crops.
+"""Predictions of one network for every validation image: one file per way of cutting crops.
 
-They lie in predictions/k<k_test>.npz beside the metrics of an evaluation. Those of ten crops an
-image are in k<k_test>_10crops.npz; those at a ratio crop_pct are in k<k_test>@<crop_pct>.npz, and
-those among the classes that have images alone, in k<k_test>@<crop_pct>_masked.npz. With the
-released test transform, all lie in predictions_released/.
+The files are in predictions/, in the folder of an evaluation, or in predictions_released/ with the
+released test transform:
 
-A file carries a key: a digest of the weights, the images and the transform. A file with another key
-belongs to something else, and is not used. Nothing here imports torch.
+| file | |
+|---|---|
+| k<k_test>.npz | one crop per image |
+| k<k_test>_10crops.npz | ten crops per image |
+| k<k_test>@<crop_pct>.npz | one crop at a ratio crop_pct |
+| k<k_test>@<crop_pct>_masked.npz | the same, only among the classes that have images |
+
+Each file has a key: a digest of the weights, the images and the transform. A file with another key
+belongs to something else and is not used. Nothing here imports torch.
 """
 
 from itertools import product
@@ -27,13 +32,13 @@ class Cropping(NamedTuple):
 
     k: int  # k_test
     crops: int = 1  # of an image: 1, or 10 (§5.1, "an ensemble of 10 crops at test time")
-    # Crop over resized image. None: as the test transform, the paper's or the released, has it.
+    # Crop over resized image. None: the ratio of the test transform (the paper's or the released).
     crop_pct: float | None = None
-    masked: bool = False  # whether only logits of classes that have images count
+    masked: bool = False  # whether only the logits of classes that have images count
 
     @property
     def suffix(self) -> str:
-        """What the names of metrics and files have behind them."""
+        """The suffix of the names of metrics and files."""
         ratio = metric("", self.crop_pct, self.masked)
         return ratio if self.crops == 1 else f"_{self.crops}crops"
 
@@ -47,9 +52,9 @@ Predicted = dict[Cropping, np.ndarray]  # (n, 5) classes of the validation image
 
 
 class Predictions(NamedTuple):
-    """The files of the predictions that one evaluation asks for."""
+    """The prediction files of one evaluation."""
 
-    weights: Path  # of the network that predicts
+    weights: Path  # of the network
     test_resize: str  # paper or released
     folder: Path
     keys: dict[Cropping, str]
@@ -58,12 +63,12 @@ class Predictions(NamedTuple):
         return self.folder / f"k{cropping.k}{cropping.suffix}.npz"
 
     def load(self, quiet: bool = False) -> Predicted:
-        """The predictions that an earlier job has left. `quiet`: damage is not logged."""
+        """The predictions that earlier jobs wrote. `quiet`: damage is not logged."""
         found = {c: read(self.file(c), key, quiet) for c, key in self.keys.items()}
         return {cropping: top for cropping, top in found.items() if top is not None}
 
     def parameters(self) -> int | None:
-        """How many parameters the network has, by one of the files; None where it cannot say."""
+        """The number of the network's parameters, from one of the files; None if unreadable."""
         try:
             with np.load(self.file(next(iter(self.keys))), allow_pickle=False) as archive:
                 return int(archive["parameters"])
@@ -71,7 +76,7 @@ class Predictions(NamedTuple):
             return None
 
     def save(self, data: Manifest, predicted: Predicted, parameters: int) -> None:
-        """Write some files: predictions, paths, true classes, and the network's `parameters`."""
+        """Write predictions, with paths, true classes, and the network's number of parameters."""
         rows = data.rows("val")
         for cropping, top in predicted.items():
             named = {"path": data.path[rows], "label": data.label[rows], "top": top}
@@ -81,7 +86,7 @@ class Predictions(NamedTuple):
 
 
 def of_evaluation(folder: Path, config: dict, data: Manifest, weights: Path) -> Predictions:
-    """What the evaluation of this folder asks for, by its resolved configuration."""
+    """The predictions that the evaluation in this folder needs, by its resolved configuration."""
     ratios, masks = config.get("crop_pct", [None]), (False, True)[: 1 + config.get("masked", False)]
     croppings = [Cropping(k, 1, *at) for k in config["k_test"] for at in product(ratios, masks)]
     croppings += [Cropping(k, 10) for k in config.get("ten_crops", [])]
@@ -95,7 +100,7 @@ def of_evaluation(folder: Path, config: dict, data: Manifest, weights: Path) -> 
 
 
 def read(file: Path, key: str, quiet: bool = False) -> np.ndarray | None:
-    """(n, 5) predicted classes, best first; None: a missing or damaged file, or another key."""
+    """(n, 5) predicted classes, best first; None if missing, damaged, or with another key."""
     try:
         with np.load(file, allow_pickle=False) as archive:
             return archive["top"] if str(archive["key"]) == key else None

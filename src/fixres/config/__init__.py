@@ -1,6 +1,6 @@
 """The typed configuration: names, types, ranges, defaults, explanations, and helpful errors.
 
-`load` reads YAML files, lays them over each other and checks the result. `Config` is the result.
+`load` reads YAML files, merges them in order and checks the result, a `Config`.
 """
 
 from fixres.config.command_line import typed

@@ -1,6 +1,6 @@
-"""Contradictions: problems of a configuration that the types alone cannot show.
+"""Contradictions: problems of a configuration that types cannot express.
 
-Each check yields one line for each problem. `reading.parse` reports all lines at once.
+Each check yields one line per problem. `reading.parse` reports all lines at once.
 """
 
 import itertools
@@ -19,11 +19,11 @@ from fixres.nearest import did_you_mean
 
 
 def contradictions(config: Config) -> Iterator[str]:
-    """Yield one line for each problem of a configuration whose types are right."""
+    """Yield one line per problem of a configuration whose types are correct."""
     if re.fullmatch(r"s\d+", config.protocol):
         yield (
-            f"protocol: found '{config.protocol}', which the name of a run would show like a seed; "
-            "take another word"
+            f"protocol: looks like a seed in the names of runs (got '{config.protocol}'). "
+            "Choose another word."
         )
     yield from _datasets(config)
     yield from _folds(config)
@@ -36,8 +36,8 @@ def contradictions(config: Config) -> Iterator[str]:
         if config.custom.train and dataset and not dataset.has_training_images:
             key = "only" if dataset.only else "split"
             yield (
-                f"custom.train: found true, but {config.dataset} has no training images "
-                f"(datasets.{config.dataset}.{key}); give some, or take false"
+                f"custom.train: no training images (got true, but datasets.{config.dataset}.{key} "
+                "leaves only validation images). Provide training images, or set it to false."
             )
 
 
@@ -46,46 +46,52 @@ def _datasets(config: Config) -> Iterator[str]:
     for name, dataset in config.datasets.items():
         if dataset.rendered and dataset.root:
             yield (
-                f"datasets.{name}: found root and rendered; "
-                "give the folder of given images, or what to render"
+                f"datasets.{name}: has both root and rendered. Keep root for images that you have, "
+                "or rendered for images that the suite renders."
             )
         elif not dataset.rendered and not dataset.root:
             yield (
-                f"datasets.{name}.root: missing; give the folder that holds the images, "
-                "or `rendered: {}` to have some rendered"
+                f"datasets.{name}.root: missing. Give the folder that holds the images, "
+                "or `rendered: {}` to have images rendered."
             )
         if dataset.split and dataset.source != "imagefolder":
             yield (
-                f"datasets.{name}.split: found with source {dataset.source}, which has a split of "
-                "its own; remove it"
+                f"datasets.{name}.split: not allowed with source {dataset.source}, which defines "
+                "its own split. Remove it."
             )
         if dataset.labels and not (dataset.source == "imagefolder" and dataset.split):
             yield (
-                f"datasets.{name}.labels: found without source imagefolder and split; a list has "
-                "no split of its own: give split: 1 (all images are for validation), or a share"
+                f"datasets.{name}.labels: needs source imagefolder and split, because a list "
+                "defines no split. Set split: 1 (all images are for validation), or a share."
             )
         if dataset.split and dataset.only:
             yield (
-                f"datasets.{name}.only: found with split; take split: 1 for a folder with CLASS/* "
-                "alone, and only: val for one with val/"
+                f"datasets.{name}.only: not allowed with split. Use split: 1 for a folder that has "
+                "only CLASS/*, and only: val for a folder that has val/."
             )
         if dataset.rendered:
             yield from _rendered(f"datasets.{name}.rendered", dataset.rendered)
 
 
 def _rendered(where: str, settings: Pinhole) -> Iterator[str]:
-    """What can be rendered has two classes or more, and an image of each."""
+    """A rendered dataset has at least two classes, and an image of each class."""
     yield from _ordered(f"{where}.shorter_side", settings.shorter_side)
     classes = len(settings.silhouettes) * len(settings.hues)
     if classes < 2:
-        yield f"{where}.hues: silhouettes × hues give one class, expected at least 2; add one"
+        yield (
+            f"{where}.hues: too few classes (got {classes} from silhouettes × hues, expected at "
+            "least 2). Add a hue or a silhouette."
+        )
     for key in ("train_images", "val_images"):
         if (images := getattr(settings, key)) < classes:
-            yield f"{where}.{key}: found {images}, expected an image for each of {classes} classes"
+            yield (
+                f"{where}.{key}: too few images (got {images}, expected at least one for each of "
+                f"{classes} classes). Increase it, or remove classes."
+            )
 
 
 def _folds(config: Config) -> Iterator[str]:
-    """Each fold leaves an image out. The job counts the images of a folder (stages/evaluate.py)."""
+    """Each fold leaves out at least one image. The job itself checks images from folders."""
     folds = config.evaluation.folds
     for name in dict.fromkeys([config.dataset, *config.transfer.datasets.values()]):
         dataset = config.datasets.get(name)
@@ -93,13 +99,13 @@ def _folds(config: Config) -> Iterator[str]:
             images = min(dataset.rendered.val_images, dataset.limit.get("val", math.inf))
             if folds > images:
                 yield (
-                    f"evaluation.folds: found {folds}, expected at most the {images} validation "
-                    f"images of datasets.{name}; give fewer folds or more images"
+                    f"evaluation.folds: too many (got {folds}, expected at most the {images} "
+                    f"validation images of datasets.{name}). Use fewer folds or more images."
                 )
 
 
 def _dataset_names(config: Config) -> Iterator[str]:
-    """Every dataset that is named somewhere must be an entry of `datasets`."""
+    """Every dataset that the configuration mentions must be an entry of `datasets`."""
     used = {"dataset": config.dataset}
     for key, name in config.transfer.datasets.items():
         used[f"transfer.datasets.{key}"] = name
@@ -107,16 +113,17 @@ def _dataset_names(config: Config) -> Iterator[str]:
         used["weak_supervision.dataset"] = config.weak_supervision.dataset
     for key, name in used.items():
         if name not in config.datasets:
-            hint = did_you_mean(name, config.datasets) or f"known: {', '.join(config.datasets)}"
-            yield f"{key}: found '{name}', no entry of datasets; {hint}"
+            known = ", ".join(config.datasets)
+            hint = did_you_mean(name, config.datasets) or f"Choose one of {known}."
+            yield f"{key}: not an entry of datasets (got '{name}'). {hint}"
 
 
 def _recipes(config: Config) -> Iterator[str]:
-    """Every base training and fine-tuning must be valid once its changes are laid over it."""
+    """Every base training and fine-tuning must be valid with its changes applied."""
     trainings = {"base_training": config.base_training}
     for where, base, over in _changes(config):
         if ".fine_tuning_on." in where and "augmentation" in over:
-            yield f"{where}.augmentation: the key above names the augmentation; remove this one"
+            yield f"{where}.augmentation: the key above already names it. Remove this line."
         try:
             changed = laid_over(base, over, where)
         except ConfigError as error:
@@ -129,13 +136,13 @@ def _recipes(config: Config) -> Iterator[str]:
             yield from _ordered(f"{where}.augmentation.{key}", getattr(training.augmentation, key))
         if training.augmentation.area[0] == 0:
             yield (
-                f"{where}.augmentation.area: a RoC without area; "
-                "give a lower bound above 0 (the paper: 0.08)"
+                f"{where}.augmentation.area: a RoC could have no area (got a lower bound of 0, "
+                "expected more than 0). Increase it; the paper uses 0.08."
             )
 
 
 def _changes(config: Config) -> Iterator[tuple[str, Section, dict]]:
-    """Everything that changes keys of a section: its key, the section below, the changed keys."""
+    """Everything that changes keys of a section: its own key, that section, the changed keys."""
     training, tuning = config.base_training, config.fine_tuning
     for name, network in config.networks.items():
         yield f"networks.{name}.base_training", training, network.base_training
@@ -149,7 +156,7 @@ def _changes(config: Config) -> Iterator[tuple[str, Section, dict]]:
 
 
 def _weights(config: Config) -> Iterator[str]:
-    """A network's weights have exactly one source; a download has a checksum."""
+    """A network's weights have exactly one source, and a download has a checksum."""
     for name, network in config.networks.items():
         if network.weights is None:
             continue
@@ -158,13 +165,14 @@ def _weights(config: Config) -> Iterator[str]:
         if len(sources) != 1:
             expected = ", ".join(key for key in Weights.model_fields if key != "sha256")
             yield (
-                f"networks.{name}.weights: found {', '.join(sources) or 'nothing'}, "
-                f"expected one of {expected}"
+                f"networks.{name}.weights: needs exactly one source "
+                f"(got {', '.join(sources) or 'nothing'}, expected one of {expected}). "
+                f"{'Keep' if sources else 'Give'} one."
             )
         elif sources == ["url"] and not network.weights.sha256:
             yield (
-                f"networks.{name}.weights.sha256: missing; an address needs the checksum of what "
-                "it gives (sha256sum prints it)"
+                f"networks.{name}.weights.sha256: missing, but required with url. Give the "
+                "checksum of the file (sha256sum prints it)."
             )
 
 
@@ -172,8 +180,8 @@ def _table5(config: Config) -> Iterator[str]:
     table5 = config.table5
     if extra := [k for k in table5.k_train_adapted if k not in table5.k_train]:
         yield (
-            f"table5.k_train_adapted: {extra} not in table5.k_train {table5.k_train}; "
-            "add it there or remove it here"
+            f"table5.k_train_adapted: not in table5.k_train (got {extra}, expected some of "
+            f"{table5.k_train}). Add it there or remove it here."
         )
 
 
@@ -181,41 +189,48 @@ def _custom(custom: Custom) -> Iterator[str]:
     network = custom.network
     if network.weights == "none" and not custom.train:
         yield (
-            "custom.network.weights: found none, with custom.train false: random weights would be "
-            "measured; give weights, or custom.train: true"
+            "custom.network.weights: random weights would be measured (got none, with "
+            "custom.train: false). Give weights, or set custom.train: true."
         )
     if custom.k_train and not custom.train:
-        yield "custom.k_train: found without custom.train: true, which alone reads it; remove it"
+        yield "custom.k_train: no effect without custom.train: true. Remove it."
     sizes = [("custom.k_test", k) for k in custom.k_test]
     for key, k in [*sizes, ("custom.k_train", custom.k_train)]:
         if k is None or k == network.native:
             continue
         if not network.any_size:
             yield (
-                f"{key}: found {k}, but the network takes {network.native} px alone "
-                f"(custom.network.any_size); expected {network.native}"
+                f"{key}: the network takes only one size (got {k}, expected {network.native}). "
+                "Use that, or set custom.network.any_size: true if the network takes other sizes."
             )
         elif not network.off_stride:
             for problem in off_stride(key, k, network.stride, "the network"):
-                yield f"{problem}; or custom.network.off_stride: true, if it takes such crops"
+                yield (
+                    f"{problem} If the network takes such crops, set custom.network.off_stride: "
+                    "true instead."
+                )
     for one, next_one in itertools.pairwise(custom.ratios):
         if f"{one:g}" == f"{next_one:g}":
             yield (
-                f"custom.crop_pct: found {one!r} and {next_one!r}, which the pages would both show "
-                f"as {one:g}; take one of them for custom.crop_pct and custom.network.crop_pct"
+                f"custom.crop_pct: two values look alike on the pages (got {one!r} and "
+                f"{next_one!r}, both shown as {one:g}). Use one of them in custom.crop_pct and "
+                "custom.network.crop_pct."
             )
 
 
 def off_stride(key: str, k: int, stride: int, network: str) -> Iterator[str]:
-    """Yield a line where a resolution is no multiple of a network's stride."""
+    """Yield a line if a resolution is not a multiple of a network's stride."""
     if k % stride:
         near = " or ".join(str(n * stride) for n in sorted({max(k // stride, 1), k // stride + 1}))
         yield (
-            f"{key}: found {k}, expected a multiple of {stride}, the stride of {network} "
-            f"(Appendix B); take {near}"
+            f"{key}: off the stride of {network} (got {k}, expected a multiple of {stride}, "
+            f"Appendix B). Use {near}."
         )
 
 
 def _ordered(key: str, pair: list) -> Iterator[str]:
     if pair[0] > pair[1]:
-        yield f"{key}: found [{pair[0]}, {pair[1]}], expected [smaller, larger]"
+        yield (
+            f"{key}: wrong order (got [{pair[0]}, {pair[1]}], expected [smaller, larger]). "
+            "Swap the two values."
+        )

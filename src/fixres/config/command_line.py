@@ -2,8 +2,8 @@
 
     snakemake … --config twins=false 'base_training={epochs: 2}'
 
-Snakemake reads the words in braces as YAML, but leaves every value in them a string: '2', 'null',
-'true'. Here such a string is read as YAML, unless the schema expects a string at its key.
+Snakemake parses the braces as YAML, but leaves every value in them a string: '2', 'null', 'true'.
+This module parses such a string as YAML, unless the schema expects a string at its key.
 """
 
 from types import NoneType
@@ -18,12 +18,12 @@ NULLS = ("null", "Null", "NULL", "~")  # YAML's words for null
 
 
 def typed(values: dict) -> dict:
-    """The values of --config as of a YAML file. Raises ConfigError, which names the key."""
+    """The values of --config, as if read from a YAML file. Raises ConfigError with the key."""
     return {key: _typed(value, below(Config, key), key) for key, value in values.items()}
 
 
 def _typed(value: Any, kind: Any, key: str) -> Any:
-    """One value, or a mapping or list of values, where the schema expects `kind`."""
+    """Convert a value, or a mapping or list of values, for which the schema expects `kind`."""
     if isinstance(value, dict):
         return {k: _typed(v, below(kind, k), f"{key}.{k}") for k, v in value.items()}
     if isinstance(value, list):
@@ -39,6 +39,6 @@ def _typed(value: Any, kind: Any, key: str) -> Any:
         return value_of(value, "")
     except ConfigError:
         raise ConfigError(
-            f"--config {key}: found {value}, which is not valid YAML; write it like "
-            "--config 'base_training={epochs: 2}' (in quotes, a space after each colon)"
+            f"--config {key}: not valid YAML (got {value}). Write it like "
+            "--config 'base_training={epochs: 2}' (in quotes, with a space after each colon)."
         ) from None

@@ -14,7 +14,7 @@ Hue = Literal["red", "orange", "yellow", "green", "cyan", "blue", "violet", "pin
 
 
 class Pinhole(Section):
-    """A rendered dataset (§3.1's imaging model). Sizes without a unit are fractions of sqrt(HW)."""
+    """A rendered dataset (imaging model of §3.1). Sizes without unit are fractions of sqrt(HW)."""
 
     seed: Seed = 0
     train_images: Count = Field(7200, description="training images, spread evenly over the classes")
@@ -44,37 +44,37 @@ class Dataset(Section):
         "imagefolder", "imagenet", "tiny-imagenet", "cars", "cub", "flowers", "pets", "birdsnap",
         "fashion-mnist",
     ] = "imagefolder"  # fmt: skip
-    """layout of the files. imagefolder: train/CLASS/* and val/CLASS/*; the others: the official
-    release of that dataset"""
+    """layout of the files. imagefolder: train/CLASS/* and val/CLASS/*; otherwise the official
+    release of the dataset"""
     root: str = ""
     """folder with the archives or files; ~ and $VARIABLES are expanded"""
     rendered: Pinhole | None = None
-    """in place of root: the suite renders a pinhole set in that layout"""
+    """instead of root: the suite renders a pinhole dataset in that layout"""
     labels: str = ""
-    """of an image folder without class folders: the list of its images, a file and its label a
-    line, separated by a comma, a semicolon, a tab or blanks; `split` goes with it"""
+    """for an image folder without class folders: a file that lists one image and its label per
+    line, separated by a comma, a semicolon, a tab or blanks; needs `split`"""
     classes: str | Count = ""
-    """the classes in the order of a network that knows them: imagenet (the 1000 WordNet ids), or a
-    file with one a line; empty: the folders' names, sorted. A number: so many, with numbers from 0
-    as names"""
+    """the classes in the network's order: imagenet (the 1000 WordNet ids), or a file with one class
+    per line; empty: the sorted names of the folders. A number: that many classes, named 0, 1, …"""
     split: Annotated[float, Field(gt=0, le=1)] | None = None
-    """share of the images that are for validation, of an image folder with CLASS/* alone; which
-    ones follows from their paths (SHA-256). 1: all of them, so that nothing can train"""
+    """share of the images used for validation, for an image folder that has only CLASS/*; the
+    choice follows from the paths (SHA-256). 1: all images, so nothing can train"""
     only: Literal["val"] | None = None
-    """val: the validation images alone, as where there are no others; so nothing can train"""
+    """val: use only the validation images, so nothing can train"""
     limit: dict[Literal["train", "val"], Count] = Field({})
-    """at most so many images, evenly over the classes; which ones follows from their paths"""
+    """maximum number of images, spread evenly over the classes; the choice follows from the
+    paths"""
     mislabelled: Fraction = 0.0
-    """share of the training images that get a wrong class, as noisy tags do; which ones follows
-    from their paths"""
+    """share of the training images that get a wrong class, like noisy tags; the choice follows from
+    the paths"""
     on_bad: Literal["stop", "exclude"] = "stop"
-    """a file that cannot be decoded: stops with an error, or is left out and reported on the
-    pages"""
+    """what to do with a file that cannot be decoded: stop with an error, or exclude it and report
+    it on the pages"""
     checksums: Literal["published", "listed"] = "published"
-    """checksums of the archives. published: the official md5s; listed: those of the md5sums.txt
-    beside the archives"""
+    """checksums of the archives. published: the official md5s; listed: the md5s in md5sums.txt,
+    next to the archives"""
 
     @property
     def has_training_images(self) -> bool:
-        """Whether anything can train on them."""
+        """Whether anything can train on this dataset."""
         return self.only is None and self.split != 1

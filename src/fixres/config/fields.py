@@ -1,4 +1,4 @@
-"""The parts that all sections of the configuration are made of: number ranges and a base class."""
+"""What all sections of the configuration are made of: number ranges and a base class."""
 
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -11,19 +11,19 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
-Processes = Annotated[int, Field(ge=1, le=1024)]  # that are started, or threads
+Processes = Annotated[int, Field(ge=1, le=1024)]  # processes to start, or threads
 Size = Annotated[float, Field(gt=0, le=10)]  # of an object or distance, over sqrt(HW)
 # Torch's generator on a processor takes 32 bits of a seed.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-# It becomes part of the names of files and folders, which have at most 255 bytes.
+# Part of the names of files and folders, which have at most 255 bytes.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 T = TypeVar("T")
 
 
 def _without_duplicates(values: list) -> list:
-    """The values. A cell, run or class of its own belongs to each, so none may be there twice."""
+    """The values, without change. Each has its own cell, run or class, so all must differ."""
     if twice := sorted({value for value in values if values.count(value) > 1}):
-        problem = "duplicate value {value}; remove one"
+        problem = "duplicate value {value}"
         raise PydanticCustomError("duplicate_value", problem, {"value": twice[0]})
     return values
 
@@ -36,15 +36,15 @@ Pair = Annotated[list[T], Field(min_length=2, max_length=2)]
 
 
 class Section(BaseModel):
-    # An unknown key is an error, types are not converted, values do not change after reading. The
-    # text in quotes below a field is its description.
+    # An unknown key is an error, types are not converted, and values do not change after reading.
+    # The docstring below a field is its description.
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
 
 
 def alternatives(kind: Any) -> list[Any]:
-    """What a kind consists of: `Count | None` of int and None."""
+    """The types that a kind allows: int and None for `Count | None`."""
     if get_origin(kind) is Annotated:
         return alternatives(get_args(kind)[0])
     if get_origin(kind) in (Union, UnionType):
@@ -53,15 +53,15 @@ def alternatives(kind: Any) -> list[Any]:
 
 
 def section_of(kind: Any) -> type[Section] | None:
-    """The section that a kind is: itself, or that of `Section | None`."""
+    """The section that a kind allows, also as `Section | None`; None for any other kind."""
     kinds = (one for one in alternatives(kind) if isinstance(one, type))
     return next((one for one in kinds if issubclass(one, Section)), None)
 
 
 def below(kind: Any, key: Any) -> Any:
-    """The kind of the values at a key below `kind`; Any where the schema says nothing.
+    """The kind of the values at a key below `kind`; Any if the schema says nothing about them.
 
-    In a mapping or list, every key leads to the values.
+    For a mapping or list, every key has the kind of its values.
     """
     section = section_of(kind)
     if section and key in section.model_fields:

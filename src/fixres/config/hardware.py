@@ -1,4 +1,4 @@
-"""Settings of the hardware: devices, processes, and the limits that a scheduler is asked for."""
+"""Settings of the hardware: devices, processes, and the limits to request from a scheduler."""
 
 from typing import Literal
 
@@ -23,7 +23,7 @@ class Hours(Section):
 class Memory(Section):
     """Memory of one job of each stage, in gigabytes, for a scheduler.
 
-    train: plus decoded_gb. finetune: plus cache_gb or decoded_gb, the larger.
+    train: plus decoded_gb. finetune: plus the larger of cache_gb and decoded_gb.
     """
 
     render: Positive = 2.0
@@ -37,47 +37,47 @@ class Memory(Section):
 
 
 class Hardware(Section):
-    """How the work is spread over the machine. It changes no result and reruns nothing."""
+    """How the work is spread over the machine. A change affects no result and reruns nothing."""
 
     loader: Literal["auto", "dali", "pillow"] = "auto"
-    """auto: DALI beside a GPU where it is installed, Pillow on a processor"""
+    """auto: DALI with a GPU if DALI is installed, otherwise Pillow"""
     workers: Processes | None = None
-    """threads of each process that decode and cut images; on a CPU at most those that it computes
-    with; null: its share of the job's threads"""
+    """decoding threads of each process; on a CPU at most as many as its compute threads; null: the
+    process's share of the job's threads"""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """auto: bf16 autocast where the processor has it"""
+    """auto: bf16 autocast if the hardware supports it"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: a GPU where there is one"""
+    """auto: a GPU if there is one"""
     gpus: int = Field(0, ge=0, le=1024)
-    """devices of one training, fine-tuning or evaluation, asked of the scheduler or leased; 0: one,
-    if there is one"""
+    """GPUs per training, fine-tuning or evaluation, requested from the scheduler or leased; 0: one
+    if the machine has any"""
     nodes: Processes = 1
-    """machines of one base training, with `gpus` devices each (SLURM only)"""
+    """machines per base training, with `gpus` GPUs each (SLURM only)"""
     processes: Processes | None = None
-    """processes of one such job; B stays the global batch; null: one a device"""
+    """processes of such a job; B remains the global batch size; null: one per GPU"""
     cuda_graphs: bool = True
-    """on a GPU, record a step of a training and replay it: faster, the same numbers; not with
-    `compile`"""
+    """on a GPU, record a training step and replay it, which is faster and gives the same numbers;
+    not with `compile`"""
     compile: bool = False
     """torch.compile the networks: slower to start, faster on a GPU"""
     render_threads: Processes = 64
-    """processes that render and validate; Snakemake caps them at --cores"""
+    """processes that render and validate; Snakemake limits them to --cores"""
     train_threads: Processes = Field(1, description="threads of one base training")
     finetune_threads: Processes = Field(1, description="threads of one fine-tuning")
     evaluate_threads: Processes = Field(1, description="threads of one evaluation")
     hours: Hours = Hours()
     memory_gb: Memory = Memory()
     cache_gb: NotNegative = 2.0
-    """memory of a machine for the activations of one fine-tuning, shared by its processes; a GPU's
-    own memory comes first; what fits nowhere is recomputed; 0: nothing is kept"""
+    """host memory per machine for the activations of one fine-tuning, shared by its processes; GPU
+    memory is filled first; whatever fits in neither is recomputed; 0: nothing is kept"""
     decoded_gb: NotNegative = 1.0
-    """memory of a machine for the decoded images of one training, shared by its processes; where
-    all fit, later epochs do not decode them again; not with DALI; 0: none are kept"""
+    """memory per machine for the decoded images of one training, shared by its processes; if all
+    fit, later epochs do not decode them again; not with DALI; 0: none are kept"""
     multiply_adds_per_second: Positive | None = None
-    """of one device in a forward pass, as a trial measured it; estimates of time use it where no
-    finished job tells more (fixres recommend sets it)"""
+    """measured speed of one device in a forward pass; used to estimate times until a finished job
+    gives better numbers (fixres recommend sets it)"""
     checkpoint_seconds: NotNegative = 20.0
-    """time from one checkpoint of a running job to the next, seconds"""
+    """time between checkpoints, seconds"""
     tensorboard: bool = False
-    """true: a training that starts, or goes on, also writes event files for TensorBoard,
+    """true: a training that starts or resumes also writes event files for TensorBoard,
     results/<run>/tensorboard/"""

@@ -1,4 +1,4 @@
-"""Lay one configuration over another: keys of the upper one replace keys of the lower one."""
+"""Merge configurations: keys of the later one replace keys of the earlier one."""
 
 from pydantic import ValidationError
 
@@ -7,7 +7,7 @@ from fixres.config.fields import Section
 
 
 def merge(base: dict, over: dict) -> dict:
-    """Lay the keys of `over` on `base`, section by section, as Snakemake does with --configfile."""
+    """Merge `over` into `base`, section by section, as Snakemake does with --configfile."""
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
@@ -17,9 +17,9 @@ def merge(base: dict, over: dict) -> dict:
 
 
 def laid_over(base: Section, over: dict, where: str) -> Section:
-    """A section with the keys of `over` changed, and checked like any other.
+    """A section with the keys of `over` changed, and checked.
 
-    Raises ConfigError, which names the key below `where`, the key of `over` in the configuration.
+    Raises ConfigError, which names the key below `where`, the place of `over` in the configuration.
     """
     try:
         return type(base).model_validate(merge(base.model_dump(), over))

@@ -1,7 +1,7 @@
-"""Read the configuration: YAML files, laid over each other and checked before any job is planned.
+"""Read the configuration: YAML files, merged in order and checked before any job is planned.
 
-`config.yaml` is the embedded scale. A file of configs/ holds only what differs, and is laid over
-config.yaml (`--configfile configs/imagenet.yaml`).
+`config.yaml` is the embedded scale. A file in configs/ has only the keys that differ, and is merged
+into config.yaml (`--configfile configs/imagenet.yaml`).
 """
 
 import json
@@ -17,8 +17,8 @@ from fixres.config.plain import unfit
 from fixres.config.schema import Config
 from fixres.config.yaml_text import value_of
 
-TOLD = 20  # problems that one message tells
-PROGRAM = "__use_yte__"  # Snakemake runs the code that such a file holds
+TOLD = 20  # problems listed in one message
+PROGRAM = "__use_yte__"  # Snakemake runs the code in a file with this key
 
 
 def read_yaml(path: str | Path) -> dict:
@@ -26,24 +26,25 @@ def read_yaml(path: str | Path) -> dict:
     try:
         text = Path(path).read_bytes().decode()
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}, line {line}: not UTF-8 text; save it as UTF-8") from None
-    # Only in JSON may a tab stand before a value.
+        raise ConfigError(f"{path}, line {line}: not UTF-8 text. Save it as UTF-8.") from None
+    # Only JSON allows a tab before a value.
     content = value_of(text.expandtabs() if str(path).endswith(".json") else text, str(path))
     if not isinstance(content, dict):
         found = "nothing" if content is None else f"a {type(content).__name__}"
-        raise ConfigError(f"{path}: expected 'key: value' lines, found {found}")
+        expected = "expected 'key: value' lines"
+        raise ConfigError(f"{path}: not a configuration (got {found}, {expected}).")
     if PROGRAM in content:
-        raise ConfigError(f"{path}: found {PROGRAM}, which lets Snakemake run code; remove it")
+        raise ConfigError(f"{path}: {PROGRAM} would let Snakemake run code. Remove it.")
     return content
 
 
 def load(*files: str | Path, extra: dict | None = None) -> Config:
-    """The configuration of these YAML files, each laid over the one before.
+    """The configuration of these YAML files, each merged into the previous ones.
 
-    `extra` (Snakemake's --config) is laid over them all.
+    `extra` (Snakemake's --config) comes last.
     """
     content: dict = {}
     for file in files:
@@ -52,7 +53,7 @@ def load(*files: str | Path, extra: dict | None = None) -> Config:
 
 
 def parse(content: dict, where: str = "configuration") -> Config:
-    """Check names, types and ranges. Raises ConfigError with one line for each problem."""
+    """Check names, types and ranges. Raises ConfigError with one line per problem."""
     unfit_values = dict(unfit(content))
     lines = list(unfit_values.values())
     try:
@@ -66,11 +67,11 @@ def parse(content: dict, where: str = "configuration") -> Config:
 
 
 def json_schema() -> str:
-    """The JSON schema of config.yaml, as configs/schema.json holds it."""
+    """The JSON schema of config.yaml, the content of configs/schema.json."""
     schema = Config.model_json_schema()
     schema["title"] = "FixRes Suite configuration"
     text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-    return re.sub(r"(?<!\\n)\\n(?!\\n)", " ", text)  # one line a paragraph
+    return re.sub(r"(?<!\\n)\\n(?!\\n)", " ", text)  # one line per paragraph
 
 
 def main(arguments: list[str]) -> None:

@@ -1,11 +1,11 @@
-"""Recipes to train and fine-tune a network of one's own on some thousand images.
+"""Recipes to train and fine-tune a custom network on a few thousand images.
 
-`fixres recommend` writes them into its configuration; `fixres.fix` (api/) begins with them. What
-they leave out has the default of `FineTuning` and `BaseTraining`.
+`fixres recommend` writes them into its configuration, and `fixres.fix` (api/) starts from them. All
+other keys have the defaults of `FineTuning` and `BaseTraining`.
 """
 
-# Those of Table 3 at the paper's scale (§5.3), and no step schedule, whose length would have to
-# fit.
+# The recipes of Table 3 at the paper's scale (§5.3), but with a cosine schedule: the step schedule
+# would have to be matched to the number of epochs.
 FINE_TUNING = {
     "layers": "cls+bn",
     "augmentation": "test DA",
@@ -29,8 +29,8 @@ TRAINING = {
 
 
 def fitting(batch_size: int, images: int) -> int:
-    """The batch size, or half of the images if that is fewer.
+    """The batch size, or half the number of images if that is smaller.
 
-    Half of the images may turn out to be bad, and an epoch fills a batch all the same.
+    So an epoch fills a batch even if half of the images turn out to be bad.
     """
     return min(batch_size, max(images // 2, 1))

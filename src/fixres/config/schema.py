@@ -1,7 +1,7 @@
 """The whole configuration: every name, type, range, default and explanation.
 
-Each section is a class. `Config` holds them all. The JSON schema for editors (configs/schema.json)
-is generated from these classes: `python -m fixres schema`.
+Each section is a class, and `Config` contains them all. The JSON schema for editors
+(configs/schema.json) is generated from these classes: `python -m fixres schema`.
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fixres.config.crate import Crate
 from fixres.config.custom import Custom
 from fixres.config.datasets import Dataset, Pinhole
 from fixres.config.fields import Count, Distinct, Name, Pixels, Section, Seed, Several
@@ -29,12 +30,12 @@ class Evaluation(Section):
     """How accuracy is measured (§5)."""
 
     folds: int = Field(10, ge=2)
-    """folds of the standard deviation: each is left out in turn (§5)"""
+    """number of folds for the standard deviation; each is left out in turn (§5)"""
     test_resize: Literal["paper", "released"] = "paper"
     """the side of an image that the test transform scales to k_test_image. paper: the shorter side
-    (§5); released: the height, as in the released code. It holds wherever crops are cut as at test
-    time: evaluation, matching, fine-tuning with test DA or test DA2. The authors' weights have a
-    key of their own: released.test_resize"""
+    (§5); released: the height, as in the released code. It applies wherever crops are cut as at
+    test time: evaluation, matching, fine-tuning with test DA or test DA2. The authors' weights have
+    a separate key, released.test_resize"""
 
 
 class Table5(Section):
@@ -51,66 +52,66 @@ class Figure7(Section):
     """Figure 7: the network of k_train 224 (of this scale), unadapted, over k_test."""
 
     k_test: Several[Pixels] = Field([k + more for k in range(40, 97, 8) for more in (0, 1)])
-    """any number of resolutions, and not only multiples of the network's stride; they are measured
-    in one job of their own"""
+    """any resolutions, not only multiples of the network's stride; they are measured in one
+    separate job"""
 
 
 class Released(Section):
-    """results/released.md: the weights that the paper's authors released, on the main dataset."""
+    """results/released.md: the weights released by the paper's authors, on the main dataset."""
 
     test_resize: Literal["released", "paper"] = "released"
-    """the side of the image that is scaled to k_test_image. released: its height, as when these
-    weights were tuned; paper: its shorter side"""
+    """the side of the image that is scaled to k_test_image. released: the height, as when these
+    weights were tuned; paper: the shorter side"""
     files: dict[Name, str] = Field({})
-    """name of the released network -> its file; the page lists the names"""
+    """name of a released network -> its file; the page lists the names"""
 
 
 class Pages(Section):
-    """How the pages look. A change reruns only the pages."""
+    """How the pages look. A change reruns only pages."""
 
     decimals: int = Field(1, ge=0, le=4)
-    """digits after the point of an accuracy in per cent"""
+    """decimal places of an accuracy in per cent"""
     captions: dict[Name, str] = Field({})
     """page (table5, figure5 …) -> the text that replaces its caption"""
     only: Several[Name] | None = None
-    """the tables and figures that there are, such as [table5, figure5]. Claims and numbers of the
-    text that need others are missing. null: all"""
+    """the tables and figures to make, such as [table5, figure5]. Claims and numbers of the text
+    that need others are missing. null: all"""
     seeds: dict[Name, Count] = Field({})
-    """page -> how many of `seeds` it takes, the first of them, where all would cost too much; the
-    other pages take all. A claim takes the seeds that all its pages have"""
+    """page -> number of seeds, the first of `seeds`, for pages where all would cost too much; other
+    pages use all. A claim uses the seeds that all its pages share"""
     allow_missing: bool = False
-    """true: a cell whose weights or images were not given is shown as missing, with the reason;
+    """true: a cell whose weights or images are not configured is shown as missing, with the reason;
     false: it is an error"""
     allow_failed: bool = False
-    """true: a cell whose run failed at the last try is shown as missing, with run and log, and the
-    run is not tried again"""
+    """true: a cell whose run failed at the last attempt is shown as missing, with run and log, and
+    the run is not tried again"""
 
 
 class Config(Section):
     """The whole suite at one scale."""
 
     scale: Name = "embedded"
-    """name of the scale, printed on every page beside the numbers"""
+    """name of the scale, printed on every page with the numbers"""
     seeds: Several[Seed] = Field([0])
-    """everything that is trained is trained once from each of these; a page shows the mean. All
-    random numbers of a run follow from its seed"""
+    """everything is trained once from each seed, and a page shows the mean. All random numbers of a
+    run follow from its seed"""
     resolution_divisor: Count = 4
-    """the paper's resolution over the resolution that stands for it here"""
+    """the paper's resolution divided by the resolution that stands for it here"""
     k_largest: Pixels = Field(
-        120, description="largest crop: a larger resolution of Tables 1 and 2 is replaced by this"
+        120, description="largest crop; larger resolutions of Tables 1 and 2 are reduced to it"
     )
     dataset: Name = Field("pinhole", description="the entry of `datasets` that stands for ImageNet")
     datasets: dict[Name, Dataset] = Field({"pinhole": Dataset(rendered=Pinhole())})
-    """the sets of images by name"""
+    """datasets by name"""
     protocol: Annotated[str, Field(pattern=r"^[A-Za-z0-9]*$", max_length=64)] = ""
-    """name of these training settings; it stands in the names of the runs, so that runs of several
-    protocols can be compared side by side"""
+    """name of these training settings; part of the names of runs, so that runs of several protocols
+    can be compared side by side"""
     network: Name = "resnet10q"
-    """the ResNet-50 of this scale: a name of models/catalogue/zoo.py"""
+    """the ResNet-50 of this scale: a name from models/catalogue/zoo.py"""
     twins: bool = True
     """small networks of the same classes stand for the paper's other networks (docs/networks.md)"""
     networks: dict[Name, NetworkSettings] = Field({})
-    """a network (the paper's, its twin, or `network`) -> the settings that differ for it"""
+    """network (a network of the paper, its twin, or `network`) -> settings that differ for it"""
     base_training: BaseTraining = BaseTraining()
     fine_tuning: FineTuning = FineTuning()
     matching: Matching = Matching()
@@ -119,8 +120,9 @@ class Config(Section):
     released: Released = Released()
     evaluation: Evaluation = Evaluation()
     custom: Custom | None = None
-    """a custom network and images (docs/recommend.md); with it, there are no pages of the paper"""
+    """a custom network and images (docs/recommend.md), instead of the pages of the paper"""
     table5: Table5 = Table5()
     figure7: Figure7 = Figure7()
     pages: Pages = Pages()
+    crate: Crate = Crate()
     hardware: Hardware = Hardware()

@@ -1,4 +1,4 @@
-"""Settings of everything that trains or adapts a network."""
+"""Settings of all stages that train or adapt a network."""
 
 from typing import Any, Literal
 
@@ -19,22 +19,22 @@ class Augmentation(Section):
 
 
 class Descent(Section):
-    """What every training by SGD with momentum has."""
+    """Settings that all trainings by SGD with momentum share."""
 
     batch_size: Count = Field(512, description="B, over all devices")
     schedule: Literal["step", "cosine", "triangle"] = "step"
-    """course of the rate. step: /10 every lr_step epochs (the paper); cosine: down to 0; triangle:
-    linear up, then linear to 0"""
+    """learning rate schedule. step: /10 every lr_step epochs (the paper); cosine: down to 0;
+    triangle: linearly up, then linearly to 0"""
     lr_step: Count = Field(30, description="epochs between two drops of the step schedule")
     warmup: Fraction = 0.0
-    """share of the training in which the rate rises linearly"""
+    """share of the training during which the rate rises linearly"""
     momentum: Fraction = 0.9
     nesterov: bool = False
     weight_decay: NotNegative = 1e-4
     label_smoothing: Fraction = 0.0
     micro_batch: Count = 64
-    """images that batch-norm sees at once; a batch of B images consists of such micro-batches,
-    shared by the devices (the paper: 64 on each device)"""
+    """images per batch-norm; a batch of B images consists of such micro-batches, divided among the
+    devices (the paper: 64 per device)"""
 
 
 class BaseTraining(Descent):
@@ -42,17 +42,17 @@ class BaseTraining(Descent):
 
     epochs: Count = 120
     samples_per_epoch: Count | None = 5005 * 512
-    """crops in an epoch; the paper: 5005·512/B batches of B; null: as many as the set has images"""
+    """crops per epoch; the paper: 5005·512/B batches of B; null: the number of training images"""
     lr_per_256: Positive = 0.1
     """learning rate for B = 256; the run uses lr_per_256 · B/256"""
     repeated_augmentation: Count = 3
     """RA: how often each drawn image appears in the batch stream"""
     repeats: Literal["spread", "together"] = "spread"
-    """micro-batches that the copies of an image go to (RA). spread: different ones, as in the
-    released code; together: the same one, as in MultiGrain (Berman et al., 2019). Without RA, or
-    with a single micro-batch, there is nothing to choose"""
+    """micro-batches of an image's copies (RA). spread: different ones, as in the released code;
+    together: the same one, as in MultiGrain (Berman et al., 2019). No effect without RA or with a
+    single micro-batch"""
     cutmix: Fraction = 0.0
-    """probability of CutMix for a batch (Yun et al., 2019)"""
+    """probability that a batch uses CutMix (Yun et al., 2019)"""
     augmentation: Augmentation = Augmentation()
 
 
@@ -63,14 +63,14 @@ class FineTuning(Descent):
     """layers that train. cls: the classifier; bn: the last batch-norm; cells: the last three cells
     (Table 1)"""
     batch_norm: Literal["affine+statistics", "statistics"] = "affine+statistics"
-    """part of the last batch-norm that adapts: all of it (the paper), or the statistics alone (the
+    """part of the last batch-norm that adapts: all of it (the paper), or only the statistics (the
     released code)"""
     augmentation: Literal["train DA", "test DA", "test DA2"] = "test DA"
     """see "Fine-tuning data-augmentation" in §5"""
     jitter: Fraction = Field(0.05, description="colour jitter of test DA2")
     epochs: Count = 60
     images: Count | None = None
-    """number of training images to fine-tune on, drawn at random; null: all (the paper)"""
+    """number of randomly drawn training images to fine-tune on; null: all (the paper)"""
     lr: Positive = 0.008
 
 
@@ -81,63 +81,62 @@ class Weights(Section):
     """a local file (.pth, .pt, .safetensors); ~ and $VARIABLES are expanded"""
     url: str = Field("", pattern=r"^(https?://\S+)?$", description="an address; needs sha256")
     sha256: str = Field("", pattern="^([0-9a-f]{64})?$")
-    """checksum of the file or of the download, 64 hexadecimal digits"""
-    timm: str = Field("", description="a timm name with its tag, as resnet50.tv_in1k")
+    """checksum of the file or download, 64 hexadecimal digits"""
+    timm: str = Field("", description="a timm name with its tag, such as resnet50.tv_in1k")
     torchvision: str = ""
-    """a torchvision weights enum, as ResNet50_Weights.IMAGENET1K_V1"""
+    """a torchvision weights enum, such as ResNet50_Weights.IMAGENET1K_V1"""
     hub: str = Field("", pattern="^(.+:.+)?$")
-    """a torch hub entry, as owner/repository:entry"""
+    """a torch hub entry, such as owner/repository:entry"""
 
 
 class NetworkSettings(Section):
-    """Settings of one network. Only the keys that differ."""
+    """Settings of one network: only the keys that differ."""
 
-    base_training: dict[str, Any] = Field({}, description="laid over base_training")
-    fine_tuning: dict[str, Any] = Field({}, description="laid over fine_tuning")
+    base_training: dict[str, Any] = Field({}, description="changes to base_training")
+    fine_tuning: dict[str, Any] = Field({}, description="changes to fine_tuning")
     fine_tuning_on: dict[Literal["train DA", "test DA", "test DA2"], dict[str, Any]] = Field({})
-    """augmentation -> what differs further when the network is fine-tuned on it; laid over the
-    network's fine_tuning"""
+    """augmentation -> further changes to the network's fine_tuning when it is fine-tuned on this
+    augmentation"""
     weights: Weights | None = None
-    """in place of the source that the zoo has for the network; base trainings of `network` itself
-    start from random weights all the same"""
+    """replaces the source that the zoo has for the network; base trainings of `network` itself
+    still start from random weights"""
 
 
 class Transfer(Section):
-    """Table 3 (§5.3): a pre-trained network trains on a fine-grained dataset, then its last layers.
+    """Table 3 (§5.3): a pre-trained network is trained on a fine-grained dataset.
 
     First the whole network trains at k_train, then the last layers at a higher resolution.
     """
 
     datasets: dict[Literal["cars", "cub", "flowers", "pets", "birdsnap"], Name] = Field({})
-    """the paper's dataset -> the entry of `datasets` that stands for it"""
+    """dataset of the paper -> the entry of `datasets` that stands for it"""
     training: dict[str, Any] = Field({})
-    """training of the whole network; laid over base_training"""
-    fine_tuning: dict[str, Any] = Field({}, description="laid over fine_tuning")
+    """training of the whole network: changes to base_training"""
+    fine_tuning: dict[str, Any] = Field({}, description="changes to fine_tuning")
     k_train: Pixels = 56
     k_test: Pixels = Field(80, description="resolution at which the last layers are fine-tuned")
 
 
 class WeakSupervision(Section):
-    """A stand-in for the weakly supervised pre-training (WSL, billion-scale): noisy tags.
+    """A substitute for the weakly supervised pre-training (WSL, billion-scale): noisy tags.
 
-    It is used where the paper's weights do not exist. The network first trains on many images with
-    noisy tags, then on the clean set.
+    Used if the paper's weights are not available. The network first trains on many images with
+    noisy tags, then on the clean dataset.
     """
 
     dataset: Name | None = None
-    """the entry of `datasets` with noisy tags; null: there is none, and the cells that need it are
-    missing"""
+    """the entry of `datasets` with noisy tags; null: none, and cells that need it are missing"""
     training: dict[str, Any] = Field({})
-    """training on the noisy tags; laid over base_training"""
+    """training on the noisy tags: changes to base_training"""
     adaptation: dict[str, Any] = Field({})
-    """training on the clean set afterwards; laid over base_training"""
+    """later training on the clean dataset: changes to base_training"""
 
 
 class Matching(Section):
     """Distribution matching (§4.2, Appendix A).
 
-    It maps the distribution of activations at k_test onto the distribution at k_train.
+    It maps the distribution of activations at k_test to the distribution at k_train.
     """
 
     images: Count | None = 50000
-    """training images on which the distributions are measured; null: all"""
+    """number of training images on which the distributions are measured; null: all"""

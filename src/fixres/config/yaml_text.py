@@ -1,4 +1,4 @@
-"""YAML as the configuration is written in it: no value is dropped, and none is read as another."""
+"""Strict YAML for configurations: no value is dropped, and none is read as another value."""
 
 import re
 from typing import Any
@@ -7,14 +7,12 @@ import yaml
 
 from fixres.config.errors import ConfigError
 
-MERGE = (
-    "tag:yaml.org,2002:merge"  # `<<: *anchor` lays the anchor's keys below those that stand here
-)
+MERGE = "tag:yaml.org,2002:merge"  # `<<: *anchor` adds those of the anchor's keys that are missing
 OTHER_BASE = re.compile(r"[-+]?0[0-9_]+$|.*:")  # YAML 1.1 reads 010 as 8, and 1:30 as 90
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML keeps the last of several equal keys, and says nothing."""
+    """Refuses duplicate keys: PyYAML silently keeps the last."""
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -26,14 +24,15 @@ class _Loader(yaml.SafeLoader):
             if key.value in seen:
                 raise ConfigError(
                     f"{self.name}, line {line}: duplicate key '{key.value}', first set on line "
-                    f"{seen[key.value]}; remove one of them"
+                    f"{seen[key.value]}. Remove one of them."
                 )
             seen[key.value] = line
         return node
 
     def decimal(self, node: yaml.ScalarNode) -> int | float:
         if OTHER_BASE.match(node.value):
-            problem = f"found {node.value}, expected a number without leading zeros and colons"
+            expected = "expected a number without leading zeros or colons"
+            problem = f"ambiguous number (got {node.value}, {expected})"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
         is_int = node.tag.endswith(":int")
         return self.construct_yaml_int(node) if is_int else self.construct_yaml_float(node)
@@ -44,7 +43,7 @@ for kind in ("int", "float"):
 
 
 def value_of(text: str, name: str) -> Any:
-    """What YAML text says. Raises ConfigError with `name`, which says where the text is from."""
+    """The value of YAML text. Raises ConfigError with `name`, which says where the text is from."""
     loader = _Loader(text)
     loader.name = name
     try:
@@ -55,9 +54,9 @@ def value_of(text: str, name: str) -> Any:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}" if mark else ""
         why = error.problem or error.context
-        raise ConfigError(f"{name}{where}: not valid YAML: {why}") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2020-13-45 is no date
+        raise ConfigError(f"{name}{where}: not valid YAML: {why}.") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2020-13-45 is not a date
         why = " ".join(str(error).partition(";")[0].split())
-        raise ConfigError(f"{name}: not valid YAML: {why}") from None
+        raise ConfigError(f"{name}: not valid YAML: {why}.") from None
     except RecursionError:
-        raise ConfigError(f"{name}: not valid YAML: nested too deeply") from None
+        raise ConfigError(f"{name}: not valid YAML: nested too deeply.") from None

@@ -1,4 +1,4 @@
-"""Which image is decoded for which crops of a batch: each image once, for all its crops."""
+"""How the crops of a batch are arranged by image, so that each image is decoded only once."""
 
 import math
 from collections import Counter
@@ -12,7 +12,7 @@ from fixres.data.regions import Rocs
 class Crops(NamedTuple):
     """The crops of one resolution in a batch: n crops of k×k pixels.
 
-    A batch is requested as a list of these, one for each resolution.
+    A request for a batch is a list of these, one per resolution.
     """
 
     rocs: Rocs
@@ -22,23 +22,23 @@ class Crops(NamedTuple):
 class Layout(NamedTuple):
     """A batch, arranged by image.
 
-    Each image is decoded once and has some slots for every resolution; a slot is one crop.
+    Each image is decoded once and has a number of slots per resolution; a slot is one crop.
     """
 
     images: np.ndarray  # (m,) row of the manifest
-    # For each resolution (m, slots): which crop of the request; -1 where the slot is unused.
+    # For each resolution (m, slots): the crop of the request, or -1 for an unused slot.
     crops: list[np.ndarray]
 
 
 def count_slots(request: list[Crops]) -> list[int]:
-    """For each resolution, the largest number of crops that one image has in the request."""
+    """The largest number of crops that any image has in the request, for each resolution."""
     return [max(Counter(rocs.image.tolist()).values()) for rocs, _ in request]
 
 
 def lay_out(request: list[Crops], slots: list[int]) -> Layout:
     """Arrange a request by image, with `slots[i]` slots for resolution i.
 
-    Images stand in their order of appearance. An image with more crops than slots (because it was
+    Images are in order of first appearance. An image with more crops than slots (because it was
     drawn twice) is listed again.
     """
     wanted: dict[int, list[list[int]]] = {}  # image -> for each resolution, its crops

@@ -1,6 +1,7 @@
 """Build the manifest of a dataset: find its files, check them, and list its images.
 
-A file that cannot be decoded is an error here, by name, and not in the middle of a training.
+A file that cannot be decoded is reported here by name, instead of failing in the middle of a
+training.
 """
 
 import csv
@@ -15,7 +16,7 @@ from fixres.data import sources, validate
 from fixres.jobs import JobError, atomic
 from fixres.jobs.quoting import visible
 
-OBJECTS = "objects.csv"  # in a set that the suite rendered: path, true apparent size, …
+OBJECTS = "objects.csv"  # in a dataset that the suite rendered: path, true apparent size, …
 SHOWN = 10  # bad files listed in an error
 
 
@@ -33,19 +34,18 @@ def build(
 
     Parameters
     ----------
-    root : the folder with the archives or the unpacked layout of the source; only read.
-    source : one of `sources.SOURCES`, or itself a source (`sources.picked`).
-    work : where archives are unpacked.
+    root : the folder with the archives or the unpacked layout of the source; never written to.
+    source : a name from `sources.SOURCES`, or a source (`sources.picked`).
+    work : folder to unpack archives into.
     on_bad : `stop`: bad files are an error. `exclude`: they are left out, and a note says so; but
-        never good images that only this Pillow cannot read.
-    checksums : what archives are checked against: `published` MD5s, or those `listed` in
-        md5sums.txt in `root`.
-    report : where the report goes; it is written even when bad files are an error.
+        good images that only this Pillow cannot read are an error in any case.
+    checksums : MD5s to check archives against: `published`, or `listed` in `root`/md5sums.txt.
+    report : where to write the report; it is written even if bad files are an error.
     key : the configuration key that names `root`, for messages.
 
     Raises
     ------
-    JobError : files are missing, damaged or bad, or a split has no usable image.
+    JobError : files are missing, damaged or bad, or a split has no usable images.
     """
     root, described = root.absolute(), sources.load(source) if isinstance(source, str) else source
     folder = sources.prepare(described, root, work.absolute() if work else None, checksums, key)
@@ -68,21 +68,21 @@ def build(
     splits_left = set(listing.split[seen.kept].tolist())
     for number in listing.splits:
         if number not in splits_left:
-            where = f"see {report or 'the report'}"
-            raise JobError(f"{folder}: no usable image in {SPLITS[number]}; {where}")
+            where = f"See {report or 'the report'}."
+            raise JobError(f"{folder}: no usable images in {SPLITS[number]}. {where}")
     return _manifest(folder, listing, seen, sizes or {}, notes)
 
 
 def _manifest(
     folder: Path, listing: sources.Listing, seen: validate.Seen, sizes: dict, notes: list[str]
 ) -> Manifest:
-    """The manifest of the images that are kept."""
+    """The manifest of the kept images."""
     kept = seen.kept
     paths = [path for (path, _, _), keep in zip(listing.images, kept, strict=True) if keep]
     longest = max(len(os.fsencode(path)) for path in paths)
     box = _boxes(listing, seen, paths) if listing.boxes else None
     object_size = np.fromiter((sizes.get(path, np.nan) for path in paths), np.float32, len(paths))
-    if box is not None and not sizes:  # r is the side of a square as large as the box
+    if box is not None and not sizes:  # r is the side of a square with the box's area
         object_size = np.sqrt((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]))
     return Manifest(
         folder=folder,
@@ -100,7 +100,7 @@ def _manifest(
 
 
 def _boxes(listing: sources.Listing, seen: validate.Seen, paths: list[str]) -> np.ndarray:
-    """(n, 4) float32, boxes of the images that are kept, in pixels; NaN where there is none."""
+    """(n, 4) float32, boxes of the kept images in pixels, NaN for images without a box."""
     unknown = (np.nan,) * 4
     shares = np.array([listing.boxes.get(path, unknown) for path in paths], np.float32)
     size = np.stack([seen.width[seen.kept], seen.height[seen.kept]], axis=1)
@@ -108,7 +108,7 @@ def _boxes(listing: sources.Listing, seen: validate.Seen, paths: list[str]) -> n
 
 
 def _object_sizes(root: Path) -> dict[str, float] | None:
-    """path -> true apparent size in pixels; None where the suite did not render the set."""
+    """path -> true apparent size in pixels; None if the suite did not render the dataset."""
     if not (root / OBJECTS).is_file():
         return None
     with open(root / OBJECTS, newline="", encoding="utf-8") as f:
@@ -117,7 +117,7 @@ def _object_sizes(root: Path) -> dict[str, float] | None:
 
 def _bad_files(folder: Path, bad: list[validate.Remark], report: Path | None) -> str:
     """The error message that names bad files."""
-    lines = [f"{folder}: {len(bad)} bad file(s); {_way_out(bad)}"]
+    lines = [f"{folder}: {len(bad)} bad file(s). {_way_out(bad)}"]
     for remark in bad[:SHOWN]:
         why = f" ({remark.text})" if remark.text else ""
         lines.append(visible(f"  {folder / remark.path}: {validate.KINDS[remark.kind]}{why}"))
@@ -127,14 +127,14 @@ def _bad_files(folder: Path, bad: list[validate.Remark], report: Path | None) ->
 
 
 def _way_out(bad: list[validate.Remark]) -> str:
-    """What to do about bad files."""
+    """How to fix bad files."""
     if all(remark.kind == "unsupported" for remark in bad):
-        # The images are good: with another Pillow the dataset would be another one.
-        return "on_bad: exclude does not leave out what another Pillow reads"
-    return "replace or remove them, or leave them out by on_bad: exclude"
+        # The images are good, so the dataset would differ from a machine with another Pillow.
+        return "Install a Pillow that reads them; on_bad: exclude does not apply."
+    return "Replace or remove them, or exclude them with on_bad: exclude."
 
 
-# --- notes: what every page about the dataset must print ----------------------------------------
+# --- notes to print on every page about the dataset ----------------------------------------------
 
 
 def _notes(
@@ -144,7 +144,7 @@ def _notes(
     bad: list[validate.Remark],
     rendered: bool,
 ) -> list[str]:
-    """The notes on a dataset: rendered, left out, skipped, scaled, absent, empty, other numbers."""
+    """The notes on a dataset: what is rendered, left out, skipped, scaled, missing or different."""
     title, kept, notes = source.title, seen.kept, []
     label, split = listing.label, listing.split
     listed = {SPLITS[number]: split == number for number in listing.splits}

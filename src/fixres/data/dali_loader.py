@@ -1,7 +1,8 @@
 """The DALI loader: one graph that decodes each image once and cuts all its crops.
 
-DALI decodes JPEGs and PNGs of 8 bits as Pillow does. All else, it is given as Pillow decodes it.
-So are the files of a batch that it cannot load: some damaged files are read by Pillow alone.
+DALI decodes 8-bit JPEGs and PNGs like Pillow. It receives all other images as decoded by Pillow,
+and also the files of a batch that it cannot load, because Pillow reads some damaged files that DALI
+does not.
 """
 
 import itertools
@@ -30,11 +31,11 @@ def dali_batches(
     ahead: int,
     device: torch.device,
 ) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
-    """`loader.batches` with DALI; `ahead` is the number of batches in work at once.
+    """`loader.batches` with DALI; `ahead` is the number of batches in progress at once.
 
-    The first request fixes the graph: its resolutions and the slots of an image.
+    The first request determines the graph: its resolutions and the slots per image.
     """
-    stream = iter(requests)  # those that are not in work yet
+    stream = iter(requests)  # requests that are not in progress yet
     first = next(stream, None)
     if first is None:
         return
@@ -65,28 +66,29 @@ def dali_batches(
         return _pipeline(source, slots, batch_size, threads, ahead, device)
 
     pipeline = start([first])
-    # Each copy is an open file, of which a process may often have 1,024 unless it asks for more.
+    # Each copy is an open file, and the usual limit of a process is 1,024 unless it asks for more.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with ThreadPoolExecutor(threads) as pool:
         while True:
-            # The outputs belong to torch's stream: its kernels wait for DALI's, and DALI takes the
-            # memory back only after them.
+            # The outputs belong to torch's stream: its kernels wait for DALI's, and DALI reuses the
+            # memory only after them.
             queue = torch.cuda.current_stream(device) if device.type == "cuda" else None
             try:
                 outputs = pipeline.run(queue)
             except StopIteration:
                 return
-            except JobError:  # of `feed`; it is a RuntimeError, too
+            except JobError:  # from `feed`; also a RuntimeError
                 raise
             except RuntimeError as error:
                 rows = np.array([row for _, layout, _ in in_work for row in layout.images], int)
                 if not listed.plain[rows].any():
                     said = (str(error).strip() or type(error).__name__).splitlines()[0]
-                    way_out = "set hardware.loader to pillow"
-                    raise JobError(f"DALI cannot load a batch ({said}); {way_out}") from None
-                # DALI names no file. So it is given all of these as Pillow decodes them; what
-                # Pillow cannot read either, `_decoded` names.
+                    fix = "Set it to pillow."
+                    problem = f"hardware.loader: DALI cannot load a batch ({said}). {fix}"
+                    raise JobError(problem) from None
+                # DALI does not name the file. So it receives all of these as decoded by Pillow, and
+                # `_decoded` names the file that Pillow cannot read either.
                 listed.plain[rows] = False
                 again = [request for request, _, _ in in_work]
                 in_work.clear()
@@ -97,13 +99,13 @@ def dali_batches(
 
 
 def _decoded(file: str, listed: ListedFiles) -> BinaryIO:
-    """An image as Pillow decodes it, as a PPM in a file in memory. It is gone when it is closed."""
+    """An image as decoded by Pillow, in an in-memory PPM file that disappears when closed."""
     image = decode(file, listed.read(file, checksum=0))
     try:
         memory = open(os.memfd_create("image"), "w+b")  # noqa: SIM115
     except OSError as error:
-        ways = "raise the limit (ulimit -n), or set hardware.loader to pillow"
-        raise JobError(f"{file}: cannot be handed to DALI ({error.strerror}); {ways}") from None
+        fix = "Raise the limit (ulimit -n), or set hardware.loader to pillow."
+        raise JobError(f"{file}: cannot be passed to DALI ({error.strerror}). {fix}") from None
     image.save(memory, "PPM")
     memory.flush()
     return memory
@@ -117,11 +119,11 @@ class Slot(NamedTuple):
 
     k: int
     cut: bool  # True: cut, then resize. False: resize, then cut
-    placed: bool  # the RoC fills only a rectangle of the crop, with black around it
+    placed: bool  # the RoC fills only a rectangle of the crop, surrounded by black
 
     @property
     def inputs(self) -> int:
-        """How many inputs the graph reads for this slot: those of `_cut`, behind the slot."""
+        """The number of graph inputs for this slot: the parameters of `_cut` after the slot."""
         return 5 if self.placed else 3
 
 
@@ -132,7 +134,7 @@ def _pipeline(
     from nvidia.dali import fn, pipeline_def, types
 
     on_gpu = device.type == "cuda"
-    pipelined = ahead > 1  # False: DALI has no thread of its own beside its workers
+    pipelined = ahead > 1  # False: DALI has no threads except its workers
 
     @pipeline_def(
         batch_size=batch,
@@ -150,7 +152,7 @@ def _pipeline(
             fn.io.file.read(files),
             device="mixed" if on_gpu else "cpu",
             output_type=types.RGB,
-            adjust_orientation=False,  # ImageFolder and Pillow do not turn images by EXIF either
+            adjust_orientation=False,  # like ImageFolder and Pillow, which ignore EXIF orientation
             jpeg_fancy_upsampling=True,  # on the GPU: the same chroma filter as libjpeg
         )
         return tuple(
@@ -161,9 +163,9 @@ def _pipeline(
 
 
 def _cut(image, slot: Slot, start, end, flip, size=None, anchor=None):
-    """The nodes of the graph for one slot: the RoC from start to end, resized, and flipped or not.
+    """The nodes of the graph for one slot: the RoC from start to end, resized, perhaps flipped.
 
-    Size and anchor are the size of the rectangle in a placed slot, and its place in the crop.
+    For a placed slot, `size` and `anchor` give the size of the rectangle and its place in the crop.
     """
     from nvidia.dali import fn, types
 
@@ -184,10 +186,10 @@ def _cut(image, slot: Slot, start, end, flip, size=None, anchor=None):
 
 
 def _graph_inputs(files: list[str], request: list[Crops], layout: Layout) -> tuple:
-    """What the graph reads for one batch: the files, then the inputs of every slot.
+    """The inputs of the graph for one batch: the files, then the inputs of every slot.
 
-    The files are a list of arrays, for names differ in length. Every other input is one array with
-    a row for each image.
+    The files are a list of arrays, because names differ in length. Every other input is one array
+    with a row per image.
     """
     inputs: list = [[np.frombuffer(os.fsencode(file), np.uint8) for file in files]]
     for (rocs, _), crops in zip(request, layout.crops, strict=True):

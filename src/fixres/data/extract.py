@@ -1,9 +1,9 @@
-"""Write what an archive holds: regular files and folders below one folder, and nothing else.
+"""Extract archives safely: only regular files and folders, all below one folder.
 
 Archives come from other people, and some have no published checksum. So links, devices and sparse
-files are refused, not checked: tarfile's own filters have had gaps in some versions of Python. Each
-folder on the way to a file is opened without following links. How much may come out of an archive
-is bounded by the archive's own size.
+files are refused outright, because tarfile's own filters have had gaps in some versions of Python.
+Each folder on the way to a file is opened without following links. The size of the content is
+limited by the size of the archive.
 """
 
 import contextlib
@@ -24,50 +24,50 @@ from fixres.jobs import naming_in_errors
 from fixres.jobs.quoting import visible
 
 BUFFER = 4_000_000  # bytes copied at once
-# Times its own size that may come out of an archive, and the bytes that may come out of any.
-# Photographs do not compress, lists to about a tenth.
+# The content may have this many times the size of the archive, or this many bytes in any case.
+# Photographs do not compress, lists compress to about a tenth.
 EXPANSION, LEAST = 20, 1_000_000_000
-HEADER = tarfile.BLOCKSIZE  # bytes that each member counts for, besides its content
-LONGEST = 1000  # bytes of a member's name: it comes below a folder, and Linux allows 4096 together
-DEEPEST = 50  # folders that a member is in
-LONGEST_EXTENSION = 1_000_000  # bytes of a header that continues a header, as for long names
-# A name that this folder cannot have: too long, or at odds with one that is already there.
+HEADER = tarfile.BLOCKSIZE  # bytes that each member counts for, in addition to its content
+LONGEST = 1000  # bytes of a member's name; Linux allows 4096 with the folder's path
+DEEPEST = 50  # nested folders of a member
+LONGEST_EXTENSION = 1_000_000  # bytes of a header that continues another, for example a long name
+# Errors for a name that this folder cannot have: too long, or in conflict with an existing name.
 NAME_ERRORS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP)
 NAME_ERRORS += (errno.EINVAL, errno.EILSEQ)
-# What the readers of archives raise where the content is not what the format says. Errors of the
-# file system are OSErrors.
+# Errors that the readers of archives raise for an invalid format. Errors of the file system are
+# OSErrors.
 FORMAT_ERRORS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 FORMAT_ERRORS += (ValueError, ArithmeticError, LookupError, MemoryError, RecursionError)
 FORMAT_ERRORS += (NotImplementedError,)  # zip: a method of compression
 
 
-class Refused(Exception):  # noqa: N818 (it is refused)
-    """An archive does what none of the official archives does."""
+class Refused(Exception):  # noqa: N818 (the archive is refused)
+    """An archive does something that no official archive does."""
 
 
 class Member(NamedTuple):
-    """What an archive holds under a name."""
+    """An entry of an archive."""
 
     name: str
-    kind: str  # "file" or "folder"; anything else is refused
+    kind: str  # "file" or "folder"; all other kinds are refused
     size: int  # bytes
     open: Callable[[], BinaryIO]
 
     @property
     def shown(self) -> str:
-        """The name for messages: on one line, and short."""
+        """The name for messages, short and on one line."""
         text = visible(self.name)
         return f"'{text}'" if len(text) <= 100 else f"'{text[:80]}…' ({len(text)} letters)"
 
 
 class Allowance:
-    """How many bytes may still come out of an archive of `size` bytes."""
+    """The remaining bytes that may be extracted from an archive of `size` bytes."""
 
     def __init__(self, size: int):
         self.most = self.left = max(EXPANSION * size, LEAST)
 
     def admit(self, member: Member) -> Member:
-        """Count a member. Raises Refused where it is too much, or less than nothing."""
+        """Count a member. Raises Refused if it exceeds the allowance or has a negative size."""
         self.take(HEADER, member.shown)
         self.take(member.size, member.shown)
         return member
@@ -75,7 +75,7 @@ class Allowance:
     def take(self, n: int, what: str) -> None:
         self.left -= n
         if n < 0 or self.left < 0:
-            raise Refused(f"{what} takes {n} bytes, and the archive may hold {self.most} at most")
+            raise Refused(f"{what} takes {n} bytes, but the archive may hold at most {self.most}")
 
 
 # --- readers -------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ class _Header(tarfile.TarInfo):
         try:
             header = super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:
-            if any(buf):  # tarfile would take it for the end of the archive
+            if any(buf):  # tarfile would treat it as the end of the archive
                 raise tarfile.ReadError(f"damaged header ({error})") from None
             raise
         if header.type == tarfile.GNUTYPE_SPARSE:
@@ -104,7 +104,7 @@ class _Header(tarfile.TarInfo):
 
 
 def members_of_tar(f: BinaryIO, allowance: Allowance) -> Iterator[Member]:
-    """What an open tar holds, compressed or not, in its order. It is read to its end."""
+    """The members of an open tar, compressed or not, in order. The tar is read to its end."""
     with tarfile.open(fileobj=f, tarinfo=_Header) as tar:
         for found in tar:
             kind = "a link or a device"
@@ -118,10 +118,10 @@ def members_of_tar(f: BinaryIO, allowance: Allowance) -> Iterator[Member]:
 
 
 def _check_end(tar: tarfile.TarFile, allowance: Allowance) -> None:
-    """Raise ReadError where the tar does not end with blocks of zeros, as every tar must.
+    """Raise ReadError if the tar does not end with blocks of zeros, as every tar must.
 
-    tarfile itself accepts a tar that was cut between two files. Reading on to the end also makes
-    gzip compare its own checksum.
+    tarfile itself accepts a tar that was truncated between two files. Reading to the end also makes
+    gzip check its own checksum.
     """
     if tar.fileobj.tell() < tar.offset + tarfile.BLOCKSIZE:
         raise tarfile.ReadError("no end-of-archive mark")
@@ -130,7 +130,7 @@ def _check_end(tar: tarfile.TarFile, allowance: Allowance) -> None:
 
 
 def members_of_zip(f: BinaryIO, allowance: Allowance) -> Iterator[Member]:
-    """What an open zip holds, in its order."""
+    """The members of an open zip, in order."""
     with zipfile.ZipFile(f) as archive:
         for found in archive.infolist():
             form = stat.S_IFMT(found.external_attr >> 16)
@@ -149,12 +149,12 @@ def members_of_zip(f: BinaryIO, allowance: Allowance) -> Iterator[Member]:
 
 
 def write(member: Member, folder: Path) -> None:
-    """Write a file or make a folder below `folder`. A second file of a name replaces the first.
+    """Write a file or make a folder below `folder`. A second file of the same name replaces it.
 
     Raises
     ------
-    Refused : it is neither file nor folder, or its name leads out of the folder or cannot be given.
-    OSError : the disk is full …; it names the file.
+    Refused : the member is neither file nor folder, or its name leads outside or is not possible.
+    OSError : for example, the disk is full; names the file.
     """
     parts = parts_of(member)
     path = folder.joinpath(*parts)
@@ -171,7 +171,7 @@ def write(member: Member, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _name_errors(member: Member, path: Path) -> Iterator[None]:
-    """Raise Refused where the system accepts no such name; let other errors name the path."""
+    """Raise Refused if the system does not accept a name; add the path to other errors."""
     try:
         yield
     except OSError as error:
@@ -183,21 +183,21 @@ def _name_errors(member: Member, path: Path) -> Iterator[None]:
 
 
 def parts_of(member: Member) -> tuple[str, ...]:
-    """The folders and the name of a member. Raises Refused as `write`."""
+    """The folders and the name of a member. Raises Refused like `write`."""
     if member.kind not in ("file", "folder"):
         raise Refused(f"{member.shown} is {member.kind}")
-    path = PurePosixPath(member.name)  # which drops what "." and "//" add
+    path = PurePosixPath(member.name)  # ignores "." and "//"
     if path.is_absolute() or ".." in path.parts:
         raise Refused(f"{member.shown} would be written outside its folder")
     if len(os.fsencode(member.name)) > LONGEST or len(path.parts) > DEEPEST:
         raise Refused(f"{member.shown} is too long a name")
     if member.kind == "file" and not path.parts:
-        raise Refused(f"{member.shown} is no name of a file")
+        raise Refused(f"{member.shown} is not a file name")
     return path.parts
 
 
 def _create(folder: Path, parts: tuple[str, ...]) -> int:
-    """A descriptor of an empty file below `folder`. No link is followed."""
+    """Create an empty file below `folder`, without following links; returns its descriptor."""
     above = _open_folder(folder, parts[:-1])
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
@@ -207,9 +207,9 @@ def _create(folder: Path, parts: tuple[str, ...]) -> int:
 
 
 def _open_folder(folder: Path, parts: tuple[str, ...]) -> int:
-    """A descriptor of a folder below `folder`, which is made where it is missing.
+    """Open a folder below `folder`, and create it if missing; returns its descriptor.
 
-    Each step starts from the folder before it and follows no link. So the folder is where its name
+    Each step starts from the parent folder and follows no link. So the folder is where its name
     says, however long its path is and whatever else is there.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW

@@ -1,7 +1,8 @@
-"""Which files lay in a user's data folder when its images were listed: names, sizes and dates.
+"""The files in a user's data folder when its images were listed: names, sizes and dates.
 
-A later look at the folder is compared with it, without reading an image (`fixres.relist`). It lies
-beside the manifest and names the manifest that it belongs to. It is no input of any job.
+A later state of the folder is compared with this inventory without reading images
+(`fixres.relist`). It is saved next to the manifest, contains the manifest's digest, and is not an
+input of any job.
 """
 
 import os
@@ -16,12 +17,12 @@ from fixres.data.sources import Source
 from fixres.data.walk import walk
 from fixres.jobs import atomic
 
-NAME = "files.npz"  # beside the manifest
-GONE = -1  # size and date of a link that points nowhere
+NAME = "files.npz"  # in the folder of the manifest
+GONE = -1  # size and date of a dangling link
 
 
 class Inventory(NamedTuple):
-    """The files that a listing looks at. Arrays have one row for each file, sorted by path."""
+    """The files that a listing depends on. Arrays have one row per file, sorted by path."""
 
     path: np.ndarray  # (n,) bytes, UTF-8, below the user's folder
     size: np.ndarray  # (n,) int64, bytes
@@ -29,11 +30,11 @@ class Inventory(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """What differs between two inventories: sorted paths."""
+    """The differences between two inventories, as sorted paths."""
 
     added: list[str]
     removed: list[str]
-    changed: list[str]  # of another size or date
+    changed: list[str]  # with another size or date
 
     def __bool__(self) -> bool:
         return any(self)
@@ -42,7 +43,7 @@ class Difference(NamedTuple):
 def take(root: Path, source: Source) -> Inventory:
     """The inventory of a user's folder: archives, lists, and all files of the image folders.
 
-    Files of other datasets in the same folder are passed over, and what is hidden.
+    Hidden files, and files of other datasets in the same folder, are skipped.
     """
     paths, sizes, dates = [], array("q"), array("q")
     for file in _files(root, source):
@@ -59,7 +60,7 @@ def take(root: Path, source: Source) -> Inventory:
 
 
 def _files(root: Path, source: Source) -> Iterator[str]:
-    """The files that the parts of a source may consist of: unpacked, or as archives."""
+    """The files that the parts of a source may consist of, unpacked or as archives."""
     names = dict.fromkeys(
         name for part in source.parts for name in (part.path, *part.also, part.archive) if name
     )
@@ -71,7 +72,7 @@ def _files(root: Path, source: Source) -> Iterator[str]:
 
 
 def compare(then: Inventory, now: Inventory) -> Difference:
-    """What was added, removed or changed between two looks at a folder."""
+    """What was added, removed or changed between two inventories of a folder."""
     common, before, after = np.intersect1d(
         then.path, now.path, assume_unique=True, return_indices=True
     )
@@ -82,13 +83,13 @@ def compare(then: Inventory, now: Inventory) -> Difference:
 
 
 def save(file: Path, inventory: Inventory, manifest: str) -> None:
-    """Write an inventory, with the digest of the manifest that was made of these files."""
+    """Write an inventory, with the digest of the manifest that was made from these files."""
     with atomic(file) as temporary, open(temporary, "wb") as f:
         np.savez(f, manifest=np.array(manifest), **inventory._asdict())
 
 
 def load(file: Path, manifest: str) -> Inventory | None:
-    """Read an inventory; None where it is missing, damaged, or of another manifest."""
+    """Read an inventory; None if it is missing, damaged, or of another manifest."""
     try:
         with np.load(file, allow_pickle=False) as archive:
             if str(archive["manifest"]) != manifest:

@@ -1,4 +1,4 @@
-"""Whether a file is still the file that the manifest lists. An altered image is other data."""
+"""Check that files are still those in the manifest, because altered images are other data."""
 
 from concurrent.futures import Executor
 
@@ -15,11 +15,11 @@ class ListedFiles:
 
     def __init__(self, manifest: Manifest):
         self.manifest = manifest
-        self.left = manifest.checksum.copy()  # 0: nothing is left to compare
-        self.plain = np.ones(len(self.left), bool)  # once compared: whether DALI decodes it, too
+        self.left = manifest.checksum.copy()  # 0: already compared
+        self.plain = np.ones(len(self.left), bool)  # once compared: whether DALI decodes it
 
     def take(self, images: np.ndarray) -> list[int]:
-        """The checksums that are left to compare of some rows; 0 from the second time on."""
+        """The checksums of some rows that are still to be compared; 0 from the second time on."""
         taken = self.left[images].tolist()
         self.left[images] = 0
         return taken
@@ -27,24 +27,24 @@ class ListedFiles:
     def read(self, file: str, checksum: int) -> bytes:
         """The content of a file, compared with its checksum unless that is 0 (`take`).
 
-        Raises JobError where the file cannot be read, or has changed since the manifest was built.
+        Raises JobError if the file cannot be read, or has changed since the manifest was built.
         """
         try:
-            with open(file, "rb", buffering=0) as opened:  # a Path costs as much as the reading
+            with open(file, "rb", buffering=0) as opened:  # a Path costs as much time as reading
                 data = opened.read()
         except OSError as error:
-            restore = "it was there when the manifest was built: restore it"
-            raise JobError(f"{file}: cannot be read ({error.strerror}); {restore}") from None
+            restore = "It existed when the manifest was built, so restore it."
+            raise JobError(f"{file}: cannot be read ({error.strerror}). {restore}") from None
         if checksum and checksum_of(data) != checksum:
             raise JobError(
-                f"{file}: not the file that the manifest was built from: altered or cut short "
-                f"since. Restore it; or delete {self.manifest.folder}, where this suite made it, "
-                "and the manifest, and let Snakemake make both again"
+                f"{file}: altered or truncated since the manifest was built. Restore it; or, if "
+                f"this suite rendered it, delete {self.manifest.folder} and the manifest, and let "
+                "Snakemake make both again."
             )
         return data
 
     def compare(self, images: np.ndarray, pool: Executor) -> None:
-        """Compare the files of some rows that were not compared before. Raises as `read`."""
+        """Compare the files of some rows that were not compared before. Raises like `read`."""
         rows = images[self.left[images] != 0]
         contents = pool.map(self.read, self.manifest.files(rows), self.take(rows))
         for row, content in zip(rows.tolist(), contents, strict=True):

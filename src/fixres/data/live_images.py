@@ -1,11 +1,11 @@
-"""The images of a program: a dataset of (PIL image, label), in place of files and a manifest.
+"""The images of a program: a dataset of (PIL image, label) instead of files and a manifest.
 
     images = LiveImages(dataset, classes=10)
     [at_128, at_160] = images.cut(np.arange(32), [(test_da, 128), (test_da, 160)])
 
-An image is taken from the dataset whenever its crops are wanted, and is not kept. Its crops are the
-rectangles of regions.py, cut by the Pillow loader's own function: the pixels are those that a job
-gets from a file with this image.
+An image is read from the dataset whenever its crops are needed, and is not kept. The crops are the
+rectangles of regions.py, cut by the Pillow loader, so the pixels equal those of a job that reads
+the image from a file.
 """
 
 import operator
@@ -27,49 +27,50 @@ if TYPE_CHECKING:  # imported where it is used, so that stages with DALI start s
     from PIL.Image import Image as PillowImage
 
 Look = tuple[regions.Augmentation, int]  # test DA, and the side of the crop, pixels
-WITHOUT = "give the dataset without a transform, as torchvision's ImageFolder(folder)"
-UNKNOWN = -1  # label of an image that was not read yet
+WITHOUT = "Give the dataset without a transform, such as torchvision's ImageFolder(folder)."
+UNKNOWN = -1  # label of an image that has not been read yet
 
 
 class Dataset(Protocol):
-    """What a program gives: n images and their labels, such as torchvision's ImageFolder."""
+    """n images and their labels, such as torchvision's ImageFolder."""
 
     def __len__(self) -> int:
         """The number of images."""
 
     def __getitem__(self, index: int, /) -> tuple["PillowImage", int]:
-        """An image of any size and mode, and its class, from 0; by a number from 0 to n - 1."""
+        """Image number 0 to n - 1, of any size and mode, and its class, counted from 0."""
 
 
 class LiveImages:
-    """The images of a dataset, and the labels of those that were read.
+    """The images of a dataset, and the labels of the images that were read.
 
     Parameters
     ----------
-    classes : their number. A label is from 0 to classes - 1.
-    workers : threads that read and cut. More than one call the dataset at the same time.
+    classes : the number of classes; labels are 0 to classes - 1.
+    workers : threads that read and cut. Several threads use the dataset concurrently.
 
     Attributes
     ----------
-    labels : (n,) int64; UNKNOWN where no crop was cut yet.
+    labels : (n,) int64; UNKNOWN for images that were not read yet.
     """
 
     def __init__(self, dataset: Dataset, classes: int, workers: int = 1):
         if not (isinstance(dataset, Sized) and hasattr(dataset, "__getitem__")):
             kind = type(dataset).__name__
-            raise JobError(f"dataset: found a {kind}, expected len(dataset) and dataset[i]")
+            expected = "expected an object with len(dataset) and dataset[i]"
+            raise JobError(f"dataset: unsupported type (got a {kind}, {expected}).")
         if not len(dataset):
-            raise JobError("dataset: found no images, expected at least one")
+            raise JobError("dataset: no images (expected at least one).")
         self.dataset, self.classes, self.workers = dataset, classes, workers
         self.labels = np.full(len(dataset), UNKNOWN, np.int64)
 
     @property
     def rows(self) -> np.ndarray:
-        """(n,) the numbers of the images."""
+        """(n,) the indices of the images."""
         return np.arange(len(self.labels))
 
     def read(self, row: int) -> "PillowImage":
-        """An image, RGB. Keeps its label. Raises JobError where it is no (PIL image, label)."""
+        """An RGB image; its label is kept. Raises JobError if it is not a (PIL image, label)."""
         from PIL import Image
 
         who = f"dataset[{row}]"
@@ -78,23 +79,24 @@ class LiveImages:
             image, label = item
             label = operator.index(label)
         except Exception as error:  # whatever the program's dataset raises
-            problem = f"{type(error).__name__}: {error}"
-            raise JobError(f"{who}: expected (PIL image, label), got {problem}") from error
+            got = f"got {type(error).__name__}: {error}"
+            expected = "expected (PIL image, label)"
+            raise JobError(f"{who}: not an image with a label ({got}, {expected}).") from error
         if not isinstance(image, Image.Image):
-            found = type(image).__name__
-            raise JobError(f"{who}: found a {found}, expected a PIL image; {WITHOUT}")
+            got = f"got a {type(image).__name__}, expected a PIL image"
+            raise JobError(f"{who}: not an image ({got}). {WITHOUT}")
         if not 0 <= label < self.classes:
-            expected = f"expected 0 to {self.classes - 1}: the module gives {self.classes} logits"
-            raise JobError(f"{who}: found label {label}, {expected}")
+            expected = f"expected 0 to {self.classes - 1}, for the module's {self.classes} logits"
+            raise JobError(f"{who}: label out of range (got {label}, {expected}).")
         try:
             rgb = image_files.to_rgb(image)
         except Exception as error:
-            raise JobError(f"{who}: cannot be decoded ({error})") from error
+            raise JobError(f"{who}: cannot be decoded ({error}).") from error
         self.labels[row] = label
         return rgb
 
     def cut(self, rows: np.ndarray, looks: list[Look]) -> list[torch.Tensor]:
-        """For each look the crops of some images, (n, k, k, 3) uint8, from one read of each."""
+        """The crops of some images for each look, (n, k, k, 3) uint8, each image read once."""
         pixels = [
             torch.empty((len(rows), k, k, 3), dtype=torch.uint8, device="cpu") for _, k in looks
         ]
@@ -120,10 +122,10 @@ class LiveReader:
     """Reads each image once, and cuts its test crops at every resolution: `requests.Reader`."""
 
     images: LiveImages
-    mean: tuple[float, ...]  # of the input normalisation of the network
+    mean: tuple[float, ...]  # of the network's input normalisation
     std: tuple[float, ...]
     device: Device
-    batch: int | None = None  # images of a batch, at most; None: those of `CropReader`
+    batch: int | None = None  # maximum number of images per batch; None: as in `CropReader`
     ranks: Ranks = ALONE
 
     @property
@@ -151,9 +153,9 @@ class LiveReader:
             yield (self.normal(uint8) for uint8 in pixels)
 
     def normal(self, pixels: torch.Tensor) -> torch.Tensor:
-        """What the network sees of (n, k, k, 3) uint8 crops: (n, 3, k, k) on the device."""
+        """The network's input from (n, k, k, 3) uint8 crops: (n, 3, k, k) on the device."""
         return loader.to_device(pixels, None, self.mean, self.std, self.device.device)
 
     def named(self, image: int) -> str:
-        """The image as a program would ask for it."""
+        """The image as a program would index it."""
         return f"dataset[{self.rows[image]}]"

@@ -1,11 +1,11 @@
 """Crops from files: two loaders, DALI and Pillow-SIMD, that cut exactly the RoCs of `regions.py`.
 
-A request is one batch: a list of `Crops`, one for each resolution. An image of which several crops
-are wanted (repeated augmentation, or several test resolutions) is read and decoded once.
+A request is one batch: a list of `Crops`, one per resolution. An image that is needed for several
+crops (repeated augmentation, or several test resolutions) is read and decoded once.
 
-The loaders hand over uint8 pixels. Colour jitter and normalisation follow on the device
-(`to_device`), so they are the same for both loaders. DALI's own random crops depend on its batch
-size and threads; here DALI only cuts the rectangles that it is given.
+The loaders return uint8 pixels. Colour jitter and normalisation follow on the device (`to_device`),
+so they are the same for both loaders. DALI's own random crops would depend on its batch size and
+threads, so here DALI only cuts given rectangles.
 """
 
 import functools
@@ -23,15 +23,15 @@ from fixres.hardware.device import send
 from fixres.jobs import JobError
 
 CPU = torch.device("cpu")
-PREFETCH = 3  # batches in memory beside a GPU, counting the batch in use
-# The six orders of (0) brightness, (1) contrast, (2) saturation; `Rocs.jitter_order` counts them.
+PREFETCH = 3  # batches in host memory for a GPU, including the batch in use
+# The six orders of (0) brightness, (1) contrast, (2) saturation, indexed by `Rocs.jitter_order`.
 PERMUTATIONS = torch.tensor([(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
-BYTES_OF_A_PIXEL = 4  # in the memory of Pillow, for RGB, too
+BYTES_OF_A_PIXEL = 4  # in Pillow's memory, also for RGB
 GREY = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, as torchvision and Pillow convert to grey
 
 
 def dali_is_installed() -> bool:
-    """Whether NVIDIA's DALI can be imported. Its wheels are for Linux."""
+    """Whether NVIDIA's DALI can be imported. It has wheels only for Linux."""
     from importlib.util import find_spec
 
     return find_spec("nvidia") is not None and find_spec("nvidia.dali") is not None
@@ -40,14 +40,14 @@ def dali_is_installed() -> bool:
 def resolve(loader: str, device: torch.device = CPU) -> str:
     """The loader to use: "dali" or "pillow".
 
-    `auto` is what is fastest for the device (benchmarks/loaders.py): DALI beside a GPU, where it
-    decodes, and Pillow on a processor. Raises JobError where DALI is asked for and missing.
+    `auto` is the fastest for the device (benchmarks/loaders.py): DALI with a GPU, which then
+    decodes, and Pillow on a processor. Raises JobError if DALI is requested but missing.
     """
     installed = dali_is_installed()
     if loader == "dali" and not installed:
         raise JobError(
-            "hardware.loader: found dali, which is not installed here (its wheels are for Linux); "
-            "take auto or pillow"
+            "hardware.loader: DALI is not installed (got dali; DALI has wheels only for Linux). "
+            "Use auto or pillow."
         )
     fastest = "dali" if installed and device.type == "cuda" else "pillow"
     return fastest if loader == "auto" else loader
@@ -63,22 +63,21 @@ def batches(
 ) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
     """Cut the crops of each request.
 
-    Beside a GPU, batches are loaded ahead of their use (`PREFETCH`). On a CPU, loading and
-    computing take turns: the network computes on the same cores with all the threads of the job,
-    so loading at the same time would take a core from the job beside it (measured:
-    benchmarks/side_by_side.py).
+    With a GPU, batches are loaded ahead of their use (`PREFETCH`). On a CPU, loading and computing
+    take turns: the network computes on the same cores with all threads of the job, so loading
+    concurrently would take a core from another job (measured: benchmarks/side_by_side.py).
 
     Parameters
     ----------
-    requests : one for each batch; all have the same resolutions in the same order.
-    threads : worker threads; on a CPU at most as many as torch has. They change only the speed.
-    keep : keep each image as it was decoded, so that a later epoch only cuts (`room_for`). DALI
-        keeps none.
+    requests : one per batch; all have the same resolutions in the same order.
+    threads : worker threads; on a CPU at most as many as torch has. They affect only the speed.
+    keep : keep decoded images in memory, so that later epochs only cut (`room_for`). DALI keeps
+        none.
 
     Yields
     ------
-    Each request with its pixels: for each resolution a (n, k, k, 3) uint8 tensor, in memory, or on
-    `device` where DALI decodes there.
+    Each request with its pixels: for each resolution a (n, k, k, 3) uint8 tensor in memory, or on
+    `device` if DALI decodes there.
     """
     ahead = PREFETCH
     if device.type == "cpu":
@@ -91,7 +90,8 @@ def batches(
 def room_for(manifest: Manifest, rows: np.ndarray, budget: float) -> bool:
     """Whether some images of the manifest, decoded, take at most `budget` bytes.
 
-    All are kept or none: of images that are read in random order, a part would seldom be met again.
+    All images are kept or none, because images are read in random order, and a part of them would
+    seldom be used again.
     """
     pixels = manifest.height[rows].astype(np.int64) * manifest.width[rows]
     return int(pixels.sum()) * BYTES_OF_A_PIXEL <= budget
@@ -104,10 +104,10 @@ def to_device(
     std: tuple[float, ...],
     device: torch.device,
 ) -> torch.Tensor:
-    """What the network sees of (n, k, k, 3) uint8 crops: scaled to [0, 1], jittered, normalised.
+    """The network's input from (n, k, k, 3) uint8 crops: scaled to [0, 1], jittered, normalised.
 
-    The result is (n, 3, k, k) float32 in channels_last. Of `rocs` only the jitter counts; None:
-    there is none.
+    The result is (n, 3, k, k) float32 in channels_last. `rocs` is used only for its jitter;
+    None: no jitter.
     """
     x = send(crops, device).permute(0, 3, 1, 2).float().div_(255)
     if rocs is not None and rocs.jitter is not None:
@@ -117,7 +117,7 @@ def to_device(
 
 @functools.cache
 def _channels(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
-    """Three values as (1, 3, 1, 1). Cached, because a copy to a GPU waits for its computations."""
+    """Three values as (1, 3, 1, 1); cached, because a copy to a GPU waits for its computations."""
     return torch.tensor(values, device=device).view(1, 3, 1, 1)
 
 
@@ -129,7 +129,7 @@ def colour_jitter(x: torch.Tensor, factors: torch.Tensor, order: torch.Tensor) -
     Equals torchvision's adjust_brightness, adjust_contrast and adjust_saturation.
 
     `x` is (n, 3, h, w) in [0, 1], `factors` (n, 3), and `order` (n,) in 0..5: the row of
-    PERMUTATIONS that has the order of the three operations.
+    PERMUTATIONS with the order of the three operations.
     """
     sequence = PERMUTATIONS[order]
     factors, sequence = send(factors.gather(1, sequence), x.device), send(sequence, x.device)

@@ -1,4 +1,4 @@
-"""The Pillow loader: threads that each decode some images of a batch and cut their crops."""
+"""The Pillow loader: each thread decodes some images of a batch and cuts their crops."""
 
 import itertools
 from collections import deque
@@ -17,8 +17,8 @@ from fixres.data.listed_files import ListedFiles
 from fixres.data.regions import Rocs
 from fixres.jobs import JobError
 
-# Pixels of an image that is resized as a whole, 64 MB. Of a longer one the RoC alone is resized,
-# which may differ by a level (`Rocs.whole`).
+# Pixels of the largest image that is resized as a whole, 64 MB. For larger images only the RoC is
+# resized, and values may differ by a level (`Rocs.whole`).
 LARGEST = 2**24
 
 if TYPE_CHECKING:  # imported where it is used, so that stages with DALI start sooner
@@ -33,7 +33,7 @@ def pillow_batches(
     device: torch.device,
     keep: bool = False,
 ) -> Iterator[tuple[list[Crops], list[torch.Tensor]]]:
-    """`loader.batches` with Pillow; `ahead` is the number of batches in work at once."""
+    """`loader.batches` with Pillow; `ahead` is the number of batches in progress at once."""
     listed = ListedFiles(manifest)
     kept: dict[str, PillowImage] = {}  # file -> decoded image
     pinned = device.type == "cuda"  # pinned memory can be copied while the GPU computes
@@ -74,21 +74,21 @@ def pillow_batches(
 
 
 def decode(file: str, content: bytes) -> "PillowImage":
-    """An RGB image. Raises JobError that names the file."""
+    """Decode an RGB image. Raises JobError, which names the file."""
     try:
         with image_files.load(content) as opened:
             return image_files.to_rgb(opened)
     except Exception as error:
-        restore = "it was whole when the manifest was built: restore it"
-        raise JobError(f"{file}: cannot be decoded ({error}); {restore}") from None
+        restore = "It was valid when the manifest was built, so restore it."
+        raise JobError(f"{file}: cannot be decoded ({error}). {restore}") from None
 
 
 def _cut(
     image: "PillowImage", crops: list[np.ndarray], request: list[Crops], pixels: list[np.ndarray]
 ) -> None:
-    """Cut the crops of one image, and write them into `pixels`: (n, k, k, 3) for each resolution.
+    """Cut the crops of one image, and write them into `pixels`: (n, k, k, 3) per resolution.
 
-    `crops` are the rows of this image in the request, for each resolution; -1 is none (`Layout`).
+    `crops` has the image's rows in the request, per resolution; -1 is an unused slot (`Layout`).
     """
     for (rocs, k), rows, batch in zip(request, crops, pixels, strict=True):
         for row in rows[rows >= 0].tolist():
@@ -103,7 +103,7 @@ def crop_of(image: "PillowImage", rocs: Rocs, row: int, k: int) -> "PillowImage"
     if rocs.cut:
         crop = resize(image.crop(tuple(int(v) for v in box)), k)
     elif rocs.whole is not None and np.prod(rocs.whole[row, :2]) <= LARGEST:
-        # By the Pillow that is installed: timm uses that, too.
+        # With the installed Pillow, like timm.
         *size, left, top = rocs.whole[row].tolist()
         crop = image.resize(tuple(size), Image.Resampling.BILINEAR)
         crop = crop.crop((left, top, left + k, top + k))
@@ -118,10 +118,10 @@ def crop_of(image: "PillowImage", rocs: Rocs, row: int, k: int) -> "PillowImage"
 
 
 def resize(image: "PillowImage", k: int) -> "PillowImage":
-    """A whole RGB image as k×k pixels, by Pillow-SIMD.
+    """Resize a whole RGB image to k×k pixels with Pillow-SIMD.
 
-    Where Pillow-SIMD could not be built, torch does it: it gives Pillow-SIMD's pixels to the bit,
-    in a third of plain Pillow's time (docs/speed.md).
+    If Pillow-SIMD could not be built, torch gives bit-identical pixels, in a third of plain
+    Pillow's time (docs/speed.md).
     """
     from PIL import Image
 

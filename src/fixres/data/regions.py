@@ -1,8 +1,8 @@
 """Where a crop comes from: the geometry of the region of classification (RoC, §3).
 
 A RoC is a rectangle of the input image. Both loaders cut exactly the rectangles that this module
-computes. So DALI and Pillow, any number of workers and any number of ranks see the same crops.
-The random numbers come from `sampling.py`.
+computes, so DALI and Pillow give the same crops, for any number of workers and ranks. The random
+numbers come from `sampling.py`.
 """
 
 import math
@@ -13,8 +13,8 @@ import numpy as np
 
 from fixres.data import sampling
 
-TEN = 10  # crops of an image: four corners and the centre, upright and flipped
-# k_test_image / k_test. The ratio stays constant when k_test changes (§4.1).
+TEN = 10  # crops per image: four corners and the centre, upright and flipped
+# k_test_image / k_test. The ratio stays constant as k_test changes (§4.1).
 TEST_MARGIN = (256, 224)
 
 
@@ -27,37 +27,37 @@ class Augmentation(NamedTuple):
     area: tuple[float, float] = (0.08, 1.0)  # range of σ², §3.1.2
     aspect: tuple[float, float] = (3 / 4, 4 / 3)  # range of α, §3.1.2
     jitter: float = 0.0  # brightness, contrast and saturation: U(1 - jitter, 1 + jitter) each
-    # of test DA and test DA2: "paper" or "released", see `Resized`
+    # for test DA and test DA2: "paper" or "released", see `Resized`
     test_resize: str = "paper"
-    crops: int = 1  # of test DA: 1 in the centre of the image, or TEN
-    # of test DA and test DA2: crop over resized image, as timm's crop_pct; None: the paper's
+    crops: int = 1  # for test DA: 1 in the centre of the image, or TEN
+    # for test DA and test DA2: crop over resized image, as timm's crop_pct; None: the paper's ratio
     crop_pct: float | None = None
 
     @property
     def deterministic(self) -> bool:
-        """Whether an image always gives the same crop."""
+        """Whether the crop of an image is always the same."""
         return self.name == "test DA"
 
 
 @dataclass(frozen=True)
 class Rocs:
-    """n crops to be cut. Every array has one row for each crop; None means "not used"."""
+    """n crops to be cut. Every array has one row per crop; None means "not used"."""
 
     image: np.ndarray  # (n,) int64: row of the manifest
     box: np.ndarray  # (n, 4) float64: x0, y0, x1, y1 of the RoC in pixels of the input image
     flip: np.ndarray  # (n,) bool
     jitter: np.ndarray | None  # (n, 3) float32: factors of brightness, contrast and saturation
-    jitter_order: np.ndarray | None  # (n,) int64 in 0..5: in which of six orders they are applied
+    jitter_order: np.ndarray | None  # (n,) int64 in 0..5: which of six orders they are applied in
     # True: cut, then resize (train DA). False: resize the whole image, then cut (test DA), so that
     # the resampling filter sees pixels outside the RoC.
     cut: bool
-    # (n, 4) int64: x0, y0, x1, y1 of the RoC in the crop, with black around it. None: it fills the
-    # crop.
+    # (n, 4) int64: x0, y0, x1, y1 of the RoC in the crop, surrounded by black. None: the RoC fills
+    # the crop.
     into: np.ndarray | None = None
-    # (n, 4) int64: width and height of the resized image, then left and top of the crop in it. Then
-    # Pillow resizes the whole image, as timm and torchvision do, to the bit. None: it resizes the
-    # RoC alone, which is faster, and differs by a level in a few of ten thousand values. DALI does
-    # so in any case.
+    # (n, 4) int64: width and height of the resized image, then left and top of the crop in it. If
+    # given, Pillow resizes the whole image, bit-identical to timm and torchvision. None: Pillow
+    # resizes only the RoC, which is faster, but a few of ten thousand values differ by a level.
+    # DALI always resizes only the RoC.
     whole: np.ndarray | None = None
 
     def __getitem__(self, rows) -> "Rocs":
@@ -74,23 +74,23 @@ def test_image_size(k_test: int) -> int:
 
 
 class Resized:
-    """Images as the test transform resizes them, before it cuts a k×k crop of each.
+    """Images as resized by the test transform, which then cuts a k×k crop of each.
 
     One side becomes `k_test_image`. The other side follows in proportion and is floored.
 
     Parameters
     ----------
     heights, widths : (n,) of the input images, pixels.
-    test_resize : which side becomes `k_test_image`. "paper": the shorter side (§5). "released":
-        the height, as in the authors' released code; its weights were tuned in this way. With
-        "released", a portrait may come out narrower than the crop.
-    crop_pct : in place of the paper's 224/256; `k_test_image` is floor(k / crop_pct), as timm
-        computes it.
+    test_resize : the side that becomes `k_test_image`. "paper": the shorter side (§5). "released":
+        the height, as in the authors' released code, with which the released weights were tuned. A
+        portrait may then become narrower than the crop.
+    crop_pct : replaces the paper's 224/256; `k_test_image` is then floor(k / crop_pct), as in
+        timm.
 
     Attributes
     ----------
     height, width : (n,) of the resized images, whole pixels.
-    across : (n,) columns of a crop that the resized image fills: k, or the image's width.
+    across : (n,) columns of a crop that the resized image fills: k, or the width of the image.
     margins : (n,) columns and (n,) rows of the resized image outside a crop.
     """
 
@@ -115,9 +115,9 @@ class Resized:
         self._scales = widths / self.width, heights / self.height
 
     def boxes(self, left: np.ndarray, top: np.ndarray) -> np.ndarray:
-        """RoCs of crops whose upper left corners lie at `left`, `top` of the resized images.
+        """RoCs of crops whose upper left corners are at `left`, `top` of the resized images.
 
-        (n, 4) x0, y0, x1, y1 in pixels of the input image; in general not whole numbers. Where the
+        (n, 4) x0, y0, x1, y1 in pixels of the input image; in general not whole numbers. If the
         resized image is narrower than the crop, the RoC is as wide as the image (`places`).
         """
         sx, sy = self._scales
@@ -128,14 +128,14 @@ class Resized:
     def centre(self) -> tuple[np.ndarray, np.ndarray]:
         """Left and top of the crop in the centre, rounded half to even.
 
-        RoCs there equal torchvision's Resize and CenterCrop to the pixel.
+        RoCs at this position equal torchvision's Resize and CenterCrop to the pixel.
         """
         across, down = self.margins
         return np.rint(across / 2.0), np.rint(down / 2.0)
 
     @property
     def places(self) -> np.ndarray | None:
-        """Where the RoC lies in the crop: a narrower image stands between two black bars.
+        """The position of the RoC in the crop, where a narrower image is between two black bars.
 
         (n, 4) int64: x0, y0, x1, y1 in pixels of the crop. If the number of black columns is odd,
         the right bar has one more, as in torchvision's CenterCrop. None: no image can be narrower.
@@ -148,12 +148,12 @@ class Resized:
 
 
 def position(u: np.ndarray, margin: np.ndarray) -> np.ndarray:
-    """A whole number from 0 to `margin`; all are equally likely for uniform `u` in [0, 1)."""
+    """A whole number from 0 to `margin`, all equally likely for uniform `u` in [0, 1)."""
     return np.minimum(np.floor(u * (margin + 1)), margin)
 
 
 def ten_crops(images: np.ndarray, resized: Resized) -> Rocs:
-    """TEN crops of every image, one image after another, as torchvision's TenCrop.
+    """TEN crops of every image, one image after another, like torchvision's TenCrop.
 
     The first five come from the resized image, the last five from its mirror image.
     """
@@ -170,7 +170,7 @@ def ten_crops(images: np.ndarray, resized: Resized) -> Rocs:
 
 
 def _mirrored(into: np.ndarray, k: int, flip: np.ndarray) -> np.ndarray:
-    """Where RoCs lie in crops that will be flipped, so that afterwards they lie at `into`."""
+    """The positions of RoCs in crops before they are flipped, given the positions `into` after."""
     x0, y0, x1, y1 = into.T
     return np.where(flip[:, None], np.stack([k - x1, y0, k - x0, y1], axis=1), into)
 
@@ -183,9 +183,9 @@ def random_resized_boxes(
 ) -> np.ndarray:
     """RoCs of RandomResizedCrop (§3.1.2): (n, 4) x0, y0, x1, y1, whole pixels inside the image.
 
-    The share of the area σ², the logarithm of the aspect ratio α, and the position are uniform;
-    `u` has the (n, NUMBERS) uniform numbers. The text of §3.1.2 prints sqrt(σαHW). By eq. (1),
-    however, the area of the RoC is σ²HW, as in torchvision, and so it is here.
+    The area's share σ², the logarithm of the aspect ratio α, and the position are uniform; `u` has
+    the (n, NUMBERS) uniform numbers. The text of §3.1.2 prints sqrt(σαHW), but by eq. (1) the area
+    of the RoC is σ²HW. The code follows eq. (1), like torchvision.
     """
     heights, widths = np.asarray(heights, np.int64), np.asarray(widths, np.int64)
     area_low, area_high = augmentation.area
@@ -198,8 +198,8 @@ def random_resized_boxes(
     fits = (w > 0) & (w <= widths[:, None]) & (h > 0) & (h <= heights[:, None])
     rows, first = np.arange(len(heights)), fits.argmax(axis=1)
     found = fits.any(axis=1)
-    # Where no attempt fits: the largest crop in the centre with an allowed aspect ratio, as in
-    # torchvision's RandomResizedCrop.
+    # If no attempt fits: the largest centre crop with an allowed aspect ratio, as in torchvision's
+    # RandomResizedCrop.
     (narrowest, widest), ratio = augmentation.aspect, widths / heights
     fallback_w = np.where(ratio > widest, np.rint(heights * widest), widths).astype(np.int64)
     fallback_h = np.where(ratio < narrowest, np.rint(widths / narrowest), heights).astype(np.int64)
@@ -210,7 +210,7 @@ def random_resized_boxes(
     return np.stack([left, top, left + w, top + h], axis=1).astype(np.float64)
 
 
-# --- all augmentations under one name -----------------------------------------------------------
+# --- one function for all augmentations ---------------------------------------------------------
 
 
 def rocs(
@@ -223,13 +223,13 @@ def rocs(
     epoch: int = 0,
     repeats: np.ndarray | None = None,
 ) -> Rocs:
-    """The crops of some images under an augmentation, at k×k pixels.
+    """The k×k crops of some images under an augmentation.
 
     Parameters
     ----------
     images, heights, widths : (n,) rows of the manifest, and the sizes of these images in pixels.
     seed, epoch, repeats : with the image, the coordinates of the random numbers (`sampling.py`);
-        `repeats` is (n,), None means zeros.
+        `repeats` is (n,) and defaults to zeros.
     """
     name, n = augmentation.name, len(images)
     as_tested = name in ("test DA", "test DA2")
@@ -255,8 +255,8 @@ def rocs(
         boxes = resized.boxes(left, top)
     else:
         raise ValueError(
-            f"augmentation '{name}': "
-            "expected 'train DA', 'test DA', 'test DA2' or 'resize + random crop'"
+            f"augmentation: unknown name (got '{name}', "
+            "expected 'train DA', 'test DA', 'test DA2' or 'resize + random crop')."
         )
     jitter = jitter_order = None
     if augmentation.jitter:
@@ -269,7 +269,7 @@ def rocs(
     return Rocs(images, boxes, flip, jitter, jitter_order, cut=name == "train DA", into=into)
 
 
-# --- how large things look in a crop: what a RoC makes of its image (§3.1) ------------------------
+# --- the apparent size of things in a crop (§3.1) -------------------------------------------------
 
 
 def area_shares(rocs: Rocs, heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
@@ -278,11 +278,11 @@ def area_shares(rocs: Rocs, heights: np.ndarray, widths: np.ndarray) -> np.ndarr
 
 
 def scales(rocs: Rocs, k: int) -> np.ndarray:
-    """(n,) s of eq. (1): pixels of the crop for each pixel of the input image.
+    """(n,) s of eq. (1): pixels of the crop per pixel of the input image.
 
-    It is the root of the area of the k×k crop over the RoC's area. A RoC that is no square is
-    stretched to one; then s is the geometric mean of the two factors. Where the RoC fills only a
-    part of the crop (`Rocs.into`), this part counts.
+    This is the root of the area of the k×k crop over the area of the RoC. A RoC that is not square
+    is stretched to a square; then s is the geometric mean of the two factors. If the RoC fills only
+    a part of the crop (`Rocs.into`), the area of this part is used.
     """
     filled = k * k if rocs.into is None else areas(rocs.into)
     return np.sqrt(filled / areas(rocs.box))
@@ -295,7 +295,7 @@ def areas(boxes: np.ndarray) -> np.ndarray:
 
 
 def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(n,) areas that (n, 4) rectangles have in common; NaN where an edge is."""
+    """(n,) areas of the intersections of (n, 4) rectangles; NaN if an edge is NaN."""
     first, last = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
     return np.maximum(last - first, 0).prod(axis=1)
 

@@ -1,4 +1,4 @@
-"""Which test crops a job asks the loader for: those of a set of images, under test DA.
+"""The test crops that a job requests from the loader, for a set of images under test DA.
 
 reader = CropReader(data, rows, entry.mean, entry.std, device, "auto", workers, ranks)
 test_da = regions.Augmentation("test DA")
@@ -18,16 +18,16 @@ from fixres.data import loader, regions
 from fixres.hardware.device import Device
 from fixres.hardware.ranks import Ranks
 
-BATCH = 100  # crops of one resolution in a batch; changes nothing but speed and memory
-# Bytes of all crops of a batch. A sweep over 66 resolutions around 256 px has smaller batches: 100
-# images would be 1.3 GB, and several batches are in memory at once.
+BATCH = 100  # crops of one resolution per batch; affects only speed and memory
+# Bytes of all crops of a batch. A sweep over 66 resolutions around 256 px has smaller batches,
+# because 100 images would be 1.3 GB, and several batches are in memory at once.
 MOST = 2**28
 
 
 def images_at_once(crops: int, resolutions: list[int]) -> int:
-    """The images of a batch, with so many crops of each image at each of the resolutions.
+    """The number of images per batch, given the crops of each image at each resolution.
 
-    A divisor of BATCH / crops, so that batches end where others end.
+    A divisor of BATCH / crops, so that the ends of batches of different sizes coincide.
     """
     most = BATCH // crops
     fit = MOST // (3 * crops * sum(k * k for k in resolutions))
@@ -35,9 +35,9 @@ def images_at_once(crops: int, resolutions: list[int]) -> int:
 
 
 class Reader(Protocol):
-    """What a pass over images asks for its crops: `CropReader`, or `LiveReader` of a program's."""
+    """The source of crops for a pass over images: `CropReader`, or `LiveReader` for programs."""
 
-    rows: np.ndarray  # numbers of the images
+    rows: np.ndarray  # indices of the images
     device: Device
     ranks: Ranks
 
@@ -51,7 +51,7 @@ class Reader(Protocol):
         """See `CropReader.batches`."""
 
     def named(self, image: int) -> str:
-        """What a message calls the image `rows[image]`."""
+        """The name of the image `rows[image]` for messages."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class CropReader:
     """Reads each image once, and cuts its test crops at every resolution."""
 
     data: Manifest
-    rows: np.ndarray  # of the manifest: the images
-    mean: tuple[float, ...]  # of the input normalisation of the network
+    rows: np.ndarray  # rows of the manifest: the images
+    mean: tuple[float, ...]  # of the network's input normalisation
     std: tuple[float, ...]
     device: Device
     loader_name: str  # auto, dali or pillow
@@ -76,10 +76,10 @@ class CropReader:
     ) -> Iterator[Iterable[torch.Tensor]]:
         """The crops of the images `rows[part]`, batch by batch.
 
-        For each batch the crops at each resolution, (n, 3, k, k) float32, normalised. A batch is
-        an iterator: the crops of one resolution go to the device when they are asked for. `ratios`
-        is the crop_pct at each of the resolutions, which may then be there several times; None:
-        that of `test_da`.
+        A batch has the normalised crops at each resolution, (n, 3, k, k) float32. It is an
+        iterator, so the crops of a resolution are copied to the device only when they are needed.
+        `ratios` is the crop_pct for each resolution, and resolutions may then repeat; None: the
+        ratio of `test_da`.
         """
         ratios = ratios or [test_da.crop_pct] * len(resolutions)
         looks = [test_da._replace(crop_pct=ratio) for ratio in ratios]
@@ -99,7 +99,7 @@ class CropReader:
     def requests(
         self, part: slice, looks: list[tuple[regions.Augmentation, int]]
     ) -> Iterator[list[loader.Crops]]:
-        """Ask for every image once; about BATCH crops of each resolution at a time, or fewer."""
+        """Request every image once, with at most BATCH crops per resolution at a time."""
         rows, batch = self.rows[part], images_at_once(looks[0][0].crops, [k for _, k in looks])
         for start in range(0, len(rows), batch):
             chosen = rows[start : start + batch]

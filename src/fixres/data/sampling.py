@@ -2,8 +2,8 @@
 
 Every number is a function of its coordinates: the seed, the purpose (`PURPOSES`), the epoch, the
 image and the repeat. The generator is Philox, which is counter-based: (seed, purpose) is its key
-and (epoch, image, repeat) its counter. Workers, loaders, ranks and the order of the calls change
-nothing. A run that is resumed at any step draws what the undisturbed run would have drawn.
+and (epoch, image, repeat) its counter. So workers, loaders, ranks and the order of calls have no
+effect, and a run that resumes at any step draws the same numbers as an undisturbed run.
 """
 
 import math
@@ -14,20 +14,20 @@ import numpy as np
 
 # RandomResizedCrop tries this many rectangles, then takes a centre crop, as in torchvision.
 ATTEMPTS = 10
-# The columns of `uniforms`: ATTEMPTS areas, ATTEMPTS aspect ratios, then one column for each name
-# below. JITTER has three columns: brightness, contrast, saturation.
+# The columns of `uniforms`: ATTEMPTS areas, ATTEMPTS aspect ratios, then one column per name below.
+# JITTER has three columns: brightness, contrast, saturation.
 AREA, ASPECT = slice(0, ATTEMPTS), slice(ATTEMPTS, 2 * ATTEMPTS)
 TOP, LEFT, FLIP = 2 * ATTEMPTS, 2 * ATTEMPTS + 1, 2 * ATTEMPTS + 2
 JITTER, JITTER_ORDER, SHIFT, NUMBERS = slice(FLIP + 1, FLIP + 4), FLIP + 4, FLIP + 5, FLIP + 6
-SUBSET = 2**32  # the epoch number that `random_subset` draws with; no training reaches it
+SUBSET = 2**32  # the epoch number for `random_subset`, which no training reaches
 PURPOSES = {"rocs": 0, "order": 1, "cutmix": 2, "dropout": 3}
 
 
-# --- random numbers of single images, batches and layers ----------------------------------------
+# --- random numbers of images, batches and layers -----------------------------------------------
 
 
 def uniforms(seed: int, epoch: int, images: np.ndarray, repeats: np.ndarray) -> np.ndarray:
-    """(n, NUMBERS) numbers in [0, 1). Each row depends on (seed, epoch, image, repeat) alone."""
+    """(n, NUMBERS) numbers in [0, 1). Each row depends only on (seed, epoch, image, repeat)."""
     out = np.empty((len(images), NUMBERS))
     for row, image, repeat in zip(out, images.tolist(), repeats.tolist(), strict=True):
         stream = _philox(seed, "rocs", repeat, epoch, image)
@@ -42,7 +42,7 @@ def _philox(seed: int, purpose: str, *coordinates: int) -> np.random.Philox:
 
 
 def word(seed: int, purpose: str, *coordinates: int) -> int:
-    """64 random bits of a seed, a purpose and up to three coordinates, to seed a generator with."""
+    """64 random bits from a seed, a purpose and up to three coordinates, to seed a generator."""
     return int(_philox(seed, purpose, *coordinates).random_raw())
 
 
@@ -53,15 +53,15 @@ class CutMix(NamedTuple):
     y0: int
     x1: int
     y1: int
-    share: float  # of the crop's own pixels that stay: the weight of the crop's own label
+    share: float  # of the crop's pixels that stay: the weight of the crop's label
 
 
 def cutmix(seed: int, step: int, probability: float, k: int) -> CutMix | None:
-    """CutMix of the global batch of one step, for k×k crops; None where the batch stays as it is.
+    """CutMix for the global batch of one step, with k×k crops; None if the batch stays as it is.
 
     Source: Yun et al., "CutMix" (2019), §3.1. λ ~ Beta(1, 1); the box has the area 1 - λ and a
-    uniform centre. The part of the box outside the crop is cut off, and the labels are mixed by
-    the pixels that remain.
+    uniform centre. The box is clipped to the crop, and the labels are mixed in proportion to the
+    pixels.
     """
     if not probability:
         return None
@@ -80,11 +80,11 @@ def cutmix(seed: int, step: int, probability: float, k: int) -> CutMix | None:
 def order(
     seed: int, epoch: int, images: int, samples: int, repeats: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The image of each sample of one epoch, and which repeat of that image the sample is.
+    """The image of each sample of one epoch, and the repeat number of the sample.
 
-    Both are (samples,) int64. Images are drawn without replacement; when all are drawn, a new
-    permutation starts. With repeated augmentation (§5) each drawn image stands `repeats` times in a
-    row. Each time it has another repeat number, and so another RoC.
+    Both are (samples,) int64. Images are drawn without replacement; after all are drawn, a new
+    permutation starts. With repeated augmentation (§5) each drawn image appears `repeats` times in
+    a row, each time with another repeat number, and so another RoC.
     """
     draws = -(-samples // repeats)
     rounds = -(-draws // images)
@@ -95,7 +95,7 @@ def order(
 
 
 def random_subset(rows: np.ndarray, n: int | None, seed: int) -> np.ndarray:
-    """`n` of the rows, drawn at random, in their old order. None means all of them."""
+    """`n` random rows, in their original order; all rows if `n` is None."""
     if n is None or n >= len(rows):
         return rows
     drawn, _ = order(seed, SUBSET, len(rows), n)
@@ -106,10 +106,10 @@ class Epochs(NamedTuple):
     """How a training draws its images, epoch after epoch."""
 
     seed: int
-    images: int  # to draw from
-    samples: int  # of one epoch; those that do not fill a batch are left out
+    images: int  # number of images to draw from
+    samples: int  # per epoch; samples that do not fill a batch are dropped
     batch_size: int  # of the global batch, over all ranks
-    repeats: int = 1  # how often a drawn image stands in a row (RA)
+    repeats: int = 1  # consecutive copies of a drawn image (RA)
     spread: bool = False  # whether the copies of an image go to different micro-batches
 
     @property
@@ -123,18 +123,18 @@ def stream(
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """The images of every micro-batch of one rank, from step `first` up to step `last`.
 
-    How a global batch is cut into micro-batches, `micro_batches` says. Whatever the number of
-    ranks, together they see the same ones, and each has an even share of them.
+    `micro_batches` divides a global batch into micro-batches. For any number of ranks, the
+    micro-batches are the same in total, and are divided evenly among the ranks.
 
     Parameters
     ----------
-    first, last : steps, counted over all epochs; `last` itself is not drawn.
-    micro : crops of a micro-batch; None: as many as a rank's share of the batch.
-    rank, world : which rank of how many.
+    first, last : steps, counted over all epochs; `last` is excluded.
+    micro : crops per micro-batch; None: a rank's whole share of the batch.
+    rank, world : the rank, and the number of ranks.
 
     Yields
     ------
-    (epoch, image, repeat) : the number of the epoch and, as `order` gives them, an entry a crop.
+    (epoch, image, repeat) : the number of the epoch, then one entry per crop, as from `order`.
     """
     current, micro = -1, micro or epochs.batch_size // world
     for step in range(first, last):
@@ -149,15 +149,15 @@ def stream(
 def micro_batches(
     epochs: Epochs, step: int, micro: int, rank: int = 0, world: int = 1
 ) -> Iterator[slice]:
-    """The samples of the epoch that stand in each micro-batch of one rank at one step.
+    """The samples of the epoch in each micro-batch of one rank at one step.
 
-    Contiguous (`spread` is False): each micro-batch is a piece of the stream, so that the copies
-    of an image stand together (MultiGrain; Berman et al., 2019). `spread`: the stream is dealt out
-    like cards, one crop to each micro-batch in turn. So the copies of an image, which stand in a
-    row, go to different micro-batches, if there are as many micro-batches as copies. In this way
-    the sampler of the authors' released code deals the stream out to its devices; `micro`, the
-    crops of a micro-batch, must then divide a rank's share of the batch. A batch that is one
-    micro-batch is the same either way. `step` counts within the epoch.
+    Without `spread`, each micro-batch is a contiguous piece of the stream, so the copies of an
+    image stay together (MultiGrain; Berman et al., 2019). With `spread`, the stream is dealt out
+    like cards, one crop to each micro-batch in turn. So the consecutive copies of an image go to
+    different micro-batches, if there are as many micro-batches as copies. The sampler of the
+    authors' released code deals the stream out to its devices in this way. `micro`, the crops per
+    micro-batch, must then divide a rank's share of the batch. With a single micro-batch per batch,
+    both are the same. `step` counts within the epoch.
     """
     share = rank_slice(step, epochs.batch_size, rank, world)
     if not epochs.spread:
@@ -165,15 +165,18 @@ def micro_batches(
             yield slice(start, min(start + micro, share.stop))
         return
     whole = rank_slice(step, epochs.batch_size)
-    each = (share.stop - share.start) // micro  # micro-batches of a rank
+    each = (share.stop - share.start) // micro  # micro-batches per rank
     for number in range(rank * each, (rank + 1) * each):
         yield slice(whole.start + number, whole.stop, each * world)
 
 
 def rank_slice(step: int, batch_size: int, rank: int = 0, world: int = 1) -> slice:
-    """The samples of the epoch that one rank sees at one step: an even share of the batch."""
+    """The samples of the epoch for one rank at one step: an even share of the batch."""
     if batch_size % world:
-        raise ValueError(f"batch_size {batch_size} cannot be shared evenly by {world} ranks")
+        expected = f"expected a multiple of {world}, the number of ranks"
+        raise ValueError(
+            f"batch_size: not divisible among the ranks (got {batch_size}, {expected})."
+        )
     share = batch_size // world
     start = step * batch_size + rank * share
     return slice(start, start + share)

@@ -1,9 +1,9 @@
-"""Archives as they are distributed: check their MD5, and unpack them safely and completely.
+"""Check the MD5 of distributed archives, and unpack them safely and completely.
 
-While an archive is unpacked, its folder is called `….partial`; a folder with its final name is
-complete. A note beside it (`….checked`) says which file the folder came from. So an interrupted
-job repeats neither the checksum nor a finished archive. But another file of the same name is
-checked and unpacked anew.
+While an archive is unpacked, its folder is called `….partial`; a folder with the final name is
+complete. A note (`….checked`) in the same place records which file the folder came from. So after
+an interruption neither the checksum nor a finished archive is repeated, but another file of the
+same name is checked and unpacked again.
 """
 
 import contextlib
@@ -47,31 +47,32 @@ def _mb(size: int) -> int:
 
 
 def listed(root: Path) -> dict[str, str]:
-    """name -> MD5 of md5sums.txt in `root`. Raises JobError where it or a checksum is missing."""
+    """name -> MD5 from md5sums.txt in `root`. Raises JobError if the file is missing or invalid."""
     file = root / SUMS
     if not file.is_file():
-        needs = f"checksums: listed needs it (lines of `md5  name`: md5sum * > {SUMS})"
-        raise JobError(f"{file}: no such file; {needs}")
+        needs = f"checksums: listed needs it. Write it: `md5sum * > {SUMS}`."
+        raise JobError(f"{file}: no such file, but {needs}")
     sums = {}
     text = file.read_text(encoding="utf-8", errors="surrogateescape")  # names are any bytes
     for number, line in enumerate(text.splitlines(), 1):
         found, _, name = line.partition("  ")
         if len(found) != 32 or not name:
             line = visible(line)[:100]
-            raise JobError(f"{file}: line {number}: found '{line}', expected `md5  name`")
+            got = f"got '{line}', expected `md5  name`"
+            raise JobError(f"{file}, line {number}: not a checksum ({got}). Correct it.")
         sums[name] = found
     return sums
 
 
 def check(file: Path, expected: tuple[str, ...]) -> None:
-    """Raise JobError where the MD5 of `file` is not expected; the log says if none is known."""
+    """Raise JobError if the MD5 of `file` is not expected; the log says if none is known."""
     if not expected:
-        log(f"{file.name}: no checksum is published, so none is checked")
+        log(f"{file.name}: not checked, because no checksum is published")
     elif (found := md5(file)) not in expected:
         raise JobError(
-            f"{file}: MD5 {found}, expected {' or '.join(expected)}: "
-            "the file is cut short, damaged or not the official one; get it again. "
-            f"(For a copy of your own: checksums: listed, and an {SUMS} beside it)"
+            f"{file}: truncated, damaged or not the official file (got MD5 {found}, expected "
+            f"{' or '.join(expected)}). Get it again; or, for your own version of the file, set "
+            f"checksums: listed and write an {SUMS} next to it."
         )
 
 
@@ -79,13 +80,13 @@ def check(file: Path, expected: tuple[str, ...]) -> None:
 
 
 def unpack(archive: Path, expected: tuple[str, ...], work: Path, packing: str = "tar") -> Path:
-    """Check `archive` and unpack it below `work`. What an interrupted call finished is kept.
+    """Check `archive` and unpack it below `work`, keeping what an interrupted call has finished.
 
     Parameters
     ----------
-    expected : the MD5s that the archive may have; none: not checked.
-    packing : "tar" or "zip"; "tars": a tar of tars, of which each becomes a folder (ImageNet's
-        training set); "idx": images in MNIST's format, gzipped, which become PNGs.
+    expected : the MD5s that the archive may have; empty: not checked.
+    packing : "tar" or "zip"; "tars": a tar of tars, each of which becomes a folder (ImageNet's
+        training set); "idx": gzipped images in MNIST's format, which become PNGs.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def unpack(archive: Path, expected: tuple[str, ...], work: Path, packing: str = 
     fingerprint = f"{' '.join(expected) or None} {stat.st_size} {stat.st_mtime_ns}"
     work.mkdir(parents=True, exist_ok=True)
     if not note.is_file() or note.read_text() != fingerprint:
-        check(archive, expected)  # first: a damaged archive replaces nothing
+        check(archive, expected)  # first, so that a damaged archive replaces nothing
         for old in (target, partial):
             shutil.rmtree(old, ignore_errors=True)
         with atomic(note) as temporary:
@@ -106,12 +107,12 @@ def unpack(archive: Path, expected: tuple[str, ...], work: Path, packing: str = 
     if target.is_dir():
         log(f"{archive.name}: already unpacked")
         return target
-    if packing != "tars":  # of which finished folders are kept
+    if packing != "tars":  # finished folders of nested tars are kept
         shutil.rmtree(partial, ignore_errors=True)
     if not partial.is_dir() and (free := shutil.disk_usage(work).free) < stat.st_size:
         raise JobError(
-            f"{work}: {free // MB} MB free, but {archive} unpacks to at least "
-            f"{_mb(stat.st_size)} MB: make room first"
+            f"{work}: too little disk space (got {free // MB} MB free, expected at least "
+            f"{_mb(stat.st_size)} MB for {archive}). Free some space first."
         )
     partial.mkdir(exist_ok=True)
     bar = progress(f"unpacking {archive.name}", _mb(stat.st_size), "MB")
@@ -125,23 +126,23 @@ def unpack(archive: Path, expected: tuple[str, ...], work: Path, packing: str = 
 
 @contextlib.contextmanager
 def _format_errors(archive: Path) -> Iterator[None]:
-    """Turn what is wrong with an archive into a JobError that names it."""
+    """Turn a problem of an archive into a JobError that names it."""
     try:
         yield
     except extract.Refused as error:
-        raise JobError(f"{archive}: refused: {error}. Get the official archive") from None
+        raise JobError(f"{archive}: refused: {error}. Get the official archive.") from None
     except (*extract.FORMAT_ERRORS, idx.IdxError, OSError) as error:
-        # Errors of the file system have a number, those of gzip none. A damaged zip may lead to a
-        # place before its start (EINVAL).
+        # Errors of the file system have a number, gzip's errors have none. A damaged zip may point
+        # to a place before its start (EINVAL).
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         [*_, last] = str(error).splitlines() or [type(error).__name__]
-        problem = last.removeprefix("- ")  # of the list of formats that tarfile has tried
-        raise JobError(f"{archive}: cut short or damaged ({problem}); get it again") from None
+        problem = last.removeprefix("- ")  # from the list of formats that tarfile has tried
+        raise JobError(f"{archive}: truncated or damaged ({problem}). Get it again.") from None
 
 
 def _extract_tar(f: BinaryIO, folder: Path, allowance: Allowance) -> Iterator[None]:
-    """Unpack an open tar into `folder`, a member at a time."""
+    """Unpack an open tar into `folder`, one member at a time."""
     for member in extract.members_of_tar(f, allowance):
         extract.write(member, folder)
         yield
@@ -156,15 +157,15 @@ def _extract_zip(f: BinaryIO, folder: Path, allowance: Allowance) -> Iterator[No
 def _extract_nested(f: BinaryIO, folder: Path, allowance: Allowance) -> Iterator[None]:
     """Unpack an open tar of tars, one at a time. Each inner tar becomes a folder.
 
-    The inner tars are read from the outer file, not written to disk first. A folder that exists
-    is complete and is not unpacked again.
+    The inner tars are read from within the outer file, without writing them to disk. A folder that
+    exists is complete and is not unpacked again.
     """
     seen = set()
     for member in extract.members_of_tar(f, allowance):
         [*_, name] = extract.parts_of(member) or [""]
         name = name.removesuffix(".tar")
         if member.kind != "file" or name in seen or not name.strip("."):
-            raise extract.Refused(f"{member.shown} is no tar of a new name")
+            raise extract.Refused(f"{member.shown} is not a tar with a new name")
         seen.add(name)
         target, partial = folder / name, folder / f".{name}.partial"
         if not target.is_dir():
@@ -181,8 +182,8 @@ def _extract_idx(f: BinaryIO, folder: Path, allowance: Allowance) -> Iterator[No
     """Write the images of a gzipped IDX file as PNGs 00000.png, 00001.png …, one at a time."""
     for i, pixels in enumerate(idx.rows(f, allowance.left)):
         if pixels.ndim != 2:
-            raise idx.IdxError(f"found images of {pixels.ndim} dimensions, expected 2")
-        encoded = io.BytesIO()  # Pillow itself reports no error where a disk fills up
+            raise idx.IdxError(f"got images of {pixels.ndim} dimensions, expected 2")
+        encoded = io.BytesIO()  # because Pillow reports no error if the disk is full
         Image.fromarray(pixels).save(encoded, "PNG", compress_level=1)
         (folder / idx.png_name(i)).write_bytes(encoded.getbuffer())
         yield

@@ -1,7 +1,7 @@
-"""Decode every image of a dataset once, in full, before any other job uses it.
+"""Decode every image of a dataset completely, before any other job uses it.
 
-Files that would stop a later job are found and named here, and so are oddities of the dataset. The
-result is a list of remarks, each of one of the `KINDS`. `report` prints all of them.
+This finds and names files that would stop a later job, and oddities of the dataset. The result is a
+list of remarks, each of one of the `KINDS`. `report` prints all of them.
 """
 
 import hashlib
@@ -21,26 +21,26 @@ from fixres.jobs import progress
 from fixres.jobs.quoting import code, plain
 
 CHUNK = 100  # images that a process takes at once
-# Each kind of remark, and what the report says of such a file; nothing where the name is enough.
+# Each kind of remark, and the report's words for such a file; empty if the name is enough.
 KINDS = {
     "unsupported": "cannot be read here",
     "unreadable": "cannot be decoded",
-    "altered": "is not the image that the list names (its MD5 is another)",
-    "absent": "is listed, but there is no such file",
-    "unlisted": "lies in an image folder, but no list names it",
+    "altered": "is not the listed image (its MD5 differs)",
+    "absent": "is listed, but missing",
+    "unlisted": "is in an image folder, but not listed",
     "not JPEG": "",
     "CMYK": "",
     "grey": "",
     "duplicate": "",
-    "scaled": "has more than 8 bits for a value; the range of values is scaled to 0 … 255",
+    "scaled": "has more than 8 bits per value; the range of values is scaled to 0 … 255",
 }
 UNUSABLE = ("unsupported", "unreadable", "altered", "absent")
 GREY_MODES = ("1", "L", "LA", *image_files.DEEP)
-JPEG_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind the first
+JPEG_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG with more pictures after the first
 
 
 class Remark(NamedTuple):
-    """Something to know of one file."""
+    """A remark about one file."""
 
     kind: str  # one of KINDS
     path: str  # below the layout folder
@@ -48,12 +48,12 @@ class Remark(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What decoding found. Arrays have one row for each listed image; zeros: not decoded."""
+    """The result of decoding. Arrays have one row per listed image; zeros if not decoded."""
 
     height: np.ndarray  # (n,) int32, pixels
     width: np.ndarray  # (n,) int32, pixels
     checksum: np.ndarray  # (n,) uint64, BLAKE2b of the file
-    kept: np.ndarray  # (n,) bool: which can be used
+    kept: np.ndarray  # (n,) bool: whether the image is usable
     remarks: list[Remark]
 
 
@@ -88,13 +88,13 @@ def inspect(folder: Path, listing: Listing, processes: int = 1) -> Seen:
 
 def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray, list[Remark]]:
     """(height, width, checksum) of each file, uint64, and the remarks on them."""
-    folder, files, md5s = work  # MD5 of a file where the lists give one
+    folder, files, md5s = work  # MD5 of a file if the lists have one
     seen, remarks = np.zeros((len(files), 3), np.uint64), []
     for row, file, md5 in zip(seen, files, md5s, strict=True):
         try:
             place = os.path.join(folder, file)
             if not stat.S_ISREG(os.stat(place).st_mode):
-                raise OSError("not a regular file")  # to read a pipe might never end
+                raise OSError("not a regular file")  # reading a pipe might never end
             with open(place, "rb") as f:
                 data = f.read()
             if md5 and hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
@@ -106,7 +106,7 @@ def _inspect(work: tuple[str, list[str], list[str | None]]) -> tuple[np.ndarray,
         except image_files.UnsupportedError as error:
             remarks.append(Remark("unsupported", file, str(error)))
         except Exception as error:
-            # An address in memory would make every report different: " <_io.BytesIO object at …".
+            # A memory address would make every report different: " <_io.BytesIO object at …".
             said = str(error).partition(" <_io.")[0]
             text = f"{type(error).__name__}: {said}".replace("\n", " ")
             remarks.append(Remark("unreadable", file, text))
@@ -132,9 +132,9 @@ def _decode(file: str, data: bytes) -> tuple[tuple[int, int, int], list[Remark]]
 
 
 def _duplicates(files: list[str], listing: Listing, checksum: np.ndarray) -> list[Remark]:
-    """A remark for every file with the same content as a file listed before it.
+    """A remark for every file with the same content as an earlier file.
 
-    The remark names the first file, and says whether the label or the split differ.
+    The remark names the first such file, and says if the label or the split differ.
     """
     order = np.argsort(checksum, kind="stable")
     value = checksum[order]
@@ -153,7 +153,7 @@ def _duplicates(files: list[str], listing: Listing, checksum: np.ndarray) -> lis
 
 
 def bad(listing: Listing, remarks: Iterable[Remark]) -> list[Remark]:
-    """The remarks about files that cannot be used, and about lists that are not complete."""
+    """The remarks about unusable files, and about incomplete lists."""
     kinds = {"absent": not listing.partial, "unlisted": listing.complete}
     return [remark for remark in remarks if kinds.get(remark.kind, remark.kind in UNUSABLE)]
 
@@ -165,7 +165,7 @@ HEAD += " | width × height"
 
 
 def report(source: Source, folder: Path, listing: Listing, seen: Seen, notes: Iterable[str]) -> str:
-    """The page beside the manifest, as Markdown: counts, sizes, and every remark."""
+    """The report on a dataset, as Markdown: counts, sizes, and every remark."""
     lines = [
         f"# {source.title}",
         "",
@@ -188,7 +188,7 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, notes: It
         if remarks:
             lines += ["", f"## {kind} ({len(remarks)})"]
             lines += ["", f"Each {KINDS[kind]}."] if KINDS[kind] else []
-            # What is true of all images is how the set is, and no list of exceptions.
+            # A remark on all images describes the dataset, and needs no list.
             every = len(remarks) == len(seen.kept) and kind != "unlisted"
             texts = (f": {plain(remark.text)}" if remark.text else "" for remark in remarks)
             listed = (f"- {code(r.path)}{text}" for r, text in zip(remarks, texts, strict=True))
@@ -197,7 +197,7 @@ def report(source: Source, folder: Path, listing: Listing, seen: Seen, notes: It
 
 
 def _counts(source: Source, listing: Listing, seen: Seen, split: int) -> tuple:
-    """The row of one split in the report's table, after its name."""
+    """The cells of one split in the report's table, after its name."""
     listed = listing.split == split
     rows = seen.kept & listed
     of_class = np.bincount(listing.label[rows], minlength=len(listing.classes))

@@ -1,4 +1,4 @@
-"""One walk through a folder: for counting, splitting and listing images, and for the inventory."""
+"""One way to walk through a folder, used to count, split and list images, and for the inventory."""
 
 import os
 from collections import Counter
@@ -18,20 +18,20 @@ SPECIAL = "pipes, sockets or devices"
 
 
 class Walked(NamedTuple):
-    """What a walk found."""
+    """The result of a walk."""
 
-    files: list[str]  # regular files, and links to such or to nothing; in no certain order
-    skipped: Counter[str]  # what was passed over: HIDDEN, AGAIN, SPECIAL -> how many
+    files: list[str]  # regular files, links to files and dangling links; in any order
+    skipped: Counter[str]  # what was skipped: HIDDEN, AGAIN, SPECIAL -> how many
 
 
 def walk(top: Path) -> Walked:
-    """All files below a folder; none where there is no such folder.
+    """All files below a folder; none if the folder does not exist.
 
-    Links are followed. A folder is read once, and none above `top` is, so links that form a loop
-    end. What is hidden (its name begins with a point) is passed over, and so are pipes, sockets and
-    devices, which might never end.
+    Links are followed. Each folder is read once, and folders above `top` are not read, so loops of
+    links end. Hidden files and folders (whose name begins with a dot) are skipped, and so are
+    pipes, sockets and devices, which might never end.
 
-    Raises JobError that names a folder that cannot be read.
+    Raises JobError, which names a folder that cannot be read.
     """
     found = Walked([], Counter())
     with reading(str(top)):
@@ -58,9 +58,9 @@ def walk(top: Path) -> Walked:
 
 
 def images_in(top: Path) -> Walked:
-    """The images below a folder, sorted; what else was found there is skipped, by its ending.
+    """The images below a folder, sorted; other files are counted as skipped, by their ending.
 
-    Raises JobError as `walk`, and where the name of an image is not UTF-8.
+    Raises JobError like `walk`, and if the name of an image is not UTF-8.
     """
     found, images = walk(top), []
     for file in found.files:
@@ -73,19 +73,19 @@ def images_in(top: Path) -> Walked:
 
 
 def folders_in(folder: Path) -> list[str]:
-    """Names of the folders in `folder`, sorted, but hidden ones; none where there is no such."""
+    """The sorted names of the folders in `folder` that are not hidden; none if it is missing."""
     with reading(str(folder)):
         there = entries(str(folder)) if folder.is_dir() else []
         return [e.name for e in there if e.is_dir() and not e.name.startswith(".")]
 
 
 def expect_utf8(names: Iterable[str]) -> None:
-    """Raise JobError for the first name that is not UTF-8: no page or list could show it."""
+    """Raise JobError for the first name that is not UTF-8, which no page or list could show."""
     for name in names:
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise JobError(f"{visible(name)}: the name is not UTF-8; rename it") from None
+            raise JobError(f"{visible(name)}: the name is not UTF-8. Rename it.") from None
 
 
 @contextmanager
@@ -95,12 +95,12 @@ def reading(folder: str) -> Iterator[None]:
         yield
     except OSError as error:
         place = visible(os.fsdecode(error.filename or folder))
-        way_out = "make it readable, or remove it"
-        raise JobError(f"{place}: cannot be read ({error.strerror}); {way_out}") from None
+        fix = "Make it readable, or remove it."
+        raise JobError(f"{place}: cannot be read ({error.strerror}). {fix}") from None
 
 
 def entries(folder: str) -> list[os.DirEntry]:
-    """What is in a folder, sorted by name."""
+    """The entries of a folder, sorted by name."""
     with os.scandir(folder) as unsorted:
         return sorted(unsorted, key=lambda entry: entry.name)
 

@@ -79,23 +79,23 @@ def _files(config: Config) -> Iterator[str]:
 def check_epoch(config: Config, dataset: str, recipe: BaseTraining, where: str) -> None:
     """Raise ConfigError for a base training whose epoch does not fill one batch.
 
-    It would take no step, and its result would be random weights. How many images a folder of the
-    user's has is not known here; the job checks again (stages/train.py).
+    It would take no step, so its result would be random weights. The number of images in a user's
+    folder is not known here; the job checks again (stages/train.py).
 
     Parameters
     ----------
     dataset : the entry of `datasets` that it trains on.
-    where : the key at which its settings stand, as "transfer.training".
+    where : the key of its settings, such as "transfer.training".
     """
     rendered, size = config.datasets[dataset].rendered, recipe.batch_size
     samples = recipe.samples_per_epoch or (rendered and rendered.train_images)
     if not samples or samples >= size:
         return
-    found = f"found {recipe.samples_per_epoch}"
+    found = f"{recipe.samples_per_epoch}"
     if not recipe.samples_per_epoch:
         key = f"datasets.{dataset}.rendered.train_images"
-        found = f"found null: as many as there are images, {samples} ({key})"
+        found = f"null: the number of images, {samples} ({key})"
     raise ConfigError(
-        f"{where}.samples_per_epoch: {found}; expected at least one batch "
-        f"({where}.batch_size {size}); give a smaller batch_size or more samples_per_epoch"
+        f"{where}.samples_per_epoch: too few (got {found}, expected at least one batch, "
+        f"{where}.batch_size {size}). Give a smaller batch_size or more samples_per_epoch."
     )

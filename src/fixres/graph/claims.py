@@ -94,9 +94,9 @@ def _missing(ask: Callable[[Cells], object], cells: Cells) -> str:
 
 
 def _placed(key: Key, cell: Cell) -> Cell:
-    """A cell that stands among cells of other pages, for one of its metrics, in a place of its own.
+    """A cell among cells of other pages, for one of its metrics, with a unique place.
 
-    A number of the text may want the deviation of a cell whose accuracy another number wants.
+    One number of the text may need the accuracy of a cell, and another number its deviation.
     """
     rows = {"row": f"{key.page} {cell.row}", "paper_row": f"{key.page} {cell.paper_row}"}
     placed = cell.model_copy(update=rows)

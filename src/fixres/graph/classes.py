@@ -20,6 +20,7 @@ from fixres.jobs import JobError
 from fixres.jobs.quoting import visible
 
 IMAGENET = 1000  # classes of the list that `imagenet` names
+RELEASE = "release"  # of --classes: the order of the labels of an official release
 WORDNET = re.compile(r"n\d{8}")  # an id in it
 WHAT_TO_GIVE = "the network's classes in its order, one a line"
 
@@ -29,7 +30,7 @@ def classes_of(dataset: Dataset, key: str) -> dict:
 
     Raises
     ------
-    ConfigError : no such file of classes, or it is no such list. `key` is what names it.
+    ConfigError : no such file of classes, or not a list of classes. `key` is the key that names it.
     """
     if isinstance(dataset.classes, int):
         return {"classes": [str(number) for number in range(dataset.classes)]}
@@ -47,7 +48,7 @@ def read_classes(file: str, key: str) -> list[str]:
     if not os.path.isfile(path):  # False where a name is too long, too
         raise ConfigError(
             f"{key}: no such file (got '{file}', expected imagenet, or a file with "
-            f"{WHAT_TO_GIVE}). Correct the path"
+            f"{WHAT_TO_GIVE}). Correct the path."
         )
     content = path.read_bytes()
     try:
@@ -56,22 +57,22 @@ def read_classes(file: str, key: str) -> list[str]:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigError(
             f"{path}, line {line}: not UTF-8 (got the byte {error.object[error.start]:#04x}, "
-            f"expected text in UTF-8; {key} names it). Convert it: iconv -f latin1 -t utf-8"
+            f"expected UTF-8 text; named by {key}). Convert it with iconv -f latin1 -t utf-8."
         ) from None
     lines = _in_json(text) if path.suffix == ".json" else text.split("\n")
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise ConfigError(f"{path}: no class in it ({key} names it). List {WHAT_TO_GIVE}")
+        raise ConfigError(f"{path}: no class in it (named by {key}). List {WHAT_TO_GIVE}.")
     if twice := [name for name, n in Counter(names).items() if n > 1]:
         raise ConfigError(
-            f"{path}: classes that are listed twice: {abbreviated(twice)} ({key} names it). Give "
-            "each class a name of its own, and its folder the same name"
+            f"{path}: duplicate classes (got {abbreviated(twice)}; named by {key}). Give each "
+            "class a unique name, and its folder the same name."
         )
     return names
 
 
 def _in_json(text: str) -> list[str]:
-    """The classes in a configuration of timm's, as lie beside weights: its label_names."""
+    """The classes in a timm configuration, as stored with weights: its label_names."""
     try:
         content = json.loads(text)
         names = content.get("label_names") or content["pretrained_cfg"]["label_names"]
@@ -105,8 +106,8 @@ def absent_classes(dataset: Dataset, key: str, outputs: int) -> int:
     n = IMAGENET if listed == "imagenet" else len(listed or ())
     if listed and n != outputs:
         raise ConfigError(
-            f"{key}: not the classes of this network (got {n} names, expected {outputs}, as many "
-            f"as the network has). List {WHAT_TO_GIVE}"
+            f"{key}: not the classes of this network (got {n} names, expected {outputs}, one per "
+            f"output of the network). List {WHAT_TO_GIVE}."
         )
     try:
         names = _names(dataset)
@@ -120,22 +121,22 @@ def absent_classes(dataset: Dataset, key: str, outputs: int) -> int:
         raise ConfigError(str(error)) from None
     if unknown := [name for name in names if name not in known]:
         got = "WordNet ids such as n01440764" if listed == "imagenet" else abbreviated(listed)
-        what, way_out = "class folders", "Name the folders as the network's classes"
+        what, way_out = "class folders", "Name the folders like the network's classes"
         if dataset.labels:
             what = f"labels of {dataset.labels}"
             way_out = "Take the names of the network's classes, or their numbers from 0"
         raise ConfigError(
             f"{key}: lacks {len(unknown)} of the {len(names)} {what}: "
-            f"{abbreviated(unknown)} (got {got}). {way_out}, or let it train on these "
-            "(custom.train, --train)"
+            f"{abbreviated(unknown)} (got {got}). {way_out}, or train the network on these classes "
+            "(custom.train, --train)."
         )
     return outputs - len({known[name] for name in names})
 
 
 def _absent_of(dataset: Dataset, outputs: int) -> int:
-    """The same of an official release whose classes are ImageNet's; of others none."""
+    """The same of an official release, if it is known which of the network's classes it has."""
     source = sources.load(dataset.source)
-    known = source.wordnet and not dataset.rendered
+    known = source.published and (source.wordnet or dataset.classes) and not dataset.rendered
     return max(outputs - source.published[2], 0) if known else 0
 
 
@@ -151,7 +152,7 @@ def _names(dataset: Dataset) -> list[str]:
 
 
 def _known(names: list[str], listed: str | list[str], dataset: Dataset) -> dict[str, str | int]:
-    """Those of the names that are classes of the network -> which class that is."""
+    """The names that are classes of the network -> the class."""
     # The list itself takes timm, and timm torch.
     wordnet = {name: name for name in names if WORDNET.fullmatch(name)}
     if not dataset.labels:
@@ -169,9 +170,9 @@ def _check_order(folders: list[str], key: str, outputs: int, what: str) -> None:
     folders, where = sorted(folders), "list" if what == "labels" else "folder"
     if len(folders) != outputs:
         raise ConfigError(
-            f"{key}: the network has {outputs} classes, the {where} {len(folders)} "
-            f"({abbreviated(folders)}). Give a file with {WHAT_TO_GIVE}; or let the network train "
-            "on these classes first (custom.train, --train)"
+            f"{key}: the network has {outputs} classes, but the {where} {len(folders)} "
+            f"({abbreviated(folders)}). Give a file with {WHAT_TO_GIVE}, or train the network on "
+            "these classes first (custom.train, --train)."
         )
     by_number = sorted(folders, key=natural)
     differ = [i for i, pair in enumerate(zip(folders, by_number, strict=True)) if len({*pair}) > 1]
@@ -185,7 +186,7 @@ def _check_order(folders: list[str], key: str, outputs: int, what: str) -> None:
             f"{key}: the network's order of classes is not known (got {what} that are {before}"
             f"{as_text} … when sorted as text, as torchvision does, and {before}{in_order} … by "
             "their numbers, as timm does; expected that both agree, or a list). Give a file with "
-            f"{WHAT_TO_GIVE}: ls FOLDER | LC_ALL=C sort, or ls FOLDER | sort -V, prints one"
+            f"{WHAT_TO_GIVE}: ls FOLDER | LC_ALL=C sort, or ls FOLDER | sort -V, prints one."
         )
 
 

@@ -104,7 +104,7 @@ class Costs:
     def cache_needed(self, name: str) -> float:
         """The cache_gb with which a fine-tuning runs its trunk once; 0 where none would do.
 
-        Each process keeps all activations. Those of other augmentations than test DA change in
+        Each process keeps all activations. With another augmentation than test DA, they change in
         every epoch.
         """
         config = self.jobs[name].config
@@ -187,7 +187,7 @@ class Costs:
     def _seconds_spent(self, name: str) -> float | None:
         """Seconds on one device of a finished job.
 
-        They are those of Snakemake's benchmark, without the time that the job waited for a device.
+        They come from Snakemake's benchmark, without the time that the job waited for a device.
         """
         job = self.jobs[name]
         try:
@@ -279,8 +279,8 @@ def histograms(costs: Costs, name: str) -> float:
 def _custom_work(network: dict, layers: tuple[str, ...]) -> Work:
     """The work of a custom network at its native resolution: about, that of its kind.
 
-    Its head is taken to compute nothing beside its trunk. The frontier is a ResNet-50's: 2048
-    channels, of two maps where the last normalisation trains.
+    Its head is taken to compute nothing compared with its trunk. The frontier is a ResNet-50's:
+    2048 channels, of two maps where the last normalisation trains.
     """
     side = network["native"] / network["stride"] if "batch-norm" in layers else 1
     maps = 2 if "batch-norm" in layers else 1
@@ -291,8 +291,8 @@ def _custom_work(network: dict, layers: tuple[str, ...]) -> Work:
 def images_of(name: str, dataset: Images, results: Path) -> tuple[int, int] | None:
     """Training and validation images of a dataset.
 
-    They are counted in its manifest, else as it will be rendered, else as published. Those of an
-    image folder are counted on disk. None: there are none that can be counted.
+    They are counted in its manifest, else as it will be rendered, else as published. Images of an
+    image folder are counted on disk. None: they cannot be counted.
     """
     file = results / "data" / name / "manifest.npz"
     if file.is_file():

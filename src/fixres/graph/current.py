@@ -1,8 +1,8 @@
-"""Which results on disk were not made as they are planned now. They are made again.
+"""Find the results on disk that were not made as planned now, and so must be made again.
 
-What decides is the seal beside a result (jobs/seals.py), compared with the plan: no date, and not
-Snakemake's own records. Those count only for a result without a seal, which an earlier version of
-the suite has left.
+The seal of a result (jobs/seals.py) is compared with the plan; dates and Snakemake's records are
+not used. Snakemake's records count only for a result without a seal, from an earlier version of
+the suite.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from fixres.jobs.seals import Seal
 
 
 class Compared(NamedTuple):
-    """The results on disk beside the plan."""
+    """The results on disk, compared with the plan."""
 
     differing: dict[Job, str]  # each with the reason
     taken_over: set[Job]  # as planned, and made by an earlier version of the suite

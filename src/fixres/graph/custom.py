@@ -13,11 +13,11 @@ NOT_THEIRS = {"multiply_adds", "parameters", "has_statistics", "off_stride", "ot
 def custom_entry(network: CustomNetwork) -> dict:
     """The key `entry` of the resolved configurations of its jobs.
 
-    Of a constructor of the user's, a digest of its code is part of it: an edit runs its jobs again.
+    It contains a digest of the code of the user's constructor, so an edit runs the jobs again.
     """
     entry = network.model_dump(exclude=NOT_THEIRS)
     entry |= {"other_heads": network.other_heads} if network.other_heads else {}
-    # Its title stands on the page alone: another one runs nothing again.
+    # The title is shown only on the page, so a new title runs nothing again.
     entry |= {
         "path": expanded(entry["path"]),
         "weights": custom_weights(entry["weights"]),
@@ -29,9 +29,9 @@ def custom_entry(network: CustomNetwork) -> dict:
         entry["code"] = code_digest(path, module, key)
         if not entry["code"]:
             raise ConfigError(
-                f"{key}: found '{entry['source']}' with path '{network.path}'; expected "
-                f"{code.file_of(path, module)}; custom.network.path is the folder that holds the "
-                "package or module"
+                f"{key}: no such module (got '{entry['source']}' with path '{network.path}', "
+                f"expected {code.file_of(path, module)}). Set custom.network.path to the folder "
+                "that holds the package or module."
             )
     return entry
 

@@ -16,6 +16,8 @@ from fixres.graph.jobs import Job
 from fixres.graph.pages import (
     Cell,
     Cost,
+    Crate,
+    CrateJob,
     Figure,
     Images,
     Logs,
@@ -35,6 +37,7 @@ RELEASED_TRANSFORM = (
     "Test transform: the image's height scaled to k_test_image, as in the authors' released code "
     "(evaluation.test_resize: released). By the paper's text it is the image's shorter side."
 )
+CRATE = "crate"  # the stage that holds all pages
 NAMED = 3  # pages that are named of many
 METHOD = "figure1"  # the figure that the report begins with, where there is one
 REST = ("Further pages", "Tables and figures that are not the paper's.")
@@ -61,11 +64,6 @@ def declare(
     config = graph.config
     graph.tables |= {page.name: page for page in (ask(graph) for ask in tables)}
     graph.figures |= {figure.name: figure for figure in (ask(graph) for ask in figures)}
-    for key in ("captions", "seeds"):
-        for name in getattr(config.pages, key):
-            if name not in graph.pages:
-                known = ", ".join(graph.pages)
-                raise ConfigError(f"pages.{key}.{name}: no such page; known: {known}")
     pages = {name: _add_page(graph, page) for name, page in graph.pages.items()}
     answer = {job.id: job for job in ([_answer(graph)] if config.custom else [])}
     shown = pages | {
@@ -78,6 +76,7 @@ def declare(
     graph.add("cost", "pages/plan", _cost(graph, pages | answer).content())
     report = _report(graph, sections, shown).content()
     graph.add("report", "pages/report", report, others=tuple(shown.values()))
+    _add_crate(graph)
     return graph
 
 
@@ -168,10 +167,48 @@ def _report(graph: JobGraph, sections: Sequence[Section], pages: dict[str, Job])
             name: SourceJob(job.stage.name, job.seed, job.benchmark)
             for name, job in sorted(behind.items())
         },
-        work=tuple((stage.name, stage.work) for stage in STAGES.values()),
-        # All that shapes a result, so that a reader can make the same again.
+        # The crate is not listed, because it contains the report.
+        work=tuple((stage.name, stage.work) for stage in STAGES.values() if stage.name != CRATE),
+        # Everything that shapes a result, so that a reader can reproduce it.
+        configuration=graph.config.model_dump(exclude={"hardware", "crate"}),
+    )
+
+
+def all_pages(graph: JobGraph) -> list[Job]:
+    """The pages that `snakemake all` makes, and results/ro-crate holds.
+
+    They are all pages of the paper; or the answer about a custom network, where that is asked.
+    """
+    names = (*graph.tables, "summary", "claims", "text", *graph.figures, "report")
+    answers = graph.of_stage("answer")
+    return answers or [graph.job(f"pages/{name}") for name in names]
+
+
+def _add_crate(graph: JobGraph) -> Job:
+    """Add the job that puts all pages, and the records of the jobs behind them, into a crate."""
+    pages = all_pages(graph)
+    behind = {job.id: job for page in pages for job in page.ancestors}
+    stages = dict.fromkeys(job.stage.name for job in behind.values())
+    of_work = [name for name, stage in STAGES.items() if not stage.page]
+    of_pages = [name for name, stage in STAGES.items() if stage.page]
+    crate = Crate(
+        scale=graph.config.scale,
+        network=graph.config.custom.name if graph.config.custom else "",
+        pages=tuple(job.id for job in reversed(pages)),
+        jobs={
+            name: CrateJob(
+                stage=job.stage.name,
+                made_from=job.ancestry_digest,
+                outputs=job.outputs,
+                benchmark=job.benchmark,
+                dataset=job.dataset if job.stage.name in ("render", "manifest") else "",
+            )
+            for name, job in sorted(behind.items())
+        },
+        stages=tuple(name for name in (*of_work, *reversed(of_pages)) if name in stages),
         configuration=graph.config.model_dump(exclude={"hardware"}),
     )
+    return graph.add(CRATE, "pages/ro-crate", crate.content(), others=tuple(pages))
 
 
 def _cost(graph: JobGraph, pages: dict[str, Job]) -> Cost:
@@ -239,10 +276,10 @@ def require(graph: JobGraph, asked: Iterable[Job]) -> None:
             notes |= dict.fromkeys(missing)
     if needing:
         more = f" and {len(needing) - NAMED} more" if len(needing) > NAMED else ""
-        way_out = "give them"
+        way_out = "Give these inputs"
         if len(empty) < len(needing):
-            way_out += ", or set pages.allow_missing to have such cells shown as missing"
-        head = f"{', '.join(needing[:NAMED])}{more}: inputs are not configured; {way_out}:"
+            way_out += ", or set pages.allow_missing to show such cells as missing"
+        head = f"{', '.join(needing[:NAMED])}{more}: inputs are not configured. {way_out}:"
         raise ConfigError("\n".join([head, *(f"  {note}" for note in notes)]))
 
 
@@ -254,7 +291,7 @@ def _shown_by(graph: JobGraph, job: Job) -> Page | Figure | None:
 def measurements(graph: JobGraph, name: str) -> list[str]:
     """The files whose numbers a page's job reads, and those with what was found on each image.
 
-    With pages.allow_failed, the files of runs that failed are left out.
+    With pages.allow_failed, the files of failed runs are skipped.
 
     Parameters
     ----------
@@ -279,3 +316,14 @@ def measurements(graph: JobGraph, name: str) -> list[str]:
         if output in ("metrics", "hits", "samples") or file in drawn
     ]
     return [f"results/{file}" for file in dict.fromkeys(files)]
+
+
+def records(graph: JobGraph) -> list[str]:
+    """The files with numbers that results/ro-crate holds besides the pages.
+
+    With pages.allow_failed, the files of runs that failed are left out.
+    """
+    found = [job for job in graph.job("pages/ro-crate").ancestors if "metrics" in job.outputs]
+    if graph.config.pages.allow_failed:
+        found = [job for job in found if not failed(logs_behind(job), Path("results"))]
+    return [f"results/{job.outputs['metrics']}" for job in found]

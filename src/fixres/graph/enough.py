@@ -13,7 +13,7 @@ from fixres.config import ConfigError
 from fixres.data import sources
 from fixres.graph.graph import JobGraph, images_of, list_images
 
-FEWEST = 20  # validation images to choose on, and to measure on; of fewer, an interval says nothing
+FEWEST = 20  # validation images of each half; of fewer, an interval says nothing
 
 
 class Counted(NamedTuple):
@@ -34,7 +34,7 @@ def count_images(graph: JobGraph) -> Counted | None:
 
     Raises
     ------
-    ConfigError : the folder is no such folder, or has too few images for what is planned.
+    ConfigError : the folder has another layout, or has too few images for what is planned.
     """
     name = graph.config.dataset
     dataset, folder = graph.config.datasets[name], Path(images_of(graph, name))
@@ -91,7 +91,7 @@ def check_images(graph: JobGraph, train: int, val: np.ndarray) -> None:
     val : (n,) bytes, the paths of the validation images.
     """
     c = graph.config
-    check_parts(part_of(val, c.custom.choice), c.custom.choice, c.dataset)
+    check_halves(first_half(val), c.dataset)
     if not c.datasets[c.dataset].has_training_images:
         return
     tuned = c.fine_tuning
@@ -107,22 +107,27 @@ def check_images(graph: JobGraph, train: int, val: np.ndarray) -> None:
             )
 
 
-def part_of(images: np.ndarray, share: float) -> np.ndarray:
-    """(n,) bool: whether an image is one that things are chosen on. images : (n,) bytes, paths."""
+def first_half(images: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether an image is of the first half, or of the second.
+
+    A setting is chosen on one half and measured on the other, both ways (pages/recommend/).
+
+    images : (n,) bytes, paths.
+    """
     # Salted: datasets.….split and limit draw by paths, too, and independently of this.
     firsts = (hashlib.sha256(b"choice " + path).digest()[:8] for path in images.tolist())
-    return np.array([int.from_bytes(first, "big") < share * 2**64 for first in firsts])
+    return np.array([int.from_bytes(first, "big") < 2**63 for first in firsts], bool)
 
 
-def check_parts(chosen_on: np.ndarray, share: float, dataset: str) -> None:
-    """Raise ConfigError where too few images are left to choose on, or to measure on.
+def check_halves(first: np.ndarray, dataset: str) -> None:
+    """Raise ConfigError where one half has too few images to choose on, or to measure on.
 
-    chosen_on : (n,) bool, `part_of` the validation images.
+    first : (n,) bool, `first_half` of the validation images.
     """
-    choosing, measuring = int(chosen_on.sum()), int((~chosen_on).sum())
-    if min(choosing, measuring) < FEWEST:
+    halves = int(first.sum()), int((~first).sum())
+    if min(halves) < FEWEST:
         raise ConfigError(
-            f"custom.choice: {share:g} of the {len(chosen_on)} validation images of {dataset} "
-            f"leaves too few (got {choosing} to choose on and {measuring} to measure on, expected "
-            f"{FEWEST} of each at least). Give more validation images"
+            f"{dataset}: too few validation images (got {len(first)}, in halves of {halves[0]} and "
+            f"{halves[1]} by their paths, expected at least {FEWEST} in each half). Add validation "
+            "images"
         )

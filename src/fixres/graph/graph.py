@@ -1,7 +1,7 @@
-"""The graph: the jobs that one configuration asks for, by their ids.
+"""The graph: the jobs that a configuration asks for, by their ids.
 
-The graph only holds jobs. What can be asked for are functions that take it (asking.py). Each adds a
-job, and the jobs that it needs, and returns it. Asking twice for the same job adds it once.
+The graph only holds jobs. The functions that ask for jobs (asking.py) take the graph, add a job and
+the jobs that it needs, and return the job. Asking twice for the same job adds it once.
 """
 
 import os
@@ -23,8 +23,8 @@ from fixres.nearest import closest
 Asked = TypeVar("Asked")
 
 
-class Missing(Exception):  # noqa: N818 (it is no error: a page shows the cell as missing)
-    """A number needs what was not given. The message says what, and which key gives it."""
+class Missing(Exception):  # noqa: N818 (not an error: a page shows the cell as missing)
+    """A number needs an input that is not configured. The message names the input and its key."""
 
 
 class JobGraph:
@@ -95,8 +95,8 @@ class JobGraph:
         elif known.config != config:
             differ = ", ".join(key for key in config if known.config.get(key) != config[key])
             raise ConfigError(
-                f"two different jobs would share results/{name}: they differ in {differ}; make "
-                "them alike under `networks`"
+                f"results/{name}: two different jobs would share this folder (they differ in "
+                f"{differ}). Give both the same settings under `networks`."
             )
         return known
 
@@ -112,7 +112,9 @@ class JobGraph:
     def table(self, name: str, figure: str) -> Page:
         """The table whose cells a figure draws. Raises ConfigError where there is none."""
         if name not in self.tables:
-            raise ConfigError(f"pages.only: {figure} draws the cells of {name}; name {name}, too")
+            raise ConfigError(
+                f"pages.only: {figure} draws the cells of {name}, which is not listed. Add {name}."
+            )
         return self.tables[name]
 
     def at_every_seed(self, ask: Callable[[], Asked], page: str = "") -> list[Asked]:
@@ -131,7 +133,8 @@ class JobGraph:
         if name not in self.jobs:
             [close] = closest(name, self.jobs, cutoff=0)
             raise ConfigError(
-                f"results/{name}: no such run in this configuration; nearest: results/{close}"
+                f"results/{name}: no such run in this configuration (nearest: results/{close}). "
+                "Correct the name."
             )
         return self.jobs[name]
 
@@ -155,8 +158,8 @@ class JobGraph:
 
         Parameters
         ----------
-        run : the run that is adapted. The job lies in its folder, so a seed that the run has is
-            not named again.
+        run : the run that is adapted. The job is in the run's folder, so the run's seed is not
+            named again.
         """
         known = run is not None and run.seed is not None
         return f"-s{self.seed}" if self.seed and not known else ""
@@ -187,8 +190,8 @@ def list_images(graph: JobGraph, name: str) -> Job:
         if not os.path.isdir(root):
             from fixres.data import sources  # takes 0.3 s, so only where images are missing
 
-            unset = "; is the variable set?" if "$" in root else ""
-            found = f"datasets.{name}.root is no folder: {root}{unset}"
+            unset = "; check that the variable is set" if "$" in root else ""
+            found = f"datasets.{name}.root: not a folder (got {root}{unset})"
             command = sources.load(dataset.source).fetched_into()
             way = f"to fetch them: {command}" if command else "docs/datasets.md"
             graph.absent[name] = f"the images of {name}: {found} ({way})"

@@ -96,9 +96,9 @@ def grid(
 
     Parameters
     ----------
-    page : whose printed numbers stand beside ours.
+    page : the page whose printed numbers are shown next to ours.
     heads : headings of the leading columns.
-    cell : (value of the row, value of the column) -> what the cell shows; None: it stays empty.
+    cell : (value of the row, value of the column) -> what the cell shows, or None: it stays empty.
         A cell that needs weights or images which were not given is shown as missing.
     """
     cells = [[_cell(plan, page, row, column, cell) for column in columns] for row in rows]

@@ -43,7 +43,7 @@ class Job:
 
     @property
     def rule(self) -> str:
-        """The rule that runs it: its stage, but a sweep is no run's evaluation."""
+        """The rule that runs it: its stage, except that a sweep has its own rule."""
         sweeps = self.config["stage"] == "evaluate" and self.id != evaluation_of(self.run)
         return "sweep" if sweeps else self.config["stage"]
 
@@ -87,7 +87,7 @@ class Job:
 
     @property
     def measurement(self) -> Measurement:
-        """What a cell reads of it. An evaluation stands on a page under the name of its run."""
+        """What a cell reads of it. A page shows an evaluation under the name of its run."""
         shown = self.run if self.id == evaluation_of(self.run) else self
         per_image = self.outputs.get("hits") or self.outputs.get("samples", "")
         return Measurement(shown.id, self.outputs["metrics"], per_image)

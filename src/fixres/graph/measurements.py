@@ -11,8 +11,8 @@
 | timing/<dataset>/<network>-k<k>, …-ft-<layers>, …-eval | times of passes (Table 7, §1) |
 | memory/<dataset>/<network>-k<k>, …-ft-<layers> | peak memory of a step (§1) |
 
-The RoCs of apparent sizes are those of a base training, so their ids have a seed as a training has.
-Networks whose steps are measured have random weights.
+The RoCs of apparent sizes are drawn as in a base training, so their ids have a seed as a training
+has. Networks whose steps are measured have random weights.
 """
 
 from bisect import insort
@@ -115,7 +115,7 @@ def measure_activations(graph: JobGraph, run: Job, k_tests: list[int], above: di
     Parameters
     ----------
     above : which activations are counted as large: {"bound": a number}, or {"bound": None,
-        "share": the per cent of them that lies above the bound at k_train}.
+        "share": the percentage of them above the bound at k_train}.
     """
     content = {
         "network": run.network,

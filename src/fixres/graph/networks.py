@@ -66,7 +66,7 @@ def obtain_published(graph: JobGraph, name: str) -> Job:
         return _fetch(graph, name, name, source)
     if entry.extra_data:
         key = f"networks.{name}.weights.file"
-        raise Missing(f"weights of {entry.title}, which nobody distributes: give {key}")
+        raise Missing(f"weights of {entry.title}, which are not distributed ({key})")
     k_train = scaled(graph, entry.native)
     return train_network(graph, name, k_train, graph.config.dataset, recipe, where)
 
@@ -82,7 +82,7 @@ def _train_twin(graph: JobGraph, name: str, recipe: BaseTraining, where: str) ->
         return train_network(graph, twin, k_train, c.dataset, recipe, where)
     weak = c.weak_supervision
     if not weak.dataset:
-        raise Missing("images with noisy tags: give weak_supervision.dataset")
+        raise Missing("images with noisy tags (weak_supervision.dataset)")
     where = "weak_supervision.training"
     on_tags = laid_over(recipe, weak.training, where)
     tagged = train_network(graph, twin, k_train, weak.dataset, on_tags, where)
@@ -96,12 +96,12 @@ def obtain_released(graph: JobGraph, name: str) -> Job:
 
     Raises
     ------
-    Missing : no file was given.
+    Missing : no file is configured.
     """
     file, entry = graph.config.released.files.get(name), RELEASED[name]
     if not file:
         way_out = f"download {entry.url} and give released.files.{name}"
-        raise Missing(f"the authors' weights: {way_out}")
+        raise Missing(f"the authors' weights ({way_out})")
     sha256 = sha256_of(expanded(file), f"released.files.{name}")
     source = {"file": expanded(file), "sha256": sha256}
     return _fetch(graph, name, entry.network, source, released=True)
@@ -132,7 +132,7 @@ def train_network(
     start: Job | None = None,
     special: str = "",
 ) -> Job:
-    """Train any network. Its settings are those of the key `where` of the configuration.
+    """Train any network, with the settings of the configuration key `where`.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ def sha256_of(file: str, key: str, expected: str = "") -> str:
     if expected and found != expected:
         raise ConfigError(
             f"{key}: {file}: wrong checksum (got SHA-256 {found}, expected {expected}). Get the "
-            "file again, or correct the checksum"
+            "file again, or correct the checksum."
         )
     return found
 
@@ -51,20 +51,20 @@ def code_digest(path: str, module: str, key: str) -> str:
         return code.digest(path, module)
     except SyntaxError as error:
         problem = visible(f"{error.filename}, line {error.lineno}: {error.msg}")
-        raise ConfigError(f"{key}: {problem}. Correct the file") from None
+        raise ConfigError(f"{key}: {problem}. Correct the file.") from None
     except OSError as error:
         raise ConfigError(f"{key}: {error.filename}: cannot be read ({error.strerror})") from None
 
 
 def _identity(file: Path) -> tuple[int, ...]:
-    """Changes whenever the file does: nobody can set the last of its dates."""
+    """Changes whenever the file changes, because the last of its dates cannot be set."""
     stat = file.stat()
     return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 @cache
 def _sha256(file: Path, identity: tuple[int, ...]) -> str:
-    """The SHA-256 of a file, kept on disk beside its identity."""
+    """The SHA-256 of a file, cached on disk with the file's identity."""
     kept = CACHE / f"{jobs.digest(os.fsencode(file))}.json"
     with contextlib.suppress(OSError, ValueError, TypeError):
         known, sha256 = json.loads(kept.read_text())
@@ -72,7 +72,7 @@ def _sha256(file: Path, identity: tuple[int, ...]) -> str:
             return sha256
     sha256 = jobs.file_digest(file)
     if _identity(file) == identity and time.time() - max(identity[2:]) / 1e9 > SETTLED:
-        # It saves time, and no more: a folder that cannot be written is no error.
+        # The cache only saves time, so a read-only folder is not an error.
         with contextlib.suppress(OSError, JobError), jobs.atomic(kept) as temporary:
             temporary.write_text(json.dumps([identity, sha256]))
     return sha256

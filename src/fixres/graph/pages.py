@@ -52,7 +52,7 @@ class Record(BaseModel):
             problem = error.errors()[0]
             where = ".".join(map(str, problem["loc"]))
             raise jobs.JobError(
-                f"{path}: {where}: {problem['msg']}; delete it and let Snakemake write it again"
+                f"{path}: {where}: {problem['msg']}. Delete it and let Snakemake write it again."
             ) from None
 
 
@@ -75,8 +75,8 @@ class Cell(Record):
     # megabytes
     metric: str
     paper: float | None = None  # what the paper printed here; None: it printed nothing
-    # The runs that are measured, one a seed. A run that has no seed, such as published weights,
-    # stands there once for each. Empty: `note` says why there is none.
+    # The runs that are measured, one per seed. A run without a seed, such as published weights, is
+    # repeated for each. If empty, `note` says why.
     runs: tuple[Measurement, ...] = ()
     k_test: int | None = None  # the test resolution that it is measured at, pixels
     # reported: the paper quotes it from the literature
@@ -93,7 +93,7 @@ class Cell(Record):
 
     @property
     def place(self) -> Place:
-        """Where it stands. Two resolutions of the paper may be one of ours: both are needed."""
+        """Its place on the page. Two resolutions of the paper may map to one of ours."""
         return self.row, self.column, self.paper_row, self.paper_column
 
     def measurements(self) -> list[Measurement]:
@@ -109,7 +109,7 @@ class Row(Record):
 
 
 class Block(Record):
-    """A part of a table with columns of its own, such as the left half of Table 5."""
+    """A part of a table with its own columns, such as the left half of Table 5."""
 
     title: str
     heads: tuple[str, ...]  # of the leading columns
@@ -119,7 +119,7 @@ class Block(Record):
 
 
 class Page(Record):
-    """A table, and what a figure shares with it. The plan adds what stands below the blank line."""
+    """A table, or what a figure shares with it. The plan adds the fields below the blank line."""
 
     name: str
     title: str
@@ -151,12 +151,12 @@ class Page(Record):
 
 
 class Figure(Page):
-    """A figure. It draws the cells of its blocks, and what lies in some files."""
+    """A figure. It draws the cells of its blocks, and the content of some files."""
 
     draw: str  # the module of pages/figures/ that draws it
     files: dict[str, str] = {}  # name -> a file below results/
-    settings: dict[str, Any] = {}  # what else the drawing is told
-    missing: tuple[str, ...] = ()  # what was not given, so that a file of `files` is not there
+    settings: dict[str, Any] = {}  # further settings of the drawing
+    missing: tuple[str, ...] = ()  # missing inputs, without which a file of `files` is not made
 
 
 class Summary(Record):
@@ -221,7 +221,7 @@ class Report(Record):
     """All pages in one file."""
 
     scale: str
-    first: str  # the figure that stands first; "": none
+    first: str  # the figure that opens the report; "": none
     sections: tuple[Section, ...]
     pages: dict[str, tuple[str, str]]  # page -> its stage, and the digest of its configuration
     jobs: dict[str, SourceJob]
@@ -229,16 +229,38 @@ class Report(Record):
     configuration: dict[str, Any]  # all that shapes a result, to make the same again
 
 
+class CrateJob(Record):
+    """A job behind a crate."""
+
+    stage: str
+    made_from: str  # `Job.ancestry_digest`, which the seal of the job names, too
+    outputs: dict[str, str]  # name -> file below results/
+    benchmark: str  # the file in which Snakemake leaves its time, below results/; "": nowhere
+    dataset: str  # whose images it renders or lists; "": it does neither
+
+
+class Crate(Record):
+    """All pages with their provenance, to deposit (docs/ro-crate.md)."""
+
+    scale: str
+    network: str  # the custom network that the pages answer for; "": they are the paper's
+    pages: tuple[str, ...]  # the ids of the jobs whose files it holds, the main page first
+    jobs: dict[str, CrateJob]  # these and all jobs behind them
+    stages: tuple[str, ...]  # their stages, in the order of the work
+    # All that shapes a result, to make the same again, and what the deposit says of itself.
+    configuration: dict[str, Any]
+
+
 class Recommendation(Record):
     """What the three pages about a custom network share (docs/recommend.md)."""
 
     network: str
     dataset: str
-    runs: dict[str, dict[int, tuple[Measurement, ...]]]  # method -> k_test -> a run a seed
+    runs: dict[str, dict[int, tuple[Measurement, ...]]]  # method -> k_test -> one run per seed
     entry: dict[str, Any] = {}  # what is known of the network (graph/custom.py)
 
     def measurements(self) -> list[Measurement]:
-        """Of all runs, each once."""
+        """The measurements of all runs, without repeats."""
         found = (one for at in self.runs.values() for of_seeds in at.values() for one in of_seeds)
         return list(dict.fromkeys(found))
 
@@ -250,7 +272,6 @@ class Candidates(Recommendation):
     native: int  # k_test as it is used now, pixels
     native_crop_pct: float
     crop_pct: tuple[float, ...]
-    share: float  # of the validation images: those that things are chosen on
     speed: Measurement
     masked: bool = False  # whether only logits of classes that have images count
 

@@ -11,7 +11,7 @@ again, with its classifier fine-tuned, and with classifier and last normalisatio
 | recommend/<name>/export | writes the chosen network for other programs |
 | recommend/<name> | renders the answer |
 
-A custom network is no entry of the zoo: what is known of it stands in the resolved configuration of
+A custom network has no entry in the zoo. What is known of it is in the resolved configuration of
 each of its jobs, as `entry` (custom.py).
 """
 
@@ -64,7 +64,6 @@ def recommend(graph: JobGraph) -> Job:
         **about,
         **where,
         run=f"{name}/choice",
-        share=custom.choice,
         speed=speed.measurement,
         masked=measured[0].config.get("masked", False),
     )
@@ -93,9 +92,9 @@ def to_fix(dataset: Dataset) -> str:
     if dataset.has_training_images:
         return ""
     if dataset.source != "imagefolder":
-        return "the release's training images beside these"
+        return "the release's training images next to these, without --only val"
     if dataset.only:
-        return "train/CLASS/* beside val/CLASS/*"
+        return "train/CLASS/* next to val/CLASS/*"
     return "--split 0.2, which takes a fifth of these for validation and the others for fixing"
 
 

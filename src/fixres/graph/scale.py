@@ -22,8 +22,8 @@ def scaled(graph: JobGraph, resolution: int) -> int:
     here = min(divisor * round(resolution / divisor**2), graph.config.k_largest)
     if not here:
         raise ConfigError(
-            f"resolution_divisor: found {divisor}, which leaves nothing of {resolution} px of the "
-            "paper; give a smaller one"
+            f"resolution_divisor: too large for the paper's {resolution} px (got {divisor}). Give "
+            "a smaller divisor."
         )
     return here
 

@@ -31,7 +31,7 @@ class Stage:
     benchmark: str = ""  # where Snakemake leaves the time; "": nowhere
     parents: tuple[str, ...] = ()  # IMAGES: its dataset's manifest; RUN: the run that it adapts or
     # measures; START: the run whose weights a training starts from; MEASUREMENTS: what it shows
-    limits: str = ""  # key of hardware.hours and hardware.memory_gb; "": it runs beside Snakemake
+    limits: str = ""  # key of hardware.hours and hardware.memory_gb; "": it runs with Snakemake
     uses_device: bool = False  # whether it runs a network, and so has the options about devices
     trains: bool = False  # whether it needs training images
     keeps: tuple[str, ...] = ()  # of a training: keys of `hardware`, the memory for what it keeps
@@ -61,7 +61,7 @@ RUNS_NO_NETWORK = {"limits": "", "uses_device": False}
 
 
 def _images_stage(name: str, about: str, work: str, **more: object) -> Stage:
-    """A stage that prepares a dataset. Its files lie beside the job's folder."""
+    """A stage that prepares a dataset. Its files are in the parent of the job's folder."""
     known = {"entry": f"stages.{name}", "benchmark": "{id}/benchmark.tsv", "limits": name}
     return Stage(name, about, work, **known, **more)
 
@@ -69,7 +69,7 @@ def _images_stage(name: str, about: str, work: str, **more: object) -> Stage:
 def _network_stage(
     name: str, about: str, work: str, outputs: dict[str, str], **more: object
 ) -> Stage:
-    """A stage whose job has a folder of its own and runs a network; `more` changes that."""
+    """A stage whose job has its own folder and runs a network; `more` changes that."""
     known = {
         "entry": f"stages.{name}",
         "log": f"{{id}}/{name}.log",
@@ -83,7 +83,7 @@ def _network_stage(
 
 
 def _weights_stage(name: str, about: str, work: str, **more: object) -> Stage:
-    """A stage that leaves weights, made from those of a run; `more` changes that."""
+    """A stage that writes weights, made from the weights of a run; `more` changes that."""
     known = {"outputs": WEIGHTS, "parents": (IMAGES, RUN), "disk": "weights"}
     return _network_stage(name, about, work, **known | more)
 
@@ -225,6 +225,7 @@ _ALL = (
         "choosing",
         {"choice": "{id}/choice.json"},
         "pages.recommend.choose",
+        version=2,
         parents=(MEASUREMENTS,),
     ),
     Stage(
@@ -241,16 +242,27 @@ _ALL = (
         "answering",
         {kind: f"{{id}}.{kind}" for kind in ("md", "csv", "svg", "png", "html")},
         "pages.recommend.answer",
+        version=2,
         parents=(MEASUREMENTS,),
         page=True,
     ),
     # --- pages, those over all others first
-    _page_stage("report", "put all pages into one file to send to a colleague", "html"),
-    _page_stage("claims", "decide the claims of the paper", "md csv comparisons.csv html", 4),
-    _page_stage("text", "compute the numbers of the paper's text", "md csv html", 3),
-    _page_stage("summary", "compare all tables with the paper's", "md html", 2),
-    _page_stage("cost", "estimate what each page would cost", "md"),
-    _page_stage("table", "render a table from the measured numbers", "md csv trends.csv html", 4),
+    Stage(
+        "crate",
+        "put pages, configuration and provenance into an RO-Crate to deposit",
+        "making an RO-Crate",
+        {"crate": "{name}"},
+        "pages.crate",
+        log="pages/{name}/log.txt",
+        parents=(MEASUREMENTS,),
+        page=True,
+    ),
+    _page_stage("report", "put all pages into one file to send to a colleague", "html", 2),
+    _page_stage("claims", "decide the claims of the paper", "md csv comparisons.csv html", 5),
+    _page_stage("text", "compute the numbers of the paper's text", "md csv html", 4),
+    _page_stage("summary", "compare all tables with the paper's", "md html", 3),
+    _page_stage("cost", "estimate what each page would cost", "md", 2),
+    _page_stage("table", "render a table from the measured numbers", "md csv trends.csv html", 5),
     _page_stage("figure", "draw a figure from a table's numbers", "svg png csv", 6),
 )
 STAGES: dict[str, Stage] = {stage.name: stage for stage in _ALL}

@@ -78,9 +78,9 @@ def _exact(number: "Value | float") -> Value:
 
 
 def _computed(apply: Callable[..., Any], *operands: Value | float) -> Value:
-    """`apply` to the operands: to ours, to the replicas and to the paper's, where all are known.
+    """`apply` to our operands, to their replicas and to the paper's operands, if all are known.
 
-    Of no operands, such as those of a column that this scale does not have, nothing is known.
+    Without operands, as for a column that this scale does not have, nothing is known.
     """
     values = [_exact(operand) for operand in operands]
     ours, replicas, paper = (
@@ -150,7 +150,7 @@ def _chosen(values: Sequence[Value], sign: int) -> Value:
 
 
 def where_largest(values: Mapping[float, Value]) -> Value:
-    """The key of the largest: at which k_test is the accuracy best? In each replica anew."""
+    """The key of the largest value, such as the best k_test. Computed again in each replica."""
     return _computed(partial(_at_largest, np.array([*values], float)), *values.values())
 
 
@@ -231,7 +231,7 @@ class Cells:
             if tuple(place) == wanted:
                 key = Key(page, *wanted, metric or shown)
                 return replace(self.number(key), cells=(key,))
-        raise Missing(f"{page} has no cell in row {row}, column {column} at this configuration")
+        raise Missing(f"{page} has no cell in row {row}, column {column} in this configuration")
 
     def column(self, page: str, column: str | int, metric: str = "") -> dict[int, Value]:
         """k_test -> number, of a column whose rows are the test resolutions of the paper."""

@@ -15,12 +15,12 @@ from fixres.hardware.ranks import ALONE, Ranks
 from fixres.jobs.errors import JobError
 from fixres.jobs.logs import log
 
-# What a GPU may compute in TF32, though its numbers are float32.
+# Operations that a GPU may compute in TF32, although the numbers are float32.
 ON_TENSOR_CORES = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
 
 
 class Device(NamedTuple):
-    """The device that the network runs on, and how it computes there."""
+    """The device that the network runs on, and how it computes."""
 
     device: torch.device
     precision: str  # bf16 or fp32
@@ -31,38 +31,38 @@ class Device(NamedTuple):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def prepare(self, network: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-        """The function to call in place of the network. The network keeps its parameters' names."""
+        """The function to call instead of the network, whose parameters keep their names."""
         return compiled(network) if self.compiled else network
 
     def seed(self, word: int) -> None:
-        """Seed the random numbers that layers draw, as dropout does.
+        """Seed the random numbers that layers like dropout draw.
 
-        The numbers are those that torch.manual_seed gives. It also formats a stack trace for each
-        kind of device that is not in use: on a processor, 0.3 ms a step.
+        It gives the same numbers as torch.manual_seed, which also formats a stack trace for each
+        unused kind of device: 0.3 ms per step on a processor.
         """
         torch.default_generator.manual_seed(word)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(word)
 
     def clock(self) -> float:
-        """Seconds, read when the device has finished its work."""
+        """Time in seconds, after the device has finished its work."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
     def described(self, threads: int) -> str:
-        """Hardware and precision, for the notes of a measurement. `threads`: those of the job."""
+        """Hardware and precision, for notes on a measurement by a job with so many `threads`."""
         on_gpu = self.device.type == "cuda"
         name = torch.cuda.get_device_name(self.device) if on_gpu else None
         return f"{name or f'{threads} processor thread(s)'}, {self.precision}"
 
 
 def compiled(network: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """torch.compile for whole batches: one graph for each resolution, made for exactly its shape.
+    """torch.compile for full batches: one graph per resolution, made for exactly its shape.
 
-    The last batch of a pass has fewer images. It runs uncompiled, because a graph of its own would
-    take longer than the batch. By default torch would also make a graph for any number of images,
-    which is slower for all of them.
+    The smaller last batch of a pass runs uncompiled, because compiling a graph for it would take
+    longer than the batch. By default torch would also make one graph for any number of images,
+    which is slower for all batches.
     """
     graphs = torch.compile(network, dynamic=False)
     whole: dict[tuple[torch.Size, ...], int] = {}  # shapes of an image's inputs -> images
@@ -78,7 +78,7 @@ def compiled(network: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Copy a tensor to the device without waiting for the device's computations."""
     if device.type == "cuda" and not tensor.is_cuda:
-        # Only from pinned memory does a copy go on beside the computation.
+        # A copy runs concurrently with the computation only from pinned memory.
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
@@ -86,15 +86,15 @@ def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 class PendingNumber:
     """A number that a device computes, to be read later.
 
-    `tensor.item()` waits for all that the device was given up to then. Here the copy to the host is
-    queued at once, right behind the number's own computation. `value` waits for this copy, and for
-    nothing that was queued after it. A number on a CPU is kept, not copied.
+    `tensor.item()` waits for everything queued on the device so far. Here the copy to the host is
+    queued at once, right behind the computation of the number, and `value` waits for this copy but
+    for nothing queued later. A number on a CPU is kept without a copy.
     """
 
     def __init__(self, tensor: torch.Tensor):
         self.arrived = None
         if tensor.is_cuda:
-            # Only into pinned memory does a copy go without the host waiting for it.
+            # Only a copy into pinned memory does not block the host.
             on_host = torch.empty_like(tensor, device="cpu", pin_memory=True)
             tensor = on_host.copy_(tensor, non_blocking=True)
             self.arrived = torch.cuda.Event()
@@ -108,7 +108,7 @@ class PendingNumber:
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 is fast: on a GPU from Ampere on, or a processor with AVX512-BF16 or AMX."""
+    """Whether bf16 is fast: GPUs since Ampere, and processors with AVX512-BF16 or AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     capabilities = torch.cpu.get_capabilities()
@@ -118,32 +118,33 @@ def has_fast_bf16(device: torch.device) -> bool:
 def pick_device(name: str, ranks: Ranks = ALONE) -> torch.device:
     """The device of this process. `name` is the job's --device: auto, cpu, cuda or cuda:N.
 
-    Of several processes, each takes the CUDA device with its number on this machine. Raises
-    JobError where there is no such device, or too few for the processes.
+    Each of several processes takes the CUDA device with its number on this machine. Raises JobError
+    if there is no such device, or fewer devices than processes.
     """
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(automatic if name == "auto" else name)
     except RuntimeError:
-        raise JobError(f"--device: found {name}, expected auto, cpu, cuda or cuda:N") from None
+        expected = "expected auto, cpu, cuda or cuda:N"
+        raise JobError(f"--device: unknown device (got {name}, {expected}).") from None
     if device.type != "cuda":
         return device
     if not torch.cuda.is_available():
         raise JobError(
-            f"--device {name}: torch finds no CUDA device here; "
-            "use --device cpu, or check the driver with nvidia-smi"
+            f"--device {name}: torch finds no CUDA device. "
+            "Use --device cpu, or check the driver with nvidia-smi."
         )
     if ranks.size > 1 and device.index is not None:
         raise JobError(
-            f"--device {name} with {ranks.size} processes: each takes a device of its own; "
-            "use --device cuda"
+            f"--device {name}: one device for {ranks.size} processes (expected one device each). "
+            "Use --device cuda."
         )
     found, index = torch.cuda.device_count(), ranks.local if device.index is None else device.index
     if index >= found:
         wanted = f"--processes {ranks.on_machine}" if ranks.size > 1 else f"--device {name}"
         raise JobError(
-            f"{wanted}: torch finds {found} CUDA device(s) here; "
-            "use at most that many processes, or --device cpu"
+            f"{wanted}: too few CUDA devices (torch finds {found}). "
+            "Use at most that many processes, or --device cpu."
         )
     return torch.device("cuda", index)
 
@@ -159,16 +160,16 @@ def open_device(
     """Pick the device of this process and set up torch for it.
 
     torch gets this process's share of the job's threads. cuDNN does not time its algorithms
-    (`cudnn.benchmark`): that gained nothing, and took seconds (docs/gpu.md). A GPU's results
-    are not promised to repeat bit by bit in any case.
+    (`cudnn.benchmark`), because that gained nothing and took seconds (docs/gpu.md). Results on a
+    GPU are not guaranteed to be bit-identical in any case.
 
-    TF32 is allowed with bf16, which is coarser. It is off with --precision fp32: who asks for that
-    wants the paper's arithmetic, and cuDNN would use TF32 by default.
+    TF32 is allowed with bf16, which is coarser. It is off with --precision fp32, which stands for
+    the paper's arithmetic, although cuDNN would use TF32 by default.
 
     Parameters
     ----------
     name, precision, threads, compile_networks, graphs : the job's --device, --precision,
-        --threads, --compile and --cuda-graphs. What is compiled is not recorded.
+        --threads, --compile and --cuda-graphs. Compiled networks use no CUDA graphs.
     """
     device, threads = pick_device(name, ranks), ranks.portion(threads)
     torch.set_num_threads(threads)
@@ -191,7 +192,7 @@ def open_device(
 
 @contextlib.contextmanager
 def exact_float32() -> Iterator[None]:
-    """A block without TF32 on GPUs, in a program that may allow it elsewhere."""
+    """A block without TF32 on GPUs, for programs that may allow it elsewhere."""
     before = [operations.fp32_precision for operations in ON_TENSOR_CORES]
     try:
         for operations in ON_TENSOR_CORES:

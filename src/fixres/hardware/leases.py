@@ -1,16 +1,15 @@
 """Each device of this machine is leased to one job at a time.
 
-Without a scheduler, nobody tells two jobs on one machine which GPU each may use: both would take
-the first. So a job leases its devices. It locks a file for each device, waits while other jobs hold
-them, and then sees only its own devices (CUDA_VISIBLE_DEVICES). A lock belongs to the process: it
-ends with the process, however that ends.
+Without a scheduler, two jobs on one machine would both take the first GPU. So a job leases its
+devices: it locks one file per device, waits while other jobs hold them, and then sees only its own
+devices (CUDA_VISIBLE_DEVICES). A lock belongs to the process and ends with it, however it ends.
 
-The files are in a folder of the user's own, which nobody else can write to. So the jobs of one user
-lease from each other, and users who share a machine without a scheduler agree among themselves.
-/tmp is cleaned of old files. So a job refreshes the dates of the files that it holds, and makes a
-file again that was deleted all the same.
+The files are in a folder that only the user can write to. So leases coordinate the jobs of one
+user; users who share a machine without a scheduler have to agree among themselves. Because systems
+clean /tmp of old files, a job refreshes the dates of the files that it holds, and makes a deleted
+file again.
 
-Under a scheduler, the scheduler chooses the devices. The jobs that run in one allocation share its
+With a scheduler, the scheduler chooses the devices, and the jobs in one allocation share its
 devices in the same way.
 """
 
@@ -33,7 +32,7 @@ VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 LOCK_FOLDER = Path(f"/tmp/fixres-devices-{os.getuid()}")
 POLL_SECONDS = 0.5  # between two attempts to lock the devices
 KEEP_SECONDS = 60.0  # between two looks at the lock files that this process holds
-# How a job logs that it waited (`seconds_waited`), behind the devices that it got.
+# How a job logs that it waited (`seconds_waited`), after the devices that it got.
 _WAITED = "; waited {:.1f} s"
 _WAITED_LINE = re.compile(r"devices: .*; waited (\d+\.\d) s$")
 
@@ -45,23 +44,23 @@ def lease_devices(gpus: int, device: str) -> list[str]:
 
     Parameters
     ----------
-    gpus : number of devices that the job asks for. 0: one where there is one. JobError where the
-        machine has fewer.
+    gpus : number of devices that the job needs; 0: one if there is one. JobError if the machine has
+        fewer.
     device : the job's --device. With `cpu` or a numbered device (cuda:1), nothing is leased unless
         `gpus` asks for it.
 
     Returns
     -------
-    The leased devices, as CUDA_VISIBLE_DEVICES names them.
+    The names of the leased devices, as in CUDA_VISIBLE_DEVICES.
     """
     if not gpus and device not in ("auto", "cuda"):
         return []
     found = available_devices()
     if len(found) < gpus:
         raise JobError(
-            f"--gpus: found {gpus}, but there are {len(found)} device(s) here "
-            f"({', '.join(found) or 'none'}); lower hardware.gpus, "
-            f"or look at nvidia-smi and {VISIBLE_DEVICES}"
+            f"--gpus: too few devices (got {gpus}, expected at most {len(found)}: "
+            f"{', '.join(found) or 'none'}). Lower hardware.gpus, or check nvidia-smi and "
+            f"{VISIBLE_DEVICES}."
         )
     if not found:
         return []
@@ -73,8 +72,8 @@ def lease_devices(gpus: int, device: str) -> list[str]:
 def available_devices() -> list[str]:
     """The devices that jobs may lease.
 
-    They are those of CUDA_VISIBLE_DEVICES where a scheduler or a person has set it, else all. A
-    device goes by its UUID where nvidia-smi knows it, so that all jobs use the same name for it.
+    These are the devices in CUDA_VISIBLE_DEVICES if a scheduler or a person has set it, otherwise
+    all. A device is named by its UUID if nvidia-smi knows it, so that all jobs use the same name.
     """
     listed = os.environ.get(VISIBLE_DEVICES)
     uuids = _device_uuids()
@@ -85,9 +84,9 @@ def available_devices() -> list[str]:
 
 
 def _device_uuids() -> dict[str, str]:
-    """Device number -> UUID, as nvidia-smi lists them. Empty where there is no nvidia-smi.
+    """Device number -> UUID, from nvidia-smi. Empty if there is no nvidia-smi.
 
-    A sentence is no device: nvidia-smi says in one, whatever its exit code, that it finds none.
+    If nvidia-smi finds no device, it prints a sentence, sometimes with exit code 0.
     """
     if not shutil.which("nvidia-smi"):
         return {}
@@ -99,9 +98,9 @@ def _device_uuids() -> dict[str, str]:
 
 
 def _lock_devices(found: list[str], wanted: int) -> list[str]:
-    """Lock `wanted` of the found devices; wait until that many are free at the same moment.
+    """Lock `wanted` of the found devices; wait until that many are free at the same time.
 
-    While it waits, the job holds no lock at all. So two jobs never wait for each other.
+    A waiting job holds no lock, so two jobs never wait for each other.
     """
     started, waited = time.perf_counter(), False
     while True:
@@ -125,7 +124,7 @@ def _lock_devices(found: list[str], wanted: int) -> list[str]:
 
 
 def seconds_waited(log_file: Path) -> float:
-    """How long the job that wrote a log waited for its devices. 0: not at all, or no such log."""
+    """How long the job that wrote a log waited for devices; 0 if not at all, or without a log."""
     try:
         with open(log_file, encoding="utf-8", errors="replace") as lines:
             found = (_WAITED_LINE.search(line) for line in lines)
@@ -137,8 +136,8 @@ def seconds_waited(log_file: Path) -> float:
 def _lock_file(name: str) -> Path:
     """The lock file of a device.
 
-    A scheduler may count the devices of each allocation from 0. A device that goes by its number
-    therefore has a lock file of its own in each allocation.
+    A scheduler may number the devices of each allocation from 0. So a device named by its number
+    has a separate lock file in each allocation.
     """
     job = os.environ.get("SLURM_JOB_ID", "") if name.isdigit() else ""
     label = re.sub(r"[^A-Za-z0-9-]", "_", f"{job}-{name}" if job else name)
@@ -149,9 +148,9 @@ def _lock_file(name: str) -> Path:
 
 
 def _lock(file: Path) -> int | None:
-    """A descriptor that holds the lock of a file, which is made where it is missing.
+    """A descriptor that holds the lock of a file, which is created if missing.
 
-    None: another process holds the lock, or the file was deleted meanwhile.
+    None: another process holds the lock, or the file was deleted in the meantime.
     """
     descriptor = _open(file)
     try:
@@ -166,7 +165,7 @@ def _lock(file: Path) -> int | None:
 
 
 def _open(file: Path) -> int:
-    """Open a lock file in a folder that is this user's alone. Raises JobError for anything else."""
+    """Open a lock file in a folder that only this user can access. JobError for anything else."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(file.parent, 0o700)
     folder = _opened(file.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -177,23 +176,24 @@ def _open(file: Path) -> int:
 
 
 def _opened(path: Path, flags: int, folder: int | None = None) -> int:
-    """Open a lock file or its folder: no link, owned by this user, and closed to all others."""
+    """Open a lock file or its folder, which must be no link, and private to this user."""
     name = path if folder is None else path.name
     try:
         descriptor = os.open(name, flags | os.O_NOFOLLOW, 0o600, dir_fd=folder)
     except OSError as error:
-        problem = os.strerror(error.errno)
+        got = os.strerror(error.errno)
     else:
         status = os.fstat(descriptor)
         mode = stat.S_IMODE(status.st_mode)
         if status.st_uid == os.getuid() and not mode & 0o077:
             return descriptor
         os.close(descriptor)
-        problem = f"found user {status.st_uid} and mode {mode:o}"
+        got = f"user {status.st_uid} and mode {mode:o}"
+    kind = "folder" if folder is None else "file"
     raise JobError(
-        f"{path}: {problem}, expected a {'folder' if folder is None else 'file'} that is yours "
-        f"(user {os.getuid()}) and closed to others. Remove it or have it removed, or name the "
-        "device yourself (hardware.device: cuda:0), which leases none"
+        f"{path}: not a private {kind} (got {got}, expected a {kind} of user {os.getuid()}, closed "
+        "to others). Remove it or have it removed, or name the device (hardware.device: cuda:0), "
+        "so that none is leased."
     ) from None
 
 
@@ -206,7 +206,7 @@ def _is_at(file: Path, descriptor: int) -> bool:
 
 
 def _hold(locks: dict[Path, int]) -> None:
-    """Hold the locks as long as this process lives, whatever a cleaner of /tmp does."""
+    """Hold the locks as long as this process lives, even if /tmp is cleaned."""
     _held_locks.update(locks)
     threading.Thread(target=_keep_all, daemon=True, name="leases").start()
 
@@ -220,18 +220,18 @@ def _keep_all() -> None:
                 _keep(file)
                 lost.discard(file)
             except (OSError, JobError) as error:
-                if file not in lost:  # it is said once, and tried again
+                if file not in lost:  # logged once, and tried again
                     lost.add(file)
-                    log(f"devices: {error}; another job may now take the same device")
+                    log(f"devices: another job may now take the same device. {error}")
 
 
 def _keep(file: Path) -> None:
-    """Make a held lock file look new; if it was deleted, make and lock it again."""
+    """Refresh the date of a held lock file; if it was deleted, make and lock it again."""
     if _is_at(file, _held_locks[file]):
         os.utime(_held_locks[file])
         os.utime(file.parent)
         return
     again = _lock(file)
     if again is None:
-        raise JobError(f"{file}: deleted while this job held it, and held by another job now")
+        raise JobError(f"{file}: deleted while this job held it, and now held by another job.")
     _held_locks[file] = again

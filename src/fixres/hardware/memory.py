@@ -1,4 +1,4 @@
-"""Memory of the device and of the host: what is free, what stays, and the peak of a computation."""
+"""Memory of the device and the host: what is free, what is kept, and a computation's peak."""
 
 import ctypes
 import os
@@ -8,42 +8,42 @@ import torch
 
 from fixres.jobs.logs import log
 
-# glibc: two parameters of its malloc.h, and the most bytes to keep. An older glibc refuses 1 GB for
-# the second parameter: it takes at most 32 MB.
+# Two parameters from glibc's malloc.h, and the most bytes to keep. An older glibc accepts at most
+# 32 MB for the second parameter.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 KEPT_BYTES, KEPT_BYTES_OLDER = 2**30, 2**25
 
 
 def keep_freed_memory() -> None:
-    """Let the next tensor have the memory that the last one left, up to 1 GB.
+    """Let new tensors reuse freed memory, up to 1 GB.
 
-    glibc would give a large tensor's memory back to the system. The next step's tensor then gets
-    new pages, and the system fills each with zeros first. That was a tenth of a training's time at
-    96 px (docs/speed.md). Where the C library is not glibc, nothing changes.
+    glibc would return a large tensor's memory to the system. The next step's tensor would then get
+    new pages, which the system first fills with zeros. That took a tenth of a training's time at
+    96 px (docs/speed.md). With another C library than glibc, nothing changes.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return
     mallopt(TRIM_THRESHOLD, KEPT_BYTES)
-    # One of both must be taken. The first call fixed this threshold at 128 kB, which is worse than
-    # what glibc does by itself.
+    # One of the two calls must succeed: the call above has fixed this threshold at 128 kB, which is
+    # worse than glibc's default behaviour.
     if not mallopt(MMAP_THRESHOLD, KEPT_BYTES):
         mallopt(MMAP_THRESHOLD, KEPT_BYTES_OLDER)
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Bytes of a GPU that new tensors can take; None for a processor."""
+    """Bytes of a GPU that are free for new tensors; None for a processor."""
     if device.type != "cuda":
         return None
     free, _ = torch.cuda.mem_get_info(device)
-    # torch keeps what its tensors gave back. That is free for new ones, too.
+    # torch keeps the memory of deleted tensors, which is also free for new tensors.
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def pin(tensor: torch.Tensor) -> None:
-    """Pin a tensor's memory on the host, where it lies, until the process ends.
+    """Pin a tensor's memory on the host in place, until the process ends.
 
-    torch's own pinned memory comes in powers of two: 33 GB would take 64. Where the driver refuses,
+    torch allocates pinned memory in powers of two, so 33 GB would take 64. If the driver refuses,
     the tensor stays as it is, and copies of it to the GPU are slower.
     """
     status = torch.cuda.cudart().cudaHostRegister(tensor.data_ptr(), tensor.nbytes, 0)
@@ -52,7 +52,7 @@ def pin(tensor: torch.Tensor) -> None:
 
 
 def peak_bytes(take: Callable[[], None], device: torch.device) -> int:
-    """The most bytes that `take()` holds at once, beyond those there already (stages/memory.py)."""
+    """The peak bytes that `take()` holds, beyond the bytes held before (stages/memory.py)."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -60,7 +60,7 @@ def peak_bytes(take: Callable[[], None], device: torch.device) -> int:
         take()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would write into the job's log
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise it writes into the job's log
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         take()

@@ -16,7 +16,7 @@ W, R = TypeVar("W"), TypeVar("R")
 def spread(function: Callable[[W], R], works: Iterable[W], processes: int) -> Iterator[R]:
     """Yield function(work) for each work, in order, computed by several processes.
 
-    This process works alone when `processes` is 1, or when /dev/shm has no room for the locks of
+    This process does all the work if `processes` is 1, or if /dev/shm has no space for the locks of
     more processes. Raises JobError if one of the processes was killed.
     """
     pool = _open_pool(processes) if processes > 1 else None
@@ -28,18 +28,18 @@ def spread(function: Callable[[W], R], works: Iterable[W], processes: int) -> It
             yield from pool.map(function, works)
         except BrokenProcessPool:
             raise JobError(
-                f"one of {processes} processes was killed (perhaps the memory ran out); "
-                "give the same command again"
+                f"{processes} processes: one was killed, perhaps because memory ran out. "
+                "Run the same command again, with fewer --threads if it repeats."
             ) from None
 
 
 def _open_pool(processes: int) -> ProcessPoolExecutor | None:
-    """Processes that end with this one, or None where their locks find no room."""
+    """Processes that end with the current process, or None if there is no space for their locks."""
     try:
         return ProcessPoolExecutor(processes, None, stopping.end_with_parent, (os.getpid(),))
     except OSError as error:
         log(
-            f"one process in place of {processes}: "
-            f"there is no room for their locks in /dev/shm ({error.strerror})"
+            f"one process instead of {processes}, because /dev/shm has no space for their locks "
+            f"({error.strerror})"
         )
         return None

@@ -1,7 +1,7 @@
-"""Which of a job's processes this one is, and how the processes share work and results.
+"""The place of this process among a job's processes, and how they share work and results.
 
-A job of one process goes through the same code: its `Ranks` (ALONE) has nobody to talk to. The
-word rank is torch's: the processes of a job are numbered from 0.
+A job of one process uses the same code with `ALONE`, where nothing is exchanged. As in torch, the
+rank of a process is its number among the processes of the job, from 0.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Ranks(NamedTuple):
-    """The place of this process among the job's processes. The default: it is the only one."""
+    """The place of this process among the job's processes. By default, there are no others."""
 
     rank: int = 0
     size: int = 1
@@ -26,24 +26,24 @@ class Ranks(NamedTuple):
         return self.rank == 0
 
     def share(self, n: int, chunk: int = 1, rank: int | None = None) -> slice:
-        """The part of n things that one rank works on (None: this process's rank).
+        """The part of n items that a rank works on (None: the rank of this process).
 
-        The parts of all ranks are contiguous and hold each thing once. They are made of whole
-        chunks of neighbouring things; only the last chunk of all may be shorter.
+        The parts of all ranks are contiguous and contain each item once. They consist of whole
+        chunks of neighbouring items, of which only the very last may be shorter.
         """
         chunks, r = -(-n // chunk), self.rank if rank is None else rank
         start, end = chunks * r // self.size, chunks * (r + 1) // self.size
         return slice(min(start * chunk, n), min(end * chunk, n))
 
     def portion(self, threads: int) -> int:
-        """This process's part of the threads that the job has on this machine: at least one."""
+        """This process's share of the job's threads on this machine, at least one."""
         return max(1, threads // self.on_machine)
 
     def all_gather_rows(self, whole: torch.Tensor, chunk: int = 1) -> None:
         """Give every rank all rows of a contiguous tensor, bit for bit.
 
-        This rank has filled its share of the rows, `share(len(whole), chunk)`. Those of the others
-        are filled here, in place.
+        This rank has filled its share of the rows, `share(len(whole), chunk)`. The other rows are
+        filled here, in place.
         """
         for rank in range(self.size if self.size > 1 else 0):
             part = whole[self.share(len(whole), chunk, rank)]
@@ -60,10 +60,11 @@ class Ranks(NamedTuple):
         flat = torch.cat([t.reshape(-1) for t in tensors])
         torch.distributed.all_reduce(flat)
         parts = flat.split([t.numel() for t in tensors])
-        # Each in its own memory layout: the optimiser wants gradient and parameter alike.
+        # Each in its own memory layout, since the optimiser needs it equal for gradient and
+        # parameter.
         sums = [torch.empty_like(t) for t in tensors]
         views = [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
-        # On a GPU one kernel copies all tensors whose layout stays; the others take one each.
+        # On a GPU, one kernel copies all tensors with an unchanged layout; others need one each.
         for stays in (True, False):
             both = zip(sums, views, strict=True)
             pairs = [(a, b) for a, b in both if (a.stride() == b.stride()) == stays]
@@ -72,14 +73,14 @@ class Ranks(NamedTuple):
         return sums
 
     def gather(self, mine: T) -> list[T]:
-        """The `mine` of every rank, in the order of the ranks, on every rank."""
+        """The values `mine` of all ranks, in order, on every rank."""
         parts: list = [mine] * self.size
         if self.size > 1:
             torch.distributed.all_gather_object(parts, mine)
         return parts
 
     def broadcast(self, make: Callable[[], T]) -> T:
-        """Call `make` on rank 0 alone and return its result on every rank."""
+        """Call `make` only on rank 0, and return its result on every rank."""
         if self.size == 1:
             return make()
         result = [make() if self.first else None]

@@ -1,13 +1,14 @@
-"""What every job needs: the command line, the log, complete files, and the orderly end of a job.
+"""What every job needs: a command line, a log, complete files, and an orderly end.
 
-The names that most jobs use can be had from here: `jobs.log` … None of them imports torch.
+The names that most jobs use are available here, such as `jobs.log`. None of them imports torch.
 """
 
-from fixres.jobs.command import device_options, parser, read_config, training_options
+from fixres.jobs.command import HELP, device_options, parser, read_config, training_options
 from fixres.jobs.digests import canonical, digest
 from fixres.jobs.errors import REMAKE, JobError
 from fixres.jobs.files import (
     atomic,
+    atomic_folder,
     check_folder,
     check_suite,
     file_digest,

@@ -1,11 +1,11 @@
-"""Digests: short names for contents. Equal content has an equal digest."""
+"""Digests: short names for contents. Equal contents have equal digests."""
 
 import hashlib
 import json
 
 
 def canonical(config: dict) -> str:
-    """A configuration as JSON text with sorted keys: only a changed value changes the text."""
+    """A configuration as JSON text with sorted keys, so that only a changed value changes it."""
     return json.dumps(config, sort_keys=True, ensure_ascii=False)
 
 

@@ -1,6 +1,6 @@
-"""Files from the web: fetched with progress, carried on after a break, checked when they are whole.
+"""Downloads with progress, which resume after an interruption and are checked when complete.
 
-Published weights and the files of datasets come in this way.
+Published weights and the files of datasets are fetched this way.
 """
 
 import contextlib
@@ -16,25 +16,25 @@ from fixres.jobs.errors import JobError
 from fixres.jobs.files import naming_in_errors
 from fixres.jobs.logs import log, progress
 
-CHUNK = 2**20  # bytes that are read at a time
+CHUNK = 2**20  # bytes to read at a time
 MB = 1_000_000
 TIMEOUT = 30.0  # seconds to wait for an answer
-HEADERS = {"User-Agent": "fixres"}  # some servers turn away what calls itself Python
+HEADERS = {"User-Agent": "fixres"}  # some servers reject Python's default user agent
 
 
 def fetch(url: str, part: Path, check: Callable[[Path], None], way_out: str) -> None:
-    """Fetch a file to `part`, or carry on where the last attempt broke off, and check it.
+    """Download a file to `part`, resuming an interrupted attempt, and check it.
 
     Parameters
     ----------
-    check : raises JobError where the file is not the expected one. Then the file is removed. For
+    check : raises JobError if the file is not the expected one; then the file is removed. For
         example, the file on the server changed between two attempts, so `part` is a mixture.
-    way_out : what to do where the file is out of reach. It ends the error message.
+    way_out : what to do if the file is unavailable; the end of the error message.
 
     Raises
     ------
-    JobError : names the URL, or the folder where there is not enough room.
-    OSError : of the disk, names the file.
+    JobError : names the URL, or the folder that has too little space.
+    OSError : an error of the disk; names the file.
     """
     part.parent.mkdir(parents=True, exist_ok=True)
     _receive(url, part, way_out)
@@ -46,7 +46,7 @@ def fetch(url: str, part: Path, check: Callable[[Path], None], way_out: str) -> 
 
 
 def _receive(url: str, part: Path, way_out: str) -> None:
-    """Append to `part` the bytes of `url` that it lacks."""
+    """Append the missing bytes of `url` to `part`."""
     done = part.stat().st_size if part.exists() else 0
     with _network_errors(url, way_out):
         asked = {"Range": f"bytes={done}-"} if done else {}
@@ -58,11 +58,11 @@ def _receive(url: str, part: Path, way_out: str) -> None:
                 return
             raise
     if done and answer.status != 206:
-        log(f"{url}: the server cannot carry on a download; from the beginning")
+        log(f"{url}: the server cannot resume a download. Starting from the beginning.")
         done = 0
     total = done + int(answer.headers.get("Content-Length") or 0)
     _check_room(part.parent, url, total - done)
-    carried_on = f", carried on at {done // MB} MB" if done else ""
+    carried_on = f", resumed at {done // MB} MB" if done else ""
     bar = progress(f"download of {_name(url)}{carried_on}", _mb(total), "MB", _mb(done))
     with answer, open(part, "ab" if done else "wb") as f, bar:
         while True:
@@ -80,34 +80,33 @@ def _receive(url: str, part: Path, way_out: str) -> None:
 
 
 def _check_room(folder: Path, url: str, missing: int) -> None:
-    """Raise JobError where the disk has no room for that many bytes."""
+    """Raise JobError if the disk has no space for that many bytes."""
     if (free := shutil.disk_usage(folder).free) < missing:
-        what = f"{free // MB} MB free, but {_name(url)} needs {_mb(missing)} MB"
-        raise JobError(f"{folder}: {what}. Make room first, then give the same command again")
+        needed = f"got {free // MB} MB free, expected {_mb(missing)} MB for {_name(url)}"
+        again = "Free some space, then run the same command again."
+        raise JobError(f"{folder}: too little disk space ({needed}). {again}")
 
 
 @contextlib.contextmanager
 def _network_errors(url: str, way_out: str) -> Iterator[None]:
-    """Turn what is wrong with the network or the server into a JobError that names the URL."""
+    """Turn a problem of the network or the server into a JobError that names the URL."""
     try:
         yield
     except (OSError, http.client.HTTPException, ValueError) as error:
         refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
-        again = "" if refused else "give the same command again to carry on, or "
-        what_to_do = again + way_out
-        raise JobError(
-            f"{url}: could not be fetched ({_reason(error)}). "
-            f"{what_to_do[:1].upper()}{what_to_do[1:]}"
-        ) from None
+        again = "" if refused else "Run the same command again to resume, or "
+        first = way_out[:1].upper() if refused else way_out[:1].lower()
+        fix = f"{again}{first}{way_out[1:].removesuffix('.')}."
+        raise JobError(f"{url}: could not be fetched ({_reason(error)}). {fix}") from None
 
 
 def _reason(error: Exception) -> str:
-    """Why a file is out of reach."""
+    """Why a file could not be fetched."""
     reason = getattr(error, "reason", error)
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answered {error.code} {reason}"
     if isinstance(reason, socket.gaierror):
-        return "no network here, or no such server"
+        return "no network, or no such server"
     return str(reason) or type(reason).__name__
 
 

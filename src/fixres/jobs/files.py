@@ -1,18 +1,19 @@
 """Complete files from unchanged inputs.
 
-A job writes to a temporary file, which takes the place of its result at the end (`atomic`). A
-reader sees the whole result or none.
+A job writes to a temporary file, which replaces its result at the end (`atomic`), so a reader sees
+the whole result or none.
 
-A job publishes nothing once one of its inputs has changed. `record_inputs` remembers the files that
-the job reads. `atomic` looks at them again before a file takes its place. An example: while an
-evaluation runs, its model is trained anew. Without the check, the evaluation would leave a result
-that looks like the new model's. The same check stops a forgotten job of a former configuration.
+A job publishes nothing once one of its inputs has changed: `record_inputs` remembers the files that
+the job reads, and `atomic` checks them before it replaces a file. For example, a model may be
+trained again while it is evaluated. Without the check, the evaluation would leave a result that
+looks like the new model's. The same check stops a forgotten job of an earlier configuration.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from fixres.jobs import seals
 from fixres.jobs.digests import canonical, digest
 from fixres.jobs.errors import JobError
 
-# Identity and SHA-256 of each file that this job reads. None: this process is no job.
+# Identity and SHA-256 of each file that this job reads. None: this process is not a job.
 _recorded: dict[Path, tuple[tuple, str]] | None = None
 
 
@@ -30,7 +31,7 @@ _recorded: dict[Path, tuple[tuple, str]] | None = None
 
 @contextlib.contextmanager
 def recording_inputs() -> Iterator[None]:
-    """Make this process a job for the length of the block: its inputs are recorded and checked."""
+    """Make this process a job within the block: its inputs are recorded and checked."""
     global _recorded
     _recorded = {}
     try:
@@ -40,10 +41,10 @@ def recording_inputs() -> Iterator[None]:
 
 
 def record_inputs(*paths: Path) -> None:
-    """Remember the content of files on which the job's result depends. Call it before reading them.
+    """Remember the content of files on which the job's result depends, before they are read.
 
-    A file that does not exist is passed over: the code that opens it reports it. Raises JobError
-    where a file is a result, but not the file that its job has left (seals.py).
+    A missing file is skipped, because the code that opens it will report it. Raises JobError if a
+    file is a result but differs from what its job wrote (seals.py).
     """
     for path in paths:
         if _recorded is not None and path not in _recorded and path.is_file():
@@ -53,23 +54,23 @@ def record_inputs(*paths: Path) -> None:
 
 
 def recorded_inputs() -> dict[Path, str]:
-    """The files that this job has read so far, each with its SHA-256."""
+    """The files that this job has read so far, with their SHA-256."""
     return {path: content for path, (_, content) in (_recorded or {}).items()}
 
 
 def check_inputs_unchanged() -> None:
-    """Raise `JobError` if a recorded file has changed or is gone."""
+    """Raise JobError if a recorded file has changed or is gone."""
     for path, (identity, content) in (_recorded or {}).items():
         gone = not path.is_file()
         if gone or (_identity(path) != identity and _content_digest(path) != content):
             raise JobError(
-                f"{path}: {'gone' if gone else 'changed'} while this job ran; nothing was written. "
-                "Give the same command again"
+                f"{path}: {'removed' if gone else 'changed'} while this job ran, so nothing was "
+                "written. Run the same command again."
             )
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file. For a recorded file: the digest from when it was recorded."""
+    """SHA-256 of a file; for a recorded file, the digest at the time of recording."""
     return _recorded[path][1] if path in (_recorded or {}) else _content_digest(path)
 
 
@@ -87,33 +88,33 @@ def _identity(path: Path) -> tuple:
 
 
 def check_suite(folder: Path) -> None:
-    """Raise JobError where Snakemake would take a part of the suite's path for a wildcard."""
+    """Raise JobError if Snakemake would read a part of the suite's path as a wildcard."""
     if "{" in str(folder) or "}" in str(folder):
         raise JobError(
-            f"{folder}: the suite is in a folder with {{ or }} in its name (expected one without: "
-            "Snakemake takes what is in braces for a wildcard). Rename the folder"
+            f"{folder}: the path of the suite contains {{ or }}, which Snakemake reads as a "
+            "wildcard. Rename the folder."
         )
 
 
 def check_folder(path: Path, content: str = "results") -> None:
-    """Raise JobError where `path` can be no folder: it is a file, or a link to nowhere."""
+    """Raise JobError if `path` cannot be a folder: it is a file, or a link to nowhere."""
     if path.is_dir() or not os.path.lexists(path):
         return
     found = "a file"
     if path.is_symlink():
-        found = f"a link to {os.readlink(path)}, which is no folder"
+        found = f"a link to {os.readlink(path)}, which is not a folder"
     raise JobError(
-        f"{path}: {content} belong there (got {found}; expected a folder, or nothing). "
-        "Move it away, or make the folder that it leads to"
+        f"{path}: not usable for {content} (got {found}, expected a folder, or nothing). "
+        "Move it away, or create the folder that it points to."
     )
 
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give the block a temporary path beside `path`; it takes the place of `path` at the end.
+    """Give the block a temporary path, whose file replaces `path` at the end of the block.
 
-    When the block fails, `path` stays as it was. So it does when the job's inputs have changed
-    (`record_inputs`): a JobError.
+    If the block fails, or if the job's inputs have changed (`record_inputs`; a JobError), `path`
+    stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
@@ -129,6 +130,26 @@ def atomic(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Like `atomic`, for a folder: a new folder replaces `path` at the end of the block.
+
+    Its files are not synchronised one by one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        with naming_in_errors(path):
+            yield temporary
+            os.chmod(temporary, 0o777 & ~_umask())
+            check_inputs_unchanged()
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The log of a job, which is its standard error: lines with a time stamp, and progress."""
+"""The log of a job, on standard error: lines with a time stamp, and progress."""
 
 import contextlib
 import sys
@@ -16,7 +16,7 @@ _SILENT = ContextVar("silent", default=False)
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """A block without log and progress: for programs that use the suite as a library."""
+    """A block without log and progress, for programs that use the suite as a library."""
     before = _SILENT.set(True)
     try:
         yield
@@ -25,7 +25,7 @@ def silent() -> Iterator[None]:
 
 
 def log(message: str) -> None:
-    """Write one line to the job's log, with the time since its start."""
+    """Write one line to the job's log, with the time since the job started."""
     if _SILENT.get():
         return
     seconds = time.perf_counter() - _STARTED
@@ -33,10 +33,10 @@ def log(message: str) -> None:
 
 
 class progress:  # noqa: N801 (used like a function, as tqdm is)
-    """Progress of a loop over `total` images, or whatever the unit is.
+    """Progress of a loop over `total` images, or other units.
 
-    A person at a terminal sees a bar. A log file gets a line every 10 s, with rate and time left.
-    `done` units were done before, in an earlier start of the job.
+    A terminal shows a bar; a log file gets a line every 10 s, with the rate and the time left.
+    `done` units were completed before, in an earlier start of the job.
     """
 
     def __init__(self, what: str, total: int, unit: str, done: int = 0):
@@ -51,7 +51,7 @@ class progress:  # noqa: N801 (used like a function, as tqdm is)
             self.bar = tqdm(desc=what, total=total, initial=done, **look)
 
     def update(self, n: int, note: str = "") -> None:
-        """Count `n` more units as done, and show `note` behind the rate."""
+        """Count `n` more units as done, and show `note` after the rate."""
         self.done, self.note = self.done + n, note or self.note
         if self.bar is not None:
             self.bar.update(n)
@@ -80,9 +80,9 @@ class progress:  # noqa: N801 (used like a function, as tqdm is)
 
 
 def log_times(startup_cpu: float) -> None:
-    """End a log with where the processor time went. benchmarks/where_time_goes.py reads this line.
+    """End a log with the processor times, for benchmarks/where_time_goes.py.
 
-    The start of the job took `startup_cpu` processor seconds.
+    startup_cpu : processor seconds that the start of the job took.
     """
     total, main = time.process_time(), time.thread_time()
     log(f"cpu: total {total:.2f} s, start-up {startup_cpu:.2f} s, main thread {main:.2f} s")

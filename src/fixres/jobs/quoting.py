@@ -1,16 +1,16 @@
 """Quote names for Markdown and for the terminal.
 
-Other people chose the names of files, classes and layers. Markdown must show such a name and do
-nothing else: no markup, no HTML, no second line. A terminal must not obey it.
+The names of files, classes and layers come from other people. Markdown must only show such a name:
+no markup, no HTML, no second line. A terminal must not execute escape codes in it.
 """
 
 import re
 
-LAYOUT = "\n\t"  # what lays out a message of several lines, and no more
+LAYOUT = "\n\t"  # control characters that a message of several lines may contain
 
 
 def visible(text: str, kept: str = "") -> str:
-    """Text on one line. Python escapes stand for what cannot be printed, as line breaks.
+    """Text on one line, with Python escapes for characters that are not printable.
 
     Characters in `kept` stay as they are.
     """
@@ -19,7 +19,7 @@ def visible(text: str, kept: str = "") -> str:
 
 
 def plain(text: str) -> str:
-    """Text to stand among other text, also inside a table."""
+    """Text to insert into other text, also inside a table."""
     return re.sub(
         r"([\\|*`<\[~]|&(?=#?\w+;)|\b_|_\b|(?<!\w)_(?!\w))",
         r"\\\1",

@@ -1,12 +1,12 @@
-"""A job can be asked to end.
+"""Signals that end a job in an orderly way.
 
-Three signals ask for it: SIGTERM; SIGUSR1, which a scheduler sends some time before its limit; and
-SIGHUP, which a closed terminal sends. A training keeps what it has: it ends its step, writes a
-checkpoint and stops. Every other job ends at once. The exit code is always 75, sysexits.h's "try
-again later": the same command goes on where the job was.
+These are SIGTERM; SIGUSR1, which a scheduler sends some time before its limit; and SIGHUP, which a
+closed terminal sends. A training finishes its step, writes a checkpoint and stops. Every other job
+ends at once. The exit code is always 75, "try again later" in sysexits.h, because the same command
+resumes the job.
 
-A job that Snakemake started is also asked to end when its Snakemake is gone. Nobody would wait for
-its result, and the next Snakemake starts the same job again.
+A job that Snakemake started also receives a signal when its Snakemake is gone: nothing waits for
+its result any more, and the next Snakemake would start the same job again.
 """
 
 import contextlib
@@ -17,20 +17,20 @@ import sys
 from collections.abc import Iterator
 from types import FrameType
 
-AGAIN = 75  # the exit code; os.EX_TEMPFAIL, where the system has it
+AGAIN = 75  # the exit code; os.EX_TEMPFAIL, if the system has it
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 # Environment variable, set by workflow.py: process id of the Snakemake that starts the jobs.
 SNAKEMAKE = "FIXRES_SNAKEMAKE"
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
-_asked: str | None = None  # the newest signal that asked this process to end
+_asked: str | None = None  # the newest signal that this process received
 _deferred = 0  # number of `deferred` blocks that this process is in
 
 
 class Stopped(BaseException):
-    """This job was asked to end by the named signal.
+    """This job received the named signal.
 
-    Like KeyboardInterrupt it is no error, and no stage should catch it.
+    Like KeyboardInterrupt, this is not an error, and no stage should catch it.
     """
 
 
@@ -40,31 +40,31 @@ class Stopped(BaseException):
 def listen() -> None:
     """From now on, a signal raises `Stopped` in the main thread.
 
-    In a `deferred` block, the signal waits for the end of the block.
+    In a `deferred` block, the exception is delayed until the end of the block.
     """
     for number in SIGNALS:
-        # A SIGHUP that is ignored stays ignored: nohup asked for that. SIGUSR1 is ignored by the
-        # Snakemake that started this job, so that it survives a signal that is meant for the job.
+        # An ignored SIGHUP stays ignored, because nohup asked for it. An ignored SIGUSR1 does not:
+        # Snakemake ignores it in order to survive a signal that is meant for the job.
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _ask)
     parent = os.environ.get(SNAKEMAKE)
     if parent and os.getppid() == int(parent):
         when_parent_ends(signal.SIGTERM)
-        if os.getppid() != int(parent):  # it went before it could be watched
+        if os.getppid() != int(parent):  # the parent ended before it could be watched
             raise Stopped("SIGTERM")
 
 
 def listen_no_more() -> None:
-    """Ignore the signals from now on: the process is ending, and its exit code is settled.
+    """Ignore the signals from now on, since the process is ending and its exit code is settled.
 
-    While Python clears up, a signal would kill the process and so change the exit code.
+    While Python shuts down, a signal would kill the process and so change the exit code.
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def asked() -> str | None:
-    """The signal that asked this process to end, if one did."""
+    """The signal that this process received, if any."""
     return _asked
 
 
@@ -72,7 +72,8 @@ def asked() -> str | None:
 def deferred() -> Iterator[None]:
     """A block that signals do not interrupt.
 
-    The block looks at `asked` where it can end with everything kept, and raises `Stopped` there.
+    The block checks `asked` at points where it can end without losing anything, and raises
+    `Stopped` there.
     """
     global _deferred
     _deferred += 1
@@ -95,15 +96,15 @@ def _ask(number: int, _frame: FrameType | None) -> None:
 
 
 def when_parent_ends(number: int) -> None:
-    """Have the kernel send this process a signal once its parent is gone (on Linux only)."""
+    """Have the kernel send this process a signal when its parent ends (only on Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
 def end_with_parent(parent: int) -> None:
-    """Be killed as soon as `parent`, which started this process, is gone.
+    """Have this process killed when `parent`, which started it, ends.
 
-    For the processes of a pool: they would wait for work for ever.
+    For the processes of a pool, which would otherwise wait for work forever.
     """
     when_parent_ends(signal.SIGKILL)
     if os.getppid() != parent:

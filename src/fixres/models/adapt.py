@@ -6,8 +6,8 @@
 
 A network was trained on crops of k_train pixels. Larger crops at test time shift the statistics of
 its activations before the global average pooling. Fine-tuning its very last layers at k_test
-compensates for that shift. `adapt_last_layers` says what trains, in which mode, and on which crops.
-The training itself is stages/finetune.py.
+compensates for that shift. `adapt_last_layers` decides what trains, in which mode, and on which
+crops. The training itself is in stages/finetune.py.
 """
 
 from typing import NamedTuple
@@ -46,7 +46,7 @@ class Adaptation(NamedTuple):
 
     @property
     def constant_activations(self) -> bool:
-        """Whether an image gives the same activations of the trunk in every epoch."""
+        """Whether the trunk gives the same activations for an image in every epoch."""
         return self.augmentation.deterministic
 
     def crops(self, data: Manifest, rows: np.ndarray, seed: int, epoch: int) -> Crops:
@@ -100,9 +100,9 @@ def adapt_last_layers(
     for module in parts.dropouts:
         module.train()
 
-    # On which crops: those of the training images at k_test, cut as at test time "to avoid
-    # incurring further domain shifts". Test DA cuts the same crop of an image in every epoch, so
-    # the activations of the frozen trunk are computed once. Test DA2 and train DA draw new crops.
+    # On which crops: training images, cut at k_test as at test time "to avoid incurring further
+    # domain shifts". Test DA cuts the same crop of an image in every epoch, so the activations of
+    # the frozen trunk are computed once. Test DA2 and train DA draw new crops.
     return Adaptation(*parts, k_test, augmentation)
 
 

@@ -3,15 +3,16 @@
     trunk, head, dropouts = cut(network, ["norm", "head"], k=224)
     logits = head(trunk(x)[0])  # equals network(x)
 
-The trunk runs the network until that module is called, and gives what it is called with. The head
-runs the network, too. There, all modules that have ended before give zeros, at no cost, and the
-module is called with the trunk's activations instead. So what follows runs as the author wrote it,
-with its control flow.
+The trunk runs the network until that module is called, and returns the module's input. The head
+runs the network as well, but all modules that finished before the cut return zeros, at no cost, and
+the trainable module receives the trunk's activations. So everything behind the cut runs as its
+author wrote it, with its control flow.
 
-Of several heads side by side, as a distilled transformer has, the input of each crosses the cut.
+If a network has several heads side by side, like a distilled transformer, the input of each head
+crosses the cut.
 
-That is right only if nothing else of the trunk reaches the logits. It is tried on two crops: a head
-whose logits are not the network's, bit by bit, is refused.
+The cut is correct only if nothing else in the trunk reaches the logits. Two crops test this: a head
+whose logits are not bit-identical to the network's is refused.
 """
 
 import contextlib
@@ -25,16 +26,16 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from fixres.jobs import JobError
 
 
-class _Reached(Exception):  # noqa: N818 (it is no error)
+class _Reached(Exception):  # noqa: N818 (not an error)
     """The module is called: the trunk ends here."""
 
 
 class Trunk(nn.Module):
-    """(n, 3, k, k) -> the input of the first trainable module; of several side by side, of each."""
+    """(n, 3, k, k) -> the input of the first trainable module, or of each one side by side."""
 
     def __init__(self, network: nn.Module, entries: list[nn.Module]):
         super().__init__()
-        # In tuples, so that no layer belongs to two modules, with two names.
+        # In a tuple, so that no layer is registered twice, under two names.
         self._parts = (network, *entries)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -54,7 +55,7 @@ class Trunk(nn.Module):
 
 
 class Head(nn.Module):
-    """What the trunk gives -> logits (n, classes)."""
+    """The trunk's activations -> logits (n, classes)."""
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ def cut(network: nn.Module, trainable: list[str], k: int) -> tuple[Trunk, Head, 
     Raises
     ------
     ValueError : the network never calls a module.
-    JobError : the head would need more of the trunk than that input.
+    JobError : the head would need more of the trunk than this input.
     """
     modules = dict(network.named_modules())
     started, ended = _watch(network, k)
@@ -119,10 +120,10 @@ def cut(network: nn.Module, trainable: list[str], k: int) -> tuple[Trunk, Head, 
 
 @torch.no_grad()
 def side_by_side(network: nn.Module, trainable: list[str], started: list[str], k: int) -> list[str]:
-    """The first trainable module, and those whose input depends on none of the others.
+    """The first trainable module, and the later ones whose input depends on none of the others.
 
-    It is tried: the network runs with other outputs of these modules. On torch's meta device, where
-    there are no numbers, it is the first alone.
+    Found by running the network with the outputs of these modules changed. On torch's meta device,
+    which has no numbers, only the first is returned.
     """
     first, *later = sorted(trainable, key=started.index)
     device, found = next(network.parameters()).device, [first]
@@ -142,10 +143,10 @@ def side_by_side(network: nn.Module, trainable: list[str], started: list[str], k
 
 
 def check_called(network: nn.Module, missing: list[str]) -> None:
-    """Raise ValueError where modules that are to train never run."""
+    """Raise ValueError if modules that are to train never run."""
     if missing:
         never = f"never called in the forward pass of {type(network).__name__}"
-        raise ValueError(f"{', '.join(missing)}: {never}")
+        raise ValueError(f"{', '.join(missing)}: {never}. Name layers that run.")
 
 
 def inside(name: str, module: str) -> bool:
@@ -154,16 +155,17 @@ def inside(name: str, module: str) -> bool:
 
 
 def outermost(names: list[str]) -> list[str]:
-    """The names in their order, without repeats and without modules inside another one."""
+    """The names in their order, without repeats and without modules inside other modules."""
     names = list(dict.fromkeys(names))
     return [n for n in names if not any(inside(n, other) for other in names if other != n)]
 
 
 @torch.no_grad()
 def _watch(network: nn.Module, k: int) -> tuple[list[str], dict[str, tuple[Any, int]]]:
-    """One forward pass: which modules started, in order; and of those that ended what they gave.
+    """Run one forward pass and record which modules started and ended.
 
-    Beside it stands how many modules had started by then.
+    Returns the names of the modules in the order in which they started; and for each module that
+    ended, its output and the number of modules that had started by then.
     """
     started: list[str] = []
     ended: dict[str, tuple[Any, int]] = {}
@@ -194,7 +196,7 @@ def _crops(k: int, device: torch.device) -> torch.Tensor:
 
 
 def _zeros(given: Any, n: int, device: torch.device) -> Callable:
-    """A forward pass that gives zeros for n images, shaped as what was given for one."""
+    """A forward pass that gives zeros for n images, in the shape of its output for one image."""
 
     def like(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
@@ -209,7 +211,7 @@ def _zeros(given: Any, n: int, device: torch.device) -> Callable:
 
 @torch.no_grad()
 def difference(network: nn.Module, trunk: nn.Module, head: nn.Module, k: int) -> str | None:
-    """None where trunk and head give the network's logits, bit by bit; else why not, if known."""
+    """None if trunk and head give the network's logits bit by bit; else the reason, if known."""
     device = next(network.parameters()).device
     if device.type == "meta":
         return None
@@ -224,8 +226,8 @@ def _try(network: nn.Module, trunk: Trunk, head: Head, first: str, k: int) -> No
     """Raise JobError unless trunk and head give the network's logits, bit by bit."""
     if (why := difference(network, trunk, head, k)) is not None:
         raise JobError(
-            f"{type(network).__name__} cannot be cut at {first}: what comes behind it reads more "
+            f"{type(network).__name__}: cannot be cut at {first}, because later layers read more "
             f"of the network than the input of {first}{why}, and torch.fx cannot trace it. Name "
-            "later layers (custom.network.last_norm, custom.network.classifier), or make its "
-            "forward pass traceable by torch.fx"
+            "later layers (custom.network.last_norm, custom.network.classifier), or make the "
+            "forward pass traceable by torch.fx."
         )

@@ -1,9 +1,9 @@
 """Checkpoints of a running job: written atomically, resumed only by the job that wrote them.
 
-Checkpoints lie beside the results of the job. They are no outputs of a rule: Snakemake deletes the
-outputs of a job that failed. Every file carries a digest of its content, and a key: a digest of the
-resolved configuration, the data, and the weights that the job started from. The newest two are
-kept, so that a job whose newest checkpoint is damaged resumes from the one before.
+Checkpoints are in the job's folder, but are not outputs of its rule, because Snakemake deletes the
+outputs of a failed job. Every file has a digest of its content, and a key: a digest of the resolved
+configuration, the data, and the weights that the job started from. The newest two are kept, so that
+a job with a damaged newest checkpoint resumes from the previous one.
 """
 
 import shutil
@@ -28,7 +28,7 @@ class Checkpoints:
         return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
 
     def save(self, step: int, tensors: dict[str, torch.Tensor]) -> None:
-        """Write the state after `step` steps, and remove the checkpoints that are too old."""
+        """Write the state after `step` steps, and remove checkpoints that are too old."""
         file = self.folder / f"step-{step:09d}.safetensors"
         weights.save(file, tensors, {"key": self.key, "step": step})
         self.keep(KEPT)
@@ -39,7 +39,7 @@ class Checkpoints:
             old.unlink(missing_ok=True)
 
     def newest(self) -> Path | None:
-        """The file of the newest checkpoint; None where there is no checkpoint."""
+        """The file of the newest checkpoint, or None."""
         return next(iter(self._files()), None)
 
     def latest(self) -> tuple[int, dict[str, torch.Tensor]] | None:
@@ -47,13 +47,13 @@ class Checkpoints:
 
         Returns
         -------
-        (step, state), or None where the job starts from the beginning.
+        (step, state), or None if the job starts from the beginning.
         """
         for file in self._files():
             try:
                 tensors, meta = weights.load(file)
             except FileNotFoundError:
-                # Another process works on the same run. Its result has the same bits as ours.
+                # Another process is working on the same run. Its result has the same bits as ours.
                 continue
             except weights.DamagedError as error:
                 problem = str(error)
@@ -61,18 +61,18 @@ class Checkpoints:
                 if meta["key"] == self.key:
                     log(f"resuming after step {meta['step']} from {file}")
                     return meta["step"], tensors
-                problem = f"{file} belongs to another configuration, dataset or starting point"
+                problem = f"{file}: belongs to another configuration, dataset or starting point"
             log(f"checkpoint ignored: {problem}")
             file.unlink(missing_ok=True)
         return None
 
     def clear(self) -> None:
-        """Remove all checkpoints: the job has written its result."""
+        """Remove all checkpoints, since the job has written its result."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class NoCheckpoints(Checkpoints):
-    """Of a training that begins at its first step, and keeps nothing on disk."""
+    """For a training that starts at its first step and keeps nothing on disk."""
 
     def __init__(self):
         super().__init__(Path(), "")

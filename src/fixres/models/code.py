@@ -1,14 +1,14 @@
-"""The user's own code: the files that an import loads, found without running any of them.
+"""The user's code: the files that an import loads, found without running any of them.
 
     files("/home/me/code", "package.module")
 
-These are the module, the `__init__.py` of its packages, and what they import in turn, wherever the
-statement is: a constructor may import, too. Imports are followed within the folder `path`; without
-one, within the module's own package. A file that imports by other means than a statement
-(importlib, pkgutil, exec …) may load any module of its package, so all of them count.
+These are the module, the `__init__.py` of its packages, and what they import in turn, at module
+level or inside functions. Imports are followed within the folder `path`, or without `path` within
+the module's package. A file that imports by other means than a statement (importlib, pkgutil,
+exec …) may load any module of its package, so all of them count.
 
-Not found: files that the code opens itself, installed packages, and modules in folders that the
-code adds to sys.path, unless the module is beside the file that imports it.
+Not found: files that the code opens, installed packages, and modules in folders that the code adds
+to sys.path, unless the module is in the folder of the file that imports it.
 """
 
 import ast
@@ -27,10 +27,10 @@ BY_OTHER_MEANS |= {"run_module", "iter_modules", "walk_packages", "spec_from_fil
 
 
 def files(path: str, module: str) -> list[Path]:
-    """The files that importing a module loads: its own first, then the others by their names.
+    """The files that importing a module loads: its own file first, then the others by name.
 
-    Empty where there is no such module. Raises SyntaxError where a file that is imported by a
-    statement is no Python.
+    Empty if there is no such module. Raises SyntaxError if a file that is imported by a statement
+    is not valid Python.
     """
     root, top = _root(path, module), module.partition(".")[0]
     everywhere = path and root.name not in ("site-packages", "dist-packages")
@@ -51,7 +51,7 @@ def files(path: str, module: str) -> list[Path]:
 
 
 def digest(path: str, module: str) -> str:
-    """A digest of these files; "" where there is no such module."""
+    """A digest of these files, or "" if there is no such module."""
     own, *others = files(path, module) or [None]
     if own is None:
         return ""
@@ -62,20 +62,21 @@ def digest(path: str, module: str) -> str:
 
 @cache
 def check(source: str, path: str, planned: str) -> None:
-    """Raise JobError where the code of python:package.module:function is not the planned one.
+    """Raise JobError if the code of python:package.module:function changed since the planning.
 
-    It is looked at once. When it is loaded, an edit is for the next plan: a long training goes on.
+    Checked only once, before the code is loaded, so that a later edit does not stop a long
+    training. The next plan notices the edit.
     """
     if digest(path, source.split(":")[1]) != planned:
         raise JobError(
-            f"{source}: its code changed after this job was planned. Give the same command again"
+            f"{source}: its code changed after this job was planned. Run the same command again."
         )
 
 
 def file_of(path: str, module: str) -> Path:
-    """The file of a module in the folder `path`; without one, where Python finds it.
+    """The file of a module in the folder `path`, or without `path` where Python finds the module.
 
-    Where there is no such module: the file that was expected.
+    If there is no such module, the file that was expected.
     """
     root = _root(path, module)
     own = [file for name, file, _ in _loaded(root, module) if name == module]
@@ -86,7 +87,7 @@ def _root(path: str, module: str) -> Path:
     """The folder that holds the module's outermost package."""
     if path:
         return Path(path)
-    try:  # of the outermost name alone: Python would run the packages to find what they hold
+    try:  # only for the outermost name: Python would run the packages to find their contents
         found = importlib.util.find_spec(module.partition(".")[0])
     except (ImportError, ValueError):
         found = None
@@ -96,7 +97,7 @@ def _root(path: str, module: str) -> Path:
 
 
 def _loaded(root: Path, module: str) -> Iterator[tuple[str, Path, str]]:
-    """What importing a dotted name loads: name, file, and the package that it is in or is."""
+    """What importing a dotted name loads: name, file, and the file's package."""
     folder, above = root, ""
     for part in module.split("."):
         name = f"{above}.{part}".lstrip(".")
@@ -113,8 +114,8 @@ def _imported(file: Path, package: str, root: Path, strict: bool) -> Iterator[tu
 
     Parameters
     ----------
-    package : the package that the file is in or is; "" where there is none.
-    strict : whether it must be Python.
+    package : the file's package, or "".
+    strict : whether the file must be valid Python.
     """
     if file.suffix != ".py":
         return
@@ -137,7 +138,7 @@ def _imported(file: Path, package: str, root: Path, strict: bool) -> Iterator[tu
             continue
         for name in names:
             yield name, strict
-            if package and not getattr(node, "level", 0):  # beside the file: see sys.path, above
+            if package and not getattr(node, "level", 0):  # its folder: see sys.path, above
                 yield f"{package}.{name}", False
     if {_named(node) for node in nodes} & BY_OTHER_MEANS:
         top = package.partition(".")[0]
@@ -145,20 +146,20 @@ def _imported(file: Path, package: str, root: Path, strict: bool) -> Iterator[tu
 
 
 def _named(node: ast.AST) -> str:
-    """The name that a node of the syntax tree uses or imports; "" for most."""
+    """The name that a node of the syntax tree uses or imports; "" for most nodes."""
     kinds = {ast.Name: "id", ast.Attribute: "attr", ast.alias: "name"}
     return getattr(node, kinds.get(type(node), ""), "")
 
 
 def _modules_in(folder: Path, root: Path, pattern: str) -> Iterator[tuple[str, bool]]:
-    """The modules in a folder that may be loaded, or not."""
+    """The modules in a folder, none of them imported by a statement."""
     for file in sorted(folder.glob(pattern)):
         parts = file.relative_to(root).with_suffix("").parts
         yield ".".join(part for part in parts if part != "__init__"), False
 
 
 def _with_place(error: Exception, file: Path) -> SyntaxError:
-    """The error as one that names the file."""
+    """The error with the name of the file."""
     if isinstance(error, SyntaxError) and error.filename:
         return error
     return SyntaxError(str(error), (str(file), 1, None, None))

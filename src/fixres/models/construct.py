@@ -1,8 +1,8 @@
-"""Build a network: of timm, of torchvision, of this suite, or of the user's own code.
+"""Build a network from timm, torchvision, this suite, or the user's code.
 
-A constructor says how: timm:NAME[.TAG], torchvision:NAME[.WEIGHTS], fixres:MODULE:FUNCTION of
-fixres.models, or python:package.module:function. An entry of the zoo names one, and so does the key
-custom.network.source of the configuration.
+A constructor is written timm:NAME[.TAG], torchvision:NAME[.WEIGHTS], fixres:MODULE:FUNCTION (in
+fixres.models), or python:package.module:function. The zoo's entries name constructors, and so does
+the configuration key custom.network.source.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ from fixres.models.catalogue import zoo
 from fixres.models.catalogue.network import Network
 from fixres.nearest import nearest
 
-HUB = "hf-hub:"  # begins the name of weights on the Hugging Face Hub
+HUB = "hf-hub:"  # prefix of weights on the Hugging Face Hub
 
 # --- a network of the zoo, or a custom network ----------------------------------------------------
 
 
 def build(network: Network | str, classes: int, seed: int) -> nn.Module:
-    """Build a network, channels_last, with random weights that depend on `seed` alone."""
+    """Build a network, channels_last, with random weights that depend only on `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = _new(network, classes)
@@ -37,9 +37,9 @@ def build(network: Network | str, classes: int, seed: int) -> nn.Module:
 
 
 def check_layers(entry: Network | str, network: nn.Module) -> None:
-    """Raise JobError for each layer that an entry names and the network does not have.
+    """Raise JobError if an entry names layers that the network does not have.
 
-    The layers are needed when the network is fine-tuned, which may be days of training later.
+    The layers are first needed by fine-tuning, which may come days of training later.
     """
     entry = zoo.by_name(entry)
     layers = [layer for layer, _ in network.named_modules() if layer]
@@ -47,20 +47,20 @@ def check_layers(entry: Network | str, network: nn.Module) -> None:
     named += [("other_heads", name) for name in entry.other_heads]
     named += [("last_batch_norm", name) for name in entry.last_batch_norm]
     named += [("cells", name) for name in entry.cells]
-    wrong = [f"  {key}: {nearest(name, layers)}\n" for key, name in named if name not in layers]
+    wrong = [f"  {key} ({nearest(name, layers)})\n" for key, name in named if name not in layers]
     if wrong:
-        place, way_out = "custom.network", "correct them; docs/recommend.md"
+        place, way_out = "custom.network", "Correct them. docs/recommend.md"
         if name := next((name for name, known in zoo.ZOO.items() if known is entry), None):
             place = f"ZOO['{name}'] (models/catalogue/zoo.py)"
-            way_out = "correct the entry; docs/networks.md, Adding a network"
+            way_out = 'Correct the entry. docs/networks.md, "Adding a network",'
         raise JobError(
-            f"{place} names layers that {entry.title} does not have:\n{''.join(wrong)}"
-            f"  {way_out}, says what each key means"
+            f"{place}: names layers that {entry.title} does not have:\n{''.join(wrong)}"
+            f"  {way_out} explains each key."
         )
 
 
 def outline(network: Network | str, classes: int) -> nn.Module:
-    """The network on torch's meta device: names and shapes without numbers, and no memory."""
+    """The network on torch's meta device: names and shapes, but no numbers and no memory."""
     with torch.device("meta"):
         return _new(network, classes)
 
@@ -76,17 +76,17 @@ def _new(network: Network | str, classes: int) -> nn.Module:
 
 
 def call(constructor: str, classes: int | None, path: str, options: dict) -> nn.Module:
-    """The network that a constructor gives, with random weights.
+    """The network that a constructor returns, with random weights.
 
     Parameters
     ----------
-    classes : how many; None, of python: alone: as many as the constructor gives by itself.
-    path : the folder in which the module of python:package.module:function is found.
+    classes : how many; None (only for python:…): the constructor's default.
+    path : the folder with the module of python:package.module:function.
     options : further arguments of the constructor.
 
     Raises
     ------
-    JobError : there is no such network. The message names the nearest.
+    JobError : there is no such network. The message names similar ones.
     """
     kind, _, name = constructor.partition(":")
     if kind == "python":
@@ -106,7 +106,7 @@ def call(constructor: str, classes: int | None, path: str, options: dict) -> nn.
 
 
 def architecture_of(constructor: str) -> str:
-    """The architecture that timm:… or torchvision:… names. Raises JobError where it has none."""
+    """The architecture that timm:… or torchvision:… names. Raises JobError if it is unknown."""
     kind, _, name = constructor.partition(":")
     architecture = name.partition(".")[0]
     if kind == "timm":
@@ -119,12 +119,14 @@ def architecture_of(constructor: str) -> str:
         known = models.list_models(module=models)
         is_known = architecture in known
     if not is_known:
-        raise JobError(f"{constructor}: {nearest(architecture, known)}")
+        raise JobError(
+            f"{constructor}: unknown network ({nearest(architecture, known)}). Correct the name."
+        )
     return architecture
 
 
 def _python(name: str, path: str, classes: int | None, options: dict) -> nn.Module:
-    """Call the user's constructor. It gets the number of classes where it takes one."""
+    """Call the user's constructor, with the number of classes if it takes one."""
     if classes is not None and takes_classes(name, path):
         options = {"num_classes": classes, **options}
     constructor = imported(name, path)
@@ -132,36 +134,42 @@ def _python(name: str, path: str, classes: int | None, options: dict) -> nn.Modu
         network = constructor(**options)
     if not isinstance(network, nn.Module):
         found = type(network).__name__
-        raise JobError(f"python:{name}: found a {found}, expected a function that gives a Module")
+        raise JobError(
+            f"python:{name}: does not return a network (got {found}, expected torch.nn.Module). "
+            "Return the network."
+        )
     return network
 
 
 def takes_classes(name: str, path: str) -> bool:
-    """Whether the user's constructor takes num_classes. Else its network has a fixed number."""
+    """Whether the user's constructor takes num_classes. If not, the number of classes is fixed."""
     taken = inspect.signature(imported(name, path)).parameters.values()
     return any(p.name == "num_classes" or p.kind is p.VAR_KEYWORD for p in taken)
 
 
 def imported(name: str, path: str) -> Callable:
-    """The user's constructor. Raises JobError where there is none."""
+    """The user's constructor. Raises JobError if it does not exist."""
     module, _, function = name.partition(":")
     if path and path not in sys.path:
         sys.path.insert(0, path)
     if not code.file_of(path, module).is_file():
         where = path or "the suite's environment"
-        problem = f"no module {module} in {where}; path is the folder that holds it"
-        raise JobError(f"python:{name}: {problem}")
+        problem = f"no module {module} in {where}"
+        raise JobError(f"python:{name}: {problem}. Give the folder that holds it as path.")
     with running(name):
         found = importlib.import_module(module)
     if not callable(getattr(found, function, None)):
         known = [key for key, value in vars(found).items() if callable(value) and key[0] != "_"]
-        raise JobError(f"python:{name}: {nearest(function, known)}, of the functions of {module}")
+        raise JobError(
+            f"python:{name}: no such function in {module} ({nearest(function, known)}). "
+            "Correct the name."
+        )
     return getattr(found, function)
 
 
 @contextlib.contextmanager
 def running(name: str) -> Iterator[None]:
-    """A block that runs the user's code. Whatever it does there to stop the job is one JobError."""
+    """A block that runs the user's code. Whatever stops the code is raised as one JobError."""
     folder = os.getcwd()
     try:
         yield
@@ -172,35 +180,35 @@ def running(name: str) -> Iterator[None]:
         os.chdir(folder)
     if moved:
         raise JobError(
-            f"python:{name}: its code changes the current folder, on which the job relies. Remove "
-            "os.chdir, and open files by Path(__file__).parent"
+            f"python:{name}: its code changes the current folder, which the job relies on. Remove "
+            "os.chdir, and open files relative to Path(__file__).parent."
         )
 
 
 def failure(error: BaseException) -> str:
-    """What an error of the user's code says, and where it came up, on one line."""
+    """An error of the user's code and the place where it was raised, on one line."""
     if isinstance(error, SyntaxError):
-        return visible(f"{error.filename}, line {error.lineno}: {error.msg}. Correct the file")
+        return visible(f"{error.filename}, line {error.lineno}: {error.msg}. Correct the file.")
     frames = traceback.extract_tb(error.__traceback__)
     installed = (os.path.dirname(os.__file__), "<frozen", os.path.dirname(torch.__path__[0]))
     theirs = [frame for frame in frames if not frame.filename.startswith(installed)]
     [*_, last] = theirs or frames
     place = f" ({last.filename}, line {last.lineno})"
     if isinstance(error, SystemExit):
-        guard = 'Put what is no definition under if __name__ == "__main__":'
+        guard = 'Move everything but definitions under if __name__ == "__main__":.'
         return visible(f"its code exits with {error.code!r}{place}. {guard}")
     if isinstance(error, ModuleNotFoundError) and error.name:
-        way_out = "install it into the suite's environment (.venv/bin/pip install …)"
-        return visible(f"imports {error.name}, which is not installed{place}; {way_out}")
+        way_out = "Install it into the suite's environment (.venv/bin/pip install …)."
+        return visible(f"imports {error.name}, which is not installed{place}. {way_out}")
     reason = next(iter(str(error).splitlines()), "")
-    return visible(f"its code fails with {type(error).__name__}: {reason}{place}")
+    return visible(f"its code fails with {type(error).__name__}: {reason}{place}. Correct it.")
 
 
-# --- the weights that come with them --------------------------------------------------------------
+# --- their published weights ----------------------------------------------------------------------
 
 
 def weights_of(entry: dict, sha256: str | None = None) -> dict:
-    """Where the weights of such a network come from, as `published.fetch` is told it.
+    """The source of such a network's weights, for `published.fetch`.
 
     Parameters
     ----------
@@ -224,7 +232,7 @@ def weights_of(entry: dict, sha256: str | None = None) -> dict:
 
 
 def timm_weights(name: str) -> str:
-    """The name with its tag; without one, that of timm's default weights."""
+    """The name with its tag, or with the tag of timm's default weights if it has none."""
     import timm
 
     architecture, _, tag = name.partition(".")
@@ -233,18 +241,27 @@ def timm_weights(name: str) -> str:
         default = timm.get_pretrained_cfg(architecture)
         return f"{architecture}.{default.tag}" if default.tag else architecture
     if name not in known:
-        has = f"has {', '.join(known)}" if known else "has none for this network"
-        raise JobError(f"timm:{name}: no such weights; timm {has}; or give a file (weights)")
+        tags = [n.partition(".")[2] or n for n in known]
+        raise JobError(_unknown_weights(f"timm:{name}", tag, tags))
     return name
 
 
 def torchvision_weights(name: str) -> object:
-    """The weights enum of a name such as resnet50.IMAGENET1K_V2; without a tag, the default."""
+    """The weights enum of a name such as resnet50.IMAGENET1K_V2, or the default without a tag."""
     from torchvision import models
 
     architecture, _, tag = name.partition(".")
     known = models.get_model_weights(architecture)
     if tag and tag not in known.__members__:
-        has = f"torchvision has {', '.join(known.__members__)}"
-        raise JobError(f"torchvision:{name}: no such weights; {has}; or give a file (weights)")
+        raise JobError(_unknown_weights(f"torchvision:{name}", tag, list(known.__members__)))
     return known[tag] if tag else known.DEFAULT
+
+
+def _unknown_weights(source: str, tag: str, known: list[str]) -> str:
+    if not known:
+        return f"{source}: no published weights for this network. Give a file (weights)."
+    expected = f"{', '.join(known[:-1])} or {known[-1]}" if known[1:] else known[0]
+    return (
+        f"{source}: unknown weights (got {tag}, expected {expected}). Name one of these, or give a "
+        "file (weights)."
+    )

@@ -1,6 +1,6 @@
-"""Distributions of activations: measured, fitted and compared. Numerics of distribution matching.
+"""Measure, fit and compare distributions of activations: the numerics of distribution matching.
 
-What is measured (`Moments` of every channel, a `histogram` of all activations) is merged batch by
+The measurements (`Moments` of every channel, a `histogram` of all activations) are merged batch by
 batch, so memory does not grow with the number of images.
 """
 
@@ -13,10 +13,10 @@ from scipy.optimize import least_squares
 from fixres.jobs import JobError
 
 XI = 0.3  # ξ, the shape of the Fréchet distribution (A.1)
-MANTISSA = 11  # bits of a float that a histogram looks at: bins are 1/2048 of their value wide
+MANTISSA = 11  # mantissa bits that a histogram keeps: bins are 1/2048 of their value wide
 SHIFT = 23 - MANTISSA  # lowest bits of a float32, which a histogram drops
 ZERO = 1 << (31 - SHIFT)  # the bin of 0
-INFINITE = ZERO + (0x7F800000 >> SHIFT)  # the bin of infinity; NaN lies above
+INFINITE = ZERO + (0x7F800000 >> SHIFT)  # the bin of infinity; NaN is above it
 GRID = 101  # points of the distributions in matching.json
 
 
@@ -24,7 +24,7 @@ GRID = 101  # points of the distributions in matching.json
 
 
 class Moments(NamedTuple):
-    """Mean and spread of each channel, exact to float64 whatever the number of activations."""
+    """Mean and spread of each channel, exact to float64 for any number of activations."""
 
     count: int  # activations of one channel
     mean: np.ndarray  # (c,) float64
@@ -55,23 +55,23 @@ class ActivationStatistics(NamedTuple):
 
 
 def histogram(x: torch.Tensor) -> torch.Tensor:
-    """How many values of x lie in each bin, (2 · ZERO,) int64.
+    """The number of values of x in each bin, (2 · ZERO,) int64.
 
     A bin holds all floats that agree in sign, exponent and the first MANTISSA bits of the mantissa.
-    So there is no range to choose, and 0 has a bin of its own.
+    So no range must be chosen, and 0 has its own bin.
     """
     return torch.bincount(bins(x.flatten()), minlength=2 * ZERO)
 
 
 def bins(x: torch.Tensor) -> torch.Tensor:
-    """The bin of each value, in 0 … 2 · ZERO - 1. Bins are in the order of their values."""
+    """The bin of each value, in 0 … 2 · ZERO - 1. Bins are ordered by their values."""
     bits = (x.float() + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)  # integers in the order of the floats
     return (ordered >> SHIFT) + ZERO
 
 
 def upper_edges(which: np.ndarray) -> np.ndarray:
-    """The upper end of some bins; the values in a bin are below it."""
+    """The upper ends of some bins. The values in a bin are below its upper end."""
     ordered = ((which.astype(np.int64) - ZERO + 1) << SHIFT).astype(np.int32)
     bits = np.where(ordered < 0, ordered ^ 0x7FFFFFFF, ordered).astype(np.int32)
     return bits.view(np.float32).astype(np.float64)
@@ -94,11 +94,11 @@ def without_zeros(counts: np.ndarray) -> np.ndarray:
 
 # --- fit ---------------------------------------------------------------------------------------
 
-Fitted = tuple[np.ndarray, ...]  # μ and σ, and ξ where it is free
+Fitted = tuple[np.ndarray, ...]  # μ and σ, and ξ if it is free
 
 
 def fit_gaussian(seen: ActivationStatistics) -> Fitted:
-    """Mean and standard deviation of each channel, (c, 1, 1) both (A.2)."""
+    """Mean and standard deviation of each channel, both (c, 1, 1) (A.2)."""
     m = seen.moments
     return m.mean[:, None, None], np.sqrt(m.squares / m.count)[:, None, None]
 
@@ -110,13 +110,13 @@ def fit_frechet(seen: ActivationStatistics, *xi: float) -> Fitted:
 
     Parameters
     ----------
-    xi : the value of ξ to start from, where ξ is free. The paper keeps it at 0.3, and calls it a
-        positive constant. The fit may find any number: below 0, the distribution has an upper end,
-        and at 0 it is Gumbel's.
+    xi : the starting value of ξ, if ξ is free. The paper fixes ξ at 0.3 and calls it a positive
+        constant. The fit may find any number: below 0, the distribution has an upper end, and at 0
+        it is a Gumbel distribution.
 
     Returns
     -------
-    μ and σ, and ξ where it is free: arrays of no dimensions.
+    μ and σ, and ξ if it is free, as arrays without dimensions.
 
     Raises
     ------
@@ -125,8 +125,8 @@ def fit_frechet(seen: ActivationStatistics, *xi: float) -> Fitted:
     x, share, cdf = steps(seen.pooled)
     if len(x) < 2:
         raise JobError(
-            f"Fréchet distribution: found {len(x)} distinct activations after the pooling, "
-            "expected a distribution"
+            "Fréchet distribution: too few distinct activations after the pooling other than 0 "
+            f"(got {len(x)}, expected 2 or more). Take other weights or images."
         )
 
     # Start from the μ and σ that give the measured quartiles.
@@ -144,7 +144,7 @@ def fit_frechet(seen: ActivationStatistics, *xi: float) -> Fitted:
 
 
 def steps(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The CDF of a histogram's values other than 0: where it steps, by how much, and to what."""
+    """The CDF of a histogram's values other than 0: position, size and upper value of each step."""
     counts = without_zeros(counts)
     filled = np.flatnonzero(counts)
     share = counts[filled] / counts.sum()
@@ -152,14 +152,14 @@ def steps(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def frechet(x: np.ndarray, mu: float, sigma: float, xi: float = XI) -> np.ndarray:
-    """The CDF exp(-(1 + ξ/σ · (x - μ))^(-1/ξ)) (A.1); 0 below its range, for ξ < 0 also 1 above."""
+    """The CDF exp(-(1 + ξ/σ · (x - μ))^(-1/ξ)) (A.1); 0 below its range, and 1 above (ξ < 0)."""
     return np.exp(-(np.maximum(1 + xi / sigma * (x - mu), 1e-9) ** (-1 / xi)))
 
 
 def affine(reference: Fitted, found: Fitted) -> Fitted:
-    """Scale and shift of the map that gives activations fitted by `found` the fit `reference`.
+    """Scale and shift of the map that takes activations from the fit `found` to `reference`.
 
-    A dead channel, with σ = 0, is only shifted.
+    A dead channel (σ = 0) is only shifted.
     """
     (mu, sigma), (mu0, sigma0) = reference, found
     scale = np.divide(sigma, sigma0, out=np.ones_like(sigma), where=sigma0 > 0)
@@ -172,8 +172,9 @@ def affine(reference: Fitted, found: Fitted) -> Fitted:
 def distance(a: ActivationStatistics, b: ActivationStatistics, model: str) -> dict[str, float]:
     """Distances between two distributions, by name.
 
-    Kolmogorov's of the pooled activations, with and without their zeros. For the model "gaussian"
-    also the absolute differences in "mean" and "std" before the ReLU, averaged over the channels.
+    The Kolmogorov distance of the pooled activations, with and without their zeros. For the model
+    "gaussian", also the absolute differences in "mean" and "std" before the ReLU, averaged over
+    the channels.
     """
     far = {"kolmogorov": kolmogorov(a.pooled, b.pooled)}
     far["kolmogorov without zeros"] = kolmogorov(without_zeros(a.pooled), without_zeros(b.pooled))
@@ -190,7 +191,7 @@ def kolmogorov(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def curves(pooled: dict[str, np.ndarray]) -> dict:
-    """CDF and share of zeros of each histogram, to draw them.
+    """CDF and share of zeros of each histogram, for drawing.
 
     Returns
     -------
@@ -208,7 +209,7 @@ def curves(pooled: dict[str, np.ndarray]) -> dict:
 
 
 def describe(values: np.ndarray, name: str) -> str:
-    """One number, or the mean and range of one number a channel, for the log."""
+    """One number, or the mean and range of one number per channel, for the log."""
     if values.ndim == 0:
         return f"{name} {values:.4f}"
     mean, lowest, highest = (f"{v:.4f}" for v in (values.mean(), values.min(), values.max()))
@@ -216,6 +217,6 @@ def describe(values: np.ndarray, name: str) -> str:
 
 
 def as_json(fitted: Fitted) -> dict[str, float | list]:
-    """A fit as it stands in matching.json."""
+    """A fit as written to matching.json."""
     mu, sigma = fitted
     return {"mu": mu.squeeze().tolist(), "sigma": sigma.squeeze().tolist()}

@@ -1,12 +1,12 @@
-"""A network for other programs: weights under its own names, and how to look at an image.
+"""Export a network for other programs: its weights, and how to prepare an image.
 
-Of timm, the folder is what timm itself writes and loads:
+For a timm network, the folder is in timm's own format:
 
     model = timm.create_model("local-dir:results/recommend/photos/fixed", pretrained=True)
     data = timm.data.resolve_model_data_config(model, use_test_size=True)
     transform = timm.data.create_transform(**data)
 
-Of torchvision and of the user's code, it is a state dict with an example that loads it.
+For torchvision and the user's code, it is a state dict with an example that loads it.
 """
 
 import json
@@ -88,7 +88,7 @@ def _for_timm(folder: Path, network: nn.Module, entry: dict, classes: list, chos
         temporary.write_text(generate_readme(card, name), encoding="utf-8")
 
 
-# --- torchvision and one's own code --------------------------------------------------------------
+# --- torchvision and the user's code -------------------------------------------------------------
 
 EXAMPLE = '''"""Load the network and classify an image: python example.py IMAGE"""
 
@@ -150,7 +150,7 @@ def _as_state_dict(folder: Path, _: nn.Module, entry: dict, classes: list, chose
 
 
 def _construction(entry: dict, classes: int) -> tuple[str, str]:
-    """The lines of Python that import what builds the network, and that build it."""
+    """The lines of Python that import the constructor, and that call it."""
     kind, _, name = entry["source"].partition(":")
     options = "".join(f", {key}={value!r}" for key, value in entry["options"].items())
     if kind == "torchvision":

@@ -1,7 +1,7 @@
 """Logits in float32: a network is measured with its classifier outside autocast.
 
-bfloat16 has eight significant bits, so that of many classes two often share the largest logit. Who
-wins then is no property of the network. All other layers stay in the precision of the job.
+bfloat16 has only eight significant bits, so with many classes, two often share the largest logit.
+Which of them wins is not a property of the network. All other layers keep the job's precision.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from torch import nn
 
 
 def compute_in_float32(network: nn.Module, *layers: str) -> None:
-    """Make layers of a network, with one input each, compute in float32 also inside autocast.
+    """Make layers of a network, with one input each, compute in float32 even inside autocast.
 
-    A layer stays what it is: type, parameters and their names. Only its `forward` is replaced.
-    Where the network computes in float32 anyway, no bit changes.
+    Only the `forward` of a layer is replaced; its type and its parameters stay. If the network
+    computes in float32 anyway, no bit changes.
     """
     for layer in layers:
         module = network.get_submodule(layer)

@@ -1,11 +1,11 @@
-"""Networks of timm with their configuration beside them: in a folder, or on the Hugging Face Hub.
+"""timm networks that are stored with their configuration: in a folder, or on the Hugging Face Hub.
 
-    timm:local-dir:PATH        a folder as timm's save_for_hf writes it
+    timm:local-dir:PATH        a folder as written by timm's save_for_hf
     timm:hf-hub:USER/NAME      the same on the Hub; @REVISION may follow
 
-config.json says which network it is, with which arguments it is built, and how it looks at images.
-From there on it is a network of timm's like any other, whose weights are a file, or a commit on the
-Hub: its hash is content.
+config.json names the architecture, its constructor's arguments and the preparation of images. From
+there on it is a timm network like any other, whose weights are a file, or a commit on the Hub,
+whose hash identifies the content.
 """
 
 import json
@@ -17,21 +17,21 @@ from fixres.jobs.quoting import visible
 from fixres.models.construct import HUB, architecture_of
 
 FOLDER, ON_HUB = "timm:local-dir:", f"timm:{HUB}"
-# Where weights are looked for, first to last, as timm does.
+# Names of the weights file, in the order in which timm searches.
 FILES = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
 ENDINGS = (".safetensors", ".pth", ".pth.tar", ".bin")
-NEVER = ("num_classes", "in_chans")  # arguments that the suite gives itself, or cannot give
+NEVER = ("num_classes", "in_chans")  # arguments that the suite sets, or does not support
 
 
 class Kept(NamedTuple):
-    """What such a folder says.
+    """The content of such a folder.
 
     Attributes
     ----------
     source : timm:ARCHITECTURE.
-    weights : the file of weights, hf-hub:USER/NAME@COMMIT, or what was asked for in place of them.
-    title : what the page calls the network.
-    stated : of mean, std, native, crop_pct, crop_mode, outputs and channels.
+    weights : the weights file, hf-hub:USER/NAME@COMMIT, or what was requested instead.
+    title : the name of the network on the page.
+    stated : mean, std, native, crop_pct, crop_mode, outputs and channels.
     arguments : of the constructor.
     """
 
@@ -43,9 +43,9 @@ class Kept(NamedTuple):
 
 
 def look(source: str, weights: str) -> Kept | None:
-    """What is kept beside a network; None of another source.
+    """The configuration that is stored with a network; None for other sources.
 
-    `weights` are those that are asked for: "pretrained" are the ones that are kept there. Raises
+    `weights` are the requested weights; "pretrained" means the weights stored there. Raises
     JobError, which says what to give.
     """
     if source.startswith(FOLDER):
@@ -53,22 +53,22 @@ def look(source: str, weights: str) -> Kept | None:
         file = Path(name).expanduser().absolute() / "config.json"
         if not file.is_file():
             raise JobError(
-                f"{source}: no file {file} (expected a folder as timm's save_for_hf writes it). "
-                "Correct the path"
+                f"{source}: no file {file} (expected a folder as written by timm's save_for_hf). "
+                "Correct the path."
             )
         own = str(_weights_in(file.parent)) if weights == "pretrained" else weights
         return _said(source, name, file, own)
     if source.startswith(ON_HUB):
         file = config_on_hub(source)
         name = source.removeprefix(ON_HUB).partition("@")[0]
-        # …/snapshots/COMMIT/config.json: from here on no other commit is taken.
+        # …/snapshots/COMMIT/config.json: from here on, this commit is used.
         own = f"{HUB}{name}@{file.parent.name}" if weights == "pretrained" else weights
         return _said(source, name, file, own)
     return None
 
 
 def config_file(source: str) -> Path | None:
-    """The config.json of such a network, once it has been looked at."""
+    """The config.json of such a network, if its source has one."""
     if source.startswith(FOLDER):
         return Path(source.removeprefix(FOLDER)).expanduser().absolute() / "config.json"
     return config_on_hub(source) if source.startswith(ON_HUB) else None
@@ -80,17 +80,17 @@ def config_on_hub(source: str) -> Path:
 
     try:
         return Path(_hub.download_from_hf(source.removeprefix(ON_HUB), "config.json"))
-    except (Exception, SystemExit) as error:  # its HTTP client has many
+    except (Exception, SystemExit) as error:  # its HTTP client raises many
         reason = visible(next(iter(str(error).splitlines()), ""))
         raise JobError(
             f"{source}: its config.json could not be fetched ({type(error).__name__}: {reason}). "
-            "Correct the name; or get the repository where there is a network (hf download), and "
-            f"give {FOLDER}FOLDER"
+            "Correct the name; or download the repository on a machine with internet access (hf "
+            f"download), and give {FOLDER}FOLDER."
         ) from error
 
 
 def _said(source: str, name: str, file: Path, weights: str) -> Kept:
-    """What a config.json says, as timm understands it."""
+    """The content of a config.json, as timm reads it."""
     from timm.data import resolve_data_config
     from timm.models import _hub
 
@@ -107,25 +107,28 @@ def _said(source: str, name: str, file: Path, weights: str) -> Kept:
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         problem = visible(f"{type(error).__name__}: {error}")
         raise JobError(
-            f"{file}: no configuration of timm's ({problem}; expected architecture and "
-            "pretrained_cfg, as save_for_hf writes them). Correct the file"
+            f"{file}: not a timm configuration ({problem}; expected architecture and "
+            "pretrained_cfg, as written by save_for_hf). Correct the file."
         ) from None
     if height != width:
-        raise JobError(f"{source}: takes {height}×{width} px, expected square crops")
+        raise JobError(
+            f"{source}: input is not square (got {height}×{width} px, expected square crops). "
+            "Take another network."
+        )
     return Kept(f"timm:{architecture}", weights, f"{architecture} of {name}", known, arguments)
 
 
 def _weights_in(folder: Path) -> Path:
-    """The file of weights in a folder."""
+    """The weights file in a folder."""
     for name in FILES:
         if (folder / name).is_file():
             return folder / name
     for ending in ENDINGS:
         if files := sorted(folder.glob(f"*{ending}")):
             if files[1:]:
-                log(f"{folder}: of {len(files)} files with weights, {files[0].name} was taken")
+                log(f"{folder}: {len(files)} files with weights; using {files[0].name}")
             return files[0]
     raise JobError(
-        f"{folder}: no weights in it (expected {FILES[0]}, or another file that ends in "
-        f"{', '.join(ENDINGS)}). Put them there, or give --weights FILE"
+        f"{folder}: contains no weights (expected {FILES[0]}, or another file that ends in "
+        f"{', '.join(ENDINGS)}). Put them there, or give --weights FILE."
     )

@@ -2,13 +2,13 @@
 
 The map brings the activations at k_test back to their distribution at k_train. Two models:
 
-- gaussian (A.2, Table 4): before the last ReLU; every channel has a map of its own.
+- gaussian (A.2, Table 4): before the last ReLU; every channel has its own map.
 - frechet (A.1; §4.2, "Parametric adaptation"): after the global average pooling; one map for all
   activations that are not zero. Zeros stay.
 
-The place is found in the traced graph (torch.fx), so any network that traces can be matched. The
-map is a layer of the network, named `matching`, with two buffers. It is saved with the weights, and
-nothing trains it. The cut of split.py goes before or after it.
+The place is found in the traced graph (torch.fx), so any network that torch.fx can trace can be
+matched. The map is a layer of the network, named `matching`, with two buffers. It is saved with the
+weights and never trained. split.py may cut before or after it.
 """
 
 from pathlib import Path
@@ -41,7 +41,8 @@ class Affine(nn.Module):
     def __init__(self, model: str, scale: torch.Tensor, shift: torch.Tensor):
         super().__init__()
         if model not in MODELS:
-            raise ValueError(f"matching '{model}': expected {' or '.join(MODELS)}")
+            expected = f"got '{model}', expected {' or '.join(MODELS)}"
+            raise ValueError(f"matching: unknown model ({expected}). Correct the name.")
         self.model = model
         self.register_buffer("scale", scale)
         self.register_buffer("shift", shift)
@@ -55,11 +56,11 @@ class Affine(nn.Module):
 
 
 def load(network: Network | str, classes: int, seed: int, file: Path) -> nn.Module:
-    """Build a network with the weights of a file, and with its matching if it has one.
+    """Build a network with the weights of a file, and with the file's matching if it has one.
 
     Raises
     ------
-    JobError : as `weights.load_into`.
+    JobError : as in `weights.load_into`.
     """
     network = build(network, classes, seed)
     tensors, meta = weights.opened(file)
@@ -88,12 +89,12 @@ def insert(
 ) -> fx.GraphModule:
     """The network, in eval mode, with the map as its layer `matching`.
 
-    The other layers keep their names. So whatever works by name (weights, the zoo's last
-    batch-norm, `split`) still works.
+    The other layers keep their names, so whatever uses names (weights, the zoo's last batch-norm,
+    `split`) still works.
 
     Parameters
     ----------
-    network : is used up.
+    network : modified in place; do not reuse it.
     scale, shift : as in `Affine`. Without them the map is the identity.
 
     Raises
@@ -118,9 +119,9 @@ def insert(
 
 
 def probe(matched: fx.GraphModule) -> fx.GraphModule:
-    """The matched network, cut off behind what matching measures.
+    """The matched network, cut off behind the activations that matching measures.
 
-    It gives (activations behind the map, pooled activations). Gaussian: (n, c, h, w) and
+    It returns (activations behind the map, pooled activations). Gaussian: (n, c, h, w) and
     (n, c, …). Frechet: the pooled activations twice.
     """
     traced = _Traced(matched, "matching")
@@ -134,13 +135,14 @@ def watch(network: nn.Module) -> tuple[fx.GraphModule, bool]:
 
     Parameters
     ----------
-    network : is used up.
+    network : modified in place; do not reuse it.
 
     Returns
     -------
-    A module on its layers: images -> (activations before the last ReLU, (n, c, h, w); pooled
-    activations, (n, c, …)). The pooled ones of a network with a Fréchet map are behind the map.
-    And whether there is such a ReLU. Without it, the first are the activations that are pooled.
+    A module that shares its layers: images -> (activations before the last ReLU, (n, c, h, w);
+    pooled activations, (n, c, …)). If the network has a Fréchet map, the pooled activations are
+    taken behind the map. And whether there is such a ReLU. Without it, the first activations are
+    the input of the pooling.
 
     Raises
     ------
@@ -157,8 +159,9 @@ def watch(network: nn.Module) -> tuple[fx.GraphModule, bool]:
 class _Traced:
     """The graph of a network in eval mode, where a map is one node.
 
-    `pooling` is the node of the global average pooling, `pooled` what is pooled: the last node
-    before the pooling that computes something. JobError, which starts with `who`: no pooling.
+    `pooling` is the node of the global average pooling, and `pooled` its input: the last node
+    before the pooling that computes something. Raises JobError, which starts with `who`, if there
+    is no pooling.
     """
 
     def __init__(self, network: nn.Module, who: str):
@@ -168,15 +171,15 @@ class _Traced:
         self.layers = dict(network.named_modules())
         poolings = [node for node in self.graph.nodes if self._is_pooling(node)]
         if not poolings:
-            missing = "has no average pooling before its classifier; expected one (A.1)"
-            raise JobError(f"{who} {missing}")
+            missing = "has no average pooling before its classifier (expected one, A.1)"
+            raise JobError(f"{who} {missing}. Take another network.")
         self.pooling = poolings[-1]
         self.pooled = self.pooling.all_input_nodes[0]
         while isinstance(self.layer(self.pooled), (nn.Identity, nn.Dropout)):
             self.pooled = self.pooled.all_input_nodes[0]
 
     def layer(self, node: fx.Node) -> nn.Module | None:
-        """The layer that a node runs; None where it calls a function or a method."""
+        """The layer that a node runs, or None if it calls a function or a method."""
         return self.layers[str(node.target)] if node.op == "call_module" else None
 
     def _is_pooling(self, node: fx.Node) -> bool:
@@ -190,22 +193,22 @@ class _Traced:
         return isinstance(act, nn.ReLU) or (layer is None and node.target in RELUS)
 
     def relu_before_pooling(self, name: str) -> fx.Node:
-        """The ReLU whose output is pooled. Raises JobError where there is none."""
+        """The ReLU whose output is pooled. Raises JobError if there is none."""
         if self.is_relu(self.pooled):
             return self.pooled
         layer, target = self.layer(self.pooled), self.pooled.target
         called = getattr(target, "__name__", target)
         found = called if layer is None else type(getattr(layer, "act", layer)).__name__
         raise JobError(
-            f"matching 'gaussian': {name} has no ReLU before its global pooling, but {found}; "
-            "expected one (A.2); take 'frechet'"
+            f"matching 'gaussian': {name} has no ReLU before its global pooling (got {found}, "
+            "expected a ReLU, A.2). Use 'frechet'."
         )
 
     def free_relu(self, relu: fx.Node) -> tuple[fx.Node, fx.Node]:
-        """Replace a ReLU by a function that leaves its input as it is; their two nodes."""
+        """Replace a ReLU by a function that is not in place; return the nodes of input and ReLU."""
         layer, source = self.layer(relu), relu.all_input_nodes[0]
         inside_layer = layer is not None and not isinstance(layer, nn.ReLU)
-        if inside_layer:  # a batch-norm that applies its ReLU itself: the two come apart
+        if inside_layer:  # a batch-norm that applies its ReLU itself: separate the two
             layer.act, source = nn.Identity(), relu
         with self.graph.inserting_after(relu):
             new_relu = self.graph.call_function(F.relu, (source,))

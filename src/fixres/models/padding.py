@@ -1,10 +1,10 @@
-"""Padding that stays what it was at the size that a network was made for.
+"""Fix a network's padding to the padding at the size that the network was made for.
 
 TensorFlow's "same" padding depends on the size of the input: at an even size, a layer of stride 2
-pads one pixel less, and only behind. timm works it out anew in every forward pass. PyTorch's ports
-fix it instead. PNASNet's port (Cadene's `pretrainedmodels`), which the paper's authors ran, pads at
-every size as "same" does at 331 pixels. The two are the same function only at 331 pixels and at
-sizes where every layer happens to pad alike (395).
+pads one pixel less, and only on the right and at the bottom. timm computes it in every forward
+pass. Ports to PyTorch fix it instead. PNASNet's port (Cadene's `pretrainedmodels`), which the
+paper's authors ran, always pads like "same" at 331 pixels. The two are the same function only at
+331 pixels and at sizes where every layer happens to pad equally (395).
 """
 
 import timm
@@ -19,7 +19,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 Pads = tuple[int, int, int, int]  # pixels to the left, right, top and bottom
 
 
-@register_notrace_module  # a leaf of torch.fx, as timm's layers are (models/split.py)
+@register_notrace_module  # a leaf of torch.fx, like timm's layers (models/split.py)
 class PaddedConv2d(nn.Conv2d):
     """A convolution that first pads its input with zeros, by `pads`."""
 
@@ -43,25 +43,28 @@ FIXED = {Conv2dSame: PaddedConv2d, MaxPool2dSame: PaddedMaxPool2d}
 
 
 def padded(classes: int, name: str, as_at: int, **options: object) -> nn.Module:
-    """A network of timm that pads at every size as at `as_at` pixels."""
+    """A timm network that pads at every size as it does at `as_at` pixels."""
     return fix_padding(timm.create_model(name, num_classes=classes, **options), as_at)
 
 
 def fix_padding(network: nn.Module, k: int) -> nn.Module:
-    """Let each layer with "same" padding pad at every size as it does for images of k×k pixels.
+    """Make each layer with "same" padding always pad as it does for images of k×k pixels.
 
-    The network is changed in place; its parameters and their names stay as they are. It then takes
-    only sizes at which its branches still meet. For PNASNet these are the multiples of 32 and,
-    for instance, 331.
+    The network is changed in place; its parameters and their names stay. It then accepts only sizes
+    at which its branches still match. For PNASNet these are the multiples of 32 and, for example,
+    331.
 
     Raises
     ------
-    ValueError : a layer pads as "same" and is neither a convolution nor a max-pool.
+    ValueError : a layer with "same" padding is neither a convolution nor a max-pool.
     """
     layers = [m for m in network.modules() if isinstance(m, (*FIXED, AvgPool2dSame))]
     for layer in layers:
         if type(layer) not in FIXED:
-            raise ValueError(f"{type(layer).__name__}: its padding cannot be fixed")
+            raise ValueError(
+                f"{type(layer).__name__}: its padding cannot be fixed (expected a convolution or a "
+                "max-pool). Take another network."
+            )
     for layer, pads in _pads_at(network, layers, k).items():
         layer.__class__, layer.pads = FIXED[type(layer)], pads  # keeps parameters and mode
     return network
@@ -86,7 +89,7 @@ def _pads_at(network: nn.Module, layers: list[nn.Module], k: int) -> dict[nn.Mod
 
 
 def _same(layer: nn.Module, height: int, width: int) -> Pads:
-    """TensorFlow's "same" padding for an input of that size; an odd pixel is pad behind."""
+    """TensorFlow's "same" padding for an input of this size; an odd pixel goes right or below."""
     sides = zip((height, width), layer.kernel_size, layer.stride, layer.dilation, strict=True)
     high, wide = (get_same_padding(*side) for side in sides)
     return wide // 2, wide - wide // 2, high // 2, high - high // 2

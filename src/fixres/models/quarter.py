@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions beside a shortcut.
+    """Two 3×3 convolutions with a shortcut.
 
     The weights of the last batch-norm start at zero, so that the block starts as its shortcut.
     """

@@ -10,12 +10,12 @@ activations that the head reads from the trunk:
 - for the classifier of a ResNet: the pooled vector;
 - for its classifier and its last batch-norm: the input of that batch-norm, and the residual.
 
-Only tensors with a row an image cross the cut. What else the head reads of the trunk, such as the
-number of images, it computes again.
+Only tensors with one row per image cross the cut. Anything else that the head reads from the trunk,
+such as the number of images, is computed again in the head.
 
-Any network that torch.fx traces can be cut: no line is written for a particular network. One that
-it cannot trace is cut at the input of the first trainable module (boundary.py). What trains, and
-how, is decided in adapt.py.
+Any network that torch.fx traces can be cut, without code for a particular network. A network that
+torch.fx cannot trace is cut at the input of the first trainable module (boundary.py). adapt.py
+decides what trains, and how.
 """
 
 import operator
@@ -76,14 +76,15 @@ def split(network: nn.Module, trainable: list[str], k: int | None = None) -> Spl
     Raises
     ------
     JobError : see `boundary.cut`.
-    ValueError : a name is no module of the network; the forward pass never calls the module; or
+    ValueError : a name is not a module of the network; the forward pass never calls the module; or
         the trunk overwrites an activation that the head reads.
     """
     modules = dict(network.named_modules())
     for name in trainable:
         if name not in modules:
             kind, layers = type(network).__name__, ", ".join(n for n in modules if n)
-            raise ValueError(f"'{name}' is not a layer of {kind}; it has {layers}")
+            expected = f"got '{name}', expected one of {layers}"
+            raise ValueError(f"{kind}: no such layer ({expected}). Correct the name.")
     trainable = boundary.outermost(trainable)
     trained = [modules[name] for name in trainable]
     try:
@@ -96,7 +97,7 @@ def split(network: nn.Module, trainable: list[str], k: int | None = None) -> Spl
         return at_boundary(network, trainable, k)
     again = nodes_again(graph, head, rows) if k else set()
 
-    # The frontier. Parameters and constants (get_attr) are no activations: both halves hold them.
+    # The frontier. Parameters and constants (get_attr) are not activations: both halves hold them.
     trunk = [n for n in graph.nodes if n not in head | again and n.op not in NO_ACTIVATION]
     readers = head | {node for node in again if not asks_for_shape(node)}
     frontier = [node for node in trunk if any(user in readers for user in node.users)]
@@ -159,7 +160,7 @@ def nodes_of_head(graph: fx.Graph, modules: Modules, trainable: list[str]) -> se
 
 
 class Recorder(fx.Interpreter):
-    """Runs a graph, and keeps the shape of each tensor in it; None of what is no tensor."""
+    """Runs a graph and keeps the shape of each value: None if it is not a tensor."""
 
     def run_node(self, n: fx.Node) -> object:
         value = super().run_node(n)
@@ -169,7 +170,7 @@ class Recorder(fx.Interpreter):
 
 @torch.no_grad()
 def rows_of(network: nn.Module, graph: fx.Graph, k: int) -> dict[fx.Node, tuple[int, ...]]:
-    """Each node that gives a tensor with a row an image -> the shape of a row.
+    """Each node whose output is a tensor with one row per image -> the shape of a row.
 
     The network runs on two and on three crops of k×k pixels.
     """
@@ -185,10 +186,10 @@ def rows_of(network: nn.Module, graph: fx.Graph, k: int) -> dict[fx.Node, tuple[
 
 
 def nodes_again(graph: fx.Graph, head: set[fx.Node], rows: dict) -> set[fx.Node]:
-    """The nodes of the trunk that the head computes again: what it reads there without such rows.
+    """The nodes of the trunk that the head computes again, because they have no rows of images.
 
-    Numbers and sizes, as `n = x.size(0)`, and tensors made of these or of parameters alone. With
-    them comes what they are made of, as far as the tensors that have rows.
+    Numbers and sizes, such as `n = x.size(0)`, and tensors computed only from these or from
+    parameters. Their inputs are included, back to the tensors that have rows.
     """
     again: set[fx.Node] = set()
     todo = [node for node in graph.nodes if any(user in head for user in node.users)]
@@ -201,24 +202,24 @@ def nodes_again(graph: fx.Graph, head: set[fx.Node], rows: dict) -> set[fx.Node]
 
 
 def asks_for_shape(node: fx.Node) -> bool:
-    """Whether a node depends on the shape or the place of a tensor alone, as x.size(0) does."""
+    """Whether a node depends only on the shape or the device of a tensor, as x.size(0) does."""
     if node.op == "call_function":
         return node.target is len or (node.target is getattr and node.args[1] in SHAPE_ATTRIBUTES)
     return node.op == "call_method" and node.target in SHAPE_METHODS
 
 
 def check_in_place(modules: Modules, head: set[fx.Node], frontier: list[fx.Node]) -> None:
-    """Raise ValueError where the trunk overwrites an activation after the head has read it.
+    """Raise ValueError if the trunk overwrites an activation that the head reads earlier.
 
-    The head would get the overwritten activation, and not the one that the whole network uses.
+    The head would get the overwritten activation instead of the original.
     """
     for node in frontier:
         readers = [user for user in node.users if user in head]
         for writer in writers(node, modules):
             if writer not in head and any(reader < writer for reader in readers):
                 raise ValueError(
-                    f"{writer.target} writes in place into {node.target}, which the trained part "
-                    "reads before: make it out of place"
+                    f"{writer.target}: writes in place into {node.target}, which the trained part "
+                    "reads earlier. Make it out of place."
                 )
 
 
@@ -284,7 +285,7 @@ def head_of(
 ) -> fx.GraphModule:
     """The head as a module: the activations of the frontier go in, the logits come out.
 
-    It works on a copy of an activation that it would write into: a cached one is used again.
+    If the head writes into an activation, it gets a copy, because cached activations are reused.
 
     Parameters
     ----------
@@ -309,7 +310,7 @@ def head_of(
 
 
 def stand_in(activation: torch.Tensor, row: tuple[int, ...]) -> torch.Tensor:
-    """A tensor without memory of its own, with a row of this shape for each of the images."""
+    """A tensor that takes no memory, with one row of this shape per image."""
     return activation.new_zeros(()).expand(len(activation), *row)
 
 

@@ -1,15 +1,15 @@
 """Embedded twins: the paper's larger networks at a quarter of their resolution.
 
-They are made for crops of 32 to 120 px on two processor cores. Each is put together from timm's own
-blocks, with three changes: fewer channels, one block a stage where the full network has many, and a
-total stride of 8 instead of 32 (as in quarter.py: the final map of a crop a quarter as wide has
-about the paper's size).
+They are made for crops of 32 to 120 px on two processor cores. Each is built from timm's blocks,
+with three changes: fewer channels, one block per stage where the full network has many, and a total
+stride of 8 instead of 32 (as in quarter.py: the final map of a crop a quarter as wide has about the
+paper's size).
 
-By their parameters they are in the order of the full networks (docs/networks.md): 0.31 million
-stand for ResNet-50's 25.6, 1.4 million for the 829 of ResNeXt-101 32x48d. Most of them are in the
-last stages, whose small maps make them cheap.
+Their numbers of parameters are ordered like the full networks' (docs/networks.md): 0.31 million for
+ResNet-50's 25.6 million, 1.4 million for the 829 million of ResNeXt-101 32x48d. Most parameters are
+in the last stages, where the small maps make them cheap.
 
-The marks of the class stay: grouped convolutions; squeeze-and-excitation; depthwise convolutions
+The features of the class stay: grouped convolutions; squeeze-and-excitation; depthwise convolutions
 and swish; cells of five sums that read the two cells before; scaled residuals of concatenated
 branches. So do the names of the layers, the last batch-norm, and the dropout before the classifier.
 """
@@ -30,19 +30,19 @@ from torch import nn
 
 
 def resnet(classes: int, channels: tuple[int, int, int, int], **options: object) -> ResNet:
-    """timm's ResNet, with its options, of one bottleneck a stage and total stride 8.
+    """timm's ResNet, with its options, one bottleneck per stage and total stride 8.
 
     It has no max-pool, and its last stage keeps the resolution.
 
     Parameters
     ----------
-    channels : of the 3×3 convolutions of each stage, before groups. A block puts out four times as
+    channels : of the 3×3 convolutions of each stage, before groups. A block outputs four times as
         many.
     """
     options |= {"output_stride": 16, "channels": channels, "stem_width": 8}
     network = ResNet(Bottleneck, (1, 1, 1, 1), classes, **options)
     network.maxpool = nn.Identity()
-    # timm makes up for the stride of the last stage with dilation, which is not wanted here.
+    # timm replaces the stride of the last stage by dilation, which is not wanted here.
     for module in network.layer4.modules():
         if isinstance(module, nn.Conv2d) and module.dilation == (2, 2):
             module.dilation, module.padding = (1, 1), (1, 1)
@@ -102,7 +102,7 @@ class QuarterPNASNet(nn.Module):
         cell = partial(Cell, pad_type="same")
         stem = {"stride": 2, "padding": 0, "apply_act": False, "norm_kwargs": {"eps": 1e-3}}
         self.conv_0 = ConvNormAct(3, c, 3, **stem)
-        # A cell puts out five times its width.
+        # A cell outputs five times its width.
         self.cell_stem_0 = CellStem0(c, c, c, c, pad_type="same")
         self.cell_9 = cell(c, 32, 5 * c, 32, match_prev_layer_dims=True, is_reduction=True)
         self.cell_10 = cell(5 * c, 80, 5 * 32, 80, match_prev_layer_dims=True)
@@ -132,8 +132,8 @@ DIVISOR = 8  # of the full network's channels
 class QuarterInceptionResNet(nn.Module):
     """Inception-ResNet-v2's blocks, an eighth as wide.
 
-    Of each kind that repeats there is one, but four of the last, where blocks are cheap. Of the two
-    max-pools in its stem only the first is here.
+    Each repeated block occurs once, except the last, which is cheap and occurs four times. The stem
+    has only the first of the two max-pools.
     """
 
     def __init__(self, classes: int):

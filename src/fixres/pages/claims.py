@@ -1,7 +1,8 @@
 """The claims of the paper, each with a verdict: claims.md, .csv, .html, and every comparison.
 
-A claim says that something is above 0, such as a gain. It holds where the 95% interval of ours is
-above 0, and fails where it is below. A claim about several comparisons says so of each.
+A claim says that a number, such as a gain, is above 0. The claim holds if the 95% interval of our
+number is above 0, and fails if the interval is below 0. A claim about several comparisons says this
+of each.
 """
 
 from collections import Counter
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> None:
 
 
 def frames(decisions: Decisions) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One line a claim (`COLUMNS`), and one line a comparison (`EACH`)."""
+    """One line per claim (`COLUMNS`), and one line per comparison (`EACH`)."""
     whole, each = [], []
     for claim, note, found, seeds in decisions.shown:
         line = claim._asdict() | {"claim": claim.name, "note": note, "seeds": seeds or None}
@@ -56,7 +57,7 @@ def _numbers(one: Compared) -> dict[str, float | None]:
 
 
 def alone(found: list[Compared]) -> Compared:
-    """The comparison of a claim that has one alone. Of several, the claim has no number."""
+    """The comparison of a claim with only one. A claim with several has no single number."""
     return found[0] if len(found) == 1 else Compared("", Value())
 
 
@@ -84,39 +85,40 @@ def comparison(one: Compared, decimals: int) -> list[str]:
 
 
 def above(decisions: Decisions) -> list[str]:
-    """What stands above the tables: how a claim is decided, and how many are."""
+    """The text above the tables: how a claim is decided, and how many claims have each verdict."""
     covers = f"over the validation images and {decisions.seeds} seeds"
     caution = ""
     if any(map(decisions.fewer, decisions.shown)):
         caution = decided.FEWER
     if decisions.seeds == 1:
-        covers = "over the validation images alone"
-        caution = " These networks have one seed: with one seed, another may decide otherwise."
+        covers = "only over the validation images"
+        caution = " These networks have one seed, and another seed may give other verdicts."
     how = (
-        f"The claims of the paper at the {decisions.page.scale} scale. Each says that a number is "
-        f"above 0. It holds if the 95% interval of ours, {covers}, is above 0, and fails if it is "
-        "below; else it is undecided. A claim about several comparisons holds if each holds. If "
-        "some were not measured, it holds of those measured. It fails if one fails at a level that "
-        f"allows for their number.{caution}"
+        f"The claims of the paper at the {decisions.page.scale} scale. Each claim says that a "
+        f"number is above 0. The claim holds if the 95% interval of our number, {covers}, is above "
+        "0, and fails if the interval is below 0; otherwise it is undecided. A claim about several "
+        "comparisons holds if each comparison holds. If some were not measured, the verdict is "
+        "“holds, of those measured”. The claim fails if one comparison fails at a level that "
+        f"accounts for the number of comparisons.{caution}"
     )
     counts = Counter(decided.verdict(one.found) for one in decisions.shown)
     shown = [verdict for verdict in OUTCOMES if counts[verdict] or verdict in VERDICTS]
     said = "; ".join(f"{counts[verdict]} {decided.in_plural(verdict)}" for verdict in shown)
     tables = Counter(decided.papers_verdict(one.found) for one in decisions.shown)
     theirs = ", ".join(f"{tables[v]} {words}" for v, words in BY_PAPER.items() if v in tables)
-    theirs = f"By the numbers that the paper's own tables print: {theirs}."
+    theirs = f"By the numbers printed in the paper's tables: {theirs}."
     return [how, f"Of {len(decisions.shown)} claims: {said}. {theirs}"]
 
 
 def paper_says(found: list[Compared]) -> str:
-    """What the paper's own tables say of a claim, with its number where it has one alone."""
+    """What the paper's tables say about a claim, with the number if there is only one."""
     number = signed(alone(found).value.paper, 1)
     words = OF_PAPER[decided.papers_verdict(found)]
     return f"{words}: {number}" if number != "–" else words
 
 
 def ours(claim: Decided, decimals: int) -> str:
-    """Our number with its interval, or how many comparisons came out how."""
+    """Our number with its interval, or the number of comparisons with each verdict."""
     if claim.note:
         return f"missing: {claim.note}"
     one, n = alone(claim.found), len(claim.found)

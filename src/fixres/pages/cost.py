@@ -15,8 +15,8 @@ from fixres.pages.lists import pipe
 WORK = [stage.counted_as for stage in STAGES.values() if stage.counted_as]
 LONGEST = 10  # jobs that are listed one by one
 UNCOUNTED = (
-    "Images of {}: unknown. {} has none below train/ and val/ that can be counted, so what its "
-    "jobs do with them is not in these numbers."
+    "Images of {}: unknown, because {} has no images below train/ and val/ that can be counted. "
+    "These numbers do not include the work on these images."
 )
 
 
@@ -95,12 +95,12 @@ def remarks(plan: Cost, costs: Costs) -> list[str]:
         f"Rates measured by finished jobs: {', '.join(measured) or 'none yet'}.",
         f"All others are estimated from {costs.reference.about}, in proportion to the "
         "multiply-adds of network, resolution and images; a backward pass counts as two forward "
-        "passes. Small crops and small networks use a device worse than that.",
+        "passes. Small crops and small networks use a device less efficiently.",
         "A fine-tuning with test DA whose activations fit hardware.cache_gb "
-        f"({plan.cache_gb:g}; its processes share it) runs its trunk once, not each epoch. So "
-        "does one whose activations fit the GPU's own memory; that is not counted here.",
-        "Decoding is not counted: a device that computes faster than its processors decode will "
-        "wait for them.",
+        f"({plan.cache_gb:g}, shared by its processes) runs its trunk once instead of every "
+        "epoch. The same holds if the activations fit the GPU's memory, which is not counted here.",
+        "Decoding is not counted, so a device that computes faster than its processors decode "
+        "will wait for them.",
         "Disk: weights and predictions that stay. While it runs, a training also keeps two "
         "checkpoints of twice its weights. Archives unpack to about their own size (ImageNet 2012: "
         "155 GB); rendered sets are small.",

@@ -1,4 +1,4 @@
-"""Claims and numbers of the text: what their functions come to, and what that decides."""
+"""Claims and numbers of the text: compute their functions, and decide the verdicts."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,28 +15,28 @@ from fixres.graph.values import Cells, Key, Value
 from fixres.pages import intervals
 from fixres.pages.view import View
 
-# Metrics that no image, no seed and no clock changes. Their replicas are the number itself: the
-# interval has no width, and the sign decides. A time is not among them.
+# Metrics that do not depend on images, seeds or clocks. Their replicas are the number itself, so
+# the interval has no width, and the sign decides. Times are not exact.
 EXACT = ("megabytes", "parameters")
 HOLDS, FAILS, UNDECIDED, MISSING = VERDICTS = ("holds", "fails", "undecided", "missing")
 OF_MEASURED = "holds, of those measured"  # a claim of which some comparisons are missing
-FEWER = " Fewer seeds are named beside the number; one seed says nothing about others."
+FEWER = " Where a number has fewer seeds, it says so; one seed says nothing about other seeds."
 OUTCOMES = (HOLDS, OF_MEASURED, FAILS, UNDECIDED, MISSING)  # of claims
 
 
 class Compared(NamedTuple):
     """One number that a claim says is above 0; or a number in the text."""
 
-    label: str  # what is compared; "" where there is one number alone
+    label: str  # what is compared; "" if there is only one number
     value: Value
     low: float | None = None  # the 95% interval of ours
     high: float | None = None
 
     @property
     def verdict(self) -> str:
-        """The interval lies above 0, below 0, or holds 0; or there is none.
+        """Whether the interval is above 0, below 0, or contains 0; or is missing.
 
-        That of an exact number is the number.
+        An exact number is compared directly.
         """
         if self.low is None:
             return MISSING
@@ -47,9 +47,9 @@ class Decided(NamedTuple):
     """A claim, or a number in the text."""
 
     declared: Claim | Quoted
-    note: str  # what is missing for it
-    found: list[Compared]  # nothing where something is missing
-    seeds: int = 0  # that its numbers are means over
+    note: str  # which input is missing
+    found: list[Compared]  # empty if something is missing
+    seeds: int = 0  # number of seeds that its numbers are means over
 
 
 class Decisions(NamedTuple):
@@ -60,28 +60,28 @@ class Decisions(NamedTuple):
 
     @property
     def seeds(self) -> int:
-        """That most numbers are means over."""
+        """The largest number of seeds of any number."""
         return max((one.seeds for one in self.shown), default=0)
 
     def fewer(self, one: Decided) -> str:
-        """Over how many seeds a number is a mean, where others have more; else nothing."""
+        """The number of seeds of a number, if others have more; else nothing."""
         if one.note or one.seeds == self.seeds:
             return ""
         return f"; {one.seeds} seed{'s' * (one.seeds > 1)}"
 
 
 def decide(page: ClaimsPage, declared: Sequence[Claim | Quoted], results: Path) -> Decisions:
-    """Compute what a page shows, of the claims or numbers that the paper has.
+    """Compute the claims or numbers of the paper that a page shows.
 
     Raises
     ------
-    JobError : a file is missing or damaged, and the message names the cell and the file; or the
-        page was planned from other code.
+    JobError : a file is missing or damaged (the message names the cell and the file), or the page
+        was planned with other code.
     """
     declared = [one for one in declared if one.name in page.notes]
     if len(declared) < len(page.notes) or code_of(declared) != page.code:
         raise jobs.JobError(
-            "fixres.paper: not the code that this page was planned with; let Snakemake plan again"
+            "fixres.paper: not the code that this page was planned with. Let Snakemake plan again."
         )
     at_seeds: dict[int, Cells] = {}
     shown = []
@@ -108,16 +108,16 @@ def seeds_of(one: Claim | Quoted, page: ClaimsPage) -> int:
 
 
 def cell_of(page: ClaimsPage, key: Key) -> Cell:
-    """The cell of a key. Raises Missing where nothing was given for it: a claim may do without."""
+    """The cell of a key. Raises Missing if its inputs are missing: a claim may do without."""
     if str(key) not in page.cells:
-        raise Missing(f"{key}: nothing was given for it")
+        raise Missing(f"{key}: its inputs are not configured")
     return page.cells[str(key)]
 
 
 def measured(claims: ClaimsPage, seeds: int, results: Path) -> Callable[[Key], Value]:
     """A function: key of a cell -> its value, over the first of the seeds. Raises as `decide`.
 
-    It knows the cells that have so many seeds, and those that follow from none.
+    It covers the cells that have this many seeds, and cells that do not depend on seeds.
     """
     cells = tuple(
         cell.model_copy(update={"runs": cell.runs[:seeds]})
@@ -139,7 +139,7 @@ def measured(claims: ClaimsPage, seeds: int, results: Path) -> Callable[[Key], V
 
 
 def notes(claims: ClaimsPage, results: Path) -> list[str]:
-    """What the images behind the numbers of a page lack, and how its times were taken."""
+    """Notes on the images behind the numbers of a page, and on how its times were measured."""
     read = [one for cell in claims.cells.values() for one in cell.measurements()]
     logs = claims.may_have_failed
     files = [one.metrics for one in read if not failed(logs.get(one.run, {}), results)]
@@ -148,7 +148,7 @@ def notes(claims: ClaimsPage, results: Path) -> list[str]:
 
 
 def compared(answer: Value | dict[str, Value]) -> list[Compared]:
-    """What the function of a claim or of a number returns, with intervals; by label."""
+    """What the function of a claim or number returns, with intervals, by label."""
     found = []
     for label, value in sorted(answer.items()) if isinstance(answer, dict) else [("", answer)]:
         known = value.replicas is not None and value.ours is not None
@@ -159,9 +159,9 @@ def compared(answer: Value | dict[str, Value]) -> list[Compared]:
 def interval(value: Value, shared_by: int = 1) -> tuple[float, float]:
     """The 95% interval of a number; `shared_by` as in intervals.py.
 
-    The largest of several numbers is at least each of them, so its lower end is the highest of
-    their lower ends. As each had a chance to be the highest, they share the level. Its upper end is
-    the highest of their upper ends: all must lie below it, and they share nothing.
+    The largest of several numbers is at least as large as each of them, so its lower end is the
+    highest of their lower ends. As each could be the highest, they share the level. The upper end
+    is the highest of their upper ends: all must be below it, so they do not share the level.
     """
     if value.rivals is None:
         return intervals.interval(np.asarray(value.replicas), shared_by)
@@ -172,10 +172,11 @@ def interval(value: Value, shared_by: int = 1) -> tuple[float, float]:
 
 
 def verdict(found: list[Compared]) -> str:
-    """Whether a claim holds: of each comparison at once.
+    """Whether a claim holds for all its comparisons.
 
-    It holds if each number is above 0 for sure. It fails if one of them is below 0 for sure,
-    where "sure" allows for their number: of 20 true ones, one looks wrong at 95%.
+    It holds if each number is significantly above 0. It fails if one number is significantly below
+    0 at a level that accounts for the number of comparisons: one of 20 true comparisons looks wrong
+    at 95%.
     """
     known = [one for one in found if one.verdict != MISSING]
     if not known:
@@ -187,12 +188,12 @@ def verdict(found: list[Compared]) -> str:
 
 
 def in_plural(verdict: str) -> str:
-    """A verdict behind a number of claims: 4 hold, 2 fail, 3 undecided."""
+    """A verdict after a number of claims: 4 hold, 2 fail, 3 undecided."""
     return {FAILS: "fail"}.get(verdict, verdict.replace(HOLDS, "hold"))
 
 
 def papers_verdict(found: list[Compared]) -> str:
-    """Whether the paper's own tables show the claim. They have no intervals."""
+    """Whether the paper's tables, which have no intervals, show the claim."""
     printed = [round(one.value.paper, 6) for one in found if one.value.paper is not None]
     if not printed:
         return MISSING

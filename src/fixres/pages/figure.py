@@ -1,7 +1,7 @@
 """Figures, from the numbers that jobs have measured.
 
-Beside the SVG lie a PNG, and a CSV with the numbers that are drawn. The same numbers give the same
-bytes. pages/figures/ has a module for each way to draw.
+A figure is written as SVG and PNG, with a CSV of the numbers that are drawn. The same numbers give
+the same bytes. pages/figures/ has one module per kind of drawing.
 """
 
 import importlib

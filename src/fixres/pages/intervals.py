@@ -4,30 +4,30 @@
     interval(replicas["a"])                  # of a's accuracy
     interval(replicas["b"] - replicas["a"])  # of the gain: the images and seeds are the same
 
-A number of a page is a mean over n validation images and S seeds. With other images and other seeds
-it would have been another one. The two-way bootstrap imitates that: each of its replicas draws n
-images and S seeds with replacement, independently of each other, and takes the mean again. All
-numbers of a page share these draws. So a difference is paired: what makes an image hard, or a seed
-lucky, for both sides is no part of it.
+A number on a page is a mean over n validation images and S seeds. Other images and seeds would have
+given another number. The two-way bootstrap imitates that: each replica draws n images and S
+seeds with replacement, independently of each other, and takes the mean again. All numbers of a page
+share these draws, so a difference is paired: an image that is hard, or a seed that is lucky, for
+both sides does not affect it.
 
 Two things are done to keep the promise of 95% with few seeds (tests/pages/test_intervals.py):
 
 - The share of the seeds is stretched. S seeds vary less around their own mean than around the mean
   of all seeds, and S numbers tell their spread poorly. `stretch` corrects for both, as Student's t
   does: by 1.6 for five seeds, by 9 for two.
-- The effect of the drawn seeds is taken on the whole set of images. To draw images there too would
-  count the noise of single images three times (Owen, "The pigeonhole bootstrap", 2007), and not
-  twice.
+- The effect of the drawn seeds is measured on the whole set of images. Drawing images there as well
+  would count the noise of single images three times instead of twice (Owen, "The pigeonhole
+  bootstrap", 2007).
 
-With one seed nothing is known about other seeds: the interval is that of a bootstrap over images.
+One seed says nothing about other seeds, so its interval comes from a bootstrap over images.
 
-Two cases need more than that:
+Two cases need more:
 
-- A run that is right about every image, or about none, gives the same mean in every replica. Its
+- A run that classifies every image correctly, or none, has the same mean in every replica. Its
   replicas are then drawn so that their quantiles are the ends of the exact binomial interval.
-- Five seeds drawn with replacement have no tails beyond the worst seed drawn five times. That is
-  far enough for one comparison, and not for the levels of many. Claims take the seeds' share from
-  Student's t itself (`students`).
+- Five seeds drawn with replacement have no tails beyond the worst seed drawn five times. That
+  suffices for one comparison, but not for the levels of many. Claims draw the seeds' share from
+  Student's t (`students`).
 """
 
 import functools
@@ -47,22 +47,22 @@ def resample(
     image_set: str = "",
     over_seeds: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> dict[Key, np.ndarray]:
-    """The bootstrap replicas of some means that were measured on the same images.
+    """The bootstrap replicas of means that were measured on the same images.
 
     Parameters
     ----------
-    values : (S, n) each: what the run of a seed found on an image, such as whether it was right;
-        or (S, n, b): b numbers on each image.
-    image_set : a digest of which images these are. Other sets are drawn independently.
-    over_seeds : gives by how much other seeds move the means, `students`; None: `drawn_again`.
+    values : (S, n) each: the result of a seed's run on an image, such as whether it was correct;
+        or (S, n, b): b numbers for each image.
+    image_set : a digest of the set of images. Different sets are drawn independently.
+    over_seeds : how other seeds move the means, such as `students`; None: `drawn_again`.
 
     Returns
     -------
-    (REPLICAS,) or (REPLICAS, b) means each; those of bool, such as accuracies, in per cent.
+    (REPLICAS,) or (REPLICAS, b) means each; means of bool values, such as accuracies, in per cent.
     """
     if not values:
         return {}
-    # (b, S, n): each number of an image by itself.
+    # (b, S, n): each number of an image separately.
     columns = [v[None] if v.ndim == 2 else np.moveaxis(v, 2, 0) for v in values.values()]
     together = np.concatenate(columns)
     cells, seeds, n = together.shape
@@ -80,10 +80,10 @@ def resample(
 
 
 def _exact(right: bool, n: int, image_set: str) -> np.ndarray:
-    """(REPLICAS,) per cent, where a run is right about all n images, or about none.
+    """(REPLICAS,) per cent, for a run that classifies all n images correctly, or none.
 
-    Their quantiles at p and 1 - p are the ends of the interval of Clopper and Pearson (1934): with
-    all right, the share whose n-th power is p, and 1. Equal runs have equal replicas.
+    Their quantiles at p and 1 - p are the ends of the interval of Clopper and Pearson (1934): if
+    all are correct, the share whose n-th power is p, and 1. Equal runs have equal replicas.
     """
     rng = np.random.Generator(np.random.Philox(int(image_set or "0", 16) % 2**64 + 2**64))
     p = (rng.permutation(REPLICAS) + 0.5) / REPLICAS
@@ -92,10 +92,10 @@ def _exact(right: bool, n: int, image_set: str) -> np.ndarray:
 
 
 def _over_images(hits: np.ndarray, image_set: str) -> np.ndarray:
-    """(runs, REPLICAS) means on images that are drawn anew. hits : (runs, n).
+    """(runs, REPLICAS) means over resampled images. hits : (runs, n).
 
-    The draws follow from `image_set` alone. Sums of hits are whole numbers, which float32 holds
-    exactly up to 16 million: they are the same on every machine.
+    The draws depend only on `image_set`. Sums of hits are integers, which float32 holds exactly up
+    to 16 million, so they are the same on every machine.
     """
     runs, n = hits.shape
     rng = np.random.Generator(np.random.Philox(int(image_set or "0", 16) % 2**64))
@@ -111,7 +111,7 @@ def _over_images(hits: np.ndarray, image_set: str) -> np.ndarray:
 
 
 def drawn_again(accuracies: np.ndarray) -> np.ndarray:
-    """(cells, REPLICAS) by how much seeds that are drawn anew move the mean.
+    """(cells, REPLICAS) changes of the mean by resampled seeds.
 
     accuracies : (cells, S), of each seed on all images.
     """
@@ -148,12 +148,12 @@ def students(accuracies: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _students(seeds: int, replicas: int) -> tuple[np.ndarray, np.ndarray]:
-    """(S, S - 1) contrasts, whose squares sum up to those of the deviations; (S - 1, replicas) t.
+    """(S, S - 1) contrasts, with the same sum of squares as the deviations; (S - 1, replicas) t.
 
-    The points are spread evenly (Halton), as many on one side as on the other: few of them reach
-    far into the tails.
+    The points are spread evenly (Halton), equally on both sides, because few of them reach far into
+    the tails.
     """
-    from scipy import linalg, stats  # here: with one seed, a page does not wait for its import
+    from scipy import linalg, stats  # here, because pages with one seed do not need it
 
     points = stats.qmc.Halton(seeds, scramble=False)
     points.fast_forward(1)  # the first point is 0
@@ -167,8 +167,8 @@ def interval(replicas: np.ndarray, shared_by: int = 1) -> tuple[float, float]:
 
     Parameters
     ----------
-    shared_by : of so many such intervals, all hold the truth at once with 95%. Far out there are
-        few replicas; the outer one of two is then taken.
+    shared_by : number of intervals that together contain the truth with 95%. There are few replicas
+        far out, so the outer of two neighbouring replicas is used.
     """
     tail = (1 - LEVEL) / 2 / shared_by
     if shared_by == 1:

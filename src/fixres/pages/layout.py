@@ -1,4 +1,4 @@
-"""How the cells of a page read, and what is said around them: alike in Markdown and in HTML."""
+"""The text of a page's cells and the text around them, the same in Markdown and in HTML."""
 
 import itertools
 from typing import NamedTuple
@@ -12,11 +12,11 @@ TURNED = "↕"  # marks a number whose trends differ from the paper's
 
 
 class Shown(NamedTuple):
-    """How a cell reads."""
+    """The text of a cell."""
 
     kind: str  # "", "best", "reported" or "missing"
     ours: str  # our number, or "missing [i]"; in a reported cell the paper's number
-    paper: str  # the paper's number beside it, or ""
+    paper: str  # the paper's number next to ours, or ""
     title: str  # more about it
     half: str = ""  # half of the interval of ours, with ±
     mark: str = ""  # `TURNED`, or ""
@@ -83,8 +83,8 @@ def headline(view: View, reading: str = READING) -> str:
         parts.append(f"±: half of the 95% interval over the {which} {covers}.")
     if view.turned:
         parts.append(
-            f"{TURNED}: of its differences within row and column that are decided, most go "
-            "another way than the paper's."
+            f"{TURNED}: most of this number's decided differences within its row and column go "
+            "the other way than the paper's."
         )
     if any(cell.source == "reported" for cell in page.cells()):
         parts.append("In italics: what the paper reports, not measured by us.")

@@ -24,7 +24,7 @@ def markdown(
 def forms(
     title: str, above: list[str], tables: list[Table], notes: Sequence[str] = (), **options: object
 ) -> dict[str, str]:
-    """The page as Markdown and as HTML, by suffix; the options are those of `webpage`."""
+    """The page as Markdown and as HTML, by suffix, with the options of `webpage`."""
     page = webpage(title, above, tables, notes=notes, **options)
     return {".md": markdown(title, above, tables, notes), ".html": page}
 
@@ -50,9 +50,9 @@ def webpage(
     Parameters
     ----------
     marked : texts whose cells have a class of that name up to the comma (templates/page.css).
-    figure : an SVG that stands above the tables.
-    of_numbers : the tables hold numbers, which stand to the right, and not text.
-    notes : what is to be known of the numbers, such as what their images lack.
+    figure : an SVG that is shown above the tables.
+    of_numbers : whether the tables hold numbers, which are aligned right, instead of text.
+    notes : notes on the numbers, such as missing images.
     """
     values = {"tables": tables, "marked": marked, "figure": figure, "of_numbers": of_numbers}
     return web.render("list", title=title, above=paragraphs, notes=notes, **values)

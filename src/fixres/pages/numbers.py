@@ -1,4 +1,4 @@
-"""A number of a page: what the runs measured, beside what the paper printed."""
+"""A number on a page: what the runs measured, and what the paper printed."""
 
 from typing import NamedTuple
 

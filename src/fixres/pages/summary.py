@@ -1,4 +1,4 @@
-"""One page over all tables: what is measured, and where our numbers go another way."""
+"""One page about all tables: what is measured, and where our trends differ from the paper's."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ HEADS = ["page", "cells", "measured", "reported", "missing", *trends.VERDICTS]
 TURNS = ["page", "where", "from → to", "the paper", "ours", "95% interval"]
 ABOVE = (
     "Every table of the paper at the {} scale. A trend is the order of two numbers in one row or "
-    f"column that the paper tells apart by {trends.LEAST} points or more. The 95% interval of our "
+    f"column that differ by {trends.LEAST} points or more in the paper. The 95% interval of our "
     "difference, over images and seeds, decides whether ours goes the same way or the other way; "
-    "an interval that holds 0 leaves it undecided. Of many trends that are decided at 95%, a few "
+    "an interval that contains 0 leaves it undecided. When many trends are decided at 95%, a few "
     "are decided wrongly."
 )
 
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
 
 
 def read(file: Path, columns: list[str]) -> pd.DataFrame:
-    """A CSV that a page has left. Raises JobError naming it."""
+    """A CSV that another page has written. Raises JobError, which names it."""
     numbers = ["paper", "ours", "low", "high"]
     texts = {column: str for column in columns if column not in numbers}
     jobs.record_inputs(file)
@@ -56,10 +56,11 @@ def read(file: Path, columns: list[str]) -> pd.DataFrame:
         missing = dict.fromkeys(numbers, "")
         table = pd.read_csv(file, dtype=texts, keep_default_na=False, na_values=missing)
     except (OSError, ValueError) as error:
-        raise jobs.JobError(f"{file}: cannot be read ({error}); {jobs.REMAKE}") from None
+        raise jobs.JobError(f"{file}: cannot be read ({error}). {jobs.REMAKE}") from None
     if list(table.columns) != columns:
         found, expected = ", ".join(table.columns), ", ".join(columns)
-        raise jobs.JobError(f"{file}: found the columns {found}, expected {expected}; delete it")
+        problem = f"wrong columns (got {found}, expected {expected})"
+        raise jobs.JobError(f"{file}: {problem}. {jobs.REMAKE}")
     return table
 
 

@@ -1,8 +1,8 @@
 """Tables: from declared cells and measured numbers to Markdown, tidy CSV and HTML.
 
 A cell names its runs, a test resolution and a metric, so no table knows how a network is trained.
-Beside the page lies <page>.trends.csv: how each difference of the paper's came out here. The same
-input gives the same bytes.
+<page>.trends.csv lists each difference of the paper's and our result for it. The same input gives
+the same bytes.
 """
 
 from fixres.graph.pages import Cell, Page

@@ -37,9 +37,9 @@ def page(decisions: Decisions) -> tuple[list[str], list[lists.Table]]:
     seeds, scale = decisions.seeds, decisions.page.scale
     covers = f"images and {seeds} seeds" if seeds > 1 else "images (one seed: images only)"
     about = (
-        f"Numbers that the paper prints in its text, at the {scale} scale. Beside what "
-        "the text says stands what the paper's own tables come to, then ours with its 95% interval "
-        f"over validation {covers}. Resolutions are the paper's."
+        f"Numbers that the paper prints in its text, at the {scale} scale: what the text says, "
+        "what follows from the paper's tables, and our number with its 95% interval over "
+        f"validation {covers}. Resolutions are the paper's."
     )
     about += decided.FEWER if any(map(decisions.fewer, decisions.shown)) else ""
     rows = [_row(one, decisions.fewer(one)) for one in decisions.shown]

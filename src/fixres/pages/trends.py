@@ -1,4 +1,4 @@
-"""Where our numbers go another way than the paper's.
+"""Where our trends differ from the paper's.
 
 A trend is the order of two numbers in one row or one column of a table, if the paper tells them
 apart by half a point or more. The 95% interval of our difference decides it (intervals.py): ours

@@ -19,7 +19,7 @@ from fixres.pages.numbers import COLUMNS, OF_CELL, OF_NUMBER, Number, best, is_a
 
 
 class Measured(NamedTuple):
-    """What the runs of a page have left."""
+    """The results of a page's runs."""
 
     metrics: dict[str, dict]  # run -> its metrics.json
     per_image: dict[str, PerImage]  # run -> its hits.npz or samples.npz; a time has none
@@ -28,7 +28,7 @@ class Measured(NamedTuple):
 class View:
     """A page with its numbers. Each part is made when it is first asked for.
 
-    The cells of failed runs are missing ones. A file that is missing or damaged raises JobError,
+    Cells of failed runs are shown as missing. A file that is missing or damaged raises JobError,
     which names the cell and the file.
 
     Parameters
@@ -47,7 +47,7 @@ class View:
 
     @cached_property
     def measured(self) -> Measured:
-        """What the runs have left."""
+        """The results of the runs."""
         measured = Measured({}, {})
         for cell, found in [(c, found) for c in self.page.cells() for found in c.measurements()]:
             if found.run not in measured.metrics:
@@ -66,11 +66,13 @@ class View:
         try:
             yield self.results / name
         except OSError as error:
-            raise jobs.JobError(f"{where} cannot be read ({error.strerror})") from None
+            raise jobs.JobError(
+                f"{where}: cannot be read ({error.strerror}). {jobs.REMAKE}"
+            ) from None
         except ValueError as error:
-            raise jobs.JobError(f"{where} is damaged ({error}); {jobs.REMAKE}") from None
+            raise jobs.JobError(f"{where}: damaged ({error}). {jobs.REMAKE}") from None
         except (KeyError, TypeError) as error:
-            raise jobs.JobError(f"{where} is damaged or lacks {error}; {jobs.REMAKE}") from None
+            raise jobs.JobError(f"{where}: damaged, or lacks {error}. {jobs.REMAKE}") from None
 
     @cached_property
     def replicas(self) -> dict[Place, np.ndarray]:
@@ -119,7 +121,7 @@ class View:
 
     @cached_property
     def bold(self) -> set[Place]:
-        """The cells that are bold: the best of their columns, where the page shows them so."""
+        """The bold cells: the best of their columns, if the page marks them."""
         blocks = self.page.blocks if self.page.bold else ()
         cells = [[cell for line in block.cells for cell in line if cell] for block in blocks]
         return set().union(*(best(x, self.numbers, self.page.decimals) for x in cells))
@@ -131,13 +133,13 @@ class View:
 
     @cached_property
     def notes(self) -> list[str]:
-        """What stands below the page: its own remarks, then what its images lack."""
+        """The notes below the page: its own notes, then the notes on its images."""
         metrics = self.measured.metrics.values()
         of_images = [note for of_run in metrics for note in of_run.get("notes", [])]
         return [*self.page.notes, *dict.fromkeys(of_images)]
 
     def frame(self) -> pd.DataFrame:
-        """One line a cell, in full precision; columns: `COLUMNS`."""
+        """One line per cell, in full precision; columns: `COLUMNS`."""
         of_cell, of_number = operator.attrgetter(*OF_CELL), operator.attrgetter(*OF_NUMBER)
         lines = [
             [self.page.name, *of_cell(cell), *of_number(self.numbers[cell.place]), cell.source]
@@ -147,9 +149,9 @@ class View:
 
 
 def without_failed(page: Page, results: Path) -> Page:
-    """The page with the cells of failed runs as missing ones, which name the run and its log.
+    """The page with the cells of failed runs shown as missing, with the run and its log.
 
-    Only where pages.allow_failed asks for it are there runs to look for.
+    Only pages.allow_failed plans pages with such runs.
     """
 
     def shown(cell: Cell) -> Cell:

@@ -20,7 +20,7 @@ def render(template: str, **values: object) -> Markup:
 
 
 def source(name: str) -> Markup:
-    """A style sheet or script beside the templates, as it is."""
+    """A style sheet or script from the folder of the templates, unchanged."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 

@@ -50,7 +50,7 @@ from fixres.paper.table9 import table9
 TABLES = (table1, table2, table3, table4, table5, table6, table7, table8, table9)
 PAGES = (*TABLES, section1, section3_1, section3_3, section4_1, section5, memory, appendix_a1)
 PAGES += (released, modern)
-FULL_SIZE = (modern,)  # of networks that have no embedded twin: without `twins` only
+FULL_SIZE = (modern,)  # of networks without an embedded twin: only if `twins` is off
 FIGURES = (figure1, figure2, figure3, figure4, figure5, figure6, figure7, figure8, curves)
 
 
@@ -59,26 +59,33 @@ def plan_of(
     pages: Iterable[Callable[[JobGraph], Page]] = PAGES,
     figures: Iterable[Callable[[JobGraph], Figure]] = FIGURES,
 ) -> JobGraph:
-    """The plan of some tables and figures at one configuration: by default all of the paper's.
+    """The plan of some tables and figures for a configuration: by default all of the paper's.
 
-    Of these, `pages.only` of the configuration may name some. A figure may draw the cells of a
-    table, which must then be there, too. With `recommend` there are none: it asks another question.
+    The configuration key `pages.only` may select some of them. A figure may draw the cells of a
+    table, which must then be selected, too. With `recommend` there are none, because it answers a
+    different question.
 
     Raises
     ------
-    ConfigError : `pages.only` names a page that there is not.
+    ConfigError : `pages.only`, `pages.captions` or `pages.seeds` names an unknown page.
     """
     if config.custom:
         return declare(JobGraph(config, printed), [])
     pages, figures = list(pages), list(figures)
+    all_names = [*map(name_of, (*pages, *figures))]
+    for key in ("captions", "seeds"):  # also of pages that `only` leaves out
+        for name in getattr(config.pages, key):
+            if name not in all_names:
+                problem = f"no such page (got {name}, expected one of {', '.join(all_names)})"
+                raise ConfigError(f"pages.{key}.{name}: {problem}. Correct the name.")
     if config.twins:
         pages = [page for page in pages if page not in FULL_SIZE]
     if config.pages.only is not None:
         known = [*map(name_of, (*pages, *figures))]
         for name in config.pages.only:
             if name not in known:
-                expected = f"expected some of {', '.join(known)}"
-                raise ConfigError(f"pages.only: found '{name}', {expected}")
+                found = f"got '{name}', expected some of {', '.join(known)}"
+                raise ConfigError(f"pages.only: unknown page ({found}). Correct the name.")
         pages, figures = (
             [page for page in all_ if name_of(page) in config.pages.only]
             for all_ in (pages, figures)

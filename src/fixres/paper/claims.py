@@ -1,6 +1,6 @@
-"""The claims of the paper: sentences that numbers decide. One function a claim (docs/claims.md).
+"""The claims of the paper: sentences that numbers decide, one function per claim (docs/claims.md).
 
-Resolutions are the paper's. Each function returns what is above 0 if its claim holds.
+Resolutions are the paper's. Each function returns a value that is above 0 if its claim holds.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from fixres.graph.values import Cells, Value, largest, mean, slope, smallest, wh
 
 CLAIMS: list[Claim] = []
 SLIGHTLY = 1.0  # points: less than this is "slightly better" or "slightly worse"
-COUNTS = 0.5  # points: a smaller improvement is no improvement
+COUNTS = 0.5  # points: a smaller improvement does not count
 
 Decides = Callable[[Cells], Value | dict[str, Value]]
 
@@ -122,7 +122,7 @@ def _(cells: Cells) -> Value:
 
 @claim("best-of-all", "§5.1")
 def _(cells: Cells) -> dict[str, Value]:
-    """With fine-tuning, the best result of all is that of k_train 224."""
+    """With fine-tuning, k_train 224 gives the best result of all."""
     tuned = {c: largest(list(cells.column("table5", c).values())) for c in _adapted(cells)}
     best = tuned.pop("224 adapted", Value())
     return {f"over {column}": best - other for column, other in tuned.items()}
@@ -160,8 +160,8 @@ def _adapted(cells: Cells) -> list[str]:
 
 @claim("cls-then-bn", "§5.1")
 def _(cells: Cells) -> dict[str, Value]:
-    """For k_train 224 at 384, fine-tuning the classifier alone gains, and the batch-norm adds to
-    it.
+    """For k_train 224 at 384, fine-tuning only the classifier gains, and the batch-norm adds to
+    the gain.
     """
     rows = ("224 none", "224 cls test DA", "224 cls+bn test DA")
     none, classifier, with_bn = (cells("table6", row, 384) for row in rows)
@@ -211,7 +211,7 @@ def _slightly(how: str, difference: Value) -> dict[str, Value]:
 
 @claim("larger-networks", "§5.1")
 def _(cells: Cells) -> dict[str, Value]:
-    """A larger k_test with fine-tuning gains for PNASNet and for ResNeXt, too."""
+    """A larger k_test with fine-tuning also gains for PNASNet and ResNeXt."""
     pnasnet, resnext = "PNASNet-5-Large", "ResNeXt-101 32x48d cls+bn"
     gain = cells("table1", f"{pnasnet} cls+bn+cells", 480) - cells("table1", pnasnet, 331)
     return {
@@ -229,7 +229,7 @@ def _(cells: Cells) -> Value:
 
 @claim("ten-crops-gain", "§5.1")
 def _(cells: Cells) -> Value:
-    """For PNASNet fine-tuned at 480, ten crops an image are better than one."""
+    """For PNASNet fine-tuned at 480, ten crops per image are better than one."""
     name = "PNASNet-5-Large cls+bn+cells"
     return cells("table1", f"{name} 10 crops", 480) - cells("table1", name, 480)
 
@@ -263,7 +263,7 @@ def _(cells: Cells) -> dict[str, Value]:
 
 @claim("rank-pnasnet", "§5.2")
 def _(cells: Cells) -> Value:
-    """Our PNASNet-5 is better than the one of MultiGrain."""
+    """Our PNASNet-5 is better than the PNASNet of MultiGrain."""
     [ahead] = _ahead(cells, "Our PNASNet-5", ["MultiGrain PNASNet @ 500px"]).values()
     return ahead
 
@@ -286,8 +286,8 @@ def _(cells: Cells) -> dict[str, Value]:
 
 @claim("transfer-sota", "§5.3")
 def _(cells: Cells) -> Value:
-    """The method leads to a new state of the art on several of the five datasets, that is, on two
-    at least.
+    """The method leads to a new state of the art on several of the five datasets, that is, on at
+    least two.
     """
     columns = ("+our method", "State of the art")
     pairs = ([cells("table3", row, c) for c in columns] for row in cells.rows("table3", columns[0]))
@@ -310,13 +310,13 @@ def _(cells: Cells) -> dict[str, Value]:
 
 @claim("parametric-none", "A.1")
 def _(cells: Cells) -> dict[str, Value]:
-    """Fréchet matching does not improve on no adaptation: not by half a point."""
+    """Fréchet matching does not improve on no adaptation by as much as half a point."""
     _, gains = _matched(cells)
     return {f"at {k}": COUNTS - gain for k, gain in gains.items() if k != 224}
 
 
 def _matched(cells: Cells) -> tuple[dict[int, Value], dict[int, Value]]:
-    """k_test -> accuracy with Fréchet matching, and what that is more than without."""
+    """k_test -> accuracy with Fréchet matching, and its gain over no matching."""
     matched, before = cells.row("appendixA.1", "accuracy"), cells.row("section3.3", "accuracy")
     return matched, {k: matched[k] - before[k] for k in matched}
 

@@ -11,7 +11,7 @@ POINTS = "points of the CDF"
 
 @claim("stats-shift", "§3.2", unit=POINTS)
 def _(cells: Cells) -> dict[str, Value]:
-    """Tested at another resolution than 224, pooled activations have another distribution."""
+    """At other test resolutions than 224, pooled activations have a different distribution."""
     native = cells("figure3", K_TRAIN, "distribution")
     half = cells("figure3", K_TRAIN, "half of the images")
     chance = largest_gap(half, native - half)
@@ -33,7 +33,7 @@ def _(cells: Cells) -> dict[str, Value]:
 
 
 def _less_at(cells: Cells, k: int, other: int) -> dict[str, Value]:
-    """How many activations fewer are zero, or large, at k than at another k_test."""
+    """How many fewer activations are zero, or large, at k than at another k_test."""
     return {
         what: cells("figure3", other, what) - cells("figure3", k, what)
         for what in ("zeros", "above 2")
@@ -42,7 +42,7 @@ def _less_at(cells: Cells, k: int, other: int) -> dict[str, Value]:
 
 @claim("stats-return", "§4.2, Figure 4", unit=POINTS)
 def _(cells: Cells) -> dict[str, Value]:
-    """Fine-tuning brings the distribution of pooled activations nearer to that at k_train."""
+    """Fine-tuning brings the distribution of pooled activations closer to the one at k_train."""
     native = cells("figure3", K_TRAIN, "distribution")
 
     def distance(k: int, when: str) -> Value:
@@ -66,8 +66,8 @@ def _(cells: Cells) -> dict[str, Value]:
 
 @claim("gauss-drift", "A.2", unit="% for each factor e")
 def _(cells: Cells) -> dict[str, Value]:
-    """Before the last ReLU, the higher the test resolution, the nearer are channel means to 0, and
-    the smaller are channel variances.
+    """Before the last ReLU, channel means move towards 0 and channel variances shrink as the test
+    resolution grows.
     """
     smaller = {}
     for what in ("channel mean", "channel variance"):

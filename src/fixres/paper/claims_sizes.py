@@ -1,6 +1,6 @@
 """Claims on RoCs (§2), on the sizes of objects (§3.1, §4.1) and images (§5.3), on borders (App. B).
 
-They are made in the way of claims.py.
+They are written as in claims.py.
 """
 
 from contextlib import suppress
@@ -37,7 +37,7 @@ def _(cells: Cells) -> Value | dict[str, Value]:
 
 @claim("sizes-alike", "§4.1, Figure 1", unit="of |ln(r_train / r_test)|")
 def _(cells: Cells) -> dict[str, Value]:
-    """A smaller k_train, or a larger k_test, brings the two sizes of an object nearer together."""
+    """A smaller k_train, or a larger k_test, brings the two sizes of an object closer together."""
 
     def nearer(k_train: int, k_test: int) -> Value:
         usual, row = (cells("figure1", at, "log_ratio") for at in (USUAL, f"{k_train} {k_test}"))
@@ -51,8 +51,8 @@ def _(cells: Cells) -> dict[str, Value]:
 
 @claim("roc-areas", "§2, Figure 2", unit="points of the CDF")
 def _(cells: Cells) -> Value:
-    """The areas of RoCs are distributed very differently at train and at test time: a quarter of
-    the probability, at least, is at other areas.
+    """The areas of RoCs are distributed very differently at train and at test time: at least a
+    quarter of the probability is at other areas.
     """
     train, test = (cells("figure2", "224", f"{when} DA") for when in ("train", "test"))
     return largest_gap(train, test) - 25.0
@@ -60,7 +60,7 @@ def _(cells: Cells) -> Value:
 
 @claim("transfer-size", "§5.3", unit="(rank correlation)")
 def _(cells: Cells) -> Value:
-    """Of the five fine-grained datasets, those of larger images gain more."""
+    """Among the five fine-grained datasets, datasets of larger images gain more."""
 
     def gain(name: str) -> Value:
         return cells("table3", name, "+our method") - cells("table3", name, "Baseline")
@@ -79,7 +79,7 @@ def _(cells: Cells) -> Value:
 
 @claim("border-each", "Appendix B")
 def _(cells: Cells) -> dict[str, Value]:
-    """It drops so at each multiple of the stride."""
+    """Accuracy drops in this way at each multiple of the stride."""
     return {f"at {k}": drop for k, drop in drops(cells).items()}
 
 
@@ -90,10 +90,10 @@ def _(cells: Cells) -> Value:
 
 
 def drops(cells: Cells) -> dict[int, Value]:
-    """Accuracy at a multiple of the stride less that at the next resolution of the sweep.
+    """Accuracy at a multiple of the stride minus accuracy at the next resolution of the sweep.
 
-    One pixel of a smaller scale is several of the paper. So the next resolution is the next column,
-    if it lies below the next multiple.
+    One pixel at a smaller scale is several of the paper's pixels. So the next resolution is the
+    next column, if it is below the next multiple.
     """
     accuracy = cells.row("figure7", "accuracy")
     after = dict(zip(sorted(accuracy), sorted(accuracy)[1:], strict=False))

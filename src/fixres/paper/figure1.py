@@ -4,13 +4,13 @@ from fixres.graph.api import Figure, JobGraph, Line, Missing, Sample, grid
 from fixres.graph.asking import cut_crops, measure_sizes, scaled
 from fixres.paper.subjects import images
 
-# What is shown beside the image, by the paper's resolutions: k_train and k_test.
+# The crops shown next to the image: k_train and k_test, the paper's resolutions.
 USUAL, LOWER, HIGHER = (224, 224), (160, 224), (224, 288)
 METRICS = ("expected_ratio", "ratio", "log_ratio", "least_ratio", "margin")
 
 
 def figure1(plan: JobGraph) -> Figure:
-    """Declare the figure. Its cells are what the RoCs of many images come to (eqs. 4 and 5)."""
+    """Declare the figure. Its cells summarise the RoCs of many images (eqs. 4 and 5)."""
     here = {pair: tuple(scaled(plan, k) for k in pair) for pair in (USUAL, LOWER, HIGHER)}
 
     def measure(pair: tuple[int, int], _: None) -> Sample:
@@ -42,7 +42,7 @@ def _words(pair: tuple[int, int]) -> str:
 
 
 def _crops(plan: JobGraph) -> dict[str, str]:
-    """The file with the crops. None without the images: then the cells say what is missing."""
+    """The file with the crops; empty without images, because the cells then say what is missing."""
     usual, lower, higher = scaled(plan, USUAL[0]), scaled(plan, LOWER[0]), scaled(plan, HIGHER[1])
     try:
         return cut_crops(plan, usual, lower, higher).outputs

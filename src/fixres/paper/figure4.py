@@ -7,7 +7,7 @@ from fixres.paper.subjects import main_subject
 
 
 def figure4(plan: JobGraph) -> Figure:
-    """Declare the figure. Its text names no resolutions: they are those of Figure 3."""
+    """Declare the figure. It uses the resolutions of Figure 3, since §4.2 names none."""
 
     def measure(k_test: int, adapted: bool | None) -> Sample:
         return of_adapted(plan, k_test) if adapted else of_base(plan, k_test)

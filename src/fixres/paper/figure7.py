@@ -1,8 +1,8 @@
 """Figure 7: the accuracy of one network over k_test, pixel by pixel (Appendix B).
 
-Its columns are named by pixels times the divisor, so that the names are as evenly spaced as the
-pixels. The paper's number beside k_train, and the axis of the paper's resolutions, are those of
-other pages: at an eighth of the paper's resolutions 32 px stand for 224, and not for 256.
+Columns are named by pixels times the divisor, so that the names are as evenly spaced as the pixels.
+The paper's number next to k_train, and the axis of the paper's resolutions, follow the other pages:
+at an eighth of the paper's resolutions 32 px stand for 224, not for 256.
 """
 
 from fixres.graph.api import Cell, Figure, JobGraph, Line, Sample, grid, line
@@ -14,7 +14,7 @@ K_TRAIN = 224
 
 
 def figure7(plan: JobGraph) -> Figure:
-    """Declare the figure. The paper prints none of its numbers; those of §3.3 stand beside them."""
+    """Declare the figure. The paper prints no numbers for it, so §3.3's are shown with ours."""
     k_tests = sorted(plan.config.figure7.k_test)
 
     def measure(_: None, k_test: int) -> Sample:

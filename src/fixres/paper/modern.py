@@ -1,8 +1,8 @@
 """Newer starting weights than the paper's: does fixing still gain? The paper has no such table.
 
-The numbers beside ours are published ones: of the weights as they are, by their makers, where we
-could look them up; of the fixed EfficientNets, by the paper's authors (README_FixEfficientNet.md of
-facebookresearch/FixRes).
+Our numbers are compared with published ones: for weights as they are, the numbers of their makers,
+where we could look them up; for fixed EfficientNets, the numbers of the paper's authors
+(README_FixEfficientNet.md of facebookresearch/FixRes).
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from fixres.graph.asking import fine_tuning, finetune, obtain_published
 from fixres.models.catalogue.zoo import ZOO
 
 RESNETS = ("resnet50_v2", "resnet50_a1", "resnet50_a2", "resnet50_a3")
-# The resolution that each size was fixed at, pixels: of AdvProp, of Noisy Student.
+# The resolution that each size was fixed at, pixels: for AdvProp, for Noisy Student.
 FIXED_AT = {
     "b0": (320, 320),
     "b1": (384, 384),
@@ -78,10 +78,10 @@ def modern(plan: JobGraph) -> Page:
         (f"published weights on {plan.config.dataset}", "published by others, on ImageNet"),
         [resnets, efficientnets(0), efficientnets(1)],
         notes=(
-            "Test transform: the paper's, which cuts 224 of 256 pixels. Some of the published "
-            "figures are for a larger part of the image.",
-            "EfficientNets pad their inputs, so a resolution need not be a multiple of 32. These "
-            "are the ones that the authors published.",
+            "Test transform: the paper's, which crops 224 of 256 pixels. Some of the published "
+            "numbers are for a larger part of the image.",
+            "EfficientNets pad their inputs, so a resolution need not be a multiple of 32. The "
+            "resolutions are the ones that the authors published.",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Numbers that the paper prints in its text. One function a number, as in claims.py.
+"""Numbers that the paper prints in its text, one function per number, as in claims.py.
 
 Resolutions are the paper's. Each function computes its number from the cells that measure it.
 """
@@ -19,7 +19,7 @@ TIMES, PX = "times", "px"
 def quoted(
     name: str, where: str, says: str, unit: str = "points", decimals: int = 1
 ) -> Callable[[Computes], None]:
-    """Add a number that the function below computes; the function's docstring says what it is.
+    """Add a number that the function below computes. The function's docstring describes it.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def _(cells: Cells) -> Value:
 
 @quoted("ten-crops", "§5.1", "83.9", "%")
 def _(cells: Cells) -> Value:
-    """top-1 of PNASNet at 480, mean of ten crops an image"""
+    """top-1 of PNASNet at 480, mean of ten crops per image"""
     return cells("table1", f"{PNASNET} cls+bn+cells 10 crops", "480", "top1_10crops")
 
 
@@ -101,7 +101,7 @@ def _(cells: Cells) -> Value:
 
 
 def _backward_over_forward(cells: Cells, part: str) -> list[Value]:
-    """The time of a backward pass over that of a forward pass, of each row of Table 7."""
+    """Time of the backward pass over the time of the forward pass, for each row of Table 7."""
     backward, forward = f"{part} backward", f"{part} forward"
     rows = cells.rows("table7", forward)
     return [cells("table7", row, backward) / cells("table7", row, forward) for row in rows]

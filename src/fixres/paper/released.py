@@ -1,4 +1,4 @@
-"""The weights that the paper's authors released, measured beside what they published."""
+"""The weights that the paper's authors released: our measurements and the published numbers."""
 
 from fixres.graph.api import Accuracy, JobGraph, Page, grid, line
 from fixres.graph.asking import obtain_released
@@ -27,8 +27,8 @@ def released(plan: JobGraph) -> Page:
     return Page(
         "released",
         "Released weights",
-        "The weights released by the paper's authors: accuracy as they published it, and as this "
-        "suite measures it.",
+        "The weights released by the paper's authors: accuracy as published and as measured by "
+        "this suite.",
         (f"the authors' weights on {plan.config.dataset}", "published by the authors, on ImageNet"),
         [grid(plan, "released", "Single centre crop", heads, rows, columns, measure)],
         notes=(f"Test transform: {RESIZE[resize]} (released.test_resize: {resize}).",),

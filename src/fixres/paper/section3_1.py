@@ -40,14 +40,14 @@ def section3_1(plan: JobGraph) -> Page:
         [grid(plan, "section3.1", title, heads, rows, columns, measure)],
         notes=(
             "Eq. (4): an object of r pixels in the image has r_train = s · r in a training crop, "
-            "where s is how much the crop enlarges the image, and r_test in a test crop. Its own "
-            "size cancels in the ratio. The paper expects 80%.",
+            "where s is how much the crop enlarges the image, and r_test in a test crop. The size "
+            "r cancels in the ratio. The paper expects 80%.",
             "Visible: the root of the area of the object that is inside the crop, in pixels of the "
-            "crop. For example, an object that fills the image fills the crops of training and of "
-            "testing alike: it is cut off at their edges, so it looks no larger in training. An "
-            "object outside the crop counts 0, and training crops miss small objects more often "
-            "than test crops do. So the next column leaves out crops that show nothing of the "
-            "object. Each ratio is a ratio of means.",
+            "crop. For example, an object that fills the image also fills all training and test "
+            "crops: it is cut off at their edges, so it looks no larger in training. An object "
+            "outside the crop counts as 0, and training crops miss small objects more often than "
+            "test crops. So the next column skips crops that show nothing of the object. Each "
+            "ratio is a ratio of means.",
             "Shown: the share of the object's area that is inside the crop.",
             "A box is larger than the object in it, so part of the visible box may be background.",
         ),

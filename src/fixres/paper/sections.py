@@ -1,7 +1,7 @@
 """The order of the paper: which table and which figure belongs to which section.
 
-The report (results/report.html) follows it. A name that a plan does not have is passed over; a page
-of a plan that stands nowhere here comes last.
+The report (results/report.html) follows this order. Names that are not in a plan are skipped; pages
+of a plan that are not listed here come last.
 """
 
 from fixres.graph.api import Section
@@ -21,13 +21,13 @@ SECTIONS = (
     ),
     Section(
         "3.2 Scale and activation statistics",
-        "At another resolution than in training, the activations of a network are distributed "
+        "At a resolution other than in training, the activations of a network are distributed "
         "differently.",
         ("figure3",),
     ),
     Section(
         "3.3 Larger test crops result in better accuracy",
-        "A network is best tested at a resolution above the one that it was trained at.",
+        "A network is most accurate at a test resolution above its training resolution.",
         ("section3.3",),
     ),
     Section(
@@ -48,7 +48,7 @@ SECTIONS = (
     ),
     Section(
         "5.2 Beyond the current state of the art",
-        "The method beside the networks of the literature.",
+        "The method compared with networks from the literature.",
         ("table2",),
     ),
     Section("5.3 Transfer learning tasks", "The method on fine-grained datasets.", ("table3",)),
@@ -59,7 +59,7 @@ SECTIONS = (
     ),
     Section(
         "A.2 Gaussian model before the last ReLU activation",
-        "Another formula, alone and together with fine-tuning.",
+        "Another formula, without and with fine-tuning.",
         ("table4",),
     ),
     Section(

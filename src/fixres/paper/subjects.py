@@ -31,5 +31,5 @@ def subject(plan: JobGraph, paper: str, *names: str, images: str | None = None) 
 
 
 def images(plan: JobGraph) -> Label:
-    """The images alone, where no network takes part."""
+    """Only the images, for pages without a network."""
     return f"{plan.config.dataset}, training images", "ImageNet"

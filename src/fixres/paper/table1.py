@@ -59,9 +59,9 @@ def table1(plan: JobGraph) -> Page:
             block(RESNEXT, resnext, [224, 288, 320], "test DA2"),
         ],
         notes=(
-            "PNASNet has no single last batch-norm: those of its last cell that feed its output "
-            "are adapted.",
-            "The ResNeXt row is fine-tuned with test DA2, as all of the paper's results with that "
-            "network (§5).",
+            "PNASNet has no single last batch-norm, so all batch-norms of its last cell that feed "
+            "the output are adapted.",
+            "The ResNeXt row is fine-tuned with test DA2, like all of the paper's results with "
+            "that network (§5).",
         ),
     )

@@ -35,7 +35,7 @@ def table3(plan: JobGraph) -> Page:
     def images_of(row: Transfer) -> str:
         if row.dataset not in given.datasets:
             key = f"transfer.datasets.{row.dataset}"
-            raise Missing(f"the images of {row.title}: give {key} (docs/datasets.md)")
+            raise Missing(f"the images of {row.title} ({key}, docs/datasets.md)")
         return given.datasets[row.dataset]
 
     def image_size(row: Transfer, _: None) -> Sample:

@@ -11,20 +11,20 @@ ADAPTED_LAYERS = {
 }
 # Where the arithmetic of §5 contradicts its text.
 NOTES = (
-    "§5 says that an epoch sees about 90% of the training images. By its own numbers it sees 67%: "
-    "5005·512 samples, each image three times, are 854 thousand of 1.28 million images. We keep "
-    "the number of samples.",
-    "§5 says that the standard deviation over ten folds is about 0.03% for all settings. By its "
-    "own words it would be 0.06% on average, for 50,000 images and an accuracy of 77%: each "
-    "accuracy is taken on nine folds. Ours is computed so.",
+    "§5 says that an epoch sees about 90% of the training images. According to its numbers, an "
+    "epoch sees 67%: 5005·512 samples, with each image three times, are 854 thousand of 1.28 "
+    "million images. We keep the number of samples.",
+    "§5 says that the standard deviation over ten folds is about 0.03% for all settings. By the "
+    "definition in §5 it would be 0.06% on average, for 50,000 images and an accuracy of 77%, "
+    "because each accuracy is measured on nine folds. We use this definition.",
 )
 RESOLUTIONS = (64, 128, 160, 224, 288, 384, 448, 480)  # of the paper's table, pixels
 
 
 def stands_for(plan: JobGraph, k: int) -> int:
-    """The paper's resolution that one of this scale stands for, pixels.
+    """The paper's resolution that a resolution of this scale stands for, pixels.
 
-    Of those that this scale replaces by it, as 224 by 32 at an eighth, the nearest one.
+    For example, 32 stands for 224 at an eighth. If several are possible, the nearest is used.
     """
     exact = k * plan.config.resolution_divisor
     known = (paper for paper in RESOLUTIONS if scaled(plan, paper) == k)
@@ -36,7 +36,7 @@ def table5(plan: JobGraph) -> Page:
     settings, recipe = plan.config.table5, fine_tuning(plan)
 
     def resolution(k: int, half: str = "") -> Line:
-        """A line for one of the configuration's own resolutions, pixels."""
+        """A line for a resolution of the configuration, pixels."""
         ours, paper = str(k), str(stands_for(plan, k))
         return Line((ours + half, paper + half), [(ours, paper)], k)
 

@@ -1,4 +1,4 @@
-"""Table 7: what the passes and the whole schedule cost in time, and the accuracy that it buys."""
+"""Table 7: the time of the passes and of the whole schedule, and the resulting accuracy."""
 
 from typing import NamedTuple
 

@@ -97,12 +97,15 @@ def _parser() -> argparse.ArgumentParser:
     option("--path", default="", help="folder in which python:package.module is found")
     given = "what the suite would find wrong, as classifier=head or 'last_norm=[bn2]'"
     option("--given", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=given)
-    classes = "the network's classes in its order: imagenet, or a file with one a line "
-    option("--classes", help=classes + "(default: those of the folder, sorted)")
+    classes = "the network's classes in its order: imagenet; release, the order of the labels of "
+    classes += "--source; or a file with one per line (default: the folder's, sorted)"
+    option("--classes", help=classes)
     labels = "list of files and labels, of images without class folders (docs/recommend.md)"
     option("--labels", metavar="FILE", help=labels)
     split = "share of CLASS/* alone, or of --labels, that is for validation (default: 1, all)"
     option("--split", type=float, help=split)
+    only = "measure the network on the validation images alone, and leave the others out"
+    option("--only", choices=["val"], help=only)
     train = "the network does not know these classes: first train all of it on them"
     option("--train", action="store_true", help=train)
     option("--k-train", type=int, help="resolution of that training (default: native)")
@@ -126,13 +129,13 @@ def look_at_network(args: argparse.Namespace) -> dict:
     where = (expanded(args.weights), expanded(args.path))
     found = custom.find(expanded(args.network), *where, given, headless=args.train)
     print("\n".join(map(visible, custom.described(found))), flush=True)
-    # Paths as they were given; weights beside a network's configuration as they were found.
+    # Paths as they were given; weights next to a network's configuration as they were found.
     weights = found.weights if args.weights == "pretrained" else args.weights
     return found.model_dump() | {"weights": weights, "path": args.path}
 
 
 def classes_beside(args: argparse.Namespace) -> str | None:
-    """The configuration beside a network, where it lists classes that the folders are named by."""
+    """The configuration next to a network, if it lists classes that the folders are named by."""
     from fixres.models.kept import config_file
 
     if args.train or not (file := config_file(expanded(args.network))):
@@ -216,7 +219,7 @@ def cache_gb() -> float:
 
 
 def question_of(arguments: list[str], network: str) -> str:
-    """The question as one line; with another config.json beside a network, it is another one."""
+    """The question as one line. A changed config.json next to the network is another question."""
     question = shlex.join(word for word in arguments if word != "--plan")
     folder = expanded(network).removeprefix("timm:local-dir:")
     file = Path(folder, "config.json")
@@ -237,7 +240,7 @@ def asked_before(file: Path, question: str, name: str) -> bool:
         print(f"goes on with {file}")
         return True
     raise JobError(
-        f"{file}: another configuration stands there; remove it, or give another --name. To go on "
+        f"{file}: holds another configuration. Remove it, or give another --name. To continue "
         f"with it: snakemake results/recommend/{name}.md --configfile {file}"
     )
 
@@ -267,7 +270,7 @@ def show_plan(plan: JobGraph) -> None:
 
 
 def off_stride(custom: Custom) -> Iterator[str]:
-    """What to know of test resolutions that are no multiple of the network's stride."""
+    """What to know of test resolutions that are not multiples of the network's stride."""
     if sizes := custom.off_stride:
         of_its_own = " (the network's own)" if custom.native in sizes else ""
         yield (

@@ -17,7 +17,7 @@ from fixres.data.sources import abbreviated
 from fixres.data.validate import checksum_of
 from fixres.data.walk import folders_in
 from fixres.graph.checks import expanded
-from fixres.graph.classes import IMAGENET, WHAT_TO_GIVE, WORDNET, absent_classes
+from fixres.graph.classes import IMAGENET, RELEASE, WHAT_TO_GIVE, WORDNET, absent_classes
 from fixres.graph.enough import Counted, count_images, listed
 from fixres.graph.graph import JobGraph
 from fixres.graph.recommendation import LEAKED, to_fix
@@ -61,21 +61,26 @@ def look_at_images(args: argparse.Namespace, outputs: int) -> tuple[dict, tuple[
 
 
 def official(args: argparse.Namespace, root: Path) -> dict[str, Any]:
-    """Which parts of an official release there are, as the key `only` of a dataset.
+    """Which parts of an official release are taken, as the key `only` of a dataset.
 
-    Raises JobError where files are missing, or nobody knows the order of its classes in a network.
+    Raises JobError where files are missing, or the network's order of the classes is not known.
     """
     source = sources.load(args.source)
     for option in ("split", "labels"):
         if getattr(args, option):
             raise JobError(
-                f"--{option}: given with --source {args.source}, which has a split and labels of "
-                "its own. Leave it out"
+                f"--{option}: given with --source {args.source}, which has its own split and "
+                "labels. Remove it."
             )
-    if not args.train and not source.wordnet:
-        reason = "a network that knows its classes is given as an image folder"
-        raise JobError(f"--source {args.source}: give --train, too: {reason}")
-    return {"only": "val"} if sources.lacks_training_images(source, root, "--images") else {}
+    if not (args.train or args.classes or source.wordnet):
+        raise JobError(
+            f"--source {args.source}: the network's order of classes is not known. If it has the "
+            "order of the release's labels, as the datasets of torchvision do, add --classes "
+            f"{RELEASE}; for another order, --classes FILE ({WHAT_TO_GIVE}); for a network that "
+            "does not know these classes, --train"
+        )
+    lacks = sources.lacks_training_images(source, root, "--images")
+    return {"only": "val"} if args.only or lacks else {}
 
 
 def wanted(dataset: dict[str, Any]) -> dict[str, Any]:
@@ -92,9 +97,20 @@ def layout(args: argparse.Namespace, root: Path) -> dict[str, Any]:
 
     Raises JobError for a folder that is not laid out as the options say.
     """
+    if args.labels and args.only:
+        raise JobError(
+            "--only val: given with --labels, whose images are all for validation unless --split "
+            "is given. Remove --only"
+        )
     if args.labels:
         return {"labels": str(Path(expanded(args.labels)).absolute()), "split": args.split or 1.0}
     parts = [part for part in SPLITS if (root / part).is_dir()]
+    if args.only and (args.split or "val" not in parts):
+        raise JobError(
+            f"--only val: for an image folder with val/ (got {root}"
+            f"{' with --split' if args.split else ' without val/'}). Remove --only: class folders "
+            "alone are validation images, unless --split is given"
+        )
     there = " and ".join(f"{part}/" for part in parts)
     if parts and args.split:
         way = f"Give --images {root / parts[0]}, or leave --split out"
@@ -107,7 +123,7 @@ def layout(args: argparse.Namespace, root: Path) -> dict[str, Any]:
             f"{root}: no validation images (got train/ alone, expected val/, too). To set a part "
             f"of them aside: --images {root / 'train'} --split 0.2"
         )
-    if parts == ["val"]:
+    if args.only or parts == ["val"]:
         return {"only": "val"}
     if not parts and not folders_in(root):
         raise JobError(
@@ -135,6 +151,19 @@ def expect_libraries(root: Path, images: list[str]) -> None:
 
 def class_list(args: argparse.Namespace, folders: Sequence[str], outputs: int) -> dict[str, Any]:
     """The key `classes` of a dataset, where it is given or the classes' names tell it."""
+    if args.classes == RELEASE:
+        if args.source == "imagefolder":
+            raise JobError(
+                f"--classes {RELEASE}: for an official release (got an image folder, expected "
+                "--source with the name of one). Give a file with the classes, or remove it"
+            )
+        if len(folders) != outputs:
+            raise JobError(
+                f"--classes {RELEASE}: the network has other classes than the release (got "
+                f"{outputs:,}, expected {len(folders):,}). Give --classes FILE, {WHAT_TO_GIVE}; or "
+                "--train"
+            )
+        return {}
     if args.classes:
         given = args.classes == "imagenet"
         return {"classes": "imagenet" if given else str(Path(expanded(args.classes)).absolute())}

@@ -99,7 +99,7 @@ def described(found: Pace) -> str:
     if found.busy:
         parts.append(
             "other programs are using the processor, so the speed is computed from processor time "
-            "and the plan's minutes are those of an idle machine"
+            "and the plan's minutes hold for an idle machine"
         )
     if not found.agree:
         parts.append(f"the times of {found.rounds} rounds differ, so the plan's minutes are rough")

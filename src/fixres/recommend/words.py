@@ -15,7 +15,7 @@ from fixres.config.custom import Share
 from fixres.config.errors import explain, shown
 from fixres.config.fields import Name, Pixels
 from fixres.graph.checks import expanded
-from fixres.graph.classes import read_classes
+from fixres.graph.classes import RELEASE, read_classes
 from fixres.jobs import JobError
 from fixres.jobs.quoting import visible
 from fixres.nearest import nearest
@@ -53,17 +53,17 @@ RIGHT = {
 
 
 def check_text(arguments: list[str]) -> None:
-    """Raise JobError for a word that no file of text could hold on one line."""
+    """Raise JobError for an argument that no text file could hold on one line."""
     for word in arguments:
         if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in word):
             raise JobError(
-                f"recommend: a word with a control character, or not UTF-8 (got {visible(word)}, "
-                "expected text on one line). Rename the file or folder"
+                "recommend: an argument has a control character or is not UTF-8 (got "
+                f"{visible(word)}, expected text on one line). Rename the file or folder"
             )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Raise JobError with a line for each option that cannot be meant."""
+    """Raise JobError with one line for each option that has an invalid value."""
     if found := [*problems(args)]:
         raise JobError("\n".join(found))
 
@@ -76,10 +76,10 @@ def problems(args: argparse.Namespace) -> Iterator[str]:
                 got = f"got {shown(value)}, expected {expected}"
                 yield f"{option}: out of range ({got}). Correct it"
     if not args.images or not (root := Path(expanded(args.images))).is_dir():
-        wrong = "no such folder" if not args.images or not root.exists() else "a file"
-        unset = ". Is the variable set?" if "$" in args.images or not args.images else ""
-        yield f"--images: {wrong} (got '{args.images}', expected one with images){unset}"
-    if args.classes not in (None, "imagenet"):
+        wrong = "no such folder" if not args.images or not root.exists() else "not a folder"
+        unset = "Is the variable set?" if "$" in args.images or not args.images else "Correct it"
+        yield f"--images: {wrong} (got '{args.images}', expected a folder of images). {unset}"
+    if args.classes not in (None, "imagenet", RELEASE):
         try:
             read_classes(args.classes, "--classes")
         except ConfigError as error:
@@ -90,16 +90,22 @@ def problems(args: argparse.Namespace) -> Iterator[str]:
             "Correct the path"
         )
     if args.classes is not None and args.train:
-        yield "--classes: given with --train, which takes the folder's classes. Leave one of them"
+        yield "--classes: given with --train, which takes the folder's classes. Remove one of them"
     if args.weights not in ("pretrained", "none") and not Path(expanded(args.weights)).is_file():
         yield (
             f"--weights: no such file (got {args.weights}, expected pretrained, none, or a file). "
             "Correct the path"
         )
     if args.weights == "none" and not args.train:
-        yield "--weights: none, without --train: random weights would be measured. Give weights"
+        yield (
+            "--weights: 'none' without --train would measure random weights. Give weights, or add "
+            "--train"
+        )
     if args.path and not Path(expanded(args.path)).is_dir():
-        yield f"--path: no such folder (got {args.path}). Correct it"
+        yield (
+            f"--path: no such folder (got {args.path}, expected the folder of your package). "
+            "Correct the path"
+        )
 
 
 def _is(kind: Any, value: object) -> bool:
@@ -125,7 +131,7 @@ def read_given(pairs: list[str], keys: list[str]) -> dict[str, Any]:
         if key not in keys:
             raise JobError(f"--given {pair}: {nearest(key, keys)}")
         if key in given:
-            raise JobError(f"--given {pair}: {key} is given twice. Leave one of them")
+            raise JobError(f"--given {pair}: duplicate value for {key}. Remove one of them")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
@@ -147,13 +153,14 @@ def read_given(pairs: list[str], keys: list[str]) -> dict[str, Any]:
 def check_room(option: str, batch: int, k: int, device: str) -> None:
     """Raise JobError where a forward pass of k×k crops would fill the memory of this machine.
 
-    A processor's allocator gives more than there is, and then the kernel ends the process. `option`
-    is what asks for such crops.
+    On a CPU the allocator hands out more memory than there is, and the kernel then kills the
+    process. `option` is the option that asked for such crops.
     """
     needed = ACTIVATIONS * 4 * 3 * batch * k * k
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if device == "cpu" and needed > there:
         raise JobError(
-            f"{option}: {batch} image(s) of {k} px do not fit this machine's memory (got at least "
-            f"{needed / 1e9:,.0f} GB, expected at most {there / 1e9:,.0f}). Take smaller ones"
+            f"{option}: {batch} image(s) of {k} px do not fit into this machine's memory (got at "
+            f"least {needed / 1e9:,.0f} GB, expected at most {there / 1e9:,.0f} GB). Use a smaller "
+            "resolution"
         )

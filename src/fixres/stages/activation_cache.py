@@ -3,12 +3,12 @@
     cache = compute_once(run_trunk, probe, rows, batch, 64e9, device, ranks)
     activations = cache.read(images)  # of some of the rows, on the device
 
-`where_kept` says where the activations are kept. Beside a GPU that is
+`where_kept` says where the activations are kept. With a GPU that is
 
 1. the GPU's memory, where they take at most 70% of what the model leaves free. Example: ResNet-50
    with cls+bn at 64 px takes 42 GB of an H100's 80;
-2. else the host's memory, within --cache-mb. It is pinned: rows go to the GPU by themselves, beside
-   the computation;
+2. else the host's memory, within --cache-mb. It is pinned: rows go to the GPU during the
+   computation;
 3. else nowhere: every epoch computes them again.
 
 On a processor it is the host's memory or nowhere. All three give the same numbers.

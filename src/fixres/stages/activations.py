@@ -2,7 +2,7 @@
 
 The validation images are seen twice, under test DA. First all together: the distribution behind the
 global average pooling, the Fréchet distributions that fit it, and the moments of each channel
-before the last ReLU. Then each image by itself, for the intervals: samples.npz beside the result
+before the last ReLU. Then each image by itself, for the intervals: samples.npz next to the result
 (artifacts/per_image.py). The names of both are in `MEASURED`.
 """
 
@@ -21,7 +21,7 @@ from fixres.stages.match import measure
 from fixres.stages.opened import Opened, run
 from fixres.stages.passes import one_pass
 
-# What stands in metrics.json for each k_test.
+# What metrics.json has for each k_test.
 MEASURED = {
     "pooled": "pooled activations of an image in each bin, mean over images; `edges` has the bins",
     "half": "the same, of a random half of the images alone; where k_test is k_train",
@@ -88,8 +88,8 @@ def activations(job: Opened) -> None:
 def bound_of(config: dict, seen: dict[int, ActivationStatistics]) -> float | None:
     """The bound whose excess is measured (§3.2); None: this job has none.
 
-    The paper's is 2, for its network. For another network it is the bound above which as many
-    activations lie at k_train as in the paper (config["share"], in %).
+    The paper's is 2, for its network. For another network it is the bound that as many activations
+    exceed at k_train as in the paper (config["share"], in %).
     """
     if config["bound"] is not None:
         return config["bound"]
@@ -154,7 +154,7 @@ def deviations(before: torch.Tensor, means: torch.Tensor) -> tuple[torch.Tensor,
     means : (c,) float64, of each channel over all images.
 
     Returns (n,) each. Over all images, their means are the mean over the channels of |mean|, and
-    that of the variance.
+    the mean of the variance.
     """
     places = before.flatten(2).double()
     sizes = (places.mean(2) * means.sign()).mean(1)

@@ -1,11 +1,11 @@
 """What a fine-tuning does for other jobs while it has its trunk's activations at hand.
 
 1. `predict_ahead` predicts the validation images at the k_test of the fine-tuning, with one pass of
-   the trunk: for the evaluation of the fine-tuned network, and for that of the network that it was
-   made from.
+   the trunk: for the evaluations of the fine-tuned network and of the network that it was made
+   from.
 2. `Sharing`: the fine-tuning of classifier and last normalisation of a custom network leaves for
-   the jobs beside it, at the same k_test, what they would compute with the same trunk (left.py),
-   and predicts for the network with new statistics, too.
+   the other jobs at the same k_test what they would compute with the same trunk (left.py), and
+   predicts for the network with new statistics, too.
 
 If any of this fails, the log says so and nothing is lost: the other jobs compute themselves.
 """
@@ -52,9 +52,9 @@ class Sibling(NamedTuple):
 
 
 def siblings(job: Opened, rows: np.ndarray) -> list[Sibling]:
-    """The jobs that can do with a part of this fine-tuning's activations: those of its `rows`.
+    """The jobs that need only activations that this fine-tuning computes, of its `rows`.
 
-    Their resolved configurations are in folders beside that of the fine-tuning.
+    Their resolved configurations are in folders next to the fine-tuning's folder.
     """
     config = job.config
     if not shares(job) or sorted(config["layers"]) != LEADING:
@@ -76,7 +76,7 @@ def siblings(job: Opened, rows: np.ndarray) -> list[Sibling]:
     return found
 
 
-# --- what is left for the jobs beside a fine-tuning ----------------------------------------------
+# --- what is left for the other jobs at one k_test ----------------------------------------------
 
 
 class Sharing:
@@ -201,8 +201,8 @@ class Sharing:
 def predict_ahead(job: Opened, sharing: Sharing) -> None:
     """Predict the validation images at the k_test of a fine-tuning, for evaluations to come.
 
-    Each evaluation has its configuration in evaluation/ beside the weights of its network; one that
-    has none is not asked for. The files are those that the evaluation would write.
+    Each evaluation has its configuration in evaluation/ next to the weights of its network; without
+    it, the evaluation is not asked for. The files equal the files that the evaluation would write.
 
     Parameters
     ----------

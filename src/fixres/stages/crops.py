@@ -1,8 +1,8 @@
 """The crops of one image, for Figure 1: under train DA and under test DA, at several resolutions.
 
-The image is a training image, with a RoC that its training draws. Of many, the job takes the one
-that is most typical: the RoC shows the object, magnifies as train DA does on average (eq. 5), and
-is nearly a square; and the object is of middling size.
+The image is a training image, with a RoC that its training draws. From many of them, the job takes
+the most typical: the RoC shows the object, magnifies as train DA does on average (eq. 5), and is
+nearly a square; and the object is of middling size.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from fixres.stages.sizes import test_rocs, train_rocs
 
 UNKNOWN = 0.25  # an object of unknown size is taken to be so large, as a share of sqrt(HW)
 # From the middle of the image to the nearest edge of the RoC, in sizes of an object without a box:
-# a long one, or one that lies off the middle, is then seen whole.
+# a long one, or an object off the middle, is then seen whole.
 ROOM = 1.1
 MARGIN = 0.04  # around the box of an object, as a share of sqrt(HW)
 # An image is worse by so much where a RoC hides the whole object; and where the training crop is

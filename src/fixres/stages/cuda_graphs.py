@@ -43,7 +43,7 @@ class Replayed:
         self.recordings: dict[tuple, Recording] = {}
 
     def __call__(self, *inputs: torch.Tensor) -> Tensors:
-        """What the function returns, in memory of its own.
+        """What the function returns, in separate memory.
 
         Raises
         ------

@@ -1,11 +1,11 @@
 """Evaluation: top-1 and top-5 of one network at several k_test (§5).
 
-hits.npz beside the result says which images were classified correctly (artifacts/per_image.py).
+hits.npz next to the result says which images were classified correctly (artifacts/per_image.py).
 
-The predictions for every image are kept in predictions/k<k_test>.npz beside the result. Those of
-ten crops an image are in k<k_test>_10crops.npz. With the released test transform, both lie in
-predictions_released/. Those at a ratio of the key crop_pct (crop over resized image) are in
-k<k_test>@<crop_pct>.npz; their metrics are called top1@<crop_pct>, and there is no plain top1.
+The predictions for every image are kept next to the result, in predictions/k<k_test>.npz; with ten
+crops per image in k<k_test>_10crops.npz. With the released test transform, both are in
+predictions_released/. The predictions at a ratio of the key crop_pct (crop over resized image) are
+in k<k_test>@<crop_pct>.npz; their metrics are called top1@<crop_pct>, and there is no plain top1.
 With the key `masked`, predictions ignore the logits of classes without images
 (k<k_test>@<crop_pct>_masked.npz, top1@<crop_pct>_masked), for a custom network that knows more
 classes than there are. A file that belongs to exactly these weights and images is not computed
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     files = ("manifest", "weights", "out")
     p = jobs.device_options(jobs.parser("evaluate", __doc__, *files))
     args = p.parse_args(arguments)
-    # Of several processes that were started from outside, all must take the same path.
+    # Several processes that were started from outside must all take the same path.
     if "RANK" not in os.environ and finish_with_known(args):
         return
     from fixres.stages.opened import run
@@ -116,8 +116,8 @@ def check_folds(folds: int, images: int) -> None:
     """Raise JobError where a fold would have no image."""
     if folds > images:
         raise jobs.JobError(
-            f"evaluation.folds: found {folds}, expected at most the number of validation images, "
-            f"{images}; give fewer folds or more images"
+            f"evaluation.folds: too many (got {folds}, expected at most the number of validation "
+            f"images, {images}). Give fewer folds or more images."
         )
 
 
@@ -127,7 +127,7 @@ def check_folds(folds: int, images: int) -> None:
 def write_result(
     out: Path, config: dict, data: manifest.Manifest, predicted: Predicted, parameters: int
 ) -> None:
-    """Write metrics.json and hits.npz. `parameters` are those of the network."""
+    """Write metrics.json and hits.npz. `parameters` counts the network's."""
     rows = data.rows("val")
     by_metric = {(cropping.k, cropping.suffix): top for cropping, top in predicted.items()}
     measured = accuracies(predicted, data.label[rows], config["folds"])
@@ -153,7 +153,8 @@ def accuracy(top: np.ndarray, labels: np.ndarray, folds: int) -> dict[str, float
     """Top-1 and top-5 in per cent, and the standard deviation of top-1 over the folds (§5).
 
     The images are split at random into `folds` parts, always in the same way. For each part the
-    accuracy is taken on all images outside it; the standard deviation is that of these numbers.
+    accuracy is taken on all images outside it; the result is the standard deviation of these
+    numbers.
 
     Parameters
     ----------

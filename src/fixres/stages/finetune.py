@@ -4,8 +4,8 @@ The method is the function `adapt_last_layers` of models/adapt.py. It freezes a 
 head to train. head.py runs the trunk on the training crops and trains the head.
 
 With --predict the network then predicts the validation images at k_test, and so does the network
-that it was made from (ahead.py). Their evaluations take these predictions as their own. Of a custom
-network, the adaptations at one k_test share the trunk's activations (left.py).
+that it was made from (ahead.py). Their evaluations take these predictions as their own. The
+adaptations of a custom network at one k_test share the trunk's activations (left.py).
 """
 
 import argparse
@@ -40,7 +40,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
     )
     predict = (
         "also predict the validation images at k_test, for the evaluations of the result and "
-        "of --weights: those that have a config.json in evaluation/ beside the weights; a job of "
+        "of --weights: those that have a config.json in evaluation/ next to the weights; a job of "
         "several processes does not (default: no)"
     )
     p.add_argument("--keep-checkpoint", action="store_true", help=leave)
@@ -74,7 +74,7 @@ def finetune(job: Opened) -> None:
     keep = loader.room_for(data, rows, args.decoded_mb * 1e6 / ranks.on_machine)
     images = TrainingImages(rows, data.label, crops_of(job, adaptation), keep)
 
-    # --- what it shares with the jobs beside it: activations of its trunk
+    # --- what it shares with the other jobs at this k_test: activations of its trunk
     sharing = Sharing(job, rows) if args.predict else None
     if adaptation.constant_activations:
         images = images._replace(known=left.cache(job))

@@ -1,4 +1,4 @@
-"""What the fine-tuning of classifier and last normalisation leaves for the jobs beside it.
+"""What the fine-tuning of classifier and last normalisation leaves for other jobs.
 
 At one k_test the activations of its trunk hold all that the other adaptations of the same network
 need: what enters the last normalisation, and what enters the classifier. So the trunk runs once for
@@ -9,9 +9,9 @@ all (ahead.py). This is the other end: what those jobs find.
   of the validation images at each cropping.
 
 A job that finds nothing computes itself. A fine-tuning then gets the same bits. New statistics may
-differ in their last bits, where a processor sums batches of other sizes in another order: batches
-are those of the fine-tuning here, and of `requests.BATCH` images there. Custom networks alone share
-in this way, in float32 and in one process.
+differ in their last bits where a processor sums batches of other sizes in another order: here the
+batches of the fine-tuning, and there batches of `requests.BATCH` images. Custom networks alone
+share in this way, in float32 and in one process.
 """
 
 import numpy as np

@@ -3,7 +3,7 @@
 A step of training copies and adds hundreds of small tensors: gradients, and the statistics of the
 batch-norms. On a GPU one operation a tensor is one kernel a tensor, and to start a kernel takes
 longer than to add a hundred numbers. torch's `_foreach` functions do a whole list in a few kernels.
-The bits are those of one tensor after another.
+The bits are the same as for one tensor after another.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """Build the manifest of a dataset: find, check, unpack and list its images.
 
-`report.md` beside the manifest lists everything remarkable. `files.npz` beside it keeps the names,
+Next to the manifest, `report.md` lists everything remarkable. `files.npz` keeps the names,
 sizes and dates of the files, for `python -m fixres relist`.
 """
 
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
 
 
 def look(config: dict, root: Path) -> inventory.Inventory:
-    """What lies in the folder of a dataset. Look before `build`: then no later change is lost."""
+    """What is in the folder of a dataset. Look before `build`: then no later change is lost."""
     return inventory.take(root, source_of(config))
 
 
@@ -40,7 +40,7 @@ def build(config: dict, root: Path, out: Path, threads: int) -> manifest.Manifes
 
     Parameters
     ----------
-    out : the manifest's place. The report and what is unpacked lie beside it.
+    out : the manifest's place. The report and what is unpacked are next to it.
     threads : processes that decode images.
 
     Raises JobError as `building.build`.

@@ -4,7 +4,7 @@
 From these a map is fitted and put into the network (models/matching.py). Then they are measured
 once more at k_test, with the map in place.
 
-The result is the weights of the network, with the map among them. matching.json beside it holds
+The result is the weights of the network, with the map among them. matching.json next to it holds
 the fit, the distances between the distributions before and after, and the distribution of the
 pooled activations (Figures 3, 4 and 6).
 """

@@ -1,14 +1,14 @@
 """Memory: the peak of one step of training, or of fine-tuning, of one batch (§1).
 
 A step is a forward pass, a backward pass and an update with momentum (`sgd.Step`), on a batch that
-lies on the device. Base training goes through the whole network. In fine-tuning the trunk computes
+is on the device. Base training goes through the whole network. In fine-tuning the trunk computes
 without gradients, as if no activations were cached, and the head trains.
 
 On a GPU the peak is the allocator's (torch.cuda.max_memory_allocated). On a CPU torch's profiler
-records every block that torch takes and gives back in the step; the peak is that of their sum, plus
-what was there before: parameters, buffers, momenta and the batch. What libraries keep outside of
-torch's allocator is not in it. The weights are random, and the pixels too: the peak does not depend
-on them.
+records every block that torch takes and gives back in the step; the peak is the largest sum of
+them, plus what was there before: parameters, buffers, momenta and the batch. What libraries keep
+outside of torch's allocator is not in it. The weights are random, and the pixels too: the peak does
+not depend on them.
 """
 
 from collections.abc import Callable

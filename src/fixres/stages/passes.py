@@ -35,8 +35,8 @@ def one_pass(
     Parameters
     ----------
     what : the work, for the progress bar.
-    croppings : all with as many crops an image; their crop_pct None is that of `test_da`.
-    chunk : images that no two processes share, see `Ranks.share`; None: those of a batch.
+    croppings : all with as many crops an image; a crop_pct of None means `test_da`'s.
+    chunk : images that no two processes share, see `Ranks.share`; None: one batch.
 
     Yields
     ------

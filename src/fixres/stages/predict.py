@@ -45,7 +45,7 @@ def predict(
     Parameters
     ----------
     heads : the activations of the trunk -> logits.
-    croppings : those of each head.
+    croppings : for each head.
     absent : (classes,) bool; the logits that do not count where a cropping is `masked`.
     watch : gets all that the trunk gives, piece by piece, in the order of the images.
 

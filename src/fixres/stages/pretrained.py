@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
     asked = config["run"].rpartition("/")[2].removesuffix("-pretrained")
     key = f"released.files.{asked}" if asked in RELEASED else f"networks.{name}.weights.file"
     key = "custom.network.weights" if "entry" in config else key
-    way_out = f"get the weights elsewhere and name the file in {key}"
+    way_out = f"Get the weights elsewhere and name the file in {key}."
     try:
         fetched = published.fetch(source, folder, way_out)
     finally:
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
     tensors = published.fitted(fetched, network, entry.classifiers, headless)
 
     # --- keep
-    # The zoo knows the licence of the weights that it names, and not that of another source.
+    # The zoo knows only the licence of the weights that it names.
     licence = entry.licence if source == entry.source else None
     meta = {"run": config["run"], "source": source, "licence": licence, "sha256": fetched.sha256}
     weights.save(args.out, tensors, meta)

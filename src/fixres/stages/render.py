@@ -35,7 +35,7 @@ def by_hand(arguments: list[str]) -> None:
             f"{args.out}: cannot be the twin's folder ({os.strerror(error.errno)}); name another"
         ) from None
     if full:
-        raise JobError(f"{args.out}: not empty; name a new folder, or empty this one")
+        raise JobError(f"{args.out}: not empty. Name a new folder, or empty it.")
     twins.write(args.dataset, args.out, settings, args.threads)
 
 

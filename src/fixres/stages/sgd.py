@@ -55,7 +55,7 @@ class DivergedError(JobError):
 class Batch(NamedTuple):
     """How a global batch is cut into micro-batches.
 
-    Each micro-batch has batch-norm statistics of its own (§5: 64 images a device).
+    Each micro-batch has its own batch-norm statistics (§5: 64 images a device).
     """
 
     micro: int  # images of one micro-batch
@@ -94,7 +94,7 @@ class Optimisation:
 def batching(recipe: dict, ranks: Ranks, section: str) -> Batch:
     """Cut the batches of a recipe into micro-batches, the same number for every process.
 
-    Raises JobError that names the keys of `section`, where the recipe stands in the configuration,
+    Raises JobError that names the keys of `section`, the recipe's place in the configuration,
     that do not fit together.
     """
     size, micro = recipe["batch_size"], min(recipe["micro_batch"], recipe["batch_size"])
@@ -119,9 +119,9 @@ def learning_rate(recipe: dict, step: int, steps_per_epoch: int) -> float:
     """Learning rate of one step.
 
     The paper divides the rate by 10 every 30 epochs (§5): schedule "step" with lr_step 30. The
-    other schedules are those of the embedded scale.
+    embedded scale has the other schedules.
 
-    Of the recipe, lr_step is in epochs and warmup a share of all steps. `step` counts from 0 over
+    The recipe gives lr_step in epochs and warmup as a share of all steps. `step` counts from 0 over
     the whole training.
     """
     total = recipe["epochs"] * steps_per_epoch
@@ -253,9 +253,9 @@ class Step:
     def is_last(self, asked: torch.Tensor | None) -> bool:
         """Whether this job was asked to end. All of its processes see that after the same step.
 
-        A process alone looks at its own signals. Of several, each adds a flag to the tensors that
-        they sum anyway. They look at the sum, `asked`, one step later. A GPU computes the newest
-        step then, and nobody waits for that (`PendingNumber`).
+        A single process looks at its own signals. If there are several, each adds a flag to the
+        tensors that they sum anyway. They look at the sum, `asked`, one step later. A GPU computes
+        the newest step then, and nobody waits for that (`PendingNumber`).
         """
         if asked is None:
             return bool(stopping.asked())
@@ -336,7 +336,7 @@ class State:
         self.check()
         tensors = self.tensors()
         if not all(t.isfinite().all() for t in tensors.values()):
-            raise self._diverged("some weights are no finite numbers", step, rate)
+            raise self._diverged("some weights are not finite", step, rate)
         self.checkpoints.save(step + 1, tensors)
 
     def add(self, step: int, rate: float, loss: torch.Tensor) -> None:
@@ -358,6 +358,6 @@ class State:
 
     def _diverged(self, what: str, step: int, rate: float) -> DivergedError:
         good = self.checkpoints.newest()
-        kept = f"the last good checkpoint is {good}" if good else "no checkpoint was written before"
+        kept = f"the last good checkpoint is {good}" if good else "there was no checkpoint before"
         way_out = "Lower the learning rate or lengthen the warm-up in config.yaml"
         return DivergedError(f"{what} at step {step} (lr {rate:.4g})", f"{way_out}; {kept}")

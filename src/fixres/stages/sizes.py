@@ -8,7 +8,7 @@ own size cancels. Where the manifest knows that size, the job also gives r_train
 Where the manifest knows the box around the object, the job measures what this model leaves out: an
 object is cut off at the edges of a RoC, and the network sees the visible part (objects.py).
 
-samples.npz beside the result has the numbers of each image, means over its draws.
+samples.npz next to the result has the numbers of each image, means over its draws.
 """
 
 import numpy as np
@@ -109,7 +109,7 @@ def of_each_image(object_size: np.ndarray, areas: Pair, s: Pair) -> dict[str, np
 
 
 def histogram(shares: np.ndarray) -> list[float]:
-    """Of `BINS` equal parts of [0, 1], the share of the numbers that each holds."""
+    """The share of the numbers in each of `BINS` equal parts of [0, 1]."""
     counts, _ = np.histogram(shares, bins=BINS, range=(0, 1))
     return (counts / shares.size).tolist()
 

@@ -1,6 +1,6 @@
 """Speed: what the forward pass of a network costs at each k_test (docs/recommend.md).
 
-The latency is the time of one image alone. The throughput is that of a large batch. Both are
+The latency is the time of one image alone. The throughput is measured on a large batch. Both are
 medians over rounds; a round goes through all k_test, so what else the machine does meets all alike.
 The time of each round is kept: where rounds disagree, the page draws no conclusion from times.
 The memory is the peak of the forward pass of the large batch, with the weights (`memory`). The

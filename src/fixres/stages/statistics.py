@@ -1,10 +1,10 @@
-"""Statistics: those of the last batch-norm, estimated again at one k_test; nothing else changes.
+"""Estimate the statistics of the last batch-norm again at one k_test; nothing else changes.
 
 A control for fine-tuning (§4.2), which needs neither labels nor gradients. Mean and variance of
 what enters the batch-norm are measured on training images under test DA, exactly: over all pixels
 of all images, and not as a running average.
 
-statistics.json beside the result says how far they moved.
+statistics.json next to the result says how far they moved.
 """
 
 import contextlib
@@ -62,8 +62,8 @@ def check(norms: dict[str, nn.Module], title: str) -> None:
     for name, norm in norms.items():
         if getattr(norm, "running_var", None) is None:
             raise jobs.JobError(
-                f"{name} of {title} is a {type(norm).__name__}: found no running statistics, "
-                "expected a batch-norm (custom.network.last_norm)"
+                f"{name} of {title}: no running statistics (got {type(norm).__name__}, expected a "
+                "batch-norm). Correct custom.network.last_norm."
             )
 
 

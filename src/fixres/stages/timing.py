@@ -1,12 +1,12 @@
 """Timing: milliseconds of the forward and the backward pass of one batch (Table 7).
 
-Base training: both passes are those of the whole network. Fine-tuning: the forward pass is the
+Base training: both passes go through the whole network. Fine-tuning: the forward pass is the
 whole network's, as if no activations were cached, and the backward pass is the head's.
 
-The weights are random: they cost what trained ones cost. Batches lie on the device: loading
+The weights are random: they cost what trained ones cost. Batches are on the device: loading
 (decoding and cutting) is timed by itself, on training images. The backward pass ends with the
-gradients; the optimiser's step is not counted. The total time is that of the job's whole schedule
-at these speeds, on one device. Time it on an otherwise idle machine.
+gradients; the optimiser's step is not counted. The total time is the time of the job's whole
+schedule at these speeds, on one device. Time it on an otherwise idle machine.
 
 Evaluation (a configuration with `passes: [forward]`): the forward pass in eval mode, without
 gradients. It has no schedule.

@@ -1,9 +1,9 @@
 """Base training: a network at one k_train (§5, "Training protocol").
 
 SGD with momentum on train DA crops. The network starts from random weights, or with --init from
-given weights with a fresh classifier. Beside the weights, log.csv has the loss over the steps.
+given weights with a fresh classifier. Next to the weights, log.csv has the loss over the steps.
 
-While the job runs, a checkpoint stands beside the result. The same command again resumes from it
+While the job runs, there is a checkpoint next to the result. The same command again resumes from it
 and ends with the same bits (on a CPU). With --processes the global batch stays as the configuration
 says (`sgd.Step`).
 """

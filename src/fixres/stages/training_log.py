@@ -1,4 +1,4 @@
-"""What a training leaves of its course: log.csv beside its weights, and TensorBoard's event files.
+"""The course of a training: log.csv next to its weights, and TensorBoard's event files.
 
 A training that was killed and resumed ends with the same rows of log.csv, because a checkpoint
 holds the rows so far (`TrainingLog.tensors`).
@@ -19,15 +19,15 @@ from fixres.artifacts.log_csv import Row
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-EVENTS = "tensorboard"  # folder of the event files, beside the weights
+EVENTS = "tensorboard"  # folder of the event files, next to the weights
 ROWS = 1000  # rows of a training of at least as many steps, at most
 
 
 class TrainingLog:
     """The rows of one training, so far.
 
-    `steps` are those of the whole training, `per_epoch` those of an epoch, with `batch_size` images
-    each. `events` gets each row, too; None: there are no event files.
+    `steps` counts the steps of the whole training, `per_epoch` of an epoch, with `batch_size`
+    images each. `events` gets each row, too; None: there are no event files.
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class TrainingLog:
 
 
 def open_events(folder: Path, wanted: bool) -> "SummaryWriter | None":
-    """A writer of an event file beside a training's results; None where none is wanted.
+    """A writer of an event file next to a training's results; None if none is wanted.
 
     What a former training left there is removed: it may be another one's. The rows of a resumed
-    training are written again, so that each stands there once. Raises JobError where the package
+    training are written again, so that each is there once. Raises JobError where the package
     tensorboard is not installed.
     """
     events = folder / EVENTS

@@ -1,4 +1,4 @@
-"""Archives and MATLAB files that have the same bytes every time they are written."""
+"""Archives and MATLAB files whose bytes are the same every time they are written."""
 
 import gzip
 import io
@@ -14,7 +14,7 @@ import numpy as np
 def pack(folder: Path, names: Iterable[str], archive: Path, prefix: str = "") -> None:
     """Put files and folders of `folder` into a tar, without owners and dates.
 
-    gzip compresses it unless its name ends in .tar. `prefix` comes before every name in the tar.
+    It is gzipped unless its name ends in .tar. `prefix` is prepended to every name in the tar.
     """
     plain = archive.suffix == ".tar"
     with open(archive, "wb") as f:
@@ -38,7 +38,7 @@ def _add(tar: tarfile.TarFile, file: Path, name: str) -> None:
 
 
 def pack_zip(folder: Path, archive: Path, prefix: str = "") -> None:
-    """Put the content of a folder into a zip, without dates. `prefix` comes before every name."""
+    """Put the content of a folder into a zip, without dates. `prefix` is prepended to names."""
     with zipfile.ZipFile(archive, "w") as packed:
         for file in sorted(folder.rglob("*")):
             name = f"{prefix}{file.relative_to(folder)}{'/' * file.is_dir()}"
@@ -47,7 +47,7 @@ def pack_zip(folder: Path, archive: Path, prefix: str = "") -> None:
 
 
 def savemat(file: Path, **variables: object) -> None:
-    """Write a MATLAB 5 file whose header holds no date."""
+    """Write a MATLAB 5 file without a date in its header."""
     import scipy.io
 
     buffer = io.BytesIO()
@@ -59,7 +59,7 @@ def savemat(file: Path, **variables: object) -> None:
 
 
 def structs(rows: list[tuple], fields: list[str]) -> np.ndarray:
-    """A 1×n MATLAB struct array; each row holds the values of the fields."""
+    """A 1×n MATLAB struct array; each row has the values of the fields."""
     out = np.empty((1, len(rows)), [(field, object) for field in fields])
     for i, row in enumerate(rows):
         out[0, i] = row

@@ -1,11 +1,11 @@
 """The official layouts of the datasets, for rendered images: file names, lists and archives.
 
-Each layout is a function of the images and the class names. It gives every image its path, and
-returns a function `finish(layout, out)` to call when the images are rendered below `layout`.
+Each layout is a function of the images and the class names. It assigns a path to every image, and
+returns a function `finish(layout, out)` to call after the images are rendered below `layout`.
 `finish` writes the lists, packs the archives into `out`, and returns the names of the distributed
 files.
 
-A layout also repeats the oddities of the real files, which the parser must handle.
+A layout also reproduces the oddities of the real files, which the parser must handle.
 """
 
 import hashlib
@@ -34,10 +34,10 @@ class Item:
     index: int
     shows: int  # the class that is drawn
     label: int  # the class that the image is filed under
-    path: str = ""  # in the unpacked layout; empty again where a layout removes the image
+    path: str = ""  # in the unpacked layout; empty if a layout removes the image
     form: str = "RGB"  # see `pinhole.Drawing`
     side: int = 0
-    # What is drawn: the object's apparent size in pixels, and the box around it.
+    # The drawn object: its apparent size in pixels, and the box around it.
     r: float = 0.0
     box: Box = (0.0, 0.0, 1.0, 1.0)
 
@@ -46,13 +46,13 @@ Finish = Callable[[Path, Path], list[str]]  # (layout, out) -> the distributed f
 
 
 def _write_rows(file: Path, rows: Iterable[Iterable[object]], between: str = " ") -> None:
-    """Write a list: one line for each row, with `between` between the columns."""
+    """Write a list: one line per row, with `between` between the columns."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(between.join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
 
 
 def _grey_first(item: Item) -> str:
-    """The form of an image where only the first training image is grey."""
+    """The form of an image if only the first training image is grey."""
     return "L" if item.split == "train" and item.index == 0 else "RGB"
 
 
@@ -72,11 +72,11 @@ def _wordnet_ids(names: list[str]) -> list[str]:
 
 
 def imagenet(items: list[Item], names: list[str]) -> Finish:
-    """With four oddities of the real set.
+    """Four oddities of the real dataset are reproduced.
 
     The numbers of the classes (ILSVRC2012_ID) do not follow the order of the WordNet ids. Some
     images are grey or CMYK. One file is a PNG, although its name ends in .JPEG. Every second
-    training image has no box, and boxes count the pixels of a size that is not the image's.
+    training image has no box, and boxes refer to another size than the image's.
     """
     wnids = _wordnet_ids(names)
     for item in items:
@@ -108,9 +108,9 @@ def imagenet(items: list[Item], names: list[str]) -> Finish:
 
 
 def _write_boxes(folder: Path, items: list[Item]) -> None:
-    """An XML file for each validation image and for every second training image.
+    """Write an XML file for each validation image and every second training image.
 
-    The file names a second object, which is smaller, and its ends are in the wrong order.
+    Each file has a second, smaller object, whose corners are in the wrong order.
     """
     width, height = 500, 375
     for item in items:
@@ -154,7 +154,7 @@ def _write_devkit(folder: Path, items: list[Item], names: list[str], wnids: list
 
 
 def tiny_imagenet(items: list[Item], names: list[str]) -> Finish:
-    """Squares of 64 px, numbered from 0: in training by class. The list of classes is unsorted."""
+    """Squares of 64 px, numbered from 0, in training within each class; classes are unsorted."""
     wnids, numbered = _wordnet_ids(names), Counter[str]()
     for item in items:
         wnid = wnids[item.label]
@@ -186,7 +186,7 @@ def tiny_imagenet(items: list[Item], names: list[str]) -> Finish:
 
 
 def _inclusive(box: Box, side: int) -> tuple[int, ...]:
-    """The first and the last pixel of a box in a square, from 0; an object outside has one."""
+    """The first and last pixel of a box in a square, from 0; an object outside has one pixel."""
     first = [min(math.floor(edge * side), side - 1) for edge in box[:2]]
     last = [
         max(math.ceil(edge * side) - 1, start) for edge, start in zip(box[2:], first, strict=True)
@@ -223,7 +223,7 @@ def cars(items: list[Item], names: list[str]) -> Finish:
 
 
 def cub(items: list[Item], names: list[str]) -> Finish:
-    """Images are numbered by path, so that the splits are mixed."""
+    """Images are numbered by path, which mixes the splits."""
     folders = [f"{label + 1:03d}.{name}" for label, name in enumerate(names)]
     for item in items:
         file = f"{names[item.label]}_{item.index:04d}_{SPLITS.index(item.split)}.jpg"
@@ -249,7 +249,7 @@ def cub(items: list[Item], names: list[str]) -> Finish:
 def flowers(items: list[Item], names: list[str]) -> Finish:
     """Images are numbered by class, over all splits.
 
-    The training images are shared between the official train and val.
+    The training images are divided into the official train and val.
     """
     numbered = list(enumerate(sorted(items, key=lambda i: (i.label, i.index, i.split)), 1))
     for number, item in numbered:
@@ -272,9 +272,9 @@ def flowers(items: list[Item], names: list[str]) -> Finish:
 
 
 def pets(items: list[Item], names: list[str]) -> Finish:
-    """Every second class is a cat: its name begins with a capital letter.
+    """Every second class is a cat, whose name begins with a capital letter.
 
-    One JPEG is CMYK, and one image stands in no list.
+    One JPEG is CMYK, and one image is not listed.
     """
     titles = [name.replace("-", "_") for name in names]
     titles[1::2] = [title.capitalize() for title in titles[1::2]]
@@ -307,9 +307,9 @@ def pets(items: list[Item], names: list[str]) -> Finish:
 
 
 def birdsnap(items: list[Item], names: list[str]) -> Finish:
-    """The images as the dataset's script leaves them.
+    """The images as downloaded by the dataset's script.
 
-    Every 17th image is absent, and so is the whole last class.
+    Every 17th image and the whole last class are missing.
     """
     folders = [name.replace("-", "_") for name in names]
     for item in items:
@@ -336,7 +336,7 @@ def birdsnap(items: list[Item], names: list[str]) -> Finish:
 def _write_birdsnap_lists(
     layout: Path, items: list[Item], names: list[str], folders: list[str]
 ) -> None:
-    """images.txt, test_images.txt and species.txt; they also name the images that are absent."""
+    """Write images.txt, test_images.txt and species.txt, which also list the missing images."""
     images = [("url", "md5", "path", "species_id", "bb_x1", "bb_y1", "bb_x2", "bb_y2")]
     test = [("path",)]
     for item in items:

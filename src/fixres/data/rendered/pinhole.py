@@ -4,13 +4,13 @@ An object of size R at distance Z, seen by a camera of focal length f = k·sqrt(
 r = f·R/Z = k·sqrt(HW)·r1 pixels of an H×W image. Here k = 1, and r1 = R/Z is log-normal. So the
 true apparent size of every object is known, and eqs. (4) and (5) can be measured.
 
-A class is a silhouette × a hue. The hue gives the gradient something to learn at once. The
-silhouettes (hexagon or circle? five points or seven?) reward resolution, without tying a class to
-one spatial frequency. Everything else is a nuisance: pattern, light, rotation, background,
+A class is a silhouette × a hue. The hue is easy to learn, so training makes progress from the
+start. The silhouettes (hexagon or circle? five points or seven?) reward resolution, without tying a
+class to one spatial frequency. Everything else is a nuisance: pattern, light, rotation, background,
 distractors, image size and aspect ratio.
 
 Every image is a function of (seed, split, index), its class and the settings of its look. The
-number of processes changes nothing. `twins.py` says which files the images become.
+number of processes has no effect. `twins.py` decides which files the images become.
 """
 
 import io
@@ -33,7 +33,7 @@ POLYGONS = {"triangle": 3, "square": 4, "pentagon": 5, "hexagon": 6, "heptagon":
 SILHOUETTES = get_args(Silhouette)
 HUES = {"red": 0.0, "orange": 27.0, "yellow": 55.0, "green": 120.0}  # degrees
 HUES |= {"cyan": 180.0, "blue": 225.0, "violet": 270.0, "pink": 318.0}
-# Some rows and columns of an image -> the colours of a surface there, h×w×3, 0..1.
+# Rows and columns of an image -> the colours of a surface in them, h×w×3, 0..1.
 Surface = Callable[[slice, slice], np.ndarray]
 SUPERSAMPLING = 4  # a shape's mask is drawn this many times larger, so that its edge is smooth
 CHUNK = 100  # images that a process renders at once
@@ -87,7 +87,7 @@ def shape_mask(
 ) -> tuple[slice, slice, np.ndarray] | None:
     """The rows and columns that a polygon occupies, and its coverage there, in 0..1.
 
-    The edge is antialiased. None where the polygon lies outside the image.
+    The edge is antialiased. None if the polygon is outside the image.
     """
     x0, y0 = np.maximum(np.floor(points.min(axis=0)).astype(int), 0)
     x1, y1 = np.minimum(np.ceil(points.max(axis=0)).astype(int) + 1, (width, height))
@@ -100,7 +100,7 @@ def shape_mask(
 
 
 def _paint(canvas: np.ndarray, points: np.ndarray, paint: np.ndarray | Surface) -> None:
-    """Lay `paint`, a colour or a surface, over the canvas inside the polygon."""
+    """Apply `paint`, a colour or a surface, to the canvas inside the polygon."""
     found = shape_mask(points, *canvas.shape[:2])
     if found is None:
         return
@@ -166,7 +166,7 @@ class Rendered(NamedTuple):
 
     pixels: np.ndarray  # H×W×3 uint8
     r: float  # its apparent size, pixels
-    box: Box  # around what of it is in the image
+    box: Box  # around the part of the object in the image
 
 
 def render(label: int, split: str, index: int, settings: dict) -> Rendered:
@@ -204,7 +204,7 @@ def render(label: int, split: str, index: int, settings: dict) -> Rendered:
 
 
 class Truth(NamedTuple):
-    """What is known of the object in a file."""
+    """The truth about the object in a file."""
 
     r: float  # its apparent size in the file, pixels
     box: Box
@@ -218,7 +218,7 @@ class Drawing(NamedTuple):
     split: str
     index: int
     form: str = "RGB"  # RGB, L (grey) or CMYK: a JPEG of that mode. PNG: an RGB PNG
-    side: int = 0  # pixels: the image is resized to this square; 0: it stays as it is
+    side: int = 0  # pixels: the image is resized to this square; 0: not resized
 
 
 def draw(
@@ -252,8 +252,8 @@ def _write(work: tuple[str, Sequence[Drawing], dict]) -> list[Truth]:
         else:
             converted = image if drawing.form == "RGB" else image.convert(drawing.form)
             converted.save(encoded, "JPEG", quality=settings["jpeg_quality"])
-        # Pillow must not write the file itself: where a disk fills up in the middle of a file,
-        # Pillow reports no error.
+        # Pillow must not write the file itself, because it reports no error if the disk fills up in
+        # the middle of a file.
         file = Path(folder, drawing.path)
         with naming_in_errors(file):
             file.write_bytes(encoded.getbuffer())

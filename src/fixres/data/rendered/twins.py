@@ -1,13 +1,13 @@
-"""Render a pinhole set in the official layout of a dataset: its *twin*.
+"""Render a pinhole dataset in the official layout of another dataset: its *twin*.
 
-A twin has the archives, lists and traps of the real files. For example: tars in tars, MATLAB
-structs, labels from 1, class numbers in another order than the class names, images that are not
-RGB JPEG, absent images. So the parser of the real set reads the twin too, and its result can be
-compared with the truth.
+A twin has the archives, lists and traps of the real files: tars in tars, MATLAB structs, labels
+from 1, class numbers in another order than the class names, images that are not RGB JPEG, missing
+images. So the parser of the real dataset can also read the twin, and its result can be compared
+with the truth.
 
-The truth is in `objects.csv`, one row for each image: path in the unpacked layout, r (true
-apparent size, pixels), split, label (as filed), shows (the class that is drawn). The same settings
-give the same bytes.
+The truth is in `objects.csv`, one row per image: path in the unpacked layout, r (true apparent
+size, pixels), split, label (as filed), shows (the class that is drawn). The same settings give the
+same bytes.
 """
 
 import csv
@@ -26,13 +26,13 @@ from fixres.data.rendered.pinhole import Drawing
 from fixres.data.unpack import SUMS
 from fixres.jobs import JobError
 
-WRONG_LABELS = 2  # Philox key of the wrong labels; 0 and 1 are the keys of the splits' images
+WRONG_LABELS = 2  # Philox key of the wrong labels; 0 and 1 are the keys for images of the splits
 
 
 def items(settings: dict) -> list[Item]:
-    """Every image of both splits; the classes take turns.
+    """Every image of both splits, with the classes in rotation.
 
-    The share `mislabelled` of the training images is filed under a wrong class.
+    A share `mislabelled` of the training images is filed under a wrong class.
     """
     n, out = len(pinhole.class_names(settings)), []
     for split in SPLITS:
@@ -50,7 +50,7 @@ def items(settings: dict) -> list[Item]:
 def write(source: str, folder: Path, settings: dict, processes: int = 1) -> None:
     """Render the twin of `source` into `folder`, with the settings of `pinhole.render`.
 
-    Raises JobError where they name unknown shapes or hues, or give too few classes or images.
+    Raises JobError for unknown shapes or hues, or too few classes or images.
     """
     names = pinhole.class_names(settings)
     _check(settings, names)
@@ -75,22 +75,22 @@ def write(source: str, folder: Path, settings: dict, processes: int = 1) -> None
 
 
 def _check(settings: dict, names: list[str]) -> None:
-    """Raise JobError where the settings cannot be rendered."""
+    """Raise JobError if the settings cannot be rendered."""
     for key, known in (("silhouettes", pinhole.SILHOUETTES), ("hues", pinhole.HUES)):
         if unknown := sorted(set(settings[key]) - set(known)):
             expected = f"expected some of {', '.join(known)}"
-            raise JobError(f"pinhole.{key}: found {', '.join(unknown)}, {expected}")
+            raise JobError(f"pinhole.{key}: unknown names (got {', '.join(unknown)}, {expected}).")
     if len(set(names)) < max(len(names), 2):
-        given = f"silhouettes × hues give the classes {', '.join(names)}"
-        raise JobError(f"pinhole: {given}, expected at least 2 and none twice")
+        got = f"got {', '.join(names)} from silhouettes × hues"
+        raise JobError(f"pinhole: unusable classes ({got}, expected at least 2, all different).")
     for split in SPLITS:
         if (n := settings[f"{split}_images"]) < len(names):
-            expected = f"expected one at least for each of {len(names)} classes"
-            raise JobError(f"pinhole.{split}_images: found {n}, {expected}")
+            expected = f"expected at least one for each of {len(names)} classes"
+            raise JobError(f"pinhole.{split}_images: too few images (got {n}, {expected}).")
 
 
 def _write_objects(file: Path, images: list[Item], names: list[str]) -> None:
-    """The truth about every image that the layout has not removed."""
+    """Write the truth about every image that the layout has not removed."""
     with open(file, "w", newline="", encoding="utf-8") as f:
         writer = csv.writer(f)
         writer.writerow(["path", "r", "split", "label", "shows"])

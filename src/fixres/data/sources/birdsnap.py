@@ -1,8 +1,8 @@
-"""Birdsnap (Berg et al., 2014), release 1.1: lists of addresses, and a script that downloads them.
+"""Birdsnap (Berg et al., 2014), release 1.1: lists of addresses, and a script to download them.
 
-Many addresses are dead. So every copy lacks images, and some copies lack whole classes. Labels
-come from species.txt, never from the folders that exist. Each image is compared with the MD5 that
-the list gives for it.
+Many addresses are dead, so every copy lacks images, and some copies lack whole classes. Therefore
+labels come from species.txt, not from the existing folders. Each image is compared with its MD5 in
+the list.
 """
 
 import csv
@@ -20,8 +20,8 @@ def read(folder: Path) -> Listing:
     with parsing(folder / SPECIES):
         species = {int(row["id"]): row["common"] for row in _rows(folder / SPECIES)}
     if not species or sorted(species) != list(range(1, len(species) + 1)):
-        found = f"found {len(species)} ids up to {max(species, default=0)}"
-        raise JobError(f"{folder / SPECIES}: {found}, expected 1 to their number")
+        got = f"got {len(species)} ids up to {max(species, default=0)}"
+        raise JobError(f"{folder / SPECIES}: ids with gaps ({got}, expected 1 to their number).")
     listed = _rows(folder / IMAGES)
     with parsing(folder / TEST):
         test = {row["path"] for row in _rows(folder / TEST)}
@@ -32,8 +32,8 @@ def read(folder: Path) -> Listing:
         ]
         md5 = {f"images/{row['path']}": row["md5"] for row in listed}
     if unlisted := sorted(test - {row["path"] for row in listed}):
-        what = f"{unlisted[0]} is missing, but {TEST} names it ({len(unlisted)} such images)"
-        raise JobError(f"{folder / IMAGES}: {what}")
+        what = f"{unlisted[0]} is missing, but listed in {TEST} ({len(unlisted)} such images)"
+        raise JobError(f"{folder / IMAGES}: {what}. Get both lists again.")
     classes, lists = tuple(species[i] for i in sorted(species)), (IMAGES, IMAGES)
     return Listing(classes, images, lists, ("images",), complete=False, partial=True, md5=md5)
 

@@ -1,6 +1,6 @@
 """CUB-200-2011 (Wah et al., 2011): four lists, keyed by the number of the image.
 
-The names of the class folders begin with the number of the class; our class names leave it out.
+The names of the class folders begin with the number of the class, which class names here omit.
 """
 
 from pathlib import Path
@@ -23,11 +23,12 @@ def read(folder: Path) -> Listing:
             image = min(unmatched, key=lambda image: (len(image), image))
             missing, other = (file, NAMES) if image in names else (NAMES, file)
             which = f"image {image} ({names.get(image, 'no name')})"
-            raise JobError(f"{folder / missing}: {which} is missing, but {other} has it")
+            fix = "Get both lists again."
+            raise JobError(f"{folder / missing}: {which} is missing, but in {other}. {fix}")
     for image, value in training.items():
         if value not in ("0", "1"):
-            what = f"found {value}, expected 1 (train) or 0 (test)"
-            raise JobError(f"{folder / SPLITS}: image {image}: {what}")
+            got = f"got {value}, expected 1 (train) or 0 (test)"
+            raise JobError(f"{folder / SPLITS}: invalid split of image {image} ({got}).")
     with parsing(folder / CLASSES):
         classes = sorted(read_columns(folder / CLASSES, 2), key=lambda row: int(row[0]))
     with parsing(folder / LABELS):

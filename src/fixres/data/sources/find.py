@@ -18,18 +18,18 @@ from fixres.jobs import JobError
 def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: str) -> Path:
     """A folder with every part of the source at its official path.
 
-    This is the user's folder where that folder holds the unpacked layout. Else it is `work`, with
-    links to the parts: those that the user has unpacked, and those that are unpacked now.
+    This is the user's folder if it has the unpacked layout. Otherwise it is `work`, with links to
+    the parts that the user has unpacked, and to the parts that are unpacked here.
 
     Parameters
     ----------
-    work : the folder to unpack to; None: nothing may be unpacked.
+    work : the folder to unpack into; None: nothing may be unpacked.
     checksums : `published`, or `listed`: the checksums of md5sums.txt in `root`.
     key : the configuration key that names `root`, for messages.
 
     Raises
     ------
-    JobError : files are missing (`_missing`), damaged, or of other content than they should have.
+    JobError : files are missing (`_missing`), damaged, or have another content than expected.
     """
     homes, found = _look(source, root)
     absent = [part for part, file in found.items() if file is None]
@@ -41,24 +41,24 @@ def prepare(source: Source, root: Path, work: Path | None, checksums: str, key: 
         file.is_file() and part.archive in (None, file.name) for part, file in found.items()
     )
     sums = unpack.listed(root) if checksums == "listed" and compared else None
-    for part, file in found.items():  # small files, so they are checked before long work begins
+    for part, file in found.items():  # small files, so check them before the long work
         if file.is_file() and part.archive is None:
             unpack.check(file, _expected(part, file, sums))
     for home in homes:
         if all(file == home / part.path for part, file in found.items()):
             return home
     if work is None:
-        raise ValueError("work: a folder to unpack to is needed")
-    for part in absent:  # that may have been there when `work` was made
+        raise ValueError("work: missing (expected a folder to unpack into).")
+    for part in absent:  # it may have existed when `work` was made
         (work / part.path).unlink(missing_ok=True)
     _unpack(found, work, sums)
     return work
 
 
 def lacks_training_images(source: Source, root: Path, key: str) -> bool:
-    """Whether a user's folder has all parts of a source but those of training images alone.
+    """Whether a user's folder has all parts of a source except parts for training images.
 
-    Raises JobError, as `prepare`, where others are missing.
+    Raises JobError, like `prepare`, if other parts are missing.
     """
     homes, found = _look(source, root)
     absent = [part for part, file in found.items() if file is None and not part.optional]
@@ -68,7 +68,7 @@ def lacks_training_images(source: Source, root: Path, key: str) -> bool:
 
 
 def has_boxes(source: Source, root: Path) -> bool:
-    """Whether a user's folder holds boxes around the objects, as far as its files tell."""
+    """Whether a user's folder has boxes around the objects, judging by its file names."""
     parts = [part for part in source.parts if part.optional]
     names = {name for part in parts for name in (part.path, *part.also, part.archive)}
     homes = [root, *(root / home for home in source.homes)]
@@ -77,14 +77,14 @@ def has_boxes(source: Source, root: Path) -> bool:
 
 
 def _look(source: Source, root: Path) -> tuple[list[Path], dict[Part, Path | None]]:
-    """The folders where parts may be, and where each part is that is needed (`_find`)."""
+    """The folders where parts may be, and the place of each part that is needed (`_find`)."""
     homes = [root, *(root / home for home in source.homes)]
     needed = [
         part
         for part in source.parts
         if not any(folders_in(home / part.unless) for home in homes if part.unless)
     ]
-    # The folder with the most parts first: a folder of another dataset may lie beside it.
+    # The folder with the most parts comes first, since another dataset may be in a sibling folder.
     with reading(str(root)):
         homes.sort(key=lambda home: -sum((home / part.path).exists() for part in needed))
     found: dict[Part, Path | None] = {}
@@ -94,10 +94,10 @@ def _look(source: Source, root: Path) -> tuple[list[Path], dict[Part, Path | Non
 
 
 def _find(group: list[Part], homes: list[Path]) -> dict[Part, Path | None]:
-    """Where the parts of one archive are: unpacked in one folder, else packed; None: nowhere."""
+    """The places of one archive's parts: unpacked in one folder, or else packed; None: nowhere."""
     for home in homes:
         candidates = ([home / path for path in (part.path, *part.also)] for part in group)
-        # No pipe: to read it might never end.
+        # Skip pipes, because reading them might never end.
         places = [
             next((place for place in one if place.is_dir() or place.is_file()), None)
             for one in candidates
@@ -109,7 +109,7 @@ def _find(group: list[Part], homes: list[Path]) -> dict[Part, Path | None]:
 
 
 def _by_archive(parts: Iterable[Part]) -> dict[str, list[Part]]:
-    """Parts, grouped by the distributed file that they come in."""
+    """Parts, grouped by their distributed file."""
     grouped: dict[str, list[Part]] = {}
     for part in parts:
         grouped.setdefault(part.distributed, []).append(part)
@@ -117,17 +117,17 @@ def _by_archive(parts: Iterable[Part]) -> dict[str, list[Part]]:
 
 
 def _expected(part: Part, file: Path, sums: dict[str, str] | None) -> tuple[str, ...]:
-    """The MD5s that a distributed file may have; none where none is known."""
+    """The MD5s that a distributed file may have; empty if none is known."""
     if sums is None:
         return part.md5s
     if file.name not in sums:
-        looks = "where checksums: listed looks for every distributed file"
-        raise JobError(f"{file}: not in {unpack.SUMS}, {looks}; add its line")
+        needs = "which checksums: listed needs for every distributed file"
+        raise JobError(f"{file}: not in {unpack.SUMS}, {needs}. Add its line.")
     return (sums[file.name],)
 
 
 def _unpack(found: dict[Part, Path], work: Path, sums: dict[str, str] | None) -> None:
-    """Unpack the archives below `work`, and link every part there at its official path."""
+    """Unpack the archives below `work`, and link every part at its official path in `work`."""
     packed = {file: part for part, file in found.items() if file.name == part.archive}
     content = {
         file: unpack.unpack(file, _expected(part, file, sums), work / "archives", part.packing)
@@ -138,13 +138,13 @@ def _unpack(found: dict[Part, Path], work: Path, sums: dict[str, str] | None) ->
         if file in content and part.inside is not None:
             target = target / part.inside / part.path
             if not target.exists():
-                lacks = f"holds no {target.relative_to(content[file])}"
-                raise JobError(f"{file}: {lacks}; it is not the official archive")
+                lacks = f"not the official archive ({target.relative_to(content[file])} is missing)"
+                raise JobError(f"{file}: {lacks}. Get it again.")
         _link(work / part.path, target)
 
 
 def _link(link: Path, target: Path) -> None:
-    """Make `link` point to `target`, whatever was there before."""
+    """Make `link` point to `target`, replacing whatever is there."""
     link.parent.mkdir(parents=True, exist_ok=True)
     temporary = link.with_name(f".{link.name}.link")
     temporary.unlink(missing_ok=True)
@@ -157,7 +157,7 @@ def _link(link: Path, target: Path) -> None:
 def _missing(
     source: Source, found: dict[Part, Path | None], root: Path, homes: list[Path], key: str
 ) -> str:
-    """What is missing, what was found and where, where to get it on which terms, the key to set."""
+    """The error message: what is missing, what was found, where to get it, and the key to set."""
     places = {
         part: [home / part.path for home in homes if (home / part.path).exists()] for part in found
     }

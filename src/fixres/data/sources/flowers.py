@@ -1,8 +1,8 @@
 """Oxford Flowers 102 (Nilsback and Zisserman, 2008): two MATLAB files with labels and splits.
 
 The training set is the official train + val (1,020 images each), as in published results.
-torchvision's Flowers102 has no such split and accepts only the published label files, so the two
-files are read here.
+torchvision's Flowers102 has no such split and accepts only the published label files, so this
+module reads the two files.
 """
 
 from pathlib import Path
@@ -26,15 +26,16 @@ def read(folder: Path) -> Listing:
         ]
     for i, _ in split:
         if not 1 <= i <= len(labels):
-            has = f"{LABELS} has labels of 1 to {len(labels)}: it is missing from that list"
-            raise JobError(f"{folder / SPLITS}: image {i}, but {has}")
+            expected = f"expected 1 to {len(labels)}, the images in {LABELS}"
+            raise JobError(f"{folder / SPLITS}: image without a label (got {i}, {expected}).")
     # Classes are numbered from 1 without gaps.
     n = next(i for i in range(len(labels) + 1) if i + 1 not in labels)
     if wrong := [label for label in labels if not 1 <= label <= n]:
-        why = f"there is no image of {n + 1}"
-        raise JobError(f"{folder / LABELS}: label {wrong[0]}, expected 1 to {n}: {why}")
+        why = f"because class {n + 1} has no images"
+        got = f"got {wrong[0]}, expected 1 to {n}, {why}"
+        raise JobError(f"{folder / LABELS}: label out of range ({got}).")
     images = [(f"jpg/image_{i:05d}.jpg", labels[i - 1] - 1, number) for i, number in split]
-    classes = tuple(f"{i:03d}" for i in range(1, n + 1))  # the files hold no names
+    classes = tuple(f"{i:03d}" for i in range(1, n + 1))  # the files contain no names
     return Listing(classes, images, (LABELS, LABELS), ("jpg",))
 
 

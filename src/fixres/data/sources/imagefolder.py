@@ -11,8 +11,8 @@ def read(folder: Path) -> Listing:
     train, val = class_folders(folder, "train", 0), class_folders(folder, "val", 1)
     if val.classes != train.classes:
         only = abbreviated(sorted(set(val.classes) ^ set(train.classes)))
-        what = f"train/ and val/ hold different classes; only one of them has {only}"
-        raise JobError(f"{folder}: {what}")
+        what = f"train/ and val/ have different classes (only one has {only})"
+        raise JobError(f"{folder}: {what}. Rename or remove these folders.")
     skipped = train.skipped + val.skipped
     return Listing(train.classes, train.images + val.images, ("train", "val"), skipped=skipped)
 

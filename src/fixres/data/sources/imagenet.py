@@ -1,14 +1,14 @@
 """ImageNet 2012 (ILSVRC2012): the three official archives, or folders.
 
-The folders are `train/` and `val/`, each with a folder for each class. Classes are WordNet ids,
-and labels follow their sorted order.
+The folders are `train/` and `val/`, each with one folder per class. Classes are WordNet ids, and
+labels follow their sorted order.
 
-The boxes around the objects are read where they are given: the two official archives of XML files,
+Boxes around the objects are read if they are available, from the two official archives of XML files
 or folders of such files (`boxes.py`). About half of the training images have boxes.
 
-The devkit is read here; its two lists give the class of each validation image. torchvision's
-ImageNet class would not do: it writes into the data folder, starts again after an interruption,
-and accepts only the published checksums.
+This module reads the devkit, whose two lists give the class of each validation image. torchvision's
+ImageNet class is not suitable, because it writes into the data folder, starts again after an
+interruption, and accepts only the published checksums.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ DEVKIT = "ILSVRC2012_devkit_t12.tar.gz", "fa75699e90414af021442c21a62c3abf"
 TRAIN = "ILSVRC2012_img_train.tar", "1d675b47d978889d74fa0da5fadfb00e"
 META = "ILSVRC2012_devkit_t12/data/meta.mat"
 TRUTH = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"
-BOXES = {  # where the boxes are -> their archive
+BOXES = {  # folder of the boxes -> their archive
     "boxes/train": ("ILSVRC2012_bbox_train_v2.tar.gz", "9271167e2176350e65cfe4e546f14b17"),
     "boxes/val": ("ILSVRC2012_bbox_val_v3.tgz", "f4cd18b5ea29fe6bbea62ec9c20d80f0"),
 }
@@ -43,7 +43,7 @@ def _with_boxes(listing: Listing, folder: Path) -> Listing:
 
 
 def _is_official(folder: Path) -> bool:
-    """Whether the devkit has the labels of the validation images, and not the folders."""
+    """Whether the labels of the validation images come from the devkit and not from folders."""
     return (folder / META).exists() and not folders_in(folder / "val")
 
 
@@ -52,20 +52,20 @@ def _labels(folder: Path) -> Listing:
         return imagefolder.read(folder)
     train, val = class_folders(folder, "train", 0), _official_val(folder)
     if differ := sorted(set(val.classes) ^ set(train.classes)):
-        what = f"other classes than {folder / META}; only one of them has {abbreviated(differ)}"
-        raise JobError(f"{folder / 'train'}: {what}")
+        what = f"other classes than {folder / META} (only one has {abbreviated(differ)})"
+        raise JobError(f"{folder / 'train'}: {what}. Get both from the same place.")
     return val._replace(images=train.images + val.images, skipped=train.skipped)
 
 
 def _official_val(folder: Path) -> Listing:
-    """The validation images and their classes, as the devkit has them."""
+    """The validation images and their classes, from the devkit."""
     wnids = _wordnet_ids(folder / META)
     classes = tuple(sorted(wnids.values()))
     label, val = {wnid: i for i, wnid in enumerate(classes)}, []
     for number, (found,) in enumerate(read_columns(folder / TRUTH, 1), 1):
         if not found.isdecimal() or int(found) not in wnids:
-            what = f"label {found}, expected 1 to {len(wnids)}"
-            raise JobError(f"{folder / TRUTH}: line {number}: {what}")
+            got = f"got {found}, expected 1 to {len(wnids)}"
+            raise JobError(f"{folder / TRUTH}, line {number}: label out of range ({got}).")
         val.append((f"val/ILSVRC2012_val_{number:08d}.JPEG", label[wnids[int(found)]], 1))
     return Listing(classes, val, ("train", TRUTH), folders=("val",))
 
@@ -73,8 +73,8 @@ def _official_val(folder: Path) -> Listing:
 def _wordnet_ids(file: Path) -> dict[int, str]:
     """ILSVRC2012_ID -> WordNet id of every class.
 
-    The list also holds the inner nodes of the hierarchy; classes are the leaves. The order of the
-    numbers is not the order of the WordNet ids.
+    The list also contains the inner nodes of the hierarchy; classes are the leaves. The numbers
+    have another order than the WordNet ids.
     """
     with parsing(file):
         leaves = (s for s in read_mat(file, "synsets") if int(s["num_children"]) == 0)

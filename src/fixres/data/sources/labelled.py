@@ -1,10 +1,10 @@
-"""A folder of images whose classes are in a list: a line for each image, its file and its label.
+"""A folder of images whose classes are in a list, with the file and label of one image per line.
 
-    file,label                                    a comma, a semicolon or a tab between them;
+    file,label                                    separated by a comma, a semicolon or a tab;
     cats/1.jpg,cat                                with or without the names of the columns
-    ImageId,PredictionString                      Kaggle's LOC_val_solution.csv: no ending, and the
-    ILSVRC2012_val_00048981,n03995372 85 1 499    boxes behind the class are passed over
-    ILSVRC2012_val_00000001.JPEG 65               blanks between them, as timm and Caffe have it
+    ImageId,PredictionString                      Kaggle's LOC_val_solution.csv: without endings;
+    ILSVRC2012_val_00048981,n03995372 85 1 499    boxes after the class are ignored
+    ILSVRC2012_val_00000001.JPEG 65               separated by blanks, as for timm and Caffe
 
 Files are relative to the folder. Labels are names of classes, or numbers from 0 in the order of the
 network's classes.
@@ -29,7 +29,7 @@ from fixres.jobs.quoting import visible
 FILES = "file filename file_name filepath file_path path image image_id imageid image_name"
 LABELS = "label labels class class_id class_name classname category target predictionstring wnid"
 FILES, LABELS = ({*words.split()} for words in (FILES + " image_path img id", LABELS + " synset"))
-BOXES = re.compile(r"(n\d{8}( -?\d+){4} ?)+")  # Kaggle's: a class and its box, again and again
+BOXES = re.compile(r"(n\d{8}( -?\d+){4} ?)+")  # Kaggle's format: pairs of a class and its box
 UNLISTED = "not in the list of labels"
 EXPECTED = "FILE,LABEL, or FILE LABEL"
 
@@ -43,16 +43,16 @@ class Row(NamedTuple):
 
 
 def read(folder: Path, list_file: Path, sha256: str = "") -> Listing:
-    """The listed images below a folder, all of them validation images. Images follow their paths.
+    """The listed images below a folder, sorted by path, all of them as validation images.
 
     Parameters
     ----------
-    sha256 : of the list as it was planned with; "": any.
+    sha256 : the SHA-256 of the list when it was planned; "": any.
 
     Raises
     ------
-    JobError : the list cannot be read, or is another one; or an image of it is not there. The
-        message names the line.
+    JobError : the list cannot be read or has changed, or a listed image is missing. The message
+        names the line.
     """
     found = found_below(folder, ".")
     there, stems = set(found.files), dict[str, list[str]]()
@@ -64,20 +64,20 @@ def read(folder: Path, list_file: Path, sha256: str = "") -> Listing:
         of_name = [name] if name in there else stems.get(name, [])
         if len(of_name) > 1:
             many = f"several such images (got '{visible(row.file)}': {abbreviated(of_name)})"
-            raise JobError(f"{list_file}, line {row.number}: {many}. List them with their endings")
+            raise JobError(f"{list_file}, line {row.number}: {many}. List them with their endings.")
         if of_name:
             images.append((of_name[0], row.label))
         else:
             missing.append(f"{row.file} (line {row.number})")
     if missing:
-        example = f"such as {visible(min(there))}" if there else "where there is no image"
+        example = f"such as {visible(min(there))}" if there else "which has no images"
         raise JobError(
-            f"{list_file}: {len(missing)} listed images are not there (got {abbreviated(missing)}; "
+            f"{list_file}: {len(missing)} listed images are missing (got {abbreviated(missing)}, "
             f"expected files below {folder}, {example}). {_way_out(missing)}"
         )
     classes = sorted({label for _, label in images}, key=_in_order)
     if len(classes) < 2:
-        raise JobError(f"{list_file}: one class alone (got {classes}, expected 2 at least)")
+        raise JobError(f"{list_file}: only one class (got {classes}, expected at least 2).")
     number = {name: i for i, name in enumerate(classes)}
     skipped = found.skipped + Counter({UNLISTED: len(there - {file for file, _ in images})})
     if list_file.absolute().is_relative_to(folder.absolute()):
@@ -94,12 +94,12 @@ def read(folder: Path, list_file: Path, sha256: str = "") -> Listing:
 
 def _way_out(missing: list[str]) -> str:
     if missing[0].endswith("(line 1)"):
-        return "Correct the list; if its first line names the columns, call them file and label"
-    return "Correct the list, or take the folder that its files are relative to"
+        return "Correct the list; if its first line names the columns, call them file and label."
+    return "Correct the list, or use the folder that its files are relative to."
 
 
 def labels_of(list_file: Path) -> list[str]:
-    """The labels of a list, each once, in their order."""
+    """The distinct labels of a list, in order."""
     with reading(str(list_file)):
         status = list_file.stat()
     return _labels_of(list_file, (status.st_ino, status.st_size, status.st_mtime_ns))
@@ -111,11 +111,11 @@ def _labels_of(list_file: Path, _: tuple[int, ...]) -> list[str]:
 
 
 def numbered(labels: list[str], classes: list[str], where: str) -> dict[str, int]:
-    """The number of each label that is a network's class: by its name, or as a number from 0.
+    """The class number of each label that is a network's class, by name or as a number from 0.
 
-    A label that is neither is left out. `where` is what gives the labels, for messages.
+    Other labels are left out. `where` is the file with the labels, for messages.
 
-    Raises JobError where both could be meant, and are different classes.
+    Raises JobError if labels could be both names and numbers, but of different classes.
     """
     by_name = {name: i for i, name in enumerate(classes)}
     named = {label: by_name[label] for label in labels if label in by_name}
@@ -124,9 +124,9 @@ def numbered(labels: list[str], classes: list[str], where: str) -> dict[str, int
     if len(named) == len(counted) == len(labels) and named != counted:
         label = next(label for label in labels if named[label] != counted[label])
         raise JobError(
-            f"{where}: labels with two meanings (got {label}, class {counted[label]} of the "
-            f"network from 0, and the name of its class {named[label]}). Give the classes other "
-            "names, in both lists"
+            f"{where}: ambiguous labels (got {label}: the number of the network's class "
+            f"{counted[label]}, and the name of its class {named[label]}). Rename the classes in "
+            "both lists."
         )
     return counted if len(counted) > len(named) else named
 
@@ -135,20 +135,20 @@ def numbered(labels: list[str], classes: list[str], where: str) -> dict[str, int
 
 
 def read_rows(list_file: Path, sha256: str = "") -> list[Row]:
-    """The lines of a list, without the one that names the columns."""
+    """The lines of a list, without the line that names the columns."""
     with reading(str(list_file)):
         content = list_file.read_bytes()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        way_out = "Convert it: iconv -f latin1 -t utf-8"
-        raise JobError(f"{list_file}, line {line}: not UTF-8. {way_out}") from None
+        fix = "Convert it: `iconv -f latin1 -t utf-8`."
+        raise JobError(f"{list_file}, line {line}: not UTF-8. {fix}") from None
     if sha256 and hashlib.sha256(content).hexdigest() != sha256:
-        raise JobError(f"{list_file}: changed since this was planned. Give the command again")
+        raise JobError(f"{list_file}: changed after the planning. Run the same command again.")
     cells = _cells(text, list_file)
     if not cells:
-        raise JobError(f"{list_file}: no line in it (expected {EXPECTED} in each)")
+        raise JobError(f"{list_file}: empty (expected {EXPECTED} in each line).")
     head = [cell.lower() for cell in cells[0][1]]
     at_file, at_label, named = 0, 1, bool(FILES & {*head} and LABELS & {*head})
     if named:
@@ -157,14 +157,14 @@ def read_rows(list_file: Path, sha256: str = "") -> list[Row]:
     for number, row in cells[named:]:
         if len(row) != columns or not row[at_file] or not row[at_label]:
             got = f"got '{visible(', '.join(row))}', expected {EXPECTED}"
-            hint = "Name the columns in the first line" if len(row) > columns else "Correct it"
-            raise JobError(f"{list_file}, line {number}: no file and label ({got}). {hint}")
+            fix = "Name the columns in the first line." if len(row) > columns else "Correct it."
+            raise JobError(f"{list_file}, line {number}: no file and label ({got}). {fix}")
         rows.append(Row(number, row[at_file], _label(row[at_label], list_file, number)))
     return rows
 
 
 def _cells(text: str, list_file: Path) -> list[tuple[int, list[str]]]:
-    """The number and the cells of each line, but empty ones."""
+    """The number and the cells of each line that is not empty."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     between = next((sign for sign in "\t,;" if sign in first), None)
     if between is None:
@@ -174,22 +174,23 @@ def _cells(text: str, list_file: Path) -> list[tuple[int, list[str]]]:
     try:
         rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:
-        raise JobError(f"{list_file}, line {reader.line_num}: {error}. Correct it") from None
+        raise JobError(f"{list_file}, line {reader.line_num}: {error}. Correct it.") from None
     return [(number, row) for number, row in rows if any(row)]
 
 
 def _label(text: str, list_file: Path, number: int) -> str:
-    """A label: all of the text, or the class of Kaggle's boxes."""
+    """A label: the whole text, or the class of Kaggle's boxes."""
     if not BOXES.fullmatch(text):
         return text
     classes = dict.fromkeys(text.split()[::5])
     if len(classes) > 1:
-        raise JobError(f"{list_file}, line {number}: several classes (got {', '.join(classes)})")
+        got = f"got {', '.join(classes)}, expected one"
+        raise JobError(f"{list_file}, line {number}: several classes ({got}). Correct it.")
     return next(iter(classes))
 
 
 def _in_order(label: str) -> tuple:
-    """Numbers by their value, before names."""
+    """Sort key: numbers by value, then names."""
     return (0, int(label), label) if _is_number(label) else (1, 0, label)
 
 

@@ -1,4 +1,4 @@
-"""What the parsers of the sources share: lists, MATLAB files, class folders, and their errors."""
+"""What the parsers of sources share: lists, MATLAB files, class folders, and their errors."""
 
 import os
 from collections import Counter
@@ -28,14 +28,14 @@ def abbreviated(names: list[str]) -> str:
 
 @contextmanager
 def parsing(file: Path) -> Iterator[None]:
-    """Turn whatever a parser raises into a JobError that names the file."""
+    """Turn any error of a parser into a JobError that names the file."""
     try:
         yield
     except (JobError, OSError, MemoryError):
         raise
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
-        raise JobError(f"{file}: cannot be read ({why}); get it again") from None
+        raise JobError(f"{file}: cannot be read ({why}). Get it again.") from None
 
 
 # --- list files ---------------------------------------------------------------------------------
@@ -50,12 +50,13 @@ def read_mat(file: Path, variable: str) -> Any:
 
 
 def read_columns(file: Path, n: int) -> list[list[str]]:
-    """The lines of a list as n columns, separated by blanks. The last column may hold blanks."""
+    """The lines of a list as n columns, separated by blanks. The last column may contain blanks."""
     text = file.read_text(encoding="utf-8", errors="surrogateescape")
     rows = [line.split(maxsplit=n - 1) for line in text.splitlines() if line.strip()]
     for number, row in enumerate(rows, 1):
         if len(row) != n:
-            raise JobError(f"{file}: line {number}: found '{' '.join(row)}', expected {n} columns")
+            got = f"got '{' '.join(row)}', expected {n} columns"
+            raise JobError(f"{file}, line {number}: wrong number of columns ({got}).")
     return rows
 
 
@@ -76,29 +77,29 @@ def found_below(folder: Path, start: str) -> Walked:
 
 
 def class_folders(folder: Path, split: str, number: int) -> Listing:
-    """Classes and images of `folder`/`split`, where each class has a folder.
+    """Classes and images of `folder`/`split`, which has one folder per class.
 
-    Labels follow the sorted names, as in torchvision's ImageFolder. `number` is the split's, in a
-    `Listing`.
+    Labels follow the sorted names, as in torchvision's ImageFolder. `number` is the number of the
+    split in a `Listing`.
     """
     top, images, skipped = folder / split, [], Counter[str]()
     classes = folders_in(top)
     if len(classes) < 2:
-        found = f"found {len(classes)} class folder(s), expected at least 2: one folder a class"
-        raise JobError(f"{top}: {found}")
+        got = f"got {len(classes)} class folder(s), expected at least 2"
+        raise JobError(f"{top}: too few classes ({got}). Make one folder per class.")
     below = [found_below(folder, f"{split}/{name}") for name in classes]
     for label, found in enumerate(below):
         images += [(file, label, number) for file in found.files]
         skipped += found.skipped
     if empty := [str(top / c) for c, found in zip(classes, below, strict=True) if not found.files]:
         there = f" (skipped in all classes: {counted(skipped)})" if skipped else ""
-        way_out = f"add images ({', '.join(FORMATS)}) or remove the folder"
-        raise JobError(f"{abbreviated(empty)}: empty class{there}; {way_out}")
+        fix = f"Add images ({', '.join(FORMATS)}) or remove the folder."
+        raise JobError(f"{abbreviated(empty)}: empty class{there}. {fix}")
     return Listing(tuple(classes), images, (split, split), skipped=skipped + _beside(top))
 
 
 def _beside(top: Path) -> Counter[str]:
-    """What is skipped beside the class folders: all that is hidden, and images."""
+    """What is skipped outside the class folders: hidden files and folders, and images."""
     with reading(str(top)):
         there = entries(str(top))
         hidden = sum(entry.name.startswith(".") for entry in there)
@@ -107,6 +108,6 @@ def _beside(top: Path) -> Counter[str]:
 
 
 def counted(skipped: Mapping[str, int]) -> str:
-    """What was skipped, in words: the most frequent first."""
+    """What was skipped, in words, most frequent first."""
     kinds = sorted(skipped.items(), key=lambda kind: (-kind[1], kind[0]))
     return abbreviated([f"{n} {kind}" for kind, n in kinds])

@@ -1,8 +1,8 @@
 """Oxford-IIIT Pets (Parkhi et al., 2012): lists trainval and test; labels from 1 in column two.
 
-The names of the classes are those of the training images: Basset Hound of basset_hound_10. The
-image folder also holds some images that no list names; they are left out, as officially. Some files
-are not RGB JPEG, whatever their name.
+The classes are named after the training images: basset_hound_10 belongs to Basset Hound. The image
+folder also contains some unlisted images, which are officially not used. Some files are not RGB
+JPEG, whatever their name.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""A dataset as the user wants it: classes in a given order, split by a rule, and not too large.
+"""Change a dataset as configured: the order of the classes, the split, the number of images.
 
 These are the keys labels, classes, split, only, limit and mislabelled of an entry of `datasets`
-(docs/datasets.md). Each changes the listing of a source before any image is looked at.
+(docs/datasets.md). Each changes the listing of a source before any image is read.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ from fixres.jobs import JobError
 
 
 def picked(source: Source, wanted: dict) -> Source:
-    """A source that reads what is wanted of another.
+    """A source that reads another source, with changes.
 
-    `wanted`, from the resolved configuration of a manifest, has split, a share; only, "val";
+    `wanted`, from the resolved configuration of a manifest, may have split, a share; only, "val";
     labels, {"file": the list, "sha256": of its content}; classes, a list of names in the network's
-    order, or "imagenet"; limit, {"train": n, "val": n}; mislabelled, a share; or not all of them.
+    order, or "imagenet"; limit, {"train": n, "val": n}; mislabelled, a share.
     """
     changed = source
     if "split" in wanted:
@@ -30,7 +30,7 @@ def picked(source: Source, wanted: dict) -> Source:
         parts = tuple(part for part in source.parts if not part.training)
         changed = source._replace(parts=parts, read=source.read_val)
     if "limit" in wanted:
-        changed = changed._replace(published=None)  # that it has fewer images is meant
+        changed = changed._replace(published=None)  # fewer images are intended
 
     by_share, labels = "split" in wanted, ()
     if "labels" in wanted:
@@ -55,14 +55,19 @@ def picked(source: Source, wanted: dict) -> Source:
 
 
 def validation(listing: Listing) -> Listing:
-    """The validation images of a listing alone."""
+    """A listing with only its validation images.
+
+    Folders that contain training images are dropped, because these images are no longer listed.
+    """
     number = SPLITS.index("val")
     images = [row for row in listing.images if row[2] == number]
-    return listing._replace(images=images, splits=(number,))
+    left_out = {path.split("/")[0] for path, _, split in listing.images if split != number}
+    folders = tuple(at for at in listing.folders if at.split("/")[0] not in left_out)
+    return listing._replace(images=images, splits=(number,), folders=folders)
 
 
 def names(classes: str | list[str]) -> list[str]:
-    """The classes of a network in its order."""
+    """The classes in the network's order."""
     if classes != "imagenet":
         return classes
     from timm.data import ImageNetInfo
@@ -77,19 +82,19 @@ def fraction(path: str, purpose: str) -> float:
 
 
 def whole_folder(folder: Path, share: float) -> Listing:
-    """Read a folder with a folder for each class. `share` is what it is to be split by."""
+    """Read a folder with one folder per class, which is to be split by `share`."""
     if there := [split for split in SPLITS if split in folders_in(folder)]:
         raise JobError(
-            f"{folder}: found {' and '.join(there)}, and datasets.….split {share:g}; expected "
-            "a folder for each class; remove split, or name another folder"
+            f"{folder}: already split (got {' and '.join(there)} with datasets.….split {share:g}, "
+            "expected one folder per class). Remove split, or name another folder."
         )
     return class_folders(folder, ".", 0)
 
 
 def split_by(share: float, whole: Listing) -> Listing:
-    """About `share` of the images are for validation.
+    """Use about `share` of the images for validation.
 
-    An image's part follows from its path, so further images move no other.
+    The split of an image follows from its path, so additional images do not move others.
     """
     parts = [(path, label, int(fraction(path, "split") < share)) for path, label, _ in whole.images]
     whole = whole._replace(images=parts)
@@ -97,11 +102,11 @@ def split_by(share: float, whole: Listing) -> Listing:
 
 
 def in_order(listing: Listing, classes: list[str], labels: str = "") -> Listing:
-    """The listing with the network's classes, in its order; of some there may be no image.
+    """The listing with the network's classes, in its order; some may have no images.
 
-    `labels` is the list that gives the images' classes, and may give them as numbers.
+    `labels` is the file that lists the classes of the images, perhaps as numbers.
 
-    Raises JobError where an image has another class.
+    Raises JobError if an image has another class.
     """
     index = {name: i for i, name in enumerate(classes)}
     if labels:
@@ -109,10 +114,10 @@ def in_order(listing: Listing, classes: list[str], labels: str = "") -> Listing:
     unknown = [name for name in listing.classes if name not in index]
     if unknown:
         raise JobError(
-            f"datasets.….classes: found {len(unknown)} of the {len(listing.classes)} classes of "
-            f"the images not among the network's {len(classes)}: {abbreviated(unknown)}; the "
-            f"network's are {abbreviated(classes)}. Name the folders as the network's classes, or "
-            "let it train on these (custom.train)"
+            f"datasets.….classes: {len(unknown)} of the images' {len(listing.classes)} classes are "
+            f"unknown to the network (got {abbreviated(unknown)}, expected some of its "
+            f"{len(classes)} classes {abbreviated(classes)}). Name the folders like the network's "
+            "classes, or let it train on yours (custom.train)."
         )
     labels = [index[name] for name in listing.classes]
     images = [(path, labels[label], split) for path, label, split in listing.images]
@@ -120,9 +125,9 @@ def in_order(listing: Listing, classes: list[str], labels: str = "") -> Listing:
 
 
 def limited(listing: Listing, limit: dict[str, int]) -> Listing:
-    """At most so many images of a part, as evenly over the classes as can be.
+    """At most `limit` images of each split, spread as evenly as possible over the classes.
 
-    Which ones follows from their paths. The first n of a larger limit are those of a smaller one.
+    The choice follows from the paths, and a larger limit contains the images of a smaller limit.
     """
     kept: set[str] = set()
     for number, split in enumerate(SPLITS):
@@ -135,13 +140,13 @@ def limited(listing: Listing, limit: dict[str, int]) -> Listing:
         turns.sort()
         kept.update(path for *_, path in turns[: limit.get(split)])
     images = [row for row in listing.images if row[0] in kept]
-    return listing._replace(images=images, folders=())  # that others lie there is meant
+    return listing._replace(images=images, folders=())  # unlisted images are intended
 
 
 def mislabelled(row: tuple[str, int, int], share: float, listing: Listing) -> tuple[str, int, int]:
-    """An image of a listing; if it is a training image, in about `share` of cases of a wrong class.
+    """An image of a listing; about `share` of the training images get a wrong class.
 
-    Which ones, and the class, follow from the images' paths.
+    The choice of the images and the classes follow from the paths.
     """
     path, label, split = row
     if split != SPLITS.index("train") or fraction(path, "mislabelled") >= share:

@@ -1,7 +1,7 @@
 """Newer starting weights than the paper's, each at the resolution that it was trained at.
 
-Two ways to train a ResNet-50 that came after the paper, and the EfficientNets that its authors
-fixed in a note of their own (Touvron et al., 2020, arXiv:2003.08237).
+ResNet-50s trained by two procedures that are newer than the paper, and the EfficientNets that the
+paper's authors fixed in a later note (Touvron et al., 2020, arXiv:2003.08237).
 """
 
 from math import ceil
@@ -33,7 +33,7 @@ def _resnet50(title: str, native: int, source: dict, licence: str) -> Network:
 
 
 def _timm_resnet50(tag: str, native: int) -> Network:
-    """By one of the procedures of Wightman, Touvron, Jégou (2021, arXiv:2110.00476)."""
+    """Trained by one of the procedures of Wightman, Touvron, Jégou (2021, arXiv:2110.00476)."""
     return _resnet50(tag.upper(), native, {"timm": f"resnet50.{tag}_in1k"}, "Apache-2.0")
 
 
@@ -67,7 +67,7 @@ def _advprop(size: str) -> Network:
 
 
 def _noisy_student(size: str) -> Network:
-    """Trained on 300 million unlabelled images more (Xie et al., 2019, arXiv:1911.04252)."""
+    """Trained on 300 million further, unlabelled images (Xie et al., 2019, arXiv:1911.04252)."""
     entry = EFFICIENTNETS[size]
     source = {"timm": f"tf_efficientnet_{size}.ns_jft_in1k"}
     return entry._replace(title=f"{entry.title} Noisy Student", source=source, extra_data=True)

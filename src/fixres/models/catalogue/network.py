@@ -15,17 +15,17 @@ class Network(NamedTuple):
     ----------
     stride : total stride; crops are multiples of it (Appendix B).
     classifier : name of the last layer.
-    other_heads : of a network that averages several classifiers, the names of the others.
+    other_heads : names of the other classifiers, if the network averages several.
     last_batch_norm : names of the batch-norms before the global pooling (§4.2).
     cells : names of the last three cells or blocks (Table 1, "3 cells", "3 conv.").
     constructor : what builds it: timm:NAME, torchvision:NAME, fixres:MODULE:FUNCTION of
         fixres.models, or python:package.module:function of the user's code.
     options : further arguments of the constructor.
     path : the folder that holds the user's code.
-    code : a digest of that code, which is compared before it runs; "" where nobody planned.
+    code : a digest of that code, which is compared before it runs; "" without a plan.
     mean, std : normalisation of the input.
-    native : resolution that its published weights were trained at, pixels. Of a twin: a quarter
-        of it.
+    native : resolution that its published weights were trained at, pixels. A twin's is a quarter
+        of that.
     parameters : millions, for 1000 classes (Table 2); None where the paper gives none.
     source : where its weights come from, as in `published.fetch`; None: no download is known.
     licence : of those weights.

@@ -1,9 +1,9 @@
-"""The networks by name: what a plan must know of each.
+"""The networks by name: what planning must know about each.
 
-Planning needs no torch. To add a network, add an entry to `ZOO` (docs/networks.md). Those of the
-paper (papers.py) and the newer ones (modern.py) are torchvision's and timm's own. Each of the
-paper's names its twin: an embedded network of the same class. The twin stands for it where its
-weights, or the time to train it, are not at hand.
+Planning needs no torch. To add a network, add an entry to `ZOO` (docs/networks.md). The paper's
+networks (papers.py) and the newer networks (modern.py) come from torchvision and timm. Each of the
+paper's networks names its twin, an embedded network of the same class. The twin replaces it where
+its weights, or the time to train it, are not available.
 """
 
 from fixres.models.catalogue.modern import MODERN
@@ -112,7 +112,7 @@ def entry_of(config: dict) -> Network:
 
 
 def by_name(network: Network | str) -> Network:
-    """The entry of a name; an entry itself, as of a custom network, stays."""
+    """The entry with this name. An entry, such as a custom network's, is returned as it is."""
     return ZOO[network] if isinstance(network, str) else network
 
 

@@ -13,18 +13,18 @@ PANELS = {False: "without adaptation", True: "after adaptation"}
 
 
 def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
-    """Draw the cells of the figure, which are those of a table."""
+    """Draw the cells of the figure, which come from a table."""
     numbers = view.frame()
     return accuracy_over_resolution(numbers, view.page), numbers
 
 
 def accuracy_over_resolution(numbers: pd.DataFrame, page: Page) -> plt.Figure:
-    """A panel without adaptation, and one after it where the table has such columns.
+    """A panel without adaptation, and a panel with adaptation if the table has such columns.
 
-    Above are ours, with their 95% intervals as bands; below are the paper's, in panels of their
-    own: accuracies of another scale have another level, and it is the shapes that are compared. A
-    ring marks k_test = k_train. The places of the paper's resolutions are those of ours that stand
-    for them.
+    Our numbers are above, with their 95% intervals as bands. The paper's are below, in separate
+    panels, because accuracies at another scale have another level, and the shapes are compared. A
+    ring marks k_test = k_train. The paper's resolutions are drawn at the positions of the
+    resolutions of ours that stand for them.
     """
     adapted = numbers["column"].str.endswith(ADAPTED)
     k_train = numbers["column"].str.removesuffix(ADAPTED).astype(int)

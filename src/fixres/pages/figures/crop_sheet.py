@@ -1,4 +1,4 @@
-"""Figure 1: one image with the RoCs of train DA and test DA on it, and the crops beside it."""
+"""Figure 1: one image with the RoCs of train DA and test DA on it, and the crops next to it."""
 
 import math
 from pathlib import Path
@@ -59,7 +59,7 @@ def read(file: Path) -> dict[str, np.ndarray]:
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # any exception: it depends on the byte that is broken
-        raise JobError(f"{file}: cannot be read ({error}); {REMAKE}") from None
+        raise JobError(f"{file}: cannot be read ({error}). {REMAKE}") from None
 
 
 def crops(found: dict[str, np.ndarray], page: Figure) -> list[tuple[Crop, Crop]]:
@@ -73,11 +73,11 @@ def crops(found: dict[str, np.ndarray], page: Figure) -> list[tuple[Crop, Crop]]
 
 
 def sheet(found: dict[str, np.ndarray], means: list[float], page: Figure) -> plt.Figure:
-    """The image on the left; then a column for each pair of resolutions, train above test.
+    """The image on the left, then a column for each pair of resolutions, train above test.
 
-    All crops lie in one coordinate system, whose unit is a pixel of a crop. So what looks larger
-    here is larger for the network. `found` is the file of the job `crops`; `means` are, for each
-    column, r_test/r_train on average over many images.
+    All crops share one coordinate system, whose unit is a pixel of a crop. So what looks larger
+    here is larger for the network. `found` is the file of the job `crops`; `means` has, for each
+    column, the mean of r_test/r_train over many images.
     """
     shown = crops(found, page)
     figure = plt.figure(figsize=(10.5, 5.6), layout="constrained")

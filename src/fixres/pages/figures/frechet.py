@@ -15,7 +15,7 @@ GAPS = ("gap", "free_gap")
 
 
 def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
-    """Left the curves, right by how much the measured one lies above the fitted one."""
+    """Left: the curves. Right: the measured curve minus the fitted curve."""
     found = list(pooled_activations.curves(view, zeros=False))
     figure, (left, right) = style.panels(2)
     colours = style.colours(int(curve.cell.row) for curve in found)

@@ -1,8 +1,8 @@
 """Figures 3 and 4: CDFs of the pooled activations, a line for each test resolution.
 
-Solid lines are ours, with their 95% intervals as bands. The diamonds of Figure 3 are what the paper
-prints: how many activations are 0, and how many lie below its bound of 2. Ours are drawn over their
-own values; a dotted line shows the bound that stands for the paper's.
+Solid lines are ours, with their 95% intervals as bands. The diamonds of Figure 3 are the numbers
+that the paper prints: how many activations are 0, and how many are below its bound of 2. Our curves
+are drawn over our values, and a dotted line shows the bound that corresponds to the paper's.
 """
 
 from collections.abc import Iterator
@@ -74,7 +74,7 @@ def curves(view: View, zeros: bool = True) -> Iterator[Curve]:
         ours = 100 * cdf(number.ours * kept)[:-1]
         drawn = 100 * cdf(view.replicas[cell.place] * kept)[:, :-1]
         low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-        # What lies below 0 is drawn only where there is something.
+        # The part below 0 is drawn only if it is not empty.
         shown = (edges > 0) | (ours > 0) if zeros else edges > 0
         yield Curve(cell, *(values[shown] for values in (edges, ours, low, high)))
 

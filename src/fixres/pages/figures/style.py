@@ -38,7 +38,7 @@ DPI = 160
 
 
 def colours(resolutions: Iterable[int]) -> dict[int, tuple]:
-    """A colour for each resolution, dark to light. The lightest yellow is left out."""
+    """A colour for each resolution, dark to light, without the lightest yellow."""
     known = sorted(set(resolutions))
     palette = mpl.colormaps["viridis"]
     steps = max(len(known) - 1, 1)
@@ -97,7 +97,7 @@ def headline(figure: plt.Figure, page: Page, remark: str = "") -> None:
 
 
 def save(figure: plt.Figure, out: Path) -> None:
-    """Write a figure as SVG and PNG beside each other."""
+    """Write a figure as SVG and PNG, in the same folder."""
     for suffix, metadata in METADATA.items():
         with jobs.atomic(out.with_suffix(suffix)) as temporary:
             figure.savefig(temporary, metadata=metadata, dpi=DPI)

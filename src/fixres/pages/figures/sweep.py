@@ -10,9 +10,9 @@ from fixres.pages.view import View
 def draw(view: View) -> tuple[plt.Figure, pd.DataFrame]:
     """One line. Vertical lines mark the multiples of the network's stride.
 
-    Just above such a line the last map of the network has one more row and one more column. The
-    paper's numbers are drawn where they lie in the range of ours: with another range, they would
-    leave the drops no height.
+    Just above such a line, the network's last map has one more row and one more column. The paper's
+    numbers are drawn only if they are in the range of ours, because a larger range would flatten
+    the drops.
     """
     settings, numbers = view.page.settings, view.frame()
     line = numbers.assign(column=numbers["column"].astype(int)).sort_values("column")

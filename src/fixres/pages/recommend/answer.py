@@ -9,12 +9,14 @@ import pandas as pd
 from fixres.artifacts import choice
 from fixres.artifacts.choice import Choice, Gain, Setting
 from fixres.graph.pages import Answer
-from fixres.graph.recommendation import AS_IS, LEAKED, METHODS
+from fixres.graph.recommendation import AS_IS, LEAKED, METHODS, TRAINED
 from fixres.pages import command, lists
 from fixres.pages.figures import style
 from fixres.pages.numbers import csv
 from fixres.pages.recommend.drawing import draw
+from fixres.pages.recommend.rule import TOLERATED
 
+MARK = "≈"  # marks the settings that are not told apart from the best
 DONE = {  # what was done to the network, in a sentence
     "as it is": "as it is",
     "statistics": "with the statistics of its last normalisation estimated again there",
@@ -22,9 +24,9 @@ DONE = {  # what was done to the network, in a sentence
     "classifier + norm": "with its classifier and last normalisation fine-tuned there",
 }
 UNFIXED = (
-    "Nothing was done to the weights, because there are no training images. Fixing the network at "
-    "another resolution may gain more. To have that measured, give training images of the same "
-    "classes, too: {}. Of images that the network has learned from, all numbers here are too good."
+    "The weights were not changed, because there are no training images. Fixing the network at "
+    "another resolution may gain more. To measure that, add training images of the same classes: "
+    "{}. If the network was trained on any of these images, all accuracies here are too high."
 )
 FOUND = {
     "source": "built by",
@@ -34,7 +36,7 @@ FOUND = {
     "mean": "mean of its input",
     "std": "standard deviation of its input",
     "native": "native resolution (px)",
-    "crop_pct": "crop_pct of its own evaluation",
+    "crop_pct": "crop_pct of its usual evaluation",
     "stride": "stride (px)",
     "any_size": "takes crops of any size",
     "outputs": "classes as it comes",
@@ -82,35 +84,71 @@ def frame(chosen: Choice) -> pd.DataFrame:
 
 def answer(chosen: Choice) -> list[str]:
     """The recommendation, and what it consists of: a sentence each."""
-    best, usual = chosen.best.setting, chosen.usual
-    as_used, over = setting(usual), f"over {setting(usual)} as it is"
-    over += f", masked to these {present(chosen)} classes" if chosen.masked else ""
-    if best == usual:
-        return [f"Go on testing at {as_used}, as it is: nothing was better where it was chosen."]
-    what, points = f"{setting(best)}, {DONE[best.method]}", f"{gain(chosen.best)} points"
-    if chosen.best.high < 0:
-        first = (
-            f"Go on testing at {as_used}, as it is. What was best where it was chosen, {what}, is "
-            f"worse on the other images: {points}."
-        )
-    elif chosen.best.low <= 0:
-        first = (
-            f"These images do not tell whether anything is better than {as_used} as it is. Best "
-            f"where it was chosen: {what}: {points} {over}{price(chosen, best)}."
-        )
-    else:
-        first = f"Test at {what}: {points} {over}{price(chosen, best)}."
-    sentences, as_it_is = [first], chosen.as_it_is.setting
+    best, as_it_is, usual = chosen.recommended, chosen.as_it_is.setting, chosen.usual
+    top, found = chosen.most_accurate, chosen.chosen
+    said = [recommendation(chosen), not_told_apart(chosen)]
+    if top.setting != best:
+        adds = f"{gain(top)} points over the recommended setting{price(chosen, top.setting)}"
+        said.append(f"The most accurate setting is {described(top.setting)}: {adds}.")
     if as_it_is != best:
         gained = f"{gain(chosen.as_it_is)} points{price(chosen, as_it_is)}"
-        gained = "that is, nothing is gained without" if as_it_is == usual else gained
-        sentences.append(f"Without a change of weights the best is {setting(as_it_is)}: {gained}.")
-    if best.method != AS_IS:
-        sentences.append(
+        otherwise = f"test at {setting(as_it_is)}: {gained}"
+        otherwise = "keep the usual setting" if as_it_is == usual else otherwise
+        said.append(f"Without a change of weights, {otherwise}.")
+    if best.method != AS_IS and best.k_test != usual.k_test:
+        said.append(
             f"At {best.k_test} px, the change of weights alone gains {gain(chosen.fixing)} points "
             "over the network as it is there, with the crop_pct that is best for each."
         )
-    return sentences
+    if best != usual and set(found.halves) != {best}:
+        first, second = map(described, found.halves)
+        chose = f"Both halves of the images chose {first}"
+        if first != second:
+            chose = f"One half of the images chose {first}, the other {second}"
+        said.append(f"{chose}. The gain above is the gain of these choices.")
+    return said
+
+
+def recommendation(chosen: Choice) -> str:
+    """Which setting to use, with its gain and its price."""
+    best, usual, found = chosen.recommended, chosen.usual, chosen.chosen
+    points, over = f"{gain(found)} points", f"{setting(usual)} as it is"
+    over += f", masked to these {present(chosen)} classes" if chosen.masked else ""
+    if found.setting != best:
+        return (
+            f"Keep testing at {setting(usual)}, as it is. {described(found.setting)} looks better "
+            "on all images, but what one half of them chose is worse on the other half: "
+            f"{points}."
+        )
+    if best == usual:
+        return (
+            f"Keep testing at {setting(usual)}, as it is: for no other setting do these images "
+            "show that the change is worth it."
+        )
+    if any(p.not_told_apart and p.alone == usual for p in chosen.points):
+        costs = price(chosen, best).replace(", for", ":")
+        return (
+            f"Test at {described(best)}: it is cheaper{costs}, and these images do not tell it "
+            f"apart from {over} ({points})."
+        )
+    doubt = " The interval contains 0, so the gain is not certain." * (found.low <= 0)
+    return f"Test at {described(best)}: {points} over {over}{price(chosen, best)}.{doubt}"
+
+
+def not_told_apart(chosen: Choice) -> str:
+    """How many settings may be the best, and which of them is recommended."""
+    allowed = [p for p in chosen.points if chosen.may_fix or p.method not in TRAINED]
+    equals = [p.alone for p in allowed if p.not_told_apart]
+    if len(allowed) == 1:
+        return "No other setting was measured."
+    if equals == [chosen.recommended]:
+        return f"All other {len(allowed) - 1} settings are shown to be worse than the best."
+    return (
+        f"{len(equals)} of the {len(allowed)} settings are not told apart from the best by these "
+        f"images (marked {MARK}). The cheapest of them is recommended, if the images show that "
+        f"leaving the usual setting is worth it: a setting that costs more must be better, and a "
+        f"cheaper one may lose at most {TOLERATED:g} point."
+    )
 
 
 def cautions(chosen: Choice, to_fix: str = "") -> list[str]:
@@ -119,35 +157,35 @@ def cautions(chosen: Choice, to_fix: str = "") -> list[str]:
     if chosen.masked and to_fix:
         said.append(
             f"The network knows {images.classes:,} classes, of which {images.absent:,} have no "
-            f"image here. All accuracies and gains count its logits of the other {present(chosen)} "
-            "alone, as they would beside a fine-tuned network's; a table below has those among "
-            "all."
+            f"image here. All accuracies and gains use only the logits of the other "
+            f"{present(chosen)} classes; a table below has the accuracies among all classes."
         )
     elif chosen.masked:
         said.append(
             f"The network knows {images.classes:,} classes, of which {images.absent:,} have no "
-            "image here. So all accuracies and gains count its logits of the other "
-            f"{present(chosen)} alone: a fine-tuning on these images unlearns the "
-            f"{images.absent:,}, and gains by that among all {images.classes:,}. If the network "
-            "is to know them still, do not fine-tune it on these images."
+            "image here. All accuracies and gains use only the logits of the other "
+            f"{present(chosen)} classes, because a network that is fine-tuned on these images "
+            f"unlearns the {images.absent:,} classes, and would seem to gain by that. If you still "
+            "need those classes, do not fine-tune the network on these images."
         )
     if images.leaked:
         share = 100 * images.leaked / images.validation
         rule = (
-            "A network that was fine-tuned has seen them with their labels, so no fine-tuning is "
-            f"recommended where they are more than {LEAKED:.0%}. Take them out of the training "
+            "A fine-tuned network has seen them with their labels, so no fine-tuning is "
+            f"recommended when they are more than {LEAKED:.0%}. Remove them from the training "
             "images"
         )
         if chosen.may_fix:
             rule = f"Above {LEAKED:.0%}, no fine-tuning would be recommended"
         said.append(
-            f"{images.leaked:,} of the {images.validation:,} validation images ({share:.3g}%) are, "
-            f"byte for byte, training images. {rule}."
+            f"{images.leaked:,} of the {images.validation:,} validation images ({share:.3g}%) are "
+            f"byte-for-byte copies of training images. {rule}."
         )
     if chosen.disagree:
         said.append(
-            "No conclusion is drawn from times: their rounds disagree, as beside other work "
-            f"({'; '.join(chosen.disagree)}). To measure them again on an otherwise idle machine, "
+            "Times are not compared, and a smaller k_test counts as cheaper: the rounds of the "
+            "measurement disagree, as they do when the machine does other work "
+            f"({'; '.join(chosen.disagree)}). To measure them again on an idle machine, "
             f"delete results/{chosen.speed} and give the same command."
         )
     return said
@@ -158,14 +196,14 @@ def about_network(chosen: Choice, page: Answer) -> list[str]:
     entry, said = page.entry, []
     if sizes := [k for k in sorted(chosen.times_as_long) if k % entry["stride"]]:
         said.append(
-            f"k_test {', '.join(map(str, sizes))}: no multiple of {entry['stride']}, the network's "
-            "stride. Just above a multiple, where the last map has another row, accuracy drops "
-            "(Appendix B)."
+            f"k_test {', '.join(map(str, sizes))}: not a multiple of {entry['stride']}, the "
+            "network's stride. Just above a multiple, where the last feature map gets another row, "
+            "accuracy drops (Appendix B)."
         )
     if not entry["last_norm"] and not page.to_fix:
         said.append(
-            "The network has no normalisation. So its classifier alone was fine-tuned, where the "
-            "paper fine-tunes the last normalisation, too."
+            "The network has no normalisation layer, so only its classifier was fine-tuned; the "
+            "paper also fine-tunes the last normalisation."
         )
     return said
 
@@ -173,12 +211,14 @@ def about_network(chosen: Choice, page: Answer) -> list[str]:
 def how(chosen: Choice, page: Answer) -> str:
     """How the numbers came about."""
     over = "the images" if page.seeds == 1 else f"the images and {page.seeds} seeds"
-    trained = f" The network was first trained on them at {page.native} px."
-    what = " and crop_pct" if page.to_fix else ", crop_pct and what is done to the weights"
+    trained = f"The network was first trained on {page.dataset} at {page.native} px. "
+    first, second = chosen.halves
+    what = "k_test and crop_pct" if page.to_fix else "k_test, crop_pct and the change of weights"
     return (
-        f"k_test{what} were chosen on {chosen.chosen_on:,} "
-        f"validation images of {page.dataset}; all accuracies here are of the other "
-        f"{chosen.measured_on:,}.{trained if page.trained else ''} Intervals are 95%, over {over}."
+        f"{trained if page.trained else ''}Accuracies are of all {first + second:,} validation "
+        f"images of {page.dataset}, and {what} were chosen on them. Gains are measured on images "
+        f"that nothing was chosen on: for each half of the images ({first:,} and {second:,}), the "
+        f"choice was made again on the other half. Intervals are 95%, over {over}."
     )
 
 
@@ -208,6 +248,11 @@ def setting(at: Setting) -> str:
     return f"{at.k_test} px with crop_pct {at.crop_pct:g}"
 
 
+def described(at: Setting) -> str:
+    """A setting with what is done to the network."""
+    return f"{setting(at)}, {DONE[at.method]}"
+
+
 def gain(found: Gain) -> str:
     """A difference in points with its interval."""
     return f"{found.gain:+.1f} ({found.low:.1f} to {found.high:.1f})".replace("-", "−")
@@ -232,7 +277,7 @@ def present(chosen: Choice) -> str:
 
 
 def accuracy(chosen: Choice, points: pd.DataFrame, page: Answer) -> lists.Table:
-    """Top-1 of each method at each k_test, with the crop_pct that was best where it was chosen."""
+    """Top-1 of each method at each k_test, with the crop_pct that is most accurate there."""
     methods, rows = [method for method in METHODS if method in page.runs], []
     for k in sorted(chosen.times_as_long):
         best = [points.loc[method, k, chosen.best_crop_pct[method][k]] for method in methods]
@@ -242,8 +287,9 @@ def accuracy(chosen: Choice, points: pd.DataFrame, page: Answer) -> lists.Table:
         rows.append([str(k), *numbers, *times, f"{one.megabytes:,.0f}"])
     batch = f"batches of {chosen.batch}", f"a batch of {chosen.batch}"
     costs = ["ms, one image", f"images/s, {batch[0]}", f"MB, {batch[1]}"]
-    title = "Top-1 (%), half of its interval, crop_pct; times with their shortest and longest round"
-    title = f"{title}. {'; '.join(chosen.notes)}"
+    ratio = "best crop_pct" if len(page.crop_pct) > 1 else f"crop_pct {page.crop_pct[0]:g}"
+    title = f"Top-1 (%), half of its interval, {ratio}; times with their shortest and longest round"
+    title = f"{title}. {MARK}: not told apart from the best. {'; '.join(chosen.notes)}"
     return title, ["k_test", *methods, *costs], rows
 
 
@@ -283,7 +329,8 @@ def number(point: pd.Series, page: Answer, ratio: bool = True) -> str:
     digits = page.decimals
     half = (point.high - point.low) / 2
     text = f"{point.top1:.{digits}f} ± {half:.{digits}f}"
-    return f"{text}, {point.crop_pct:g}" if ratio and len(page.crop_pct) > 1 else text
+    text = f"{text}, {point.crop_pct:g}" if ratio and len(page.crop_pct) > 1 else text
+    return f"{text} {MARK}" if point.not_told_apart else text
 
 
 def spread(point: pd.Series, what: str) -> str:

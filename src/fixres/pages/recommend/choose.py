@@ -1,11 +1,12 @@
 """The choice: at which k_test and crop_pct to test a network, and what fixing it gains there.
 
-Everything is chosen on one part of the validation images, and measured on the others: the best of
-many numbers looks better than it is on the images that it was chosen on. An image belongs to the
-part that its path says (SHA-256), so further images move no other.
+One setting is chosen on all validation images (rule.py). Measured on the images that it was chosen
+on, it would look better than it is. So gains are measured by choosing on one half of the images for
+the other half, and the other way round. No image is lost, and none measures what was chosen on it.
+Which half an image belongs to follows from its path (SHA-256), so further images move no other.
 
-Each gain is paired: both sides have the same images and seeds. Its 95% interval is that of all
-pages (pages/intervals.py).
+Each gain is paired: both sides have the same images and seeds. Its 95% interval is computed
+as on all pages (pages/intervals.py).
 
 A network that knows more classes than there are is compared with its logits masked, as it is and
 fine-tuned: a fine-tuning that only unlearns absent classes gains nothing over that. Where more than
@@ -19,13 +20,12 @@ import numpy as np
 from fixres import jobs
 from fixres.artifacts import choice, manifest, metrics, per_image
 from fixres.artifacts.choice import AmongAll, Choice, Exported, Gain, Images, Point, Setting, Times
-from fixres.graph.enough import check_parts, part_of
+from fixres.graph.enough import check_halves, first_half
 from fixres.graph.pages import Candidates
 from fixres.graph.recommendation import AS_IS, LEAKED, METHODS, TRAINED
 from fixres.pages import command
 from fixres.pages.intervals import interval, resample
-
-Hits = dict[Setting, np.ndarray]  # (S, n) bool each: of each seed and image
+from fixres.pages.recommend.rule import Hits, Options, Picked, choose, digest_of
 
 
 def main(arguments: list[str]) -> None:
@@ -33,77 +33,81 @@ def main(arguments: list[str]) -> None:
     hits, images = read_hits(candidates, args.results, candidates.masked)
     among_all = read_hits(candidates, args.results)[0] if candidates.masked else hits
     speed = metrics.read(args.results / candidates.speed.metrics)
-    of_k = {int(k): measured for k, measured in speed["k_test"].items()}
+    settings = sorted(hits, key=lambda s: (s.k_test, METHODS.index(s.method), s.crop_pct))
+    of_k = {s.k_test: speed["k_test"][str(s.k_test)] for s in settings}
+    disagree = disagreements(of_k, speed["batch"])
     known = about_images(manifest.load(args.manifest), candidates.dataset)
     may_fix = known.leaked <= LEAKED * known.validation
 
-    # --- the two parts of the validation images
-    chosen_on = part_of(images, candidates.share)
-    measured_on = ~chosen_on
-    check_parts(chosen_on, candidates.share, candidates.dataset)
-
-    # --- choose on the first
-    mean = {setting: 100 * block[:, chosen_on].mean() for setting, block in hits.items()}
-    settings = sorted(hits, key=lambda setting: order_of(setting, candidates))
-    unchanged = [s for s in settings if s.method == AS_IS]
+    # --- choose on all images, and on each half of them
     allowed = [s for s in settings if may_fix or s.method not in TRAINED]
-    best = max(allowed, key=mean.get)  # of equal ones the first: the cheapest, then the least done
-    as_it_is = max(unchanged, key=mean.get)
-    unfixed = max((s for s in unchanged if s.k_test == best.k_test), key=mean.get)
-    usual = Setting(method=AS_IS, k_test=candidates.native, crop_pct=candidates.native_crop_pct)
+    options = Options(
+        {s: price(s, of_k, candidates, compare_times=not disagree) for s in allowed},
+        Setting(method=AS_IS, k_test=candidates.native, crop_pct=candidates.native_crop_pct),
+    )
+    first = first_half(images)
+    check_halves(first, candidates.dataset)
+    picked = choose(hits, images, first, options)
 
-    # --- measure on the second
-    part = {setting: block[:, measured_on] for setting, block in hits.items()}
-    replicas = resample(part, jobs.digest(b"\n".join(images[measured_on].tolist())))
-    accuracy = {setting: 100 * float(block.mean()) for setting, block in part.items()}
+    # --- measure what each half chose, on the other
+    unseen = {name: one.unseen for name, one in picked._asdict().items() if isinstance(one, Picked)}
+    measured = hits | unseen
+    replicas = resample(measured, digest_of(images))
 
-    def gain(setting: Setting, over: Setting) -> Gain:
-        low, high = interval(replicas[setting] - replicas[over])
-        return Gain(setting=setting, gain=accuracy[setting] - accuracy[over], low=low, high=high)
+    def gain(setting: Setting, what: str, over: Setting | str) -> Gain:
+        points = 100 * float(measured[what].mean() - measured[over].mean())
+        low, high = interval(replicas[what] - replicas[over])
+        halves = getattr(picked, what).halves
+        return Gain(setting=setting, gain=points, low=low, high=high, halves=halves)
 
-    points = []
-    for setting in settings:
-        low, high = interval(replicas[setting])
-        about = {"top1": accuracy[setting], "low": low, "high": high, "chosen_on": mean[setting]}
-        about |= prices(of_k[setting.k_test], speed["batch"])
-        points.append(Point(**setting.model_dump(), **about))
-    best_of = {}  # method -> k_test -> its best crop_pct
-    for setting in sorted(settings, key=mean.get, reverse=True):  # of equal ones again the first
-        best_of.setdefault(setting.method, {}).setdefault(setting.k_test, setting.crop_pct)
+    def point(s: Setting) -> Point:
+        low, high = interval(replicas[s])
+        about = {"top1": 100 * hits[s].mean(), "low": low, "high": high}
+        about |= {"not_told_apart": s in picked.not_told_apart}
+        return Point(**s.model_dump(), **about, **prices(of_k[s.k_test], speed["batch"]))
 
     # --- the result
-    run = candidates.runs[best.method][best.k_test][0].run
-    exported = {"top1": 100 * among_all[best][0].mean()}
-    exported |= {"masked": 100 * hits[best][0].mean()} if candidates.masked else {}
-    of_k = {k: of_k[k] for k in sorted({setting.k_test for setting in settings})}
-    gained = gain(best, usual)
-    found = Choice(
-        run=candidates.run,
-        chosen_on=int(chosen_on.sum()),
-        measured_on=int(measured_on.sum()),
-        usual=usual,
-        best=gained,
-        as_it_is=gain(as_it_is, usual),
-        fixing=gain(best, unfixed),
-        may_fix=may_fix,
-        masked=candidates.masked,
-        images=known,
-        times_as_long={k: times_as_long(of_k[k], of_k[usual.k_test]) for k in of_k},
-        disagree=disagreements(of_k, speed["batch"]),
-        speed=candidates.speed.metrics,
-        best_crop_pct=best_of,
-        points=points,
-        among_all=[
-            AmongAll(top1=100 * among_all[s][:, measured_on].mean(), **s.model_dump())
-            for s in (unchanged if candidates.masked else ())
-        ],
-        exported=Exported(run=run, **exported, **best.model_dump()),
-        batch=speed["batch"],
-        notes=speed["notes"],
+    chosen = gain(picked.recommended, "at_price", over=options.usual)
+    recommended = options.usual if chosen.high < 0 else chosen.setting
+    run = candidates.runs[recommended.method][recommended.k_test][0].run
+    exported = {"top1": 100 * among_all[recommended][0].mean()}
+    exported |= {"masked": 100 * hits[recommended][0].mean()} if candidates.masked else {}
+    best_of = {}  # method -> k_test -> its best crop_pct, of equal ones the usual
+    native_first = sorted(settings, key=lambda s: s.crop_pct != candidates.native_crop_pct)
+    for s in sorted(native_first, key=lambda s: -hits[s].sum()):
+        best_of.setdefault(s.method, {}).setdefault(s.k_test, s.crop_pct)
+    choice.write(
+        args.out,
+        Choice(
+            run=candidates.run,
+            halves=(int(first.sum()), int((~first).sum())),
+            usual=options.usual,
+            recommended=recommended,
+            chosen=chosen,
+            most_accurate=gain(picked.most_accurate.setting, "most_accurate", over=recommended),
+            as_it_is=gain(picked.as_it_is, "at_price_as_it_is", over=options.usual),
+            fixing=gain(picked.recommended, "done", over="not_done"),
+            may_fix=may_fix,
+            masked=candidates.masked,
+            images=known,
+            times_as_long={k: times_as_long(of_k[k], of_k[options.usual.k_test]) for k in of_k},
+            disagree=disagree,
+            speed=candidates.speed.metrics,
+            best_crop_pct=best_of,
+            points=[point(s) for s in settings],
+            among_all=[
+                AmongAll(top1=100 * among_all[s].mean(), **s.model_dump())
+                for s in settings
+                if candidates.masked and s.method == AS_IS
+            ],
+            exported=Exported(run=run, **exported, **recommended.model_dump()),
+            batch=speed["batch"],
+            notes=speed["notes"],
+        ),
     )
-    choice.write(args.out, found)
-    won = f"{gained.gain:+.1f} points ({gained.low:.1f} to {gained.high:.1f})"
-    jobs.log(f"{best.method} at k_test {best.k_test}, crop_pct {best.crop_pct:g}: {won}")
+    won = f"{chosen.gain:+.1f} points ({chosen.low:.1f} to {chosen.high:.1f})"
+    at = f"{recommended.method} at k_test {recommended.k_test}, crop_pct {recommended.crop_pct:g}"
+    jobs.log(f"{at}: {won}")
 
 
 # --- what was measured ---------------------------------------------------------------------------
@@ -112,7 +116,7 @@ def main(arguments: list[str]) -> None:
 def read_hits(
     candidates: Candidates, results: Path, masked: bool = False
 ) -> tuple[Hits, np.ndarray]:
-    """Which images each setting is right about, and the (n,) paths of the images.
+    """Which images each setting is correct on, and the (n,) paths of the images.
 
     masked : by its logits of the classes that have images alone.
 
@@ -134,7 +138,7 @@ def read_hits(
                     raise jobs.JobError(f"{file}: {error}; {again}") from None
                 images = found[0].images if images is None else images
                 if not np.array_equal(found[-1].images, images):
-                    others = "other images than those of the other runs"
+                    others = "different images from the other runs"
                     raise jobs.JobError(f"{file}: {others}; {again}")
             for ratio in candidates.crop_pct:
                 name = per_image.name(per_image.metric("top1", ratio, masked), k)
@@ -187,7 +191,13 @@ def disagreements(of_k: dict[int, dict], batch: int) -> list[str]:
     return [f"{what}: {min(t):.3g} to {max(t):.3g} ms" for what, t in apart.items()]
 
 
-def order_of(setting: Setting, candidates: Candidates) -> tuple:
-    """Which of two equal ones is taken: the smaller, then the usual crop_pct, then least done."""
-    another = setting.crop_pct != candidates.native_crop_pct
-    return setting.k_test, METHODS.index(setting.method), another, setting.crop_pct
+def price(
+    setting: Setting, of_k: dict[int, dict], candidates: Candidates, compare_times: bool
+) -> tuple:
+    """What sorts first is cheaper: it takes less time, or less is done to the network.
+
+    compare_times : whether times can be told apart; if not, the smaller k_test is the cheaper one.
+    """
+    k, another = setting.k_test, setting.crop_pct != candidates.native_crop_pct
+    time = of_k[k]["batch_ms"] if compare_times else 0
+    return time, k, METHODS.index(setting.method), another

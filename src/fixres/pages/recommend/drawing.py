@@ -17,11 +17,11 @@ LOOKS = {
 
 
 def draw(choice: Choice, points: pd.DataFrame, page: Answer) -> plt.Figure:
-    """Two panels: a line for each method, with the crop_pct that was best where it was chosen.
+    """Two panels: a line for each method, with the crop_pct that is most accurate at each k_test.
 
-    The star is the recommendation, the ring the usual way to test. In the right panel the grey
-    steps are the Pareto front: nothing that is as fast is more accurate. Where the rounds of the
-    times disagree, there is no right panel.
+    Full markers are not told apart from the best. The star is the recommendation, the ring the
+    usual way to test. In the right panel the grey steps are the Pareto front: nothing that is as
+    fast is more accurate. Where the rounds of the times disagree, there is no right panel.
     """
     figure, [over_k, *timed] = style.panels(1 if choice.disagree else 2, sharey=True)
     points = points.assign(ms=1000 / points["images_per_second"])
@@ -31,16 +31,23 @@ def draw(choice: Choice, points: pd.DataFrame, page: Answer) -> plt.Figure:
     for method, line in lines.items():
         colour, marker = LOOKS[method]
         look = {"color": colour, "marker": marker, "ms": 4, "lw": 1.4, "label": method}
+        look |= {"mfc": "white"}
+        full, equals = (
+            {"color": colour, "marker": marker, "ms": 4, "ls": ""},
+            line["not_told_apart"],
+        )
         over_k.plot(line["k_test"], line["top1"], **look)
+        over_k.plot(line["k_test"][equals], line["top1"][equals], **full)
         band = {"color": colour, "alpha": 0.15, "lw": 0}
         over_k.fill_between(line["k_test"], line["low"], line["high"], **band)
         for over_time in timed:
             over_time.plot(line["ms"], line["top1"], **look)
+            over_time.plot(line["ms"][equals], line["top1"][equals], **full)
     front = pareto(pd.concat(lines.values()))
     for over_time in timed:
         over_time.step(front["ms"], front["top1"], where="post", color="0.6", lw=3, alpha=0.5)
         over_time.set(xlabel=f"time of an image in batches of {choice.batch} (ms)")
-    for at, marker, size in ((choice.usual, "o", 13), (choice.best.setting, "*", 15)):
+    for at, marker, size in ((choice.usual, "o", 13), (choice.recommended, "*", 15)):
         point = points.loc[at.method, at.k_test, at.crop_pct]
         hollow = {"ls": "", "ms": size, "mfc": "none", "mec": "k", "marker": marker, "zorder": 5}
         over_k.plot(point["k_test"], point["top1"], **hollow)
@@ -51,7 +58,10 @@ def draw(choice: Choice, points: pd.DataFrame, page: Answer) -> plt.Figure:
     over_k.set_xticks(lines["as it is"]["k_test"])
     over_k.tick_params(axis="x", labelsize=7)
     figure.legend(*over_k.get_legend_handles_labels(), loc="outside right center")
-    reading = "bands: 95% intervals; ring: as it is used now; star: the recommendation"
+    reading = (
+        "bands: 95% intervals; full markers: not told apart from the best\n"
+        "ring: as it is used now; star: the recommendation"
+    )
     title = page.title.replace("$", r"\$")  # no formula
     figure.suptitle(f"{title} on {page.dataset}\n{reading}", fontsize=8)
     return figure

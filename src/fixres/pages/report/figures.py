@@ -1,7 +1,7 @@
 """The figures of the report: the SVG files, put into the page.
 
-Several SVGs in one page share its ids and its style sheet. So each gets ids of its own, and its
-style sheet is limited to itself.
+Several SVGs in one page share its ids and its style sheet. So each SVG gets unique ids, and its
+style sheet applies only to itself.
 """
 
 import re
@@ -40,7 +40,7 @@ def part(contents: Contents, name: str) -> Part:
 
 
 def above(contents: Contents, name: str) -> Part:
-    """In the place of the figure that stands first: a link to it."""
+    """A link to the figure that opens the report, in its usual place."""
     page = contents.figures[name].page
     return Part(name, page.title, page.caption, web.render("report_above", name=name))
 
@@ -51,9 +51,10 @@ def drawing(file: Path, name: str, title: str) -> Markup:
     try:
         root = ElementTree.fromstring(file.read_bytes())
     except (OSError, ElementTree.ParseError) as error:
-        raise JobError(f"{file}: cannot be read as SVG ({error}); {REMAKE}") from None
+        raise JobError(f"{file}: cannot be read as SVG ({error}). {REMAKE}") from None
     if _local(root.tag) != "svg":
-        raise JobError(f"{file}: found the element {_local(root.tag)}, expected svg; delete it")
+        problem = f"wrong element (got {_local(root.tag)}, expected svg)"
+        raise JobError(f"{file}: {problem}. {REMAKE}")
     svg = f"{name}-svg"
     _clean(root, name, svg)
     root.attrib |= {"id": svg, "role": "img", "aria-label": title}
@@ -80,7 +81,7 @@ def _clean(element: ElementTree.Element, name: str, svg: str) -> None:
 
 
 def _attributes(element: ElementTree.Element, name: str):
-    """The attributes of an element, as they may stand in the page."""
+    """The attributes of an element that the page may contain."""
     for key, value in element.attrib.items():
         if key in HREF:
             if value.startswith(("#", "data:image/")):
@@ -92,7 +93,7 @@ def _attributes(element: ElementTree.Element, name: str):
 
 
 def _fit(root: ElementTree.Element) -> None:
-    """Let style.css decide how wide the drawing is; it is told the drawing's own width."""
+    """Let report.css set the width of the drawing, from the drawing's natural width."""
     sides = [root.attrib.pop(side, "") for side in ("width", "height")]
     numbers = [re.match(r"[\d.]+", side) for side in sides]
     if "viewBox" not in root.attrib and all(numbers):

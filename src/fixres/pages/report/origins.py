@@ -6,12 +6,13 @@ from pathlib import Path
 
 import yaml
 
-from fixres.pages import origin, web
+from fixres.jobs import origin
+from fixres.pages import web
 from fixres.pages.report.reading import Contents, Part
 
 ABOUT = (
-    "Commit, versions and processor are those of the machine that put this page together. The "
-    "configuration below, saved as config.yaml, and the commands make the same numbers again."
+    "Commit, versions and processor belong to the machine that made this page. The configuration "
+    "below, saved as config.yaml, and the commands reproduce the numbers."
 )
 
 

@@ -1,4 +1,4 @@
-"""What stands first: what this is and how it came out. And what is missing."""
+"""The beginning of the report: what it is, and the results in brief. And what is missing."""
 
 from collections import Counter
 
@@ -8,23 +8,23 @@ from fixres.pages.report.reading import Contents, Part
 from fixres.pages.web import counted
 
 IDEA = (
-    "A network that is trained at a low resolution is better tested at a higher one, where objects "
-    "have the size that it learned. But the statistics of its activations shift. Fine-tuning only "
-    "the classifier and the last batch-norm at the test resolution repairs that."
+    "A network that is trained at a low resolution is more accurate at a higher test resolution, "
+    "where objects have the size that it learned. But the statistics of its activations shift. "
+    "Fine-tuning only the classifier and the last batch-norm at the test resolution fixes this."
 )
 SMALL = (
-    "Its networks are small ones that stand for the paper’s. These numbers show the method, and "
-    "are no evidence about ImageNet."
+    "Its small networks stand in for the paper’s. These numbers show the method, but are not "
+    "evidence about ImageNet."
 )
 NOTHING = "Nothing is missing: every number that the workflow can measure is measured."
 HOW_TO_GIVE = (
-    "What was not given when this page was made. Each line says which key of the configuration, or "
-    "which file, gives it."
+    "Inputs that were not configured when this page was made. Each line names the configuration "
+    "key or the file that provides the input."
 )
 
 
 def top(contents: Contents) -> dict[str, object]:
-    """The paragraphs below the title, and the counts of how it came out."""
+    """The paragraphs below the title, and the counts of the results."""
     report = contents.report
     scale = f"All numbers were measured at the {report.scale} scale."
     if report.configuration["twins"]:
@@ -50,7 +50,7 @@ def _counts(contents: Contents) -> list[tuple[str, str, str]]:
 
 
 def missing(contents: Contents) -> Part:
-    """What was not given, what needs it, and how to give it."""
+    """Missing inputs, the cells that need them, and how to give them."""
     shown = {
         name: (f"{view.page.title} ({{}})", "cell", view.page.cells())
         for name, view in contents.tables.items()

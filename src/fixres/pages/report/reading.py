@@ -65,7 +65,9 @@ def read(report: Report, results: Path) -> Contents:
             page = kind.read(results / "pages" / name / "config.json", stage, planned)
         except jobs.JobError as error:
             page = results / f"{name}.md"
-            raise jobs.JobError(f"{error}. Delete {page}, too: Snakemake then makes both") from None
+            raise jobs.JobError(
+                f"{str(error).rstrip('.')}. Also delete {page}, so that Snakemake makes both."
+            ) from None
         shown[name] = page if shown is asked else View(page, results)
     found = {}
     for view in (*contents.tables.values(), *contents.figures.values()):

@@ -16,22 +16,22 @@ from fixres.pages.report.reading import Contents, Part
 
 READING = (
     "Each cell: ours; the switch at the top of this page shows the paper's number or the "
-    "difference in its place"
+    "difference instead"
 )
 METRICS = {
     "top1": "Top-1 accuracy (%)",
     "top5": "Top-5 accuracy (%)",
-    "top1_10crops": "Top-1 accuracy over ten crops an image (%)",
+    "top1_10crops": "Top-1 accuracy over ten crops per image (%)",
     "parameters": "Parameters (millions)",
-    "forward_ms": "Forward pass (ms a batch)",
-    "backward_ms": "Backward pass (ms a batch)",
+    "forward_ms": "Forward pass (ms per batch)",
+    "backward_ms": "Backward pass (ms per batch)",
     "hours": "Time (hours)",
 }
 REPORTED = "The paper quotes this number from the literature. We did not measure it."
 
 
 def part(contents: Contents, name: str) -> Part:
-    """A table with its caption, and what stands below it."""
+    """A table with its caption, and the notes below it."""
     view = contents.tables[name]
     before = itertools.takewhile(lambda other: other is not view, contents.tables.values())
     first = sum(len(other.page.cells()) for other in before)
@@ -47,7 +47,7 @@ def part(contents: Contents, name: str) -> Part:
 
 
 def difference(cell: Cell, number: Number, decimals: int) -> str:
-    """Ours less the paper's, in the unit of the cell."""
+    """Our number minus the paper's, in the unit of the cell."""
     if number.ours is None or number.paper is None:
         return "–"
     less = number.ours - number.paper
@@ -76,6 +76,6 @@ def details(contents: Contents) -> Markup:
             line = [i, row, column, METRICS.get(cell.metric, cell.metric), *exact]
             lines.append([*line, cell.k_test, runs, remarks.get(cell.source, "")])
     found = {"pages": [view.page.title for view in contents.tables.values()], "cells": lines}
-    # No "<" may stand in a script element.
+    # A script element may not contain "<".
     text = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))

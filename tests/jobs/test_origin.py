@@ -5,7 +5,7 @@ from importlib import metadata
 
 import pytest
 
-from fixres.pages import origin
+from fixres.jobs import origin
 
 
 def git(folder, *words: str) -> str:

@@ -162,7 +162,7 @@ def test_devices_that_are_not_there_are_told(monkeypatch):
     assert pick_device("cuda:1") == torch.device("cuda", 1)
     with pytest.raises(JobError, match=r"--processes 4: too few CUDA devices \(torch finds 2\)"):
         pick_device("auto", Ranks(2, 4, 2, 4))
-    with pytest.raises(JobError, match="use --device cuda"):
+    with pytest.raises(JobError, match="Use --device cuda"):
         pick_device("cuda:1", Ranks(0, 2, 0, 2))
     with pytest.raises(JobError, match="expected auto, cpu, cuda"):
         pick_device("gpu0")

@@ -162,7 +162,7 @@ def test_timm_states_normalisation_and_crop_pct(module, folders):
     assert np.array_equal(stated.hits, fixres.accuracy(module, folders["val"], 64, **cfg)[64].hits)
 
 
-# --- a loop of one's own -------------------------------------------------------------------------
+# --- your own training loop -----------------------------------------------------------------------
 
 
 def test_adapt_leaves_the_last_layers_to_a_loop(module):

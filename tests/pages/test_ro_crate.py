@@ -372,7 +372,7 @@ def test_it_says_what_the_configuration_says_of_it(tmp_path, tiny):
     assert entities[people[0]["affiliation"]["@id"]]["name"] == "A. Institute"
     preview = (tmp_path / "crate/ro-crate-preview.html").read_text(encoding="utf-8")
     assert "Bob &lt;b&gt;" in preview
-    # The suite's own licence and authors stay those of the workflow.
+    # The suite's own licence and authors stay with the workflow.
     workflow = entities["Snakefile"]
     assert workflow["license"] == {"@id": "https://spdx.org/licenses/Apache-2.0"}
     assert entities[workflow["creator"]["@id"]]["name"] == "The FixRes Suite authors"

@@ -7,7 +7,7 @@ import yaml
 
 from fixres.config.errors import ConfigError
 
-MERGE = "tag:yaml.org,2002:merge"  # `<<: *anchor` adds those of the anchor's keys that are missing
+MERGE = "tag:yaml.org,2002:merge"  # `<<: *anchor` adds the keys that only the anchor has
 OTHER_BASE = re.compile(r"[-+]?0[0-9_]+$|.*:")  # YAML 1.1 reads 010 as 8, and 1:30 as 90
 
 

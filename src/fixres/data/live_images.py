@@ -4,8 +4,8 @@
     [at_128, at_160] = images.cut(np.arange(32), [(test_da, 128), (test_da, 160)])
 
 An image is read from the dataset whenever its crops are needed, and is not kept. The crops are the
-rectangles of regions.py, cut by the Pillow loader, so the pixels equal those of a job that reads
-the image from a file.
+rectangles of regions.py, cut by the Pillow loader, so the pixels are the same as in a job that
+reads the image from a file.
 """
 
 import operator

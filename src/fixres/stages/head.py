@@ -3,7 +3,8 @@
     adaptation = adapt_last_layers(network, entry, ["batch-norm", "classifier"], k_test=384)
     fit_head(adaptation, images, how, cache_bytes, checkpoints, checkpoint_seconds)
 
-The stage finetune.py gives it the images of a manifest, `fixres.fix` (api/) those of a program.
+The stage finetune.py gives it the images of a manifest, `fixres.fix` (api/) the images of a
+program.
 
 Test DA cuts the same crop of an image in every epoch. The activations of the trunk are then
 computed once and kept in memory, where they fit (activation_cache.py). Otherwise every epoch

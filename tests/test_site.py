@@ -157,7 +157,7 @@ def elsewhere(address: str) -> bool:
 
 
 def test_links_lead_somewhere_on_the_site(site):
-    """Also those of the theme, and those into the reference."""
+    """Also the links of the theme, and the links into the reference."""
     texts = {page: page.read_text(encoding="utf-8") for page in shown(site)}
     ids = {page: set(re.findall(r"\bid=\"([^\"]+)\"", text)) for page, text in texts.items()}
     lost = []

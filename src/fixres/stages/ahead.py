@@ -7,7 +7,8 @@
    the other jobs at the same k_test what they would compute with the same trunk (left.py), and
    predicts for the network with new statistics, too.
 
-If any of this fails, the log says so and nothing is lost: the other jobs compute themselves.
+If any of this fails, the log says so and nothing is lost: the other jobs compute these things
+themselves.
 """
 
 import argparse

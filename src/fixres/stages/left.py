@@ -8,10 +8,10 @@ all (ahead.py). This is the other end: what those jobs find.
 - The fine-tuning of the classifier alone finds the classifier's inputs: of the training images, and
   of the validation images at each cropping.
 
-A job that finds nothing computes itself. A fine-tuning then gets the same bits. New statistics may
-differ in their last bits where a processor sums batches of other sizes in another order: here the
-batches of the fine-tuning, and there batches of `requests.BATCH` images. Custom networks alone
-share in this way, in float32 and in one process.
+A job that finds nothing computes all of it itself. A fine-tuning then gets the same bits. New
+statistics may differ in their last bits where a processor sums batches of other sizes in another
+order: here the batches of the fine-tuning, and there batches of `requests.BATCH` images. Custom
+networks alone share in this way, in float32 and in one process.
 """
 
 import numpy as np

@@ -45,7 +45,7 @@ SCALES = {
 SEEDS = {"": 5, "tiny": 5, "fashion": 5}  # of the copies
 FIGURES = "figure1", *(f"{scale}-figure5".removeprefix("-") for scale in SCALES)
 PLACE = re.compile(
-    r"(<!-- (?:(?P<scale>\w+)/)?(?P<what>table\S+|section\S+|claims|papers)"
+    r"(<!-- (?:(?P<scale>\w+)/)?(?P<what>table\S+|section\S+|appendix\S+|claims|papers)"
     r"(?: (?P<how>\w+))? -->\n)"
     r".*?(?P<end><!-- end -->)",
     re.S,
